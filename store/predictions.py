@@ -1,0 +1,61 @@
+"""One file of predictions, written by every trainer and read by the evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import RunError
+
+FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Scores of one split.
+
+    Attributes
+    ----------
+    sample
+        int64 (n,), position of each sample in the store.
+    label
+        uint8 (n,), true class, 0 or 1.
+    score
+        float64 (n,), the model's probability of class 1, in [0, 1].
+    """
+
+    sample: npt.NDArray[np.int64]
+    label: npt.NDArray[np.uint8]
+    score: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        lengths = {name: getattr(self, name).shape for name in FIELDS}
+        if any(shape != self.sample.shape or len(shape) != 1 for shape in lengths.values()):
+            raise RunError(f"predictions must be three columns of one length, got {lengths}")
+
+    def save(self, path: Path) -> None:
+        """Write the columns, in order of `sample`, as an uncompressed ``.npz``."""
+        order = np.argsort(self.sample, kind="stable")
+        columns = {name: getattr(self, name).astype(dtype)[order] for name, dtype in FIELDS.items()}
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            np.savez(file, **columns)  # type: ignore[arg-type]
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Predictions":
+        """Read a file that `save` wrote.
+
+        Raises
+        ------
+        RunError
+            If the file is missing, is not such a file, or lacks a column.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(**{name: file[name].astype(dtype) for name, dtype in FIELDS.items()})
+        except FileNotFoundError:
+            raise RunError(f"{path}: no such predictions; has the training run ended?") from None
+        except (KeyError, ValueError, OSError) as error:
+            raise RunError(f"{path}: not a predictions file ({error})") from None
