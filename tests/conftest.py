@@ -1,0 +1,32 @@
+"""What all tests share: hypothesis profiles, and tests that run only when asked for."""
+
+import os
+
+import hypothesis
+import pytest
+
+# A window may not open in a test, and the first import of pyplot decides.
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# No deadline: a test may not depend on how busy the machine is. `pytest --hypothesis-profile thorough` takes longer.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True)
+hypothesis.settings.load_profile("quick")
+
+OPT_IN = {
+    "slow": "takes minutes; run with: ./pixiw run test --slow",
+    "gpu": "needs a GPU; run with: ./pixiw run -e gpu-torch test --gpu (or -e gpu-keras)",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for marker, reason in OPT_IN.items():
+        parser.addoption(f"--{marker}", action="store_true", help=f"also run the tests marked {marker}: {reason}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker, reason in OPT_IN.items():
+        if not config.getoption(marker):
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}"))
