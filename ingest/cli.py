@@ -1,0 +1,110 @@
+"""The program ``ingest``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from store import console
+
+app = typer.Typer(
+    help="Make a store of calorimeter images from HDF5 files. `ingest FILE ...` is short for `ingest convert FILE ...`.",
+    no_args_is_help=False,
+    add_completion=False,
+)
+RAW = Path("data/raw")
+SAMPLE = Path(__file__).parent / "sample"
+
+
+@app.command("convert")
+def convert(
+    source: Annotated[
+        list[Path] | None,
+        typer.Argument(help="HDF5 files; by default those in data/raw, else the bundled sample.", show_default=False),
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="What the files hold.")] = "electron-photon",
+    output: Annotated[Path | None, typer.Option(help="The store to make.  [default: data/DATASET.zarr]")] = None,
+    split: Annotated[str, typer.Option(help="Fractions of train, validation and test, or 'challenge'.")] = "0.7,0.1,0.2",
+    seed: Annotated[int, typer.Option(help="Chooses the shuffle.")] = 0,
+    memory: Annotated[str, typer.Option(help="Bound on the samples held in memory.")] = "1GiB",
+    workers: Annotated[int, typer.Option(help="Threads.")] = 2,
+    sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
+) -> None:
+    """Make a store: one shuffled, compressed, labelled Zarr group with its statistics."""
+    from dask.utils import parse_bytes
+
+    from ingest.convert import Ingest, ingest
+    from ingest.run_tasks import Workers
+    from ingest.split import Split
+    from store.schema import describe
+
+    description = describe(dataset)
+    job = Ingest(
+        sources=choose_sources(source or [], sample),
+        description=description,
+        output=output or Path("data") / f"{dataset}.zarr",
+        split=Split.parse(split),
+        seed=seed,
+        memory=parse_bytes(memory),
+        overwrite=overwrite,
+    )
+    path = ingest(job, Workers(count=workers))
+    print_info(path)
+
+
+def choose_sources(given: list[Path], sample: bool) -> tuple[Path, ...]:
+    """Return the files to ingest and say loudly which they are if none were given."""
+    if given and sample:
+        raise typer.BadParameter("give source files or --sample, not both")
+    if given:
+        return tuple(given)
+    raw = sorted(RAW.glob("*.hdf5"))
+    if raw and not sample:
+        console.console.print(f"[bold]using {len(raw)} files in {RAW}[/bold]")
+        return tuple(raw)
+    console.console.print("[bold yellow]using the bundled sample: a Geant4 simulation, not CMS data[/bold yellow]")
+    return tuple(sorted(SAMPLE.glob("*.hdf5")))
+
+
+@app.command("statistics")
+def statistics(
+    store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
+    workers: Annotated[int, typer.Option(help="Threads.")] = 2,
+) -> None:
+    """Compute the statistics of a store's training split again."""
+    from ingest.run_tasks import Workers
+    from ingest.statistics import write_statistics
+
+    write_statistics(store, Workers(count=workers))
+    print_info(store)
+
+
+@app.command("info")
+def info(store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr")) -> None:
+    """Show what is in a store."""
+    print_info(store)
+
+
+def print_info(path: Path) -> None:
+    """Print a store's identity, splits and statistics."""
+    from ingest.info import describe_store
+
+    typer.echo(describe_store(path))
+
+
+@app.command("fetch")
+def fetch(
+    dataset: Annotated[str, typer.Option(help="Which files.")] = "electron-photon",
+    output: Annotated[Path, typer.Option(help="Folder to put them in.")] = RAW,
+) -> None:
+    """Download the real files; a broken download goes on where it stopped."""
+    from ingest.fetch import fetch_dataset
+
+    for path in fetch_dataset(dataset, output):
+        typer.echo(path)
+
+
+def main() -> None:
+    """Run the program."""
+    console.run(app, default="convert")

@@ -1,0 +1,109 @@
+"""Which sample goes to which split, and in what order: decided before any image is read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import ConfigError, SourceError
+from store.permutation import make_keys, permutation
+from store.schema import SPLITS
+
+CHALLENGE = (160_000, 25_600, 25_600)  # samples a class, in file order, as the challenge's own notebook splits them
+BETWEEN_CLASSES = 1000  # tells the keys of the order inside a split from those of the classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How the samples of each class are divided.
+
+    Attributes
+    ----------
+    scheme
+        As given on the command line.
+    fractions
+        Of train, validation and test; each class is divided alike, at random.
+    in_order
+        Take samples in file order, and the challenge's numbers instead of fractions.
+    """
+
+    scheme: str
+    fractions: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    in_order: bool = False
+
+    @classmethod
+    def parse(cls, scheme: str) -> "Split":
+        """Read ``challenge`` or three fractions such as ``0.7,0.1,0.2``.
+
+        Raises
+        ------
+        ConfigError
+            If it is neither, or the fractions are not positive or do not add up to 1.
+        """
+        if scheme == "challenge":
+            return cls(scheme=scheme, in_order=True)
+        try:
+            train, validation, test = (float(part) for part in scheme.split(","))
+        except ValueError:
+            raise ConfigError(f"split={scheme!r} is neither 'challenge' nor three fractions such as 0.7,0.1,0.2") from None
+        if min(train, validation, test) <= 0 or abs(train + validation + test - 1) > 1e-9:
+            raise ConfigError(f"split={scheme!r}: the three fractions must be positive and add up to 1")
+        return cls(scheme=scheme, fractions=(train, validation, test))
+
+    def sizes(self, samples: int, class_name: str) -> tuple[int, int, int]:
+        """Return how many of a class's samples go to each split.
+
+        Raises
+        ------
+        SourceError
+            If the class is too small for it.
+        """
+        if self.in_order:
+            sizes = CHALLENGE
+        else:
+            cuts = [round(samples * share) for share in np.cumsum(self.fractions)]
+            sizes = (cuts[0], cuts[1] - cuts[0], samples - cuts[1])
+        if sum(sizes) > samples or min(sizes) < 1:
+            wanted = ", ".join(f"{size} for {name}" for name, size in zip(SPLITS, sizes, strict=True))
+            raise SourceError(f"{samples} samples of class {class_name} are too few for split={self.scheme} ({wanted})")
+        return sizes
+
+
+def arrange(
+    label: npt.NDArray[np.uint8], split: Split, seed: int, classes: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int64], tuple[int, int, int]]:
+    """Decide the order of a store: split after split, stratified by class, shuffled inside each split.
+
+    Parameters
+    ----------
+    label
+        uint8 (n,), class of every row of all sources together.
+    split, seed
+        How to divide, and what chooses the permutations.
+    classes
+        Names, for messages.
+
+    Returns
+    -------
+    order : int64 (m,)
+        Row at each position of the store; m < n if the split leaves rows out.
+    sizes : tuple of int
+        Samples of each split.
+
+    Raises
+    ------
+    SourceError
+        If a class is missing or too small.
+    """
+    parts: list[list[npt.NDArray[np.int64]]] = [[], [], []]
+    for code, name in enumerate(classes):
+        rows = np.flatnonzero(label == code)
+        sizes = split.sizes(rows.size, name)
+        if not split.in_order:
+            rows = rows[permutation(rows.size, make_keys(seed, code))]
+        for part, chosen in zip(parts, np.split(rows, np.cumsum(sizes))[:3], strict=True):
+            part.append(chosen)
+    joined = [np.concatenate(part) for part in parts]
+    mixed = [rows[permutation(rows.size, make_keys(seed, BETWEEN_CLASSES + at))] for at, rows in enumerate(joined)]
+    train, validation, test = (rows.size for rows in mixed)
+    return np.concatenate(mixed), (train, validation, test)

@@ -1,0 +1,54 @@
+"""Statistics of a store's training split, out of core: a Dask task a group of shards, and the sums of their results."""
+
+import functools
+import operator
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ingest.run_tasks import Workers
+from store.chunks import open_reader
+from store.errors import StoreError
+from store.reader import open_store
+from store.statistics import Statistics, to_dataset
+
+GROUPS = 16  # a number that does not depend on the workers, so that sums come out alike everywhere
+READ_BYTES = 4 << 20
+
+
+def write_statistics(path: Path, workers: Workers) -> None:
+    """Compute the group ``statistics`` of a store from its training split, replacing the one that is there.
+
+    Raises
+    ------
+    StoreError
+        If the path holds no store, or the training split lacks a class.
+    """
+    store = open_store(path)
+    start, stop = store.split_range("train")
+    step = (store.image.shards or store.image.chunks)[0]
+    step *= max(1, -(-(stop - start) // (step * GROUPS)))
+    calls = [(path, at, min(stop, at + step)) for at in range(start, stop, step)]
+    parts = workers.run(statistics_of, calls, "statistics")
+    total = functools.reduce(operator.add, parts)
+    if not total.images.all():
+        raise StoreError(f"{path}: the training split lacks a class: {total.images.tolist()} images by class")
+    dataset = to_dataset(total, store.description)
+    shutil.rmtree(path / "statistics", ignore_errors=True)
+    dataset.to_zarr(path, group="statistics", mode="w", zarr_format=3, consolidated=False)
+
+
+def statistics_of(path: Path, start: int, stop: int) -> Statistics:
+    """Return the statistics of samples [start, stop) of a store."""
+    store = open_store(path)
+    reader = open_reader(store.image, store.path)
+    label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
+    total = Statistics.zero(store.description)
+    step = max(1, READ_BYTES // store.description.sample_bytes)
+    images = np.empty((step, *store.description.image_shape), np.float32)
+    for at in range(start, stop, step):
+        samples = np.arange(at, min(stop, at + step))
+        reader.read(samples, images[: samples.size])
+        total.add(images[: samples.size], label[at - start :][: samples.size])
+    return total

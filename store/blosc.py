@@ -1,0 +1,81 @@
+"""Blosc 1 chunks whose blocks are single samples: taking them apart, putting them together, decoding one block.
+
+A chunk is a 16-byte header, one little-endian int32 offset a block, and the blocks, each an int32 size before its data;
+a block whose size is the sample's is stored as it is. Layout: README_CHUNK_FORMAT of c-blosc 1.21.
+"""
+
+import functools
+import struct
+from collections.abc import Sequence
+
+import numcodecs
+import numpy as np
+import numpy.typing as npt
+
+from store.layout import Layout
+
+HEADER = struct.Struct("<BBBBIII")  # version, codec version, flags, typesize, bytes, block size, compressed bytes
+STORED = 0x2  # flag: the whole chunk is a plain copy, without offsets
+
+
+def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[bytes]:
+    """Compress images one by one.
+
+    Parameters
+    ----------
+    images
+        float32 (n, ieta, iphi, channel), C-contiguous.
+    layout
+        Names the codec.
+
+    Returns
+    -------
+    list of bytes
+        For each image its Blosc block: size and data.
+    """
+    chunk = numcodecs.Blosc(**layout.codec).encode(images)
+    flags = chunk[2]
+    if flags & STORED:
+        size = struct.pack("<i", layout.sample_bytes)
+        return [size + image.tobytes() for image in images]
+    starts = np.frombuffer(chunk, "<i4", len(images), HEADER.size).tolist()
+    return [chunk[start : start + 4 + int.from_bytes(chunk[start : start + 4], "little")] for start in starts]
+
+
+def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
+    """Return the Blosc chunk made of `layout.chunk` blocks; missing ones at the end stand for samples of zeros."""
+    count = layout.chunk
+    if len(blocks) < count:
+        blocks = [*blocks, *[_zero_block(layout)] * (count - len(blocks))]
+    lengths = np.fromiter(map(len, blocks), np.int64, count)
+    starts = HEADER.size + 4 * count + np.cumsum(lengths) - lengths
+    total = HEADER.size + 4 * count + int(lengths.sum())
+    header = HEADER.pack(*_codec_bytes(layout), layout.typesize, count * layout.sample_bytes, layout.sample_bytes, total)
+    return b"".join((header, starts.astype("<i4").tobytes(), *blocks))
+
+
+def decode_block(block: bytes, layout: Layout) -> bytes:
+    """Return the sample of one block, through numcodecs' public decoder: the block becomes a chunk of its own.
+
+    Raises
+    ------
+    RuntimeError
+        If the block does not decode to a sample.
+    """
+    start = HEADER.size + 4
+    header = HEADER.pack(
+        *_codec_bytes(layout), layout.typesize, layout.sample_bytes, layout.sample_bytes, start + len(block)
+    )
+    return bytes(numcodecs.Blosc().decode(header + struct.pack("<i", start) + block))
+
+
+@functools.cache
+def _codec_bytes(layout: Layout) -> tuple[int, int, int]:
+    """Return the first three header bytes (versions and flags) that the codec writes for compressed samples."""
+    probe = numcodecs.Blosc(**layout.codec).encode(np.zeros(layout.sample_bytes // 4, np.float32))
+    return probe[0], probe[1], probe[2]
+
+
+@functools.cache
+def _zero_block(layout: Layout) -> bytes:
+    return encode_samples(np.zeros((1, layout.sample_bytes // 4), np.float32), layout)[0]

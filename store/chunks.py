@@ -1,0 +1,220 @@
+"""Reading samples by position: block by block from the shards that `ingest` writes, through Zarr from anything else."""
+
+import mmap
+from pathlib import Path
+from typing import Any, Protocol
+
+import google_crc32c
+import numba
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from store.errors import CorruptStoreError
+from store.native import call_lz4, copy_bytes, fill_zero, load_int32, lz4_address, prefetch
+
+MISSING = np.uint64(2**64 - 1)
+AHEAD = 8  # samples between asking for a cache line and using it
+DEFECTS = {
+    1: "its Blosc header does not belong to this array",
+    2: "its block table points outside the chunk",
+    3: "a block does not decode to a sample",
+}
+
+
+class SampleReader(Protocol):
+    """Gives samples by position; safe to use from several threads at once."""
+
+    kind: str
+
+    def read(self, samples: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
+        """Fill `out`, float32 (b, ieta, iphi, channel), C-contiguous, with the images at `samples`, int64 (b,).
+
+        Raises
+        ------
+        CorruptStoreError
+            If the store's bytes are not what was written.
+        """
+
+
+def open_reader(image: zarr.Array, root: Path) -> SampleReader:
+    """Return the fastest reader for the array ``image`` of the store at `root`."""
+    if lz4_address() and has_sample_blocks(image):
+        return BlockReader(image, root)
+    return ZarrReader(image)
+
+
+def has_sample_blocks(image: zarr.Array) -> bool:
+    """Tell whether an array is sharded float32 with one sample a Blosc LZ4 block, zeros standing for missing chunks."""
+    metadata: dict[str, Any] = image.metadata.to_dict()  # type: ignore[assignment]
+    codecs = metadata.get("codecs", ())
+    if image.dtype != np.dtype("<f4") or image.fill_value != 0 or len(codecs) != 1 or image.shards is None:
+        return False
+    if codecs[0]["name"] != "sharding_indexed" or image.chunks[1:] != image.shape[1:] or image.shards[1:] != image.shape[1:]:
+        return False
+    sharding = codecs[0]["configuration"]
+    names = [codec["name"] for codec in sharding["codecs"]]
+    index_names = [codec["name"] for codec in sharding["index_codecs"]]
+    if names != ["bytes", "blosc"] or index_names != ["bytes", "crc32c"] or sharding["index_location"] != "end":
+        return False
+    plain = (sharding["codecs"][0], sharding["index_codecs"][0])
+    little = all(codec["configuration"]["endian"] == "little" for codec in plain)
+    blosc = sharding["codecs"][1]["configuration"]
+    sample_bytes = 4 * int(np.prod(image.shape[1:]))
+    return bool(
+        little
+        and blosc["cname"] in ("lz4", "lz4hc")
+        and blosc["shuffle"] == "noshuffle"
+        and blosc["blocksize"] == sample_bytes
+        and blosc["typesize"] > 16
+    )
+
+
+class ZarrReader:
+    """Reads through zarr-python: any codec, any chunking, any location."""
+
+    kind = "zarr"
+
+    def __init__(self, image: zarr.Array) -> None:
+        self._image = image
+
+    def read(self, samples: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
+        """See `SampleReader.read`."""
+        if not samples.size:
+            return
+        unique, inverse = np.unique(samples, return_inverse=True)
+        try:
+            if unique[-1] - unique[0] + 1 == unique.size:
+                images = self._image[int(unique[0]) : int(unique[-1]) + 1]
+            else:
+                images = self._image.oindex[unique]
+        except Exception as error:
+            raise CorruptStoreError(
+                f"{self._image.store_path}: samples {unique[0]} to {unique[-1]} cannot be read ({error})"
+            ) from error
+        np.take(np.asarray(images), inverse, axis=0, out=out, mode="clip")
+
+
+class BlockReader:
+    """Reads single samples out of memory-mapped shards, decoding each straight into its row of the batch.
+
+    Parameters
+    ----------
+    image
+        The array; `has_sample_blocks` holds for it.
+    root
+        The store's folder.
+
+    Raises
+    ------
+    CorruptStoreError
+        If a shard is shorter than its index, or the index is not what was written.
+    """
+
+    kind = "blocks"
+
+    def __init__(self, image: zarr.Array, root: Path) -> None:
+        assert image.shards is not None
+        self._lz4 = lz4_address()
+        self._sample_bytes = 4 * int(np.prod(image.shape[1:]))
+        self._chunk = image.chunks[0]
+        self._per_shard = image.shards[0] // image.chunks[0]
+        rest = (0,) * (image.ndim - 1)
+        self._shards = [
+            root / image.path / image.metadata.encode_chunk_key((shard, *rest))
+            for shard in range(-(-image.shape[0] // image.shards[0]))
+        ]
+        self._maps: list[npt.NDArray[np.uint8]] = []
+        self._address = np.zeros(len(self._shards) * self._per_shard, np.int64)
+        self._size = np.zeros_like(self._address)
+        for shard, path in enumerate(self._shards):
+            self._open(path, slice(shard * self._per_shard, (shard + 1) * self._per_shard))
+
+    def _open(self, path: Path, chunks: slice) -> None:
+        """Map a shard and note where its chunks are; a shard that is not there is all zeros."""
+        try:
+            with path.open("rb") as file:
+                data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        except FileNotFoundError:
+            return
+        except ValueError:
+            raise CorruptStoreError(f"{path}: the shard is empty") from None
+        index_bytes = 16 * self._per_shard
+        if data.size < index_bytes + 4:
+            raise CorruptStoreError(f"{path}: {data.size} bytes are too few for the shard's index")
+        index = data[-index_bytes - 4 : -4].tobytes()
+        if google_crc32c.value(index) != int.from_bytes(data[-4:].tobytes(), "little"):
+            raise CorruptStoreError(f"{path}: the shard's index does not match its checksum")
+        offset, size = np.frombuffer(index, "<u8").reshape(-1, 2).T
+        present = offset != MISSING
+        end = data.size - index_bytes - 4
+        if np.any(offset[present] > end) or np.any(size[present] > end - offset[present]):
+            raise CorruptStoreError(f"{path}: the shard's index points outside the shard")
+        self._maps.append(data)
+        self._address[chunks] = np.where(present, data.ctypes.data + offset.astype(np.int64), 0)
+        self._size[chunks] = np.where(present, size, 0).astype(np.int64)
+
+    def read(self, samples: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
+        """See `SampleReader.read`."""
+        if out.nbytes != samples.size * self._sample_bytes or not out.flags.c_contiguous or out.dtype != np.float32:
+            raise ValueError(f"out must be C-contiguous float32 for {samples.size} samples, got {out.dtype} {out.shape}")
+        if samples.size and not 0 <= samples.min() <= samples.max() < self._address.size * self._chunk:
+            raise ValueError(f"samples must be in [0, {self._address.size * self._chunk})")
+        at, defect = _gather(
+            self._lz4, self._address, self._size, self._chunk, self._sample_bytes, samples, out.ctypes.data
+        )
+        if defect:
+            sample = int(samples[at])
+            raise CorruptStoreError(
+                f"{self._shards[sample // self._chunk // self._per_shard]}: sample {sample} is corrupt: {DEFECTS[defect]}"
+            )
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(lz4, address, size, chunk, sample_bytes, samples, out):
+    """Decode samples into consecutive rows at address `out`; return where and why it stopped, or (0, 0).
+
+    Nothing outside the chunks and the rows is read or written, whatever the bytes are.
+    """
+    table_end = 16 + 4 * chunk
+    for k in range(samples.size):
+        if k + 2 * AHEAD < samples.size:
+            sample = samples[k + 2 * AHEAD]
+            prefetch(address[sample // chunk] + 16 + 4 * (sample % chunk))
+        if k + AHEAD < samples.size:
+            sample = samples[k + AHEAD]
+            start = address[sample // chunk]
+            if size[sample // chunk] >= table_end:
+                block = start + load_int32(start + 16 + 4 * (sample % chunk))
+                for line in range(0, 512, 64):
+                    prefetch(block + line)
+        sample = samples[k]
+        start, length = address[sample // chunk], size[sample // chunk]
+        row = out + k * sample_bytes
+        if length == 0:
+            fill_zero(row, sample_bytes)
+            continue
+        if length < table_end:
+            return k, 2
+        versions = load_int32(start)
+        flags = (versions >> 16) & 0xFF
+        if (versions & 0xFF) != 2 or (flags & 0x5) != 0 or (flags >> 5) != 1:
+            return k, 1
+        if load_int32(start + 4) != chunk * sample_bytes or load_int32(start + 8) != sample_bytes:
+            return k, 1
+        if flags & 0x2:
+            if length < 16 + chunk * sample_bytes:
+                return k, 2
+            copy_bytes(start + 16 + (sample % chunk) * sample_bytes, row, sample_bytes)
+            continue
+        offset = load_int32(start + 16 + 4 * (sample % chunk))
+        if offset < table_end or offset > length - 4:
+            return k, 2
+        packed = load_int32(start + offset)
+        if packed <= 0 or packed > length - 4 - offset:
+            return k, 2
+        if packed == sample_bytes:
+            copy_bytes(start + offset + 4, row, sample_bytes)
+        elif call_lz4(lz4, start + offset + 4, row, packed, sample_bytes) != sample_bytes:
+            return k, 3
+    return 0, 0

@@ -1,0 +1,94 @@
+"""What a data set is: names, axes, channels and classes of its images. Adding a data set means adding a description."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from store.errors import ConfigError
+
+FORMAT = "calostream"
+FORMAT_VERSION = 1
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One channel of an image: its coordinate label, what it measures, and how file values relate to physical units."""
+
+    name: str
+    long_name: str
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """Layout and meaning of a data set's images.
+
+    Attributes
+    ----------
+    name
+        What ``--dataset`` calls it.
+    title
+        One line for people.
+    image_keys
+        Names the images may have in a source file, the first one preferred.
+    label_key
+        Name of the labels in a source file.
+    image_shape
+        (ieta, iphi, channel).
+    channels
+        In the order of the last axis.
+    classes
+        Meaning of label 0, 1, ...
+    seed
+        (ieta, iphi) of the cell that the image is centred on; coordinates are offsets from it.
+    """
+
+    name: str
+    title: str
+    image_keys: tuple[str, ...]
+    label_key: str
+    image_shape: tuple[int, int, int]
+    channels: tuple[Channel, ...]
+    classes: tuple[str, ...]
+    seed: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != self.image_shape[2]:
+            raise ConfigError(f"{self.name}: {len(self.channels)} channels described, image_shape={self.image_shape}")
+
+    @property
+    def sample_bytes(self) -> int:
+        """Size of one image in float32, in bytes."""
+        return 4 * int(np.prod(self.image_shape))
+
+
+ELECTRON_PHOTON = Description(
+    name="electron-photon",
+    title="Electron and photon showers in the CMS electromagnetic calorimeter, 32 x 32 crystals",
+    image_keys=("X",),
+    label_key="y",
+    image_shape=(32, 32, 2),
+    channels=(
+        Channel(name="energy", long_name="hit energy", comment="value = energy / 50 GeV"),
+        Channel(name="time", long_name="hit time", comment="value = time / 50 ns"),
+    ),
+    classes=("photon", "electron"),
+    seed=(16, 16),
+)
+
+DATASETS = {description.name: description for description in (ELECTRON_PHOTON,)}
+
+
+def describe(name: str) -> Description:
+    """Return the description of a data set.
+
+    Raises
+    ------
+    ConfigError
+        If no data set has that name; the message lists those there are.
+    """
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise ConfigError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}") from None

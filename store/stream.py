@@ -1,0 +1,223 @@
+"""From a plan to batches: read ahead in threads, in the plan's order, within a stated number of bytes."""
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from dask.utils import parse_bytes
+
+from store.chunks import open_reader
+from store.errors import PlanError, StateError
+from store.plan import PLAN_VERSION, BatchPlan, Shuffle
+from store.reader import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples of a store; the arrays are the consumer's to keep.
+
+    Attributes
+    ----------
+    image
+        float32 (batch, ieta, iphi, channel), values as in the source files.
+    label
+        uint8 (batch,), class.
+    sample
+        int64 (batch,), positions in the store.
+    """
+
+    image: npt.NDArray[np.float32]
+    label: npt.NDArray[np.uint8]
+    sample: npt.NDArray[np.int64]
+
+
+class BatchStream:
+    """Shuffled batches of one split, epoch after epoch.
+
+    Iterating gives the batches of the current epoch that were not given yet, and then moves to the next epoch.
+
+    Parameters
+    ----------
+    path
+        The store.
+    split
+        ``train``, ``validation`` or ``test``.
+    batch_size, shuffle, seed, epoch, rank, world_size
+        See `BatchPlan`.
+    memory
+        Bound on the batches read ahead, in bytes or as text such as ``"512MiB"``.
+    threads
+        Threads that decode.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds that the consumer has waited for data so far.
+    reader : str
+        How samples are read: ``blocks`` (one by one out of the shards) or ``zarr``.
+
+    Raises
+    ------
+    StoreError
+        If the path holds no store that this version reads.
+    PlanError
+        If a value is out of its bounds, or `memory` does not hold two batches.
+    CorruptStoreError
+        If a shard is not what was written; while iterating, too.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        split: str,
+        batch_size: int,
+        shuffle: Shuffle = "full",
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        memory: int | str = "512MiB",
+        threads: int = 2,
+    ) -> None:
+        store = open_store(path)
+        start, stop = store.split_range(split)
+        self._plan = BatchPlan(
+            start=start,
+            stop=stop,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            chunk=store.image.chunks[0],
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
+        )
+        self.path, self.split, self.digest = store.path, split, store.digest
+        self.image_shape: tuple[int, ...] = store.image.shape[1:]
+        self.waited = 0.0
+        self._reader = open_reader(store.image, store.path)
+        self._label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
+        self._batch = 0
+        if threads < 1:
+            raise PlanError(f"threads={threads} is below 1")
+        self._threads = threads
+        shape = (min(batch_size, self.sample_count), *self.image_shape)
+        batch_bytes = 4 * int(np.prod(shape))
+        allowed = int(parse_bytes(memory)) // batch_bytes
+        if allowed < 2:
+            raise PlanError(
+                f"memory={memory} is less than two batches of {batch_bytes} bytes; "
+                f"lower batch_size={batch_size} or raise memory"
+            )
+        self._ahead = min(allowed - 1, 2 * threads)
+        self._buffers = BufferPool(shape, keep=self._ahead + 1)
+
+    @property
+    def plan(self) -> BatchPlan:
+        """The current epoch's batches."""
+        return self._plan
+
+    @property
+    def reader(self) -> str:
+        """Kind of the reader in use."""
+        return self._reader.kind
+
+    @property
+    def sample_count(self) -> int:
+        """Samples of the split, over all ranks."""
+        return self._plan.sample_count
+
+    @property
+    def epoch(self) -> int:
+        """Number of the current epoch, from 0."""
+        return self._plan.epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches in a whole epoch."""
+        return len(self._plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        plan, pending = self._plan, deque[Future[Batch]]()
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="calostream")
+        try:
+            for index in range(self._batch, len(plan)):
+                while len(pending) < self._ahead and index + len(pending) < len(plan):
+                    pending.append(pool.submit(self._read, plan, index + len(pending)))
+                began = time.perf_counter()
+                batch = pending.popleft().result()
+                self.waited += time.perf_counter() - began
+                self._batch = index + 1
+                yield batch
+                del batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        self._plan, self._batch = replace(plan, epoch=plan.epoch + 1), 0
+
+    def _read(self, plan: BatchPlan, index: int) -> Batch:
+        samples = plan[index]
+        image = self._buffers.take()[: samples.size]
+        self._reader.read(samples, image)
+        return Batch(image, self._label[samples - plan.start], samples)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is, as JSON types: the batches given so far count, those read ahead do not."""
+        return {**self._identity(), "epoch": self._plan.epoch, "batch": self._batch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where `state_dict` was taken.
+
+        Raises
+        ------
+        StateError
+            If the state is of another store, split, batch size, shuffle, seed, world size or plan version.
+        """
+        for name, here in self._identity().items():
+            if state.get(name) != here:
+                raise StateError(f"the state has {name}={state.get(name)!r}, this stream {here!r}")
+        self._plan, self._batch = replace(self._plan, epoch=state["epoch"]), state["batch"]
+
+    def _identity(self) -> dict[str, Any]:
+        names = ("batch_size", "shuffle", "chunk", "window", "seed", "rank", "world_size")
+        return {
+            "plan_version": PLAN_VERSION,
+            "store": self.digest,
+            "split": self.split,
+            **{name: getattr(self._plan, name) for name in names},
+        }
+
+
+class BufferPool:
+    """Float32 buffers of one shape, given again once nobody else holds them: fresh memory costs a page fault a page.
+
+    Parameters
+    ----------
+    shape
+        Of every buffer.
+    keep
+        Buffers kept for another time; a consumer that holds more gets fresh ones.
+    """
+
+    def __init__(self, shape: tuple[int, ...], keep: int) -> None:
+        self._shape, self._keep = shape, keep
+        self._buffers: list[npt.NDArray[np.float32]] = []
+        self._lock = threading.Lock()
+
+    def take(self) -> npt.NDArray[np.float32]:
+        """Return a buffer that only the caller holds; its content is whatever was there."""
+        with self._lock:
+            for buffer in self._buffers:
+                if sys.getrefcount(buffer) == 3:  # the list, the loop variable, the argument
+                    return buffer
+            buffer = np.empty(self._shape, np.float32)
+            if len(self._buffers) < self._keep:
+                self._buffers.append(buffer)
+            return buffer

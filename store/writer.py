@@ -1,0 +1,176 @@
+"""Writing a store: its metadata and small arrays through xarray and zarr, its image shards directly.
+
+A store is written in a working folder and published by one rename, so that it is complete or not there.
+"""
+
+import hashlib
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+
+from store.blosc import join_blocks
+from store.layout import Layout, shard_path
+from store.schema import FORMAT, FORMAT_VERSION, SPLITS, Description
+
+MISSING = 2**64 - 1
+SMALL_CHUNK = 1 << 18  # samples in a chunk of a one-dimensional array
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleTable:
+    """What is known of every sample besides its image, in store order.
+
+    Attributes
+    ----------
+    label
+        uint8 (sample,), class.
+    source_file
+        uint8 (sample,), position in the list of sources.
+    source_row
+        int64 (sample,), row in that source.
+    split_sizes
+        Samples of train, validation and test; the store holds them in that order.
+    """
+
+    label: npt.NDArray[np.uint8]
+    source_file: npt.NDArray[np.uint8]
+    source_row: npt.NDArray[np.int64]
+    split_sizes: tuple[int, int, int]
+
+    @property
+    def split_ranges(self) -> dict[str, list[int]]:
+        """First and one past the last sample of each split."""
+        ends = np.cumsum(self.split_sizes).tolist()
+        return {name: [end - size, end] for name, size, end in zip(SPLITS, self.split_sizes, ends, strict=True)}
+
+
+def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
+    """Write one shard of the image array and return the sha256 of the file.
+
+    Parameters
+    ----------
+    path
+        Where; the file appears whole or not at all.
+    blocks
+        Blosc blocks of the shard's samples in order, at most `layout.shard`; the last chunk is filled up with zeros
+        and chunks that have no sample at all are left out.
+    layout
+        Sizes and codec.
+
+    References
+    ----------
+    Zarr v3 codec "sharding_indexed" 1.0: chunks in any order, then (offset, size) of each as little-endian uint64,
+    then the CRC-32C of that index.
+    """
+    chunks = [join_blocks(blocks[i : i + layout.chunk], layout) for i in range(0, len(blocks), layout.chunk)]
+    sizes = np.fromiter(map(len, chunks), np.uint64, len(chunks))
+    index = np.full((layout.shard // layout.chunk, 2), MISSING, "<u8")
+    index[: len(chunks), 0] = np.cumsum(sizes) - sizes
+    index[: len(chunks), 1] = sizes
+    packed = index.tobytes()
+    content = b"".join((*chunks, packed, struct.pack("<I", google_crc32c.value(packed))))
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+    return hashlib.sha256(content).hexdigest()
+
+
+def create_image(root: Path, samples: int, description: Description, layout: Layout) -> None:
+    """Create the empty array ``image`` of a store; its shards are written with `write_shard`."""
+    shape = (samples, *description.image_shape)
+    codec = layout.codec
+    zarr.create_array(
+        root,
+        name="image",
+        shape=shape,
+        dtype="float32",
+        chunks=(layout.chunk, *shape[1:]),
+        shards=(layout.shard, *shape[1:]),
+        compressors=BloscCodec(**{**codec, "shuffle": "noshuffle"}),
+        chunk_key_encoding={"name": "default", "separator": "."},
+        fill_value=0.0,
+        dimension_names=("sample", "ieta", "iphi", "channel"),
+        attributes={
+            "long_name": f"{' and '.join(channel.long_name for channel in description.channels)} in each cell",
+            "units": "1",
+            "comment": "; ".join(f"{channel.name}: {channel.comment}" for channel in description.channels),
+            "coordinates": "split source_file source_row",
+        },
+        zarr_format=3,
+    )
+
+
+def write_tables(root: Path, table: SampleTable, description: Description, attributes: dict[str, Any]) -> None:
+    """Write everything of a store but ``image`` and the statistics: labels, provenance, coordinates, root attributes.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    ieta, iphi = (np.arange(size) - seed for size, seed in zip(description.image_shape, description.seed, strict=False))
+    split = np.repeat(np.arange(3, dtype=np.uint8), table.split_sizes)
+    sources = [source["name"] for source in attributes["sources"]]
+    variables = {
+        "label": ("sample", table.label, {"long_name": "true class", "units": "1", **flags(description.classes)}),
+    }
+    coordinates = {
+        "split": ("sample", split, {"long_name": "part of the data set", "units": "1", **flags(SPLITS)}),
+        "source_file": ("sample", table.source_file, {"long_name": "source file", "units": "1", **flags(sources)}),
+        "source_row": ("sample", table.source_row, {"long_name": "row in the source file", "units": "1"}),
+        "ieta": ("ieta", ieta.astype(np.int16), {"long_name": "crystals from the seed along eta", "units": "1"}),
+        "iphi": ("iphi", iphi.astype(np.int16), {"long_name": "crystals from the seed along phi", "units": "1"}),
+        "channel": (
+            "channel",
+            np.array([channel.name for channel in description.channels], dtype=np.dtypes.StringDType()),
+            {"long_name": "; ".join(f"{channel.name}: {channel.long_name}" for channel in description.channels)},
+        ),
+    }
+    dataset = xr.Dataset(
+        variables,
+        coordinates,
+        {
+            "Conventions": "CF-1.11",
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "title": description.title,
+            "dataset": description.name,
+            "split_ranges": table.split_ranges,
+            **attributes,
+        },
+    )
+    chunks = (min(SMALL_CHUNK, table.label.size),)
+    encoding = {name: {"chunks": chunks} for name in ("label", "split", "source_file", "source_row")}
+    dataset.to_zarr(root, mode="a", zarr_format=3, consolidated=False, encoding=encoding)
+
+
+def flags(meanings: Sequence[str]) -> dict[str, Any]:
+    """Return CF's ``flag_values`` and ``flag_meanings`` for codes 0, 1, ...; blanks in a meaning become underscores."""
+    return {
+        "flag_values": list(range(len(meanings))),
+        "flag_meanings": " ".join(meaning.replace(" ", "_") for meaning in meanings),
+    }
+
+
+def publish(work: Path, destination: Path) -> None:
+    """Move a finished folder to its destination, which must not exist, and make the rename durable."""
+    os.rename(work, destination)
+    if os.name == "posix":
+        folder = os.open(destination.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+__all__ = ["SampleTable", "create_image", "flags", "publish", "shard_path", "write_shard", "write_tables"]
