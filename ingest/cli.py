@@ -88,9 +88,11 @@ def info(store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/
 
 def print_info(path: Path) -> None:
     """Print a store's identity, splits and statistics."""
+    import rich
+
     from ingest.info import describe_store
 
-    typer.echo(describe_store(path))
+    rich.print(describe_store(path))
 
 
 @app.command("fetch")

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from dask.utils import parse_bytes
 
 from ingest.run_tasks import Workers
 from ingest.shuffle import Stretch, gather, scatter

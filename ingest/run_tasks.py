@@ -1,5 +1,6 @@
 """Running many independent calls on Dask, with a progress bar."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,7 +33,7 @@ class Workers:
 
     def run(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], description: str) -> list[T]:
         """Call a function once for each tuple of arguments and return the results in that order."""
-        tasks = [dask.delayed(function, pure=False)(*dask.delayed(call, traverse=False)) for call in calls]
+        tasks = [dask.delayed(functools.partial(function, *call), pure=False)() for call in calls]
         with _Progress(description, len(tasks)):
             return list(dask.compute(*tasks, scheduler="threads", num_workers=self.count))
 

@@ -33,9 +33,10 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     names = {command.name for command in app.registered_commands} | {"--help"}
     if default is not None and (not words or words[0] not in names):
         words.insert(0, default)
+    app.pretty_exceptions_enable = False
     try:
         app(words, standalone_mode=True)
-    except (CalostreamError, OSError, MemoryError) as error:
+    except Exception as error:
         if debug:
             raise
         console.print(f"error: {one_line(error)}", style="red", markup=False, soft_wrap=True)

@@ -1,0 +1,152 @@
+"""Downloading the real files: with progress, going on where a broken download stopped, checked before they count."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import rich.progress
+
+from ingest.sources import Hdf5Source, sha256
+from store.console import console
+from store.errors import SourceError
+from store.schema import describe
+
+TIMEOUT = (10.0, 30.0)  # seconds to connect, and without any byte
+ATTEMPTS = 5  # without any progress
+PIECE = 1 << 20
+SHARE = "https://cernbox.cern.ch/remote.php/dav/public-files"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """One public file and its address."""
+
+    name: str
+    url: str
+
+    @classmethod
+    def shared(cls, token: str, name: str) -> "Download":
+        """Return a file of a public CERNBox share."""
+        return cls(name=name, url=f"{SHARE}/{token}/{name}")
+
+
+DOWNLOADS = {
+    "electron-photon": (
+        Download.shared("FbXw3V4XNyYB3oA", "SingleElectronPt50_IMGCROPS_n249k_RHv1.hdf5"),
+        Download.shared("AtBT8y4MiQYFcgc", "SinglePhotonPt50_IMGCROPS_n249k_RHv1.hdf5"),
+    ),
+}
+
+
+def fetch_dataset(dataset: str, folder: Path, downloads: Sequence[Download] | None = None) -> list[Path]:
+    """Download the files of a data set.
+
+    A file gets its name once its size is right and it opens as a source of the data set. Its sha256 is then recorded
+    in ``SHA256SUMS`` beside it, and compared if the file is there already. (No checksums are published.)
+
+    Parameters
+    ----------
+    dataset
+        Name of the data set.
+    folder
+        Where the files go.
+    downloads
+        By default the public files of the data set.
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    ConfigError
+        If there is no such data set.
+    SourceError
+        If a download fails for good, is not what it should be, or differs from the recorded sha256.
+    """
+    description = describe(dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    sums = folder / "SHA256SUMS"
+    recorded = {}
+    if sums.exists():
+        recorded = {name: digest for digest, name in (line.split(None, 1) for line in sums.read_text().splitlines())}
+    paths = []
+    for download in DOWNLOADS[dataset] if downloads is None else downloads:
+        path = folder / download.name
+        if not path.exists():
+            partial = _receive(download, folder)
+            try:
+                Hdf5Source(partial, description)
+            except SourceError as error:
+                partial.unlink()
+                raise SourceError(f"{download.url}: what came is not a source of {dataset}: {error}") from None
+            _compare(recorded, download.name, partial)
+            partial.replace(path)
+        else:
+            _compare(recorded, download.name, path)
+        sums.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(recorded.items())))
+        paths.append(path)
+    return paths
+
+
+def _compare(recorded: dict[str, str], name: str, path: Path) -> None:
+    """Record a file's sha256, or make sure that it is the recorded one."""
+    digest = sha256(path)
+    if recorded.setdefault(name, digest) != digest:
+        raise SourceError(f"{path}: sha256 {digest} differs from the recorded {recorded[name]}")
+
+
+def _receive(download: Download, folder: Path) -> Path:
+    """Return the complete ``NAME.partial``, continuing one that is there."""
+    partial = folder / f"{download.name}.partial"
+    tag = folder / f"{download.name}.etag"
+    idle = 0
+    with rich.progress.Progress(
+        *rich.progress.Progress.get_default_columns(), rich.progress.DownloadColumn(), console=console
+    ) as bar:
+        task = bar.add_task(download.name, total=None)
+        while True:
+            before = partial.stat().st_size if partial.exists() else 0
+            try:
+                total = _continue(download.url, partial, tag, bar, task)
+                if partial.stat().st_size == total:
+                    tag.unlink(missing_ok=True)
+                    return partial
+                reason = f"the connection ended at {partial.stat().st_size} of {total} bytes"
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+                reason = str(error)
+            after = partial.stat().st_size if partial.exists() else 0
+            idle = 0 if after > before else idle + 1
+            if idle == ATTEMPTS:
+                raise SourceError(f"{download.url}: no progress in {ATTEMPTS} attempts ({reason}); call again to go on")
+
+
+def _continue(
+    url: str, partial: Path, tag: Path, bar: rich.progress.Progress, task: rich.progress.TaskID
+) -> int:
+    """Ask for the rest of a file, append what comes, and return the size that the whole file should have."""
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have and tag.exists():
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag.read_text()}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if response.status_code == requests.codes.partial and span and int(span[1]) == have:
+            total, mode = int(span[2]), "ab"
+        elif response.status_code == requests.codes.ok:
+            length = response.headers.get("Content-Length")
+            if response.headers.get("Content-Type", "").startswith("text/html") or length is None:
+                raise SourceError(f"{url}: the server sent a page or a file of unknown size instead of the file")
+            total, mode, have = int(length), "wb", 0
+        else:
+            raise SourceError(f"{url}: the server answered {response.status_code} {response.reason}")
+        if etag := response.headers.get("ETag") or response.headers.get("Last-Modified"):
+            tag.write_text(etag)
+        bar.update(task, total=total, completed=have)
+        with partial.open(mode) as file:
+            for piece in response.iter_content(PIECE):
+                file.write(piece)
+                bar.advance(task, len(piece))
+    return total

@@ -1,0 +1,54 @@
+"""What is in a store, at a glance."""
+
+from pathlib import Path
+
+import rich.box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from store.reader import open_statistics, open_store
+
+
+def describe_store(path: Path) -> RenderableType:
+    """Return a store's identity, splits and statistics of the training split.
+
+    Raises
+    ------
+    StoreError
+        If the path holds no store, or one without statistics.
+    """
+    store = open_store(path)
+    attributes, statistics = store.attributes, open_statistics(path)
+    simulated = attributes["simulated"]
+    facts = Table.grid(padding=(0, 2))
+    splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
+    stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    samples = store.image.shape[0]
+    for name, value in (
+        ("store", f"{path} ({attributes['format']} {attributes['format_version']})"),
+        ("images", f"{samples:,} of {' x '.join(map(str, store.image.shape[1:]))}, {store.image.dtype}"),
+        ("stored", f"{stored / 1e6:.1f} MB, {stored / samples:.0f} bytes an image, from {store.image.nbytes / 1e6:.1f} MB"),
+        ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
+        ("sources", "\n".join(f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"])),
+        ("content", attributes["content_digest"]),
+    ):
+        facts.add_row(Text(name, style="dim"), Text(value))
+    table = Table(title="training split, values as in the source files", box=rich.box.SIMPLE_HEAD, title_justify="left")
+    for heading in ("class", "channel", "mean", "std", "min", "max", "non-zero", "images", "empty"):
+        table.add_column(heading, justify="left" if heading in ("class", "channel") else "right")
+    for c, name in enumerate(statistics["class"].values):
+        of_class = statistics.isel({"class": c})
+        for k, channel in enumerate(statistics["channel"].values):
+            one = of_class.isel(channel=k)
+            table.add_row(
+                str(name),
+                str(channel),
+                *(f"{float(one[key]):.6g}" for key in ("mean", "std", "minimum", "maximum")),
+                f"{float(one['nonzero_share']):.2%}",
+                f"{int(one['images']):,}",
+                f"{int(one['empty_images']):,}",
+            )
+    title = Text(attributes["title"], style="bold")
+    origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
+    return Group(title, origin, facts, table)
