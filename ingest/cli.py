@@ -8,7 +8,7 @@ import typer
 from store import console
 
 app = typer.Typer(
-    help="Make a store of calorimeter images from HDF5 files. `ingest FILE ...` is short for `ingest convert FILE ...`.",
+    help="Make a store of images from HDF5 files. `ingest FILE ...` is short for `ingest convert FILE ...`.",
     no_args_is_help=False,
     add_completion=False,
 )
@@ -24,7 +24,7 @@ def convert(
     ] = None,
     dataset: Annotated[str, typer.Option(help="What the files hold.")] = "electron-photon",
     output: Annotated[Path | None, typer.Option(help="The store to make.  [default: data/DATASET.zarr]")] = None,
-    split: Annotated[str, typer.Option(help="Fractions of train, validation and test, or 'challenge'.")] = "0.7,0.1,0.2",
+    split: Annotated[str, typer.Option(help="Fractions of each split, or 'challenge'.")] = "0.7,0.1,0.2",
     seed: Annotated[int, typer.Option(help="Chooses the shuffle.")] = 0,
     memory: Annotated[str, typer.Option(help="Bound on the samples held in memory.")] = "1GiB",
     workers: Annotated[int, typer.Option(help="Threads.")] = 2,
@@ -88,11 +88,13 @@ def info(store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/
 
 def print_info(path: Path) -> None:
     """Print a store's identity, splits and statistics."""
-    import rich
+    from rich.console import Console
 
     from ingest.info import describe_store
 
-    rich.print(describe_store(path))
+    output = Console()
+    output.width = max(output.width, 100)
+    output.print(describe_store(path))
 
 
 @app.command("fetch")

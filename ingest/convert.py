@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import zarr
 
 from ingest.run_tasks import Workers
@@ -241,7 +239,7 @@ def _content_digest(shards: Sequence[str], table: SampleTable) -> str:
     """Return the sha256 that stands for a store: of its shards, labels, splits and provenance."""
     digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
     for column in (table.label, table.source_file, table.source_row):
-        digest.update(np.ascontiguousarray(column))
+        digest.update(column.tobytes())
     return digest.hexdigest()
 
 

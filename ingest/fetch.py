@@ -123,9 +123,7 @@ def _receive(download: Download, folder: Path) -> Path:
                 raise SourceError(f"{download.url}: no progress in {ATTEMPTS} attempts ({reason}); call again to go on")
 
 
-def _continue(
-    url: str, partial: Path, tag: Path, bar: rich.progress.Progress, task: rich.progress.TaskID
-) -> int:
+def _continue(url: str, partial: Path, tag: Path, bar: rich.progress.Progress, task: rich.progress.TaskID) -> int:
     """Ask for the rest of a file, append what comes, and return the size that the whole file should have."""
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"Accept-Encoding": "identity"}

@@ -24,19 +24,23 @@ def describe_store(path: Path) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
     stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    sources = [f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"]]
     samples = store.image.shape[0]
     for name, value in (
         ("store", f"{path} ({attributes['format']} {attributes['format_version']})"),
         ("images", f"{samples:,} of {' x '.join(map(str, store.image.shape[1:]))}, {store.image.dtype}"),
-        ("stored", f"{stored / 1e6:.1f} MB, {stored / samples:.0f} bytes an image, from {store.image.nbytes / 1e6:.1f} MB"),
+        (
+            "stored",
+            f"{stored / 1e6:.1f} MB for {store.image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes an image",
+        ),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
-        ("sources", "\n".join(f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"])),
+        ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):
         facts.add_row(Text(name, style="dim"), Text(value))
     table = Table(title="training split, values as in the source files", box=rich.box.SIMPLE_HEAD, title_justify="left")
     for heading in ("class", "channel", "mean", "std", "min", "max", "non-zero", "images", "empty"):
-        table.add_column(heading, justify="left" if heading in ("class", "channel") else "right")
+        table.add_column(heading, justify="left" if heading in ("class", "channel") else "right", no_wrap=True)
     for c, name in enumerate(statistics["class"].values):
         of_class = statistics.isel({"class": c})
         for k, channel in enumerate(statistics["channel"].values):

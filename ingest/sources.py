@@ -21,10 +21,17 @@ SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
 class Source(Protocol):
     """A file of labelled images; picklable, and safe to read from several threads."""
 
-    path: Path
-    rows: int
-    block: int
-    """Rows that are cheap to read together: reads from a multiple of `block` decompress nothing twice."""
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def rows(self) -> int:
+        """Number of images."""
+
+    @property
+    def block(self) -> int:
+        """Rows that are cheap to read together: reads from multiples of it decompress nothing twice."""
 
     @property
     def simulated(self) -> str:
@@ -63,18 +70,20 @@ class Hdf5Source:
             raise SourceError(f"{self.path}: no such file")
         expected = self.description.image_shape
         with self._open() as file:
-            images, labels = self._member(file, self.image_key), self._member(file, self.description.label_key)
+            label_key = self.description.label_key
+            images, labels = self._member(file, self.image_key), self._member(file, label_key)
             if images.ndim != 4 or images.shape[1:] != expected:
-                raise SourceError(f"{self.path}: {self.image_key} has shape {images.shape}, expected (rows, *{expected})")
+                raise SourceError(
+                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of {expected}"
+                )
             if images.dtype.kind != "f":
                 raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected a float type")
             if labels.shape not in ((len(images),), (len(images), 1)):
                 raise SourceError(
-                    f"{self.path}: {self.image_key} has {len(images)} rows but "
-                    f"{self.description.label_key} has shape {labels.shape}"
+                    f"{self.path}: {self.image_key} has {len(images)} rows but {label_key} has shape {labels.shape}"
                 )
             if labels.dtype.kind not in "fiub":
-                raise SourceError(f"{self.path}: {self.description.label_key} has dtype {labels.dtype}, expected numbers")
+                raise SourceError(f"{self.path}: {label_key} has dtype {labels.dtype}, expected numbers")
             if not len(images):
                 raise SourceError(f"{self.path}: {self.image_key} has no rows")
 
@@ -148,7 +157,9 @@ class Hdf5Source:
     def _check(self, good: npt.NDArray[np.bool_], stored: npt.NDArray[Any], start: int, rule: str) -> None:
         if not good.all():
             at = tuple(int(i) for i in np.unravel_index(np.argmin(good), good.shape))
-            raise SourceError(f"{self.path}: row {start + at[0]}, pixel {list(at[1:])} of {self.image_key}: {stored[at]} {rule}")
+            raise SourceError(
+                f"{self.path}: {self.image_key}[{start + at[0]}, {', '.join(map(str, at[1:]))}] = {stored[at]} {rule}"
+            )
 
 
 def open_sources(paths: Sequence[Path], description: Description) -> list[Source]:

@@ -50,7 +50,9 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
     lengths = np.fromiter(map(len, blocks), np.int64, count)
     starts = HEADER.size + 4 * count + np.cumsum(lengths) - lengths
     total = HEADER.size + 4 * count + int(lengths.sum())
-    header = HEADER.pack(*_codec_bytes(layout), layout.typesize, count * layout.sample_bytes, layout.sample_bytes, total)
+    header = HEADER.pack(
+        *_codec_bytes(layout), layout.typesize, count * layout.sample_bytes, layout.sample_bytes, total
+    )
     return b"".join((header, starts.astype("<i4").tobytes(), *blocks))
 
 

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import google_crc32c
-import numba
 import numpy as np
 import numpy.typing as npt
 import zarr
 
 from store.errors import CorruptStoreError
-from store.native import call_lz4, copy_bytes, fill_zero, load_int32, lz4_address, prefetch
+from store.native import gather, lz4_address
 
+Image = zarr.Array[Any]
 MISSING = np.uint64(2**64 - 1)
-AHEAD = 8  # samples between asking for a cache line and using it
 DEFECTS = {
     1: "its Blosc header does not belong to this array",
     2: "its block table points outside the chunk",
@@ -37,20 +36,24 @@ class SampleReader(Protocol):
         """
 
 
-def open_reader(image: zarr.Array, root: Path) -> SampleReader:
+def open_reader(image: Image, root: Path) -> SampleReader:
     """Return the fastest reader for the array ``image`` of the store at `root`."""
     if lz4_address() and has_sample_blocks(image):
         return BlockReader(image, root)
     return ZarrReader(image)
 
 
-def has_sample_blocks(image: zarr.Array) -> bool:
+def has_sample_blocks(image: Image) -> bool:
     """Tell whether an array is sharded float32 with one sample a Blosc LZ4 block, zeros standing for missing chunks."""
-    metadata: dict[str, Any] = image.metadata.to_dict()  # type: ignore[assignment]
+    metadata: dict[str, Any] = image.metadata.to_dict()
     codecs = metadata.get("codecs", ())
     if image.dtype != np.dtype("<f4") or image.fill_value != 0 or len(codecs) != 1 or image.shards is None:
         return False
-    if codecs[0]["name"] != "sharding_indexed" or image.chunks[1:] != image.shape[1:] or image.shards[1:] != image.shape[1:]:
+    if (
+        codecs[0]["name"] != "sharding_indexed"
+        or image.chunks[1:] != image.shape[1:]
+        or image.shards[1:] != image.shape[1:]
+    ):
         return False
     sharding = codecs[0]["configuration"]
     names = [codec["name"] for codec in sharding["codecs"]]
@@ -75,7 +78,7 @@ class ZarrReader:
 
     kind = "zarr"
 
-    def __init__(self, image: zarr.Array) -> None:
+    def __init__(self, image: Image) -> None:
         self._image = image
 
     def read(self, samples: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
@@ -113,7 +116,7 @@ class BlockReader:
 
     kind = "blocks"
 
-    def __init__(self, image: zarr.Array, root: Path) -> None:
+    def __init__(self, image: Image, root: Path) -> None:
         assert image.shards is not None
         self._lz4 = lz4_address()
         self._sample_bytes = 4 * int(np.prod(image.shape[1:]))
@@ -157,64 +160,15 @@ class BlockReader:
     def read(self, samples: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         """See `SampleReader.read`."""
         if out.nbytes != samples.size * self._sample_bytes or not out.flags.c_contiguous or out.dtype != np.float32:
-            raise ValueError(f"out must be C-contiguous float32 for {samples.size} samples, got {out.dtype} {out.shape}")
+            raise ValueError(
+                f"out must be C-contiguous float32 for {samples.size} samples, got {out.dtype} {out.shape}"
+            )
         if samples.size and not 0 <= samples.min() <= samples.max() < self._address.size * self._chunk:
             raise ValueError(f"samples must be in [0, {self._address.size * self._chunk})")
-        at, defect = _gather(
+        at, defect = gather(
             self._lz4, self._address, self._size, self._chunk, self._sample_bytes, samples, out.ctypes.data
         )
         if defect:
             sample = int(samples[at])
-            raise CorruptStoreError(
-                f"{self._shards[sample // self._chunk // self._per_shard]}: sample {sample} is corrupt: {DEFECTS[defect]}"
-            )
-
-
-@numba.njit(cache=True, nogil=True)
-def _gather(lz4, address, size, chunk, sample_bytes, samples, out):
-    """Decode samples into consecutive rows at address `out`; return where and why it stopped, or (0, 0).
-
-    Nothing outside the chunks and the rows is read or written, whatever the bytes are.
-    """
-    table_end = 16 + 4 * chunk
-    for k in range(samples.size):
-        if k + 2 * AHEAD < samples.size:
-            sample = samples[k + 2 * AHEAD]
-            prefetch(address[sample // chunk] + 16 + 4 * (sample % chunk))
-        if k + AHEAD < samples.size:
-            sample = samples[k + AHEAD]
-            start = address[sample // chunk]
-            if size[sample // chunk] >= table_end:
-                block = start + load_int32(start + 16 + 4 * (sample % chunk))
-                for line in range(0, 512, 64):
-                    prefetch(block + line)
-        sample = samples[k]
-        start, length = address[sample // chunk], size[sample // chunk]
-        row = out + k * sample_bytes
-        if length == 0:
-            fill_zero(row, sample_bytes)
-            continue
-        if length < table_end:
-            return k, 2
-        versions = load_int32(start)
-        flags = (versions >> 16) & 0xFF
-        if (versions & 0xFF) != 2 or (flags & 0x5) != 0 or (flags >> 5) != 1:
-            return k, 1
-        if load_int32(start + 4) != chunk * sample_bytes or load_int32(start + 8) != sample_bytes:
-            return k, 1
-        if flags & 0x2:
-            if length < 16 + chunk * sample_bytes:
-                return k, 2
-            copy_bytes(start + 16 + (sample % chunk) * sample_bytes, row, sample_bytes)
-            continue
-        offset = load_int32(start + 16 + 4 * (sample % chunk))
-        if offset < table_end or offset > length - 4:
-            return k, 2
-        packed = load_int32(start + offset)
-        if packed <= 0 or packed > length - 4 - offset:
-            return k, 2
-        if packed == sample_bytes:
-            copy_bytes(start + offset + 4, row, sample_bytes)
-        elif call_lz4(lz4, start + offset + 4, row, packed, sample_bytes) != sample_bytes:
-            return k, 3
-    return 0, 0
+            path = self._shards[sample // self._chunk // self._per_shard]
+            raise CorruptStoreError(f"{path}: sample {sample} is corrupt: {DEFECTS[defect]}")

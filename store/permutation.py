@@ -17,13 +17,13 @@ Keys = npt.NDArray[np.uint64]
 
 def make_keys(*words: int) -> Keys:
     """Return the uint64 (6,) round keys for a row of non-negative integers such as (seed, epoch)."""
-    return np.random.SeedSequence(words).generate_state(ROUNDS, np.uint64)
+    return np.random.SeedSequence(words).generate_state(ROUNDS, np.uint64).astype(np.uint64)
 
 
 @numba.njit(cache=True, nogil=True)
 def sides(n):
     """Return (a, b), about the square root of n each, with a * b >= n."""
-    a = max(1, int(math.ceil(math.sqrt(n))))
+    a = max(1, math.ceil(math.sqrt(n)))
     return np.uint64(a), np.uint64(-(-n // a))
 
 

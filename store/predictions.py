@@ -40,7 +40,7 @@ class Predictions:
         columns = {name: getattr(self, name).astype(dtype)[order] for name, dtype in FIELDS.items()}
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
-            np.savez(file, **columns)  # type: ignore[arg-type]
+            np.savez(file, **columns)
         partial.replace(path)
 
     @classmethod

@@ -33,7 +33,7 @@ class Store:
         return dict(self.group.attrs)
 
     @property
-    def image(self) -> zarr.Array:
+    def image(self) -> zarr.Array[Any]:
         """The images, float32 (sample, ieta, iphi, channel)."""
         array = self.group["image"]
         assert isinstance(array, zarr.Array)
@@ -107,7 +107,7 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     """
     store = open_store(path)
     shards = store.image.shards or store.image.chunks
-    dataset = xr.open_zarr(store.path, consolidated=False, chunks={"sample": shards[0]})
+    dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).chunk({"sample": shards[0]})
     return dataset if split is None else dataset.isel(sample=slice(*store.split_range(split)))
 
 
@@ -127,4 +127,7 @@ def open_statistics(path: str | Path) -> xr.Dataset:
     store = open_store(path)
     if "statistics" not in store.group:
         raise StoreError(f"{store.path}: no statistics; `ingest statistics {store.path}` computes them")
-    return xr.load_dataset(store.path, group="statistics", engine="zarr", consolidated=False, zarr_format=3)
+    statistics: xr.Dataset = xr.load_dataset(
+        store.path, group="statistics", engine="zarr", consolidated=False, zarr_format=3
+    )
+    return statistics

@@ -1,4 +1,4 @@
-"""Statistics of images by class and channel: small values that add up, so that any part of a store can be done alone."""
+"""Statistics of images by class and channel: small values that add up, so that parts of a store can be done alone."""
 
 from dataclasses import dataclass, fields
 from typing import cast
@@ -14,6 +14,7 @@ MANTISSA_BITS = 8  # kept in a key: two values with the same key differ by at mo
 KEYS = 1 << (9 + MANTISSA_BITS)
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,10 @@ class Statistics:
 
     images: npt.NDArray[np.int64]
     empty: npt.NDArray[np.int64]
-    sum: npt.NDArray[np.float64]
-    square: npt.NDArray[np.float64]
-    minimum: npt.NDArray[np.float64]
-    maximum: npt.NDArray[np.float64]
+    sum: Floats
+    square: Floats
+    minimum: Floats
+    maximum: Floats
     keys: npt.NDArray[np.int64]
 
     @classmethod
@@ -112,7 +113,7 @@ def _add(images, label, count, empty, total, square, minimum, maximum, keys):
                 maximum[c, channel] = max(maximum[c, channel], 0.0)
 
 
-def key_edges() -> npt.NDArray[np.float64]:
+def key_edges() -> Floats:
     """Return the smallest value of each key and, last, infinity: float64 (131073,), ascending."""
     pattern = np.arange(KEYS, dtype=np.uint32) << np.uint32(23 - MANTISSA_BITS)
     negative = pattern < 0x80000000
@@ -178,11 +179,11 @@ def to_dataset(statistics: Statistics, description: Description) -> xr.Dataset:
     )
 
 
-def _std(square: npt.NDArray[np.float64], mean: npt.NDArray[np.float64], count: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _std(square: Floats, mean: Floats, count: npt.NDArray[np.int64]) -> Floats:
     return np.sqrt(np.maximum(square / count - mean**2, 0.0))
 
 
-def _quantiles(s: Statistics) -> npt.NDArray[np.float64]:
+def _quantiles(s: Statistics) -> Floats:
     """Return float64 (class, channel, probability): linear inside a key's bin, inside [minimum, maximum]."""
     edges = key_edges()
     out = np.full((*s.minimum.shape, len(PROBABILITIES)), np.nan)
@@ -200,7 +201,7 @@ def _quantiles(s: Statistics) -> npt.NDArray[np.float64]:
 
 def _histogram(
     keys: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     """Return lower and upper edges (bin,) and counts (class, channel, bin), four bins an octave, where anything is."""
     step = (1 << MANTISSA_BITS) // BINS_PER_OCTAVE
     coarse = keys.reshape(*keys.shape[:2], -1, step).sum(axis=3)

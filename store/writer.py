@@ -164,7 +164,7 @@ def flags(meanings: Sequence[str]) -> dict[str, Any]:
 
 def publish(work: Path, destination: Path) -> None:
     """Move a finished folder to its destination, which must not exist, and make the rename durable."""
-    os.rename(work, destination)
+    work.rename(destination)
     if os.name == "posix":
         folder = os.open(destination.parent, os.O_RDONLY)
         try:
