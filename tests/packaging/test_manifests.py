@@ -1,0 +1,86 @@
+"""pixi.toml, pyproject.toml and constraints.txt agree with each other, with the schema and with what is installed."""
+
+import importlib.metadata
+import json
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PIXI = tomllib.loads((ROOT / "pixi.toml").read_text())
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SCHEMA = Path(os.environ.get("CALOSTREAM_PIXI_SCHEMA", ROOT.parent / "shared" / "packaging" / "pixi.schema.json"))
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason="set CALOSTREAM_PIXI_SCHEMA to a copy of pixi's schema/schema.json")
+def test_pixi_manifest_fits_its_schema() -> None:
+    jsonschema.validate(PIXI, json.loads(SCHEMA.read_text()), jsonschema.Draft7Validator)
+
+
+def test_pixiw_understands_every_task() -> None:
+    assert all(set(task) <= {"cmd", "depends-on", "description"} for task in PIXI["tasks"].values())
+    assert all({"cmd", "description"} <= set(task) for task in PIXI["tasks"].values())
+
+
+@pytest.mark.parametrize("environment", PIXI["environments"])
+def test_environment_asks_for_extras_that_exist(environment: str) -> None:
+    known = PYPROJECT["project"]["optional-dependencies"]
+    for feature in PIXI["environments"][environment]:
+        project = PIXI["feature"][feature]["pypi-dependencies"]["calostream"]
+        assert project["path"] == "."
+        assert set(project["extras"]) <= set(known)
+
+
+def installed(*names: str) -> bool:
+    known = {canonicalize_name(distribution.name) for distribution in importlib.metadata.distributions()}
+    return known.issuperset(names)
+
+
+def constraints() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    """The direct requirements on this platform."""
+    project: dict[str, Any] = PYPROJECT["project"]
+    lines = project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
+    return [need for need in map(Requirement, lines) if need.marker is None or need.marker.evaluate()]
+
+
+@pytest.mark.parametrize("need", requirements("torch", "keras", "test"), ids=lambda need: need.name)
+def test_constraint_lies_in_the_declared_range(need: Requirement) -> None:
+    exact = constraints()
+    if need.name == "tensorflow":
+        pytest.skip("constraints.txt was made where tensorflow is tensorflow-cpu")
+    assert need.specifier.contains(exact[canonicalize_name(need.name)])
+
+
+def test_constraints_hold_exact_versions_without_local_suffix() -> None:
+    # `+cpu` would shut the CUDA wheels out of the GPU environments.
+    assert not [version for version in constraints().values() if "+" in version or "*" in version]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info[:2] != (3, 11) or not installed("torch", "tensorflow-cpu"),
+    reason="constraints.txt describes the default environment on Linux with Python 3.11",
+)
+def test_constraints_are_what_is_needed_and_nothing_else() -> None:
+    waiting = [(need.name, frozenset(need.extras)) for need in requirements("torch", "keras", "test")]
+    seen = set(waiting)
+    while waiting:
+        name, extras = waiting.pop()
+        for need in map(Requirement, importlib.metadata.requires(name) or []):
+            step = (need.name, frozenset(need.extras))
+            wanted = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras})
+            if wanted and step not in seen:
+                seen.add(step)
+                waiting.append(step)
+    assert {canonicalize_name(name) for name, _ in seen} == set(constraints())

@@ -1,0 +1,166 @@
+"""pixiw on a small project of its own, built by a real pip that may not use the network."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WRAPPER = Path(__file__).parents[2] / "pixiw"
+TINY = Path(__file__).parent / "tiny"
+
+
+class Project:
+    """A copy of `tiny` with the wrapper; `run` calls it from another folder, with no pixi on PATH."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        shutil.copytree(TINY, root, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(WRAPPER, root)
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "pixi").exists()]
+        environ = {**os.environ, "PATH": os.pathsep.join(folders), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+        return subprocess.Popen(
+            [sys.executable, self.root / "pixiw", *words],
+            cwd=self.root.parent,
+            env={**environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, **variables)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def lines(self, name: str) -> list[str]:
+        return (self.root / name).read_text().splitlines()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("made once") / "check out")
+    done = project.run("run", "words")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_dependencies_run_first_and_once(installed: Project) -> None:
+    (installed.root / "order").unlink(missing_ok=True)
+    assert installed.run("run", "all").returncode == 0
+    assert installed.lines("order") == ["first", "left", "right", "all"]
+
+
+def test_words_arrive_as_they_are(installed: Project) -> None:
+    words = ["--flag", "-e", "two words", "it's", '"', "$HOME", "*", "", "a;exit 1", "--", "-h"]
+    done = installed.run("run", "words", *words)
+    assert done.returncode == 0
+    assert done.stdout.split("\n")[:-1] == words
+
+
+def test_task_runs_in_the_project_with_its_environment(installed: Project) -> None:
+    done = installed.run("run", "words")
+    assert done.stderr.splitlines()[-2:] == [str(installed.root / ".pixiw" / "default"), str(installed.root)]
+
+
+@pytest.mark.parametrize(("task", "status"), [("fails", 7), ("after-failure", 7), ("after-death", 137)])
+def test_status_is_that_of_the_task(installed: Project, task: str, status: int) -> None:
+    done = installed.run("run", task)
+    assert done.returncode == status
+    assert done.stdout == ""
+
+
+def test_chain_gets_the_words_at_its_end(installed: Project) -> None:
+    assert installed.run("run", "chain", "three").stdout == "one\ntwo three\n"
+
+
+def test_signal_reaches_the_program(installed: Project) -> None:
+    process = installed.start("run", "waits")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[0] == "saved\n"
+    assert process.returncode == 3
+
+
+def test_second_call_uses_the_environment_again(installed: Project) -> None:
+    before = installed.lines("builds")
+    done = installed.run("run", "words")
+    assert "making" not in done.stderr
+    assert installed.lines("builds") == before
+
+
+@pytest.mark.parametrize("words", [["run", "nosuch"], ["run", "-e", "nosuch", "words"]])
+def test_unknown_name_lists_the_known_ones(installed: Project, words: list[str]) -> None:
+    done = installed.run(*words)
+    assert done.returncode == 2
+    assert ("after-failure" if words[1] == "nosuch" else "impossible") in done.stderr
+
+
+def test_unknown_command_is_wrong_usage(installed: Project) -> None:
+    assert installed.run("shell").returncode == 2
+
+
+@pytest.mark.parametrize("words", [[], ["task", "list"]])
+def test_listing_names_tasks_and_environments(installed: Project, words: list[str]) -> None:
+    done = installed.run(*words)
+    assert done.returncode == 0
+    assert "Needs both" in done.stdout
+    assert "environments: default, impossible, indexed" in done.stdout
+
+
+def test_failing_pip_is_reported_and_tried_again(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    for builds in (1, 2):
+        done = project.run("run", "-e", "impossible", "words")
+        assert done.returncode != 0
+        assert "no-such-package-anywhere" in done.stderr
+        assert done.stdout == ""
+        assert len(project.lines("builds")) == builds
+
+
+def test_package_with_an_index_of_its_own_comes_from_there(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (project.root / "constraints.txt").write_text("special==1")
+    manifest = project.root / "pixi.toml"
+    manifest.write_text(manifest.read_text().replace("INDEX", str(tmp_path)))
+    shelf = tmp_path / "special"
+    shelf.mkdir()
+    code = f"import backend; print(backend.write_wheel({str(shelf)!r}, 'special', '1+cpu'))"
+    wheel = subprocess.check_output([sys.executable, "-c", code], cwd=project.root, text=True).strip()
+    (shelf / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+    done = project.run("run", "-e", "indexed", "words", PIP_NO_INDEX="0")
+    assert done.returncode == 0, done.stderr
+    assert list((project.root / ".pixiw" / "indexed").rglob("special-1+cpu.dist-info"))
+
+
+def test_changed_ingredient_or_interrupted_install_starts_afresh(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    assert project.run("run", "words").returncode == 0
+    leftover = project.root / ".pixiw" / "default" / "leftover"
+    for spoil in (
+        lambda: (project.root / "constraints.txt").write_text("tiny==1"),
+        lambda: (project.root / ".pixiw" / "default" / "pixiw.stamp").unlink(),
+    ):
+        leftover.touch()
+        spoil()
+        assert project.run("run", "words").returncode == 0
+        assert not leftover.exists()
+    assert len(project.lines("builds")) == 3
+
+
+def test_pixi_on_path_gets_the_words(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    pixi = tmp_path / "bin" / "pixi"
+    pixi.parent.mkdir()
+    pixi.write_text('#!/bin/sh\npwd\nprintf "%s\\n" "$@"\nexit 5\n')
+    pixi.chmod(0o755)
+    done = project.run("run", "-e", "gpu", "task", "two words", PATH=str(pixi.parent))
+    assert done.returncode == 5
+    assert done.stdout.splitlines() == [str(project.root), "run", "-e", "gpu", "task", "two words"]
+    assert not (project.root / ".pixiw").exists()

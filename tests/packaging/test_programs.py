@@ -1,0 +1,62 @@
+"""Every task's command names programs and options that exist; the import names are this checkout's."""
+
+import importlib
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TASKS = tomllib.loads((ROOT / "pixi.toml").read_text())["tasks"]
+CALLS = [(task, call.strip()) for task in TASKS for call in TASKS[task]["cmd"].split("&&")]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAMS / words[0], *words[1:]], cwd=ROOT, capture_output=True, text=True)
+
+
+# `--help` at the end of the whole call, so that an unknown option or command in pixi.toml fails too.
+@pytest.mark.parametrize("call", [call for _, call in CALLS], ids=[f"{task}-{call.split()[0]}" for task, call in CALLS])
+def test_task_calls_what_exists(call: str) -> None:
+    done = run(*shlex.split(call), "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout.lower()
+
+
+@pytest.mark.parametrize("program", PYPROJECT["project"]["scripts"])
+def test_wrong_usage_ends_in_status_2(program: str) -> None:
+    done = run(program, "--no-such-option")
+    assert done.returncode == 2
+    assert "--no-such-option" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ingest", "store", "train", "evaluate"])
+def test_import_name_is_this_checkout(name: str) -> None:
+    # Other distributions own some of these names; with one of them installed, ours must still win.
+    found = importlib.import_module(name).__file__
+    assert found is not None
+    assert Path(found).parent == ROOT / name
+
+
+def test_programs_start_without_a_framework() -> None:
+    # What spawned workers import again must stay light: the frameworks are imported when a training starts.
+    code = "import sys, ingest.cli, evaluate.cli, train.cli_torch, train.cli_keras; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "tensorflow", "keras"} & set(done.stdout.split())
+
+
+def test_import_contracts_hold() -> None:
+    done = run("lint-imports", "--no-cache")
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_framework_module_stands_under_its_contract() -> None:
+    contracts = [contract["source_modules"] for contract in PYPROJECT["tool"]["importlinter"]["contracts"][2:]]
+    for suffix, modules in zip(["torch", "keras"], contracts, strict=True):
+        assert modules == sorted(f"train.{path.stem}" for path in (ROOT / "train").glob(f"*_{suffix}.py"))
