@@ -1,0 +1,16 @@
+"""From the predictions of trained classifiers to figures, tables and a report."""
+
+from evaluate.metrics import Estimate, accuracy, brier_score, calibration, log_loss
+from evaluate.ranking import auc, background_rejection, compare_auc, roc
+
+__all__ = [
+    "Estimate",
+    "accuracy",
+    "auc",
+    "background_rejection",
+    "brier_score",
+    "calibration",
+    "compare_auc",
+    "log_loss",
+    "roc",
+]

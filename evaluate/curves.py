@@ -1,0 +1,144 @@
+"""Figures of runs: how they learned, and how well they separate the classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from evaluate import metrics, ranking, style
+from evaluate.runs import Run
+
+QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
+SPLIT_LINES: dict[str, dict[str, Any]] = {
+    "validation": {"linestyle": "-", "marker": "o", "markersize": 3.5},
+    "train": {"linestyle": (0, (2, 1.5)), "linewidth": 1.2, "marker": "o", "markersize": 3.5, "fillstyle": "none"},
+}
+SCORE_BINS = 40
+
+
+@style.styled
+def roc(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw the ROC curve of every run: signal efficiency against background efficiency.
+
+    Parameters
+    ----------
+    runs
+        In the order of their colours.
+    split
+        Whose predictions to use.
+    """
+    background, signal = class_names(runs)
+    figure, axes = style.new("ROC curve", f"{background} efficiency", f"{signal} efficiency", len(runs))
+    axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    entries = {}
+    for index, run in enumerate(runs):
+        columns = run.predictions[split].label, run.predictions[split].score
+        curve, auc = ranking.roc(*columns), ranking.auc(*columns)
+        text = f"{run.name}: AUC {auc.value:.4f} ± {auc.standard_error:.4f}"
+        (entries[text],) = axes.plot(curve.background, curve.signal, **style.run_line(index))
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def rejection(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw background rejection, 1 / background efficiency, against signal efficiency; parameters as `roc`."""
+    background, signal = class_names(runs)
+    figure, axes = style.new("Background rejection", f"{signal} efficiency", f"{background} rejection", len(runs))
+    entries = {}
+    for index, run in enumerate(runs):
+        curve = ranking.roc(run.predictions[split].label, run.predictions[split].score)
+        passed = curve.background > 0
+        points = curve.signal[passed], 1 / curve.background[passed]
+        (entries[run.name],) = axes.plot(*points, **style.run_line(index))
+    axes.set(xlim=(0, 1), yscale="log")
+    axes.set_ylim(bottom=1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def history(runs: Sequence[Run], quantity: str) -> Figure:
+    """Draw a quantity by epoch, on the training and the validation split.
+
+    Parameters
+    ----------
+    runs
+        In the order of their colours.
+    quantity
+        One of `QUANTITIES`.
+    """
+    label = QUANTITIES[quantity]
+    figure, axes = style.new(f"{label[0].upper()}{label[1:]} by epoch", "epoch", label, max(2, len(runs)))
+    for index, run in enumerate(runs):
+        for split, line in SPLIT_LINES.items():
+            axes.plot(run.history["epoch"], run.history[f"{split}_{quantity}"], color=style.run_colour(index), **line)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.legend(figure, {run.name: Line2D([], [], color=style.run_colour(i)) for i, run in enumerate(runs)}, length=34)
+    lines = {split: Line2D([], [], color=style.MUTED, **line) for split, line in SPLIT_LINES.items()}
+    style.legend(figure, lines, side="right")
+    return figure
+
+
+@style.styled
+def scores(run: Run) -> Figure:
+    """Draw the distribution of a run's scores by class: the test split filled, the training split as points.
+
+    Each class and split has unit area; the bars on the points are Poisson errors.
+    """
+    figure, axes = style.new(f"Scores of {style.shorten(run.name, 36)}", "score", "density", 2)
+    edges = np.linspace(0, 1, SCORE_BINS + 1)
+    centre = (edges[:-1] + edges[1:]) / 2
+    test, train = {}, {}
+    for value, name in enumerate(run.description.classes):
+        colour = style.CLASS_COLOURS[value]
+        count, scale = _density(run, "test", value, edges)
+        axes.stairs(count * scale, edges, fill=True, color=colour, alpha=0.3, linewidth=0)
+        test[f"{name}, test"] = axes.stairs(count * scale, edges, color=colour, linewidth=1.4)
+        count, scale = _density(run, "train", value, edges)
+        train[f"{name}, train"] = axes.errorbar(
+            centre, count * scale, np.sqrt(count) * scale, fmt="o", color=colour, markersize=2.4, elinewidth=0.8
+        )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    style.legend(figure, test)
+    style.legend(figure, train, side="right")
+    return figure
+
+
+@style.styled
+def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw the frequency of the signal against the score, with binomial errors; parameters as `roc`."""
+    signal = class_names(runs)[1]
+    figure, axes = style.new("Calibration", "mean score", f"share of {signal}s", len(runs))
+    axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    entries = {}
+    for index, run in enumerate(runs):
+        bins = metrics.calibration(run.predictions[split].label, run.predictions[split].score)
+        error = np.sqrt(bins.frequency * (1 - bins.frequency) / bins.count)
+        text = f"{run.name}: expected error {bins.expected_error:.4f}"
+        entries[text] = axes.errorbar(
+            bins.score, bins.frequency, error, **style.run_line(index), marker="o", markersize=3.5, elinewidth=0.9
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    style.legend(figure, entries)
+    return figure
+
+
+def class_names(runs: Sequence[Run]) -> tuple[str, str]:
+    """Return what to call background and signal: the runs' classes if all have the same."""
+    names = {(run.description.classes[0], run.description.classes[1]) for run in runs}
+    return names.pop() if len(names) == 1 else ("background", "signal")
+
+
+def _density(run: Run, split: str, value: int, edges: metrics.Floats) -> tuple[metrics.Floats, float]:
+    """Return the histogram of one class, and the factor that gives it unit area."""
+    predictions = run.predictions[split]
+    count = np.histogram(predictions.score[predictions.label == value], edges)[0].astype(np.float64)
+    return count, SCORE_BINS / count.sum()

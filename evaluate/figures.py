@@ -1,0 +1,135 @@
+"""Every figure of a report, with the words that go with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from evaluate import curves, showers
+from evaluate.runs import Run
+from evaluate.summary import Document
+from store.schema import Description
+
+if TYPE_CHECKING:
+    import xarray
+
+HISTORY_NOTES = {
+    "loss": "Mean binary cross-entropy. Dropout is on while the training loss is taken, so it may lie above the other.",
+    "accuracy": "Share of samples on the right side of a score of 0.5.",
+    "auc": "Area under the ROC curve.",
+}
+AVERAGES = {"mean": "mean", "RMS": "root mean square"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure of the report.
+
+    Attributes
+    ----------
+    name
+        Unique; the stem of its files.
+    section
+        Of the page: ``"separation"``, ``"training"``, ``"scores"`` or ``"showers"``.
+    alt
+        What it shows, for those who do not see it.
+    caption
+        How to read it.
+    figure
+        The figure itself.
+    """
+
+    name: str
+    section: str
+    alt: str
+    caption: str
+    figure: Figure
+
+
+def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
+    """Return the figures of the runs, whose metrics are in the document."""
+    background, signal = curves.class_names(runs)
+    aucs = "; ".join(f"{run['name']} {run['splits']['test']['auc']['value']:.4f}" for run in document["runs"])
+    at_half = "; ".join(
+        f"{run['name']} {run['splits']['test']['background_rejection']['0.5'] or float('inf'):.3g}"
+        for run in document["runs"]
+    )
+    errors = "; ".join(
+        f"{run['name']} {run['splits']['test']['expected_calibration_error']:.4f}" for run in document["runs"]
+    )
+    return [
+        Drawing(
+            name="roc",
+            section="separation",
+            alt=f"ROC curves on the test split. AUC: {aucs}.",
+            caption="Test split, with the AUC and its standard error. The dotted line is chance.",
+            figure=curves.roc(runs),
+        ),
+        Drawing(
+            name="rejection",
+            section="separation",
+            alt=f"Background rejection against signal efficiency on the test split. At half the signal: {at_half}.",
+            caption=f"Test split: of how many {background}s one passes the cut that keeps this share of the {signal}s.",
+            figure=curves.rejection(runs),
+        ),
+        Drawing(
+            name="calibration",
+            section="separation",
+            alt=f"Share of signal against mean score on the test split. Expected calibration error: {errors}.",
+            caption="Test split, 15 bins of equal width. On the dotted line a score is a probability.",
+            figure=curves.calibration(runs),
+        ),
+        *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
+        *(_draw_scores(run, place) for place, run in enumerate(runs, start=1)),
+    ]
+
+
+def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
+    last = "; ".join(f"{run.name} {run.history[f'validation_{quantity}'][-1]:.4f}" for run in runs)
+    label = curves.QUANTITIES[quantity]
+    return Drawing(
+        name=f"history-{quantity}",
+        section="training",
+        alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation at the last epoch: {last}.",
+        caption=HISTORY_NOTES[quantity],
+        figure=curves.history(runs, quantity),
+    )
+
+
+def _draw_scores(run: Run, place: int) -> Drawing:
+    background, signal = run.description.classes
+    return Drawing(
+        name=f"scores-{place}",
+        section="scores",
+        alt=f"Distributions of the scores of {run.name}, for {background}s and {signal}s.",
+        caption="Each class has unit area. Points well outside the filled histogram are a sign of overtraining.",
+        figure=curves.scores(run),
+    )
+
+
+def draw_showers(statistics: "xarray.Dataset", description: Description, place: int) -> list[Drawing]:
+    """Return the average showers in the training split of the store at that place in the report."""
+    background, signal = description.classes
+    drawings = []
+    for channel, described in enumerate(description.channels):
+        kind = showers.average(statistics, channel)[0]
+        meaning = f"{described.long_name.capitalize()}, {described.comment}"
+        for label, name in enumerate(description.classes):
+            drawing = Drawing(
+                name=f"store-{place}-{described.name}-{name}",
+                section="showers",
+                alt=f"{AVERAGES[kind].capitalize()} of the {described.name} by pixel, for {name}s.",
+                caption=f"{meaning}; {AVERAGES[kind]} over the training split.",
+                figure=showers.average_shower(statistics, description, channel, label),
+            )
+            drawings.append(drawing)
+        drawing = Drawing(
+            name=f"store-{place}-{described.name}-asymmetry",
+            section="showers",
+            alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} by pixel.",
+            caption=f"Where the classes differ: red where {signal}s have more, blue where {background}s.",
+            figure=showers.asymmetry(statistics, description, channel),
+        )
+        drawings.append(drawing)
+    return drawings

@@ -1,0 +1,135 @@
+"""How figures look: small, colour-blind safe, the same bytes every time, and in a page's own colours inside it."""
+
+import html
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID, PAPER = "#1b1e24", "#5c6470", "#dfe3e8", "#ffffff"
+RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b5548f", "#56b4e9", "#e69f00")
+CLASS_COLOURS = ("#b07d00", "#6a4fb3")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+
+THEME = {
+    "ink": (INK, "#e8eaed"),
+    "muted": (MUTED, "#a3abb7"),
+    "grid": (GRID, "#333a44"),
+    "paper": (PAPER, "#15181d"),
+    "run-0": (RUN_COLOURS[0], "#4ba6e3"),
+    "run-1": (RUN_COLOURS[1], "#ff8c4a"),
+    "run-2": (RUN_COLOURS[2], "#2fc79a"),
+    "run-3": (RUN_COLOURS[3], "#e08fc2"),
+    "run-4": (RUN_COLOURS[4], "#8fd0f5"),
+    "run-5": (RUN_COLOURS[5], "#f5bd45"),
+    "class-0": (CLASS_COLOURS[0], "#e0ae3a"),
+    "class-1": (CLASS_COLOURS[1], "#a78df0"),
+}
+"""Colours by name: in files and on light pages, on dark pages."""
+
+_SETTINGS: Any = {
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.facecolor": PAPER,
+    "font.family": "DejaVu Sans",
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.6,
+    "path.simplify_threshold": 0.3,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "calostream",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+}
+
+WIDTH, HEIGHT, ROW = 4.4, 3.2, 0.19
+"""Size of a figure without its legend, and of one row of the legend, in inches."""
+
+styled = mpl.rc_context(_SETTINGS)
+"""Decorator of functions that draw: they run under this style, and leave matplotlib's settings alone."""
+
+
+def run_colour(index: int) -> str:
+    """Return the colour of the run at that place in the report."""
+    return RUN_COLOURS[index % len(RUN_COLOURS)]
+
+
+def run_line(index: int) -> dict[str, Any]:
+    """Return the colour and dashes of that run: lines that lie on each other stay visible, and colours may repeat."""
+    return {"color": run_colour(index), "linestyle": DASHES[index % len(DASHES)]}
+
+
+def shorten(text: str, length: int) -> str:
+    """Return the text, without its middle if it is longer than that."""
+    return text if len(text) <= length else f"{text[: length // 2]}…{text[1 - (length + 1) // 2 :]}"
+
+
+def new(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes, and room for that many rows of legend below."""
+    figure = Figure(figsize=(WIDTH, HEIGHT + ROW * legend_rows), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    return figure, axes
+
+
+def legend(figure: Figure, entries: Mapping[str, Any], side: str = "left", length: int = 50) -> None:
+    """Put a legend below the axes, where it hides nothing."""
+    labels = [shorten(text, length) for text in entries]
+    figure.legend(list(entries.values()), labels, loc="outside lower left" if side == "left" else "outside lower right")
+
+
+@styled
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure as ``.svg`` and ``.png``, without dates or versions, and return the two paths."""
+    svg, png = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png"))
+    figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
+    figure.savefig(png, metadata={"Software": None})
+    return svg, png
+
+
+def inline_svg(svg: str, name: str, alt: str) -> str:
+    """Return a figure as an SVG element that takes colours and font from the page around it.
+
+    Parameters
+    ----------
+    svg
+        The file that `save` wrote.
+    name
+        Unique in the page; it leads every id in the element.
+    alt
+        What to read out instead of the picture.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", svg)
+    for variable, (colour, _) in THEME.items():
+        svg = svg.replace(f": {colour}", f": var(--{variable})")
+    view = re.search(r'viewBox="[^"]*"', svg)
+    root = f'<svg role="img" aria-label="{html.escape(alt)}" {view and view[0]}>'
+    return root + svg[svg.index(">") + 1 :]
