@@ -124,7 +124,7 @@ def _render(*, runs: Sequence[Run], document: Document, **parts: Any) -> str:
         document=document,
         efficiencies={str(efficiency): f"at {100 * efficiency:g}\u00a0%" for efficiency in SIGNAL_EFFICIENCIES},
         environments=_settings(run.environment for run in runs),
-        run_colours=[style.RUN_COLOURS.index(style.run_colour(place)) for place in range(len(runs))],
+        run_colours=[place % len(style.RUN_COLOURS) for place in range(len(runs))],
         settings=_settings(run.config for run in runs),
         signal=signal,
         simulated=_simulated(runs),

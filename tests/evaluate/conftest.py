@@ -1,0 +1,93 @@
+"""Run directories as the trainers write them, made up."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from evaluate.runs import Run, load_runs
+from store.predictions import Predictions
+
+RANGES = {"train": [0, 700], "validation": [700, 800], "test": [800, 1000]}
+STORE = {
+    "path": "data/gone.zarr",
+    "digest": "3f9c" * 16,
+    "title": "Electron and photon showers",
+    "dataset": "electron-photon",
+    "simulated": "Geant4 simulation",
+    "split_scheme": "0.7,0.1,0.2",
+    "split_ranges": RANGES,
+    "seed": 0,
+}
+
+MakeRun = Callable[..., Path]
+
+
+def make_predictions(split: str, seed: int) -> Predictions:
+    """The labels are the store's, the same for every run; the scores are the run's."""
+    start, stop = RANGES[split]
+    truth, noise = np.random.default_rng(start), np.random.default_rng([seed, start])
+    label = truth.integers(0, 2, stop - start)
+    logit = 2.0 * (label - 0.5) + truth.normal(size=label.size) + 0.5 * noise.normal(size=label.size)
+    return Predictions(sample=np.arange(start, stop), label=label.astype(np.uint8), score=1 / (1 + np.exp(-logit)))
+
+
+def write_run(
+    path: Path, framework: str = "torch", seed: int = 0, store: dict[str, Any] = STORE, epochs: int = 3
+) -> Path:
+    (path / "predictions").mkdir(parents=True)
+    config = {"framework": framework, "model": "cnn", "parameters": 868993, "seed": seed, "batch_size": 512}
+    (path / "config.json").write_text(json.dumps(config))
+    environment = {"versions": {framework: "1.2.3"}, "device": "cpu", "store": store}
+    (path / "environment.json").write_text(json.dumps(environment))
+    lines = []
+    for epoch in range(1, epochs + 1):
+        values = {"epoch": epoch, "learning_rate": 1e-3, "seconds": 1.0}
+        for split in ("train", "validation"):
+            values |= {f"{split}_loss": 0.7 / epoch, f"{split}_accuracy": 0.6, f"{split}_auc": 0.8}
+        lines.append(json.dumps(values))
+    (path / "history.jsonl").write_text("\n".join(lines) + "\n")
+    for split in RANGES:
+        make_predictions(split, seed).save(path / "predictions" / f"{split}.npz")
+    return path
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    return lambda name, *values, **named: write_run(tmp_path / "runs" / name, *values, **named)
+
+
+@pytest.fixture
+def two_runs(make_run: MakeRun) -> list[Run]:
+    return load_runs([make_run("cnn-torch", "torch", seed=1), make_run("cnn-keras", "keras", seed=2)])
+
+
+@pytest.fixture(scope="session")
+def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of 1,000 images, made by the project's own ingest."""
+    from ingest.convert import Ingest, ingest
+    from ingest.run_tasks import Workers
+    from ingest.split import Split
+    from store.schema import ELECTRON_PHOTON
+
+    folder = tmp_path_factory.mktemp("real")
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(ELECTRON_PHOTON.classes):
+        image = np.where(rng.random((500, 32, 32, 2)) < 0.05, rng.normal(size=(500, 32, 32, 2)), 0).astype(np.float32)
+        image[..., 0] = np.abs(image[..., 0])
+        with h5py.File(folder / f"{name}.hdf5", "w") as file:
+            file["X"], file["y"] = image, np.full(500, label, np.float32)
+    job = Ingest(
+        sources=tuple(sorted(folder.glob("*.hdf5"))),
+        description=ELECTRON_PHOTON,
+        output=folder / "real.zarr",
+        split=Split.parse("0.7,0.1,0.2"),
+        seed=0,
+        memory=2**28,
+        overwrite=False,
+    )
+    return ingest(job, Workers(count=1))

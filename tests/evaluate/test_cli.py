@@ -1,0 +1,55 @@
+import subprocess
+import sys
+
+import pytest
+
+from evaluate.cli import app
+from store import console
+
+
+def evaluate(*words):
+    with pytest.raises(SystemExit) as exit:
+        console.run(app, default="report", argv=[str(word) for word in words])
+    return exit.value.code
+
+
+def test_runs_are_reported_without_naming_the_command(make_run, tmp_path, capsys):
+    runs = [make_run("cnn-torch", "torch", seed=1), make_run("cnn-keras", "keras", seed=2)]
+    output = tmp_path / "page"
+    assert evaluate(*runs, "--output", output) == 0
+    assert (output / "index.html").is_file()
+    printed = capsys.readouterr().out
+    for word in ("cnn-torch", "cnn-keras", "train", "validation", "test", "±", "p = ", "data: Geant4 simulation"):
+        assert word in printed
+    assert f"report: {output / 'index.html'}" in printed.splitlines()
+
+
+def test_the_report_goes_to_report_by_default(make_run, tmp_path, monkeypatch):
+    run = make_run("cnn")
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("report", run) == 0
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_names_are_printed_as_they_are(make_run, tmp_path, capsys):
+    assert evaluate(make_run("[red]cnn"), "--output", tmp_path / "page") == 0
+    assert "[red]cnn" in capsys.readouterr().out
+
+
+def test_a_missing_run_is_one_line_and_status_1(tmp_path, capsys):
+    assert evaluate(tmp_path / "nowhere", "--output", tmp_path / "page") == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"error: {tmp_path / 'nowhere'}: no such run directory\n"
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_run_is_wrong_usage(capsys):
+    assert evaluate() == 2
+    assert "Missing argument" in capsys.readouterr().err
+
+
+def test_help_needs_no_drawing():
+    code = "import sys, evaluate.cli; print({'matplotlib', 'sklearn'} & set(sys.modules) or 'quick')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "quick\n"

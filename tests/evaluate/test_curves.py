@@ -1,0 +1,90 @@
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from evaluate import curves, ranking, style
+from evaluate.runs import load_runs
+
+DRAW = {
+    "roc": curves.roc,
+    "rejection": curves.rejection,
+    "calibration": curves.calibration,
+    "loss": lambda runs: curves.history(runs, "loss"),
+    "accuracy": lambda runs: curves.history(runs, "accuracy"),
+    "auc": lambda runs: curves.history(runs, "auc"),
+    "scores": lambda runs: curves.scores(runs[0]),
+}
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_legends_hide_nothing(name, two_runs):
+    figure = DRAW[name](two_runs)
+    figure.draw_without_rendering()
+    bottom = figure.axes[0].get_tightbbox().y0
+    extents = [legend.get_window_extent() for legend in figure.legends]
+    assert extents
+    assert all(extent.y1 <= bottom for extent in extents)
+    assert all(extent.y0 >= 0 and extent.x0 >= 0 and extent.x1 <= figure.bbox.x1 for extent in extents)
+
+
+@pytest.mark.parametrize("name", ["roc", "rejection", "calibration", "loss"])
+def test_every_run_is_in_the_legend_as_it_is_called(name, make_run):
+    names = ["_hidden", "$a_1$", "a<b>&c"]
+    texts = legend_texts(DRAW[name](load_runs([make_run(name) for name in names])))
+    for run in names:
+        assert any(text.startswith(run) for text in texts)
+
+
+def test_long_names_lose_their_middle(make_run):
+    figure = curves.roc(load_runs([make_run("a" * 60 + "z" * 60)]))
+    (text,) = legend_texts(figure)
+    assert text.startswith("aaa")
+    assert "…" in text
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_roc_lines_are_the_roc_curves(two_runs):
+    lines = curves.roc(two_runs).axes[0].get_lines()[-2:]
+    for line, run in zip(lines, two_runs, strict=True):
+        curve = ranking.roc(run.predictions["test"].label, run.predictions["test"].score)
+        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([curve.background, curve.signal]))
+
+
+def test_rejection_is_drawn_where_it_is_finite(two_runs):
+    for line in curves.rejection(two_runs).axes[0].get_lines():
+        efficiency, rejection = line.get_data()
+        assert np.isfinite(rejection).all()
+        assert (efficiency[-1], rejection[-1]) == (1, 1)
+
+
+def test_history_lines_are_both_splits_of_every_run(two_runs):
+    lines = curves.history(two_runs, "loss").axes[0].get_lines()
+    drawn = [(line.get_color(), line.get_ydata().tolist()) for line in lines]
+    for index, run in enumerate(two_runs):
+        for split in ("train", "validation"):
+            assert (style.run_colour(index), run.history[f"{split}_loss"].tolist()) in drawn
+    assert len(drawn) == 4
+
+
+def test_score_histograms_have_unit_area(two_runs):
+    outlines = [patch.get_data() for patch in curves.scores(two_runs[0]).axes[0].patches]
+    assert len(outlines) == 4
+    for values, edges, _ in outlines:
+        assert np.sum(values * np.diff(edges)) == pytest.approx(1)
+
+
+def test_axes_name_the_classes(two_runs):
+    axes = curves.roc(two_runs).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("photon efficiency", "electron efficiency")
+
+
+def test_drawing_leaves_matplotlib_as_it_was(two_runs):
+    before = dict(mpl.rcParams)
+    for draw in DRAW.values():
+        draw(two_runs)
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,113 @@
+import math
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+
+from evaluate import metrics
+from evaluate.metrics import Estimate
+from store.errors import RunError
+
+
+@st.composite
+def labelled_scores(draw):
+    """Labels with both classes, and scores that are often tied."""
+    ones, zeros = draw(st.integers(2, 25)), draw(st.integers(2, 25))
+    label = draw(st.permutations([1] * ones + [0] * zeros))
+    value = st.one_of(st.integers(0, 6).map(lambda k: k / 6), st.floats(0, 1))
+    score = draw(st.lists(value, min_size=len(label), max_size=len(label)))
+    return np.array(label, np.uint8), np.array(score)
+
+
+SCALES = {
+    "accuracy": lambda label, score: sklearn.metrics.accuracy_score(label, score >= 0.5),
+    "log_loss": lambda label, score: sklearn.metrics.log_loss(label, score),
+    "brier_score": lambda label, score: sklearn.metrics.brier_score_loss(label, score),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+@given(data=labelled_scores())
+def test_values_are_those_of_scikit_learn(name, data):
+    assert getattr(metrics, name)(*data).value == pytest.approx(SCALES[name](*data), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_standard_errors_are_the_spread_over_repeated_samples(name):
+    rng = np.random.default_rng(3)
+    estimates = []
+    for _ in range(400):
+        label = rng.integers(0, 2, 500)
+        estimates.append(getattr(metrics, name)(label, rng.beta(1 + label, 2 - label)))
+    spread = np.std([estimate.value for estimate in estimates], ddof=1)
+    assert np.mean([estimate.standard_error for estimate in estimates]) == pytest.approx(spread, rel=0.12)
+
+
+def test_scores_on_the_threshold_count_as_signal():
+    assert metrics.accuracy([1, 1, 0, 0], [0.5, 0.7, 0.5, 0.1]).value == 0.75
+
+
+def test_calibration_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    score = rng.beta(0.5, 0.5, 5000)
+    label = rng.random(5000) < score**2
+    bins = metrics.calibration(label, score)
+    frequency, mean = calibration_curve(label, score, n_bins=15)
+    np.testing.assert_allclose(bins.frequency, frequency)
+    np.testing.assert_allclose(bins.score, mean)
+
+
+@given(data=labelled_scores())
+def test_calibration_keeps_every_sample(data):
+    label, score = data
+    bins = metrics.calibration(label, score)
+    assert bins.count.sum() == label.size
+    assert np.average(bins.frequency, weights=bins.count) == pytest.approx(label.mean())
+    assert np.average(bins.score, weights=bins.count) == pytest.approx(score.mean())
+
+
+def test_expected_calibration_error_of_an_overconfident_model():
+    bins = metrics.calibration([1, 0, 1, 0, 0, 0], [0.9, 0.9, 0.9, 0.9, 0.2, 0.2])
+    assert bins.expected_error == pytest.approx(4 / 6 * 0.4 + 2 / 6 * 0.2)
+
+
+def test_interval_holds_95_percent_and_stops_at_the_bounds():
+    low, high = Estimate(value=0.8, standard_error=0.1).interval((0, 1))
+    assert low == pytest.approx(0.8 - 1.959964 * 0.1, abs=1e-6)
+    assert high == pytest.approx(0.995996, abs=1e-6)
+    assert Estimate(value=0.99, standard_error=0.1).interval((0, 1))[1] == 1
+
+
+def test_difference_of_independent_estimates_adds_errors_in_quadrature():
+    gap = Estimate(value=0.9, standard_error=0.03) - Estimate(value=0.8, standard_error=0.04)
+    assert gap.value == pytest.approx(0.1)
+    assert gap.standard_error == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "message"),
+    [
+        ([1, 1, 1], [0.1, 0.2, 0.3], "two samples of each class at least, got 0 of 0 and 3 of 1"),
+        ([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.4], "got 3 of 0 and 1 of 1"),
+        ([], [], "got 0 of 0 and 0 of 1"),
+        ([0, 0, 1, 2], [0.1, 0.2, 0.3, 0.4], "labels must be 0 or 1, got 2"),
+        ([0, 0, 1, math.nan], [0.1, 0.2, 0.3, 0.4], "labels must be 0 or 1, got nan"),
+        ([0, 0, 1, 1], [0.1, math.nan, math.nan, 0.4], r"scores must be finite, got nan in row 1 \(2 in all\)"),
+        ([0, 0, 1, 1], [0.1, 0.2, math.inf, 0.4], "scores must be finite, got inf in row 2"),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.3], r"one length, got \(4,\) and \(3,\)"),
+    ],
+)
+@pytest.mark.parametrize("function", [metrics.accuracy, metrics.log_loss, metrics.brier_score, metrics.calibration])
+def test_unusable_columns_are_refused(function, label, score, message):
+    with pytest.raises(RunError, match=message):
+        function(label, score)
+
+
+@pytest.mark.parametrize("function", [metrics.log_loss, metrics.brier_score, metrics.calibration])
+@pytest.mark.parametrize("score", [-0.1, 1.1])
+def test_scores_that_are_no_probabilities_are_refused(function, score):
+    with pytest.raises(RunError, match=r"probabilities in \[0, 1\]"):
+        function([0, 0, 1, 1], [0.1, 0.2, 0.3, score])

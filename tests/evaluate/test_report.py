@@ -1,0 +1,222 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import sklearn.metrics
+
+import store
+from evaluate.report import plus_minus, write_report
+from store.errors import ConfigError, RunError
+from tests.evaluate.conftest import STORE, make_predictions, write_run
+
+VOID = {"meta", "link", "br", "use", "path", "rect", "image", "line"}
+
+
+class Page(HTMLParser):
+    """Elements and text of a page; fails on tags that do not close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.open = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def attributes(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two-runs")
+    paths = [write_run(folder / "cnn-torch", "torch", seed=1), write_run(folder / "cnn-keras", "keras", seed=2)]
+    write_report(paths, folder / "report")
+    return folder / "report"
+
+
+@pytest.fixture
+def html(report):
+    return (report / "index.html").read_text()
+
+
+def test_a_report_is_a_page_numbers_and_figures(report):
+    names = ["roc", "rejection", "calibration", "scores-1", "scores-2"]
+    names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
+    files = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert files == {"index.html", "metrics.json"} | {
+        f"figures/{name}.{kind}" for name in names for kind in ("svg", "png")
+    }
+    assert json.loads((report / "metrics.json").read_text())["files"] == sorted(files)
+
+
+def test_the_numbers_are_those_of_the_predictions(report):
+    document = json.loads((report / "metrics.json").read_text())
+    assert document["schema"] == "calostream-metrics/1"
+    for run, seed in zip(document["runs"], (1, 2), strict=True):
+        for split, values in run["splits"].items():
+            predictions = make_predictions(split, seed)
+            auc = sklearn.metrics.roc_auc_score(predictions.label, predictions.score)
+            assert values["auc"]["value"] == pytest.approx(auc)
+
+
+def test_the_page_shows_the_numbers(report, html):
+    text = " ".join("".join(Page(html).text).split())
+    document = json.loads((report / "metrics.json").read_text())
+    for run in document["runs"]:
+        for values in run["splits"].values():
+            assert plus_minus(values["auc"]) in text
+            assert plus_minus(values["log_loss"]) in text
+        assert f"{run['splits']['test']['background_rejection']['0.9']:.2f}" in text
+    assert plus_minus(document["comparisons"][0]["difference"]) in text
+
+
+def test_the_page_loads_nothing(html):
+    page = Page(html)
+    assert not re.search(r"https?://|//\w+\.\w+|@import", html)
+    assert "default-src 'none'" in page.attributes("meta")[2]["content"]
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
+            target = attributes.get(name) or "#"
+            inside = target.startswith(("#", "data:"))
+            assert inside or (tag == "a" and ":" not in target and not target.startswith("/"))
+
+
+def test_links_lead_somewhere(report, html):
+    page = Page(html)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attributes in page.attributes("a"):
+        target = attributes["href"]
+        assert target[1:] in ids if target.startswith("#") else (report / target).is_file()
+
+
+def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
+    page = Page(html)
+    pictures = page.attributes("svg")
+    assert len(pictures) == 8
+    assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in pictures)
+    assert len(page.attributes("figcaption")) == 8
+    assert all("scope" in heading for heading in page.attributes("th"))
+    assert page.attributes("html") == [{"lang": "en"}]
+
+
+def test_the_page_says_what_the_data_are(html):
+    text = " ".join("".join(Page(html).text).split())
+    assert "Geant4 simulation. These showers are not the published files" in text
+    assert STORE["digest"] in text
+    assert STORE["path"] in text
+    assert "0.7,0.1,0.2 (train, validation, test), seed 0: 700 train, 100 validation, 200 test samples" in text
+
+
+def test_the_page_shows_settings_and_marks_what_differs(html):
+    rows = re.findall(r'<tr( class="differs")?><th scope="row">([\w.]+)</th>(.*)</tr>', html)
+    found = {name: (bool(differs), re.findall("<td>(.*?)</td>", cells)) for differs, name, cells in rows}
+    assert found["batch_size"] == (False, ["512", "512"])
+    assert found["framework"] == (True, ["torch", "keras"])
+    assert found["versions.keras"] == (True, ["", "1.2.3"])
+
+
+def test_a_store_that_is_gone_is_said_so(html):
+    assert "The average showers cannot be shown: data/gone.zarr" in html
+
+
+def test_names_are_text_and_never_markup(make_run, tmp_path):
+    name = "<script>alert(1)<!-- &amp; $x_1$"
+    write_report([make_run(name)], tmp_path / "report")
+    html = (tmp_path / "report" / "index.html").read_text()
+    page = Page(html)
+    assert len(page.attributes("script")) == 1
+    assert html.count("<script>") == 1
+    assert f"Scores of {name}" in "".join(page.text)
+
+
+def test_data_that_are_not_simulated_carry_no_such_notice(make_run, tmp_path):
+    write_report([make_run("real", store=STORE | {"simulated": ""})], tmp_path / "report")
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "Geant4" not in html
+    assert 'class="notice"' not in html
+
+
+def test_runs_on_different_stores_are_warned_about(make_run, tmp_path):
+    paths = [make_run("a"), make_run("b", store=STORE | {"digest": "77" * 32, "simulated": ""})]
+    write_report(paths, tmp_path / "report")
+    text = " ".join("".join(Page((tmp_path / "report" / "index.html").read_text()).text).split())
+    assert "b cannot be compared with a: their stores differ" in text
+    assert "Geant4 simulation (a)." in text
+    assert "No two of the runs were evaluated on the same samples of the same store." in text
+
+
+def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, tmp_path):
+    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
+    write_report([make_run("a", store=identity)], tmp_path / "report")
+    html = (tmp_path / "report" / "index.html").read_text()
+    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("store-1-*.svg")}
+    assert drawn == {
+        f"store-1-{channel}-{what}.svg"
+        for channel in ("energy", "time")
+        for what in ("photon", "electron", "asymmetry")
+    }
+    assert "data:image/png;base64," in html
+    assert "cannot be shown" not in html
+    assert len(Page(html).attributes("svg")) == 7 + 6
+
+
+def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path):
+    write_report([make_run("a", store=STORE | {"path": str(real_store)})], tmp_path / "report")
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "now holds other data" in html
+    assert list((tmp_path / "report" / "figures").glob("store-*")) == []
+
+
+def test_the_same_runs_give_the_same_bytes(make_run, tmp_path):
+    path = make_run("a")
+    for name in ("first", "second"):
+        write_report([path], tmp_path / name)
+    for file in (tmp_path / "first").rglob("*.*"):
+        assert file.read_bytes() == (tmp_path / "second" / file.relative_to(tmp_path / "first")).read_bytes()
+
+
+def test_a_broken_run_leaves_no_report(make_run, tmp_path):
+    path = make_run("a")
+    (path / "history.jsonl").unlink()
+    with pytest.raises(RunError, match=r"history\.jsonl"):
+        write_report([path], tmp_path / "report")
+    assert [child.name for child in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_run_directory_is_no_place_for_a_report(make_run):
+    path = make_run("a")
+    with pytest.raises(ConfigError, match="no report put there"):
+        write_report([path], path)
+    assert (path / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.81043, 0.0014, "0.8104 ± 0.0014"),
+        (0.78, 0.013, "0.780 ± 0.013"),
+        (-0.0003, 0.002, "-0.0003 ± 0.0020"),
+        (0.5, 0, "0.5000 ± 0.0000"),
+        (0.81043, 0.00994, "0.8104 ± 0.0099"),
+        (0.5, 0.3, "0.50 ± 0.30"),
+    ],
+)
+def test_numbers_are_rounded_to_two_digits_of_their_error(value, error, text):
+    assert plus_minus({"value": value, "standard_error": error}) == text

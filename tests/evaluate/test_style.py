@@ -1,0 +1,73 @@
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from evaluate import curves, style
+
+
+@pytest.fixture
+def figure(two_runs):
+    return curves.roc(two_runs)
+
+
+def test_files_are_the_same_bytes_every_time(two_runs, tmp_path):
+    first = style.save(curves.roc(two_runs), tmp_path / "first")
+    second = style.save(curves.roc(two_runs), tmp_path / "second")
+    assert [path.name for path in first] == ["first.svg", "first.png"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_svg_files_are_well_formed_and_undated(figure, tmp_path):
+    text = style.save(figure, tmp_path / "roc")[0].read_text()
+    assert ET.fromstring(text).tag.endswith("svg")
+    assert "dc:date" not in text
+
+
+def test_inline_svg_takes_the_colours_of_the_page(figure, tmp_path):
+    svg = style.inline_svg(style.save(figure, tmp_path / "roc")[0].read_text(), "roc", "A curve")
+    assert "var(--run-0)" in svg
+    assert "var(--ink)" in svg
+    assert not re.search(r": #[0-9a-f]{6}", svg)
+    assert "font-family" not in svg
+    assert "http" not in svg
+
+
+def test_inline_svg_is_named_and_its_ids_are_its_own(figure, tmp_path):
+    text = style.save(figure, tmp_path / "roc")[0].read_text()
+    svg = style.inline_svg(text, "one", 'Quote " and <tag>')
+    assert svg.startswith('<svg role="img" aria-label="Quote &quot; and &lt;tag&gt;" viewBox="')
+    ids = re.findall(r'\bid="([^"]*)"', svg)
+    references = re.findall(r'url\(#([^)]*)\)|href="#([^"]*)"', svg)
+    assert ids
+    assert all(name.startswith("one-") for name in ids)
+    assert len(set(ids)) == len(ids)
+    assert {first or second for first, second in references} <= set(ids)
+
+
+@pytest.mark.parametrize(("text", "length", "expected"), [("short", 5, "short"), ("abcdefgh", 5, "ab…gh")])
+def test_shorten(text, length, expected):
+    assert style.shorten(text, length) == expected
+
+
+def test_twice_as_many_runs_as_colours_look_different():
+    count = 2 * len(style.RUN_COLOURS)
+    assert len({str(style.run_line(place)) for place in range(count)}) == count
+
+
+def contrast(first, second):
+    """Contrast ratio of two colours after WCAG 2."""
+
+    def luminance(colour):
+        channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("page", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(("name", "least"), [("ink", 7), ("muted", 4.5), *((f"run-{i}", 2) for i in range(6))])
+def test_colours_stand_out_from_the_page(name, least, page):
+    assert contrast(style.THEME[name][page], style.THEME["paper"][page]) >= least
