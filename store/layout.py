@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from store.errors import ConfigError
+
 CHUNK_BYTES = 512 * 1024
 SHARD_BYTES = 32 * 1024 * 1024
 COMPRESSOR = "lz4"
 LEVEL = 5
+LEAST_BYTES = 128  # Blosc copies anything smaller instead of compressing it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,25 @@ class Layout:
         Samples in an inner chunk.
     shard
         Samples in a shard, a multiple of `chunk`.
+
+    Raises
+    ------
+    ConfigError
+        If samples of that size cannot be Blosc blocks of their own, or chunks do not fill a shard.
     """
 
     sample_bytes: int
     chunk: int
     shard: int
+
+    def __post_init__(self) -> None:
+        if self.sample_bytes < LEAST_BYTES or not self.typesize:
+            raise ConfigError(
+                f"sample_bytes={self.sample_bytes}: a sample must have at least {LEAST_BYTES} bytes "
+                "and a divisor from 17 to 255 to be a Blosc block of its own"
+            )
+        if self.chunk < 1 or self.shard < 1 or self.shard % self.chunk:
+            raise ConfigError(f"shard={self.shard} is not a multiple of chunk={self.chunk}")
 
     @classmethod
     def of(cls, sample_bytes: int) -> "Layout":
@@ -41,10 +58,9 @@ class Layout:
     def typesize(self) -> int:
         """Blosc's element size: above 16, so that Blosc neither splits nor enlarges blocks, and a divisor of a sample.
 
-        Without a shuffle filter it has no other effect. Samples that no number from 17 to 255 divides get one block
-        a chunk, as Blosc chooses.
+        Without a shuffle filter it has no other effect. 0 if there is none.
         """
-        return next((size for size in range(17, 256) if self.sample_bytes % size == 0), 4)
+        return next((size for size in range(17, 256) if self.sample_bytes % size == 0), 0)
 
     @property
     def codec(self) -> dict[str, Any]:
