@@ -1,0 +1,80 @@
+"""Made-up stores, small enough to be written for a single test."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from store.blosc import encode_samples
+from store.layout import Layout, shard_path
+from store.schema import Channel, Description
+from store.writer import SampleTable, create_image, write_shard, write_tables
+
+SHAPE = (6, 7, 2)  # of the images in `write_store`
+
+
+def describe_shape(shape: tuple[int, int, int]) -> Description:
+    """Return a description of images of that shape."""
+    return Description(
+        name="electron-photon",
+        title="made up",
+        image_keys=("X",),
+        label_key="y",
+        image_shape=shape,
+        channels=tuple(Channel(name=f"c{k}", long_name=f"channel {k}", comment="made up") for k in range(shape[2])),
+        classes=("photon", "electron"),
+        seed=(shape[0] // 2, shape[1] // 2),
+    )
+
+
+def write_images(root: Path, images: npt.NDArray[np.float32], layout: Layout) -> None:
+    """Write the array ``image`` of a store and its shards."""
+    create_image(root, len(images), describe_shape(images.shape[1:]), layout)
+    for shard in range(layout.shard_count(len(images))):
+        blocks = encode_samples(images[shard * layout.shard :][: layout.shard], layout)
+        write_shard(shard_path(root, shard), blocks, layout)
+
+
+def tell_tale_images(count: int, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[np.float32]:
+    """Return float32 (count, *shape), mostly zeros, whose first value is one more than the image's number."""
+    random = np.random.default_rng(count)
+    images = np.where(random.random((count, *shape)) < 0.2, random.standard_normal((count, *shape)), 0)
+    images[:, 0, 0, 0] = np.arange(1, count + 1)
+    return images.astype(np.float32)
+
+
+def tell_tale_labels(count: int) -> npt.NDArray[np.uint8]:
+    """Return uint8 (count,), a fixed mixture of 0 and 1."""
+    return np.random.default_rng(1).integers(0, 2, count, np.uint8)
+
+
+def write_store(
+    root: Path,
+    *,
+    split_sizes: tuple[int, int, int] = (350, 53, 97),
+    chunk: int = 8,
+    shard: int = 64,
+    digest: str = "made up",
+    **attributes: Any,
+) -> Path:
+    """Write a store of `tell_tale_images` in which no split ends where a chunk does."""
+    count = sum(split_sizes)
+    layout = Layout(sample_bytes=4 * int(np.prod(SHAPE)), chunk=chunk, shard=shard)
+    zarr.create_group(root, zarr_format=3)
+    write_images(root, tell_tale_images(count), layout)
+    table = SampleTable(
+        label=tell_tale_labels(count),
+        source_file=np.zeros(count, np.uint8),
+        source_row=np.arange(count),
+        split_sizes=split_sizes,
+    )
+    root_attributes = {
+        "sources": [{"name": "made up.hdf5", "size": 1, "sha256": "0" * 64, "rows": count}],
+        "simulated": "Geant4 simulation",
+        "content_digest": digest,
+        **attributes,
+    }
+    write_tables(root, table, describe_shape(SHAPE), root_attributes)
+    return root

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from store.errors import ConfigError
+from store.layout import CHUNK_BYTES, SHARD_BYTES, Layout, shard_path
+
+
+@pytest.mark.parametrize(
+    ("sample_bytes", "chunk", "shard", "typesize"),
+    [(8_192, 64, 4_096, 32), (187_500, 2, 178, 20), (1 << 20, 1, 32, 32), (64 << 20, 1, 1, 32)],
+    ids=["showers", "jets", "larger than a chunk", "larger than a shard"],
+)
+def test_chunks_and_shards_have_the_designed_sizes(sample_bytes, chunk, shard, typesize):
+    layout = Layout.of(sample_bytes)
+    assert (layout.chunk, layout.shard, layout.typesize) == (chunk, shard, typesize)
+
+
+@pytest.mark.parametrize("pixels", [32, 33, 105, 1_000, 2_048, 46_875, 100_000])
+def test_a_shard_is_whole_chunks_within_its_bounds(pixels):
+    layout = Layout.of(4 * pixels)
+    assert layout.chunk * layout.sample_bytes <= CHUNK_BYTES
+    assert layout.shard % layout.chunk == 0
+    assert SHARD_BYTES / 2 < layout.shard * layout.sample_bytes <= SHARD_BYTES
+
+
+def test_the_typesize_divides_a_sample_and_is_large_enough_to_keep_blosc_from_splitting():
+    refused = []
+    for sample_bytes in range(128, 8_192, 4):
+        try:
+            typesize = Layout.of(sample_bytes).typesize
+        except ConfigError:
+            refused.append(sample_bytes)
+            continue
+        assert 16 < typesize < 256
+        assert sample_bytes % typesize == 0
+    assert all(all(size % divisor for divisor in range(17, 256)) for size in refused)
+
+
+@pytest.mark.parametrize("sample_bytes", [4, 72, 124, 4 * 257, 4 * 65_537])
+def test_samples_that_cannot_be_blocks_of_their_own_are_refused(sample_bytes):
+    with pytest.raises(ConfigError, match=f"sample_bytes={sample_bytes}: .* at least 128 bytes and a divisor from 17"):
+        Layout.of(sample_bytes)
+
+
+@pytest.mark.parametrize(("chunk", "shard"), [(4, 6), (0, 0), (-2, 4), (4, 0)])
+def test_chunks_that_do_not_fill_a_shard_are_refused(chunk, shard):
+    with pytest.raises(ConfigError, match=f"shard={shard} is not a multiple of chunk={chunk}"):
+        Layout(sample_bytes=8_192, chunk=chunk, shard=shard)
+
+
+@pytest.mark.parametrize(("samples", "shards"), [(0, 0), (1, 1), (4_096, 1), (4_097, 2), (249_000, 61)])
+def test_shards_are_counted_up(samples, shards):
+    assert Layout.of(8_192).shard_count(samples) == shards
+
+
+def test_a_shard_is_one_file_in_the_folder_of_the_images():
+    assert shard_path(Path("a.zarr"), 12) == Path("a.zarr/image/c.12.0.0.0")

@@ -1,0 +1,182 @@
+import dataclasses
+import os
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.errors import PlanError
+from store.plan import PLAN_VERSION, SHUFFLES, BatchPlan
+from tests.strategies import plan_arguments
+
+# The first batch of (start=100, stop=1100, batch_size=8, chunk=64, window=256) by shuffle, seed and epoch.
+GOLDEN = {
+    ("full", 0, 0): [552, 328, 507, 713, 305, 278, 266, 616],
+    ("full", 0, 1): [700, 156, 584, 281, 278, 736, 1016, 461],
+    ("full", 12345, 0): [550, 520, 367, 404, 1018, 884, 121, 756],
+    ("window", 0, 0): [1030, 1059, 1097, 1089, 1057, 957, 122, 937],
+    ("window", 0, 1): [1015, 1052, 986, 1033, 1070, 800, 808, 595],
+    ("window", 12345, 0): [796, 823, 880, 892, 661, 874, 677, 815],
+    ("chunks", 0, 0): [100, 101, 102, 103, 104, 105, 106, 107],
+    ("chunks", 0, 1): [576, 577, 578, 579, 580, 581, 582, 583],
+    ("chunks", 12345, 0): [640, 641, 642, 643, 644, 645, 646, 647],
+    ("none", 0, 0): [100, 101, 102, 103, 104, 105, 106, 107],
+    ("none", 0, 1): [100, 101, 102, 103, 104, 105, 106, 107],
+    ("none", 12345, 0): [100, 101, 102, 103, 104, 105, 106, 107],
+}
+
+
+def ranks(arguments):
+    return [BatchPlan(**arguments, rank=rank) for rank in range(arguments["world_size"])]
+
+
+def order(plan):
+    """Return the whole epoch of one rank."""
+    return np.concatenate([plan[i] for i in range(len(plan))])
+
+
+@pytest.mark.parametrize(("shuffle", "seed", "epoch"), GOLDEN)
+def test_the_order_is_the_promised_one(shuffle, seed, epoch):
+    plan = BatchPlan(start=100, stop=1100, batch_size=8, shuffle=shuffle, chunk=64, window=256, seed=seed, epoch=epoch)
+    assert plan[0].tolist() == GOLDEN[shuffle, seed, epoch], "another order needs another PLAN_VERSION"
+    assert plan[0].dtype == np.int64
+
+
+def test_the_golden_orders_are_those_of_version_1():
+    assert PLAN_VERSION == 1
+
+
+@given(plan_arguments())
+def test_every_sample_appears_once_an_epoch_over_all_ranks(arguments):
+    seen = np.concatenate([order(plan) for plan in ranks(arguments)])
+    assert np.array_equal(np.sort(seen), np.arange(arguments["start"], arguments["stop"]))
+
+
+@given(plan_arguments())
+def test_all_ranks_have_the_same_number_of_batches(arguments):
+    assert len({len(plan) for plan in ranks(arguments)}) == 1
+
+
+@given(plan_arguments())
+def test_all_batches_are_full_but_the_last_whose_samples_are_shared_evenly(arguments):
+    sizes = np.array([[plan[i].size for i in range(len(plan))] for plan in ranks(arguments)])  # (rank, batch)
+    assert np.all(sizes[:, :-1] == arguments["batch_size"])
+    assert sizes[:, -1].max() <= arguments["batch_size"]
+    assert np.ptp(sizes[:, -1]) <= 1
+
+
+@given(plan_arguments(world_size=1))
+def test_the_order_does_not_depend_on_the_batch_size(arguments):
+    other = BatchPlan(**{**arguments, "batch_size": arguments["stop"] - arguments["start"]})
+    assert np.array_equal(order(BatchPlan(**arguments)), other[0])
+
+
+@given(plan_arguments(world_size=2).filter(lambda a: a["shuffle"] in ("full", "none")))
+def test_two_ranks_see_in_a_step_what_one_rank_sees_with_twice_the_batch(arguments):
+    one = BatchPlan(**{**arguments, "world_size": 1, "batch_size": 2 * arguments["batch_size"]})
+    first, second = ranks(arguments)
+    assert len(one) == len(first)
+    for i in range(len(one)):
+        assert np.array_equal(np.concatenate([first[i], second[i]]), one[i])
+
+
+@given(plan_arguments(shuffle="chunks", world_size=1))
+def test_chunks_mode_gives_each_chunk_in_one_run_and_in_stored_order(arguments):
+    samples = order(BatchPlan(**arguments))
+    runs = np.split(samples, np.flatnonzero(np.diff(samples // arguments["chunk"])) + 1)
+    assert len({run[0] // arguments["chunk"] for run in runs}) == len(runs)
+    for run in runs:
+        assert np.array_equal(run, np.arange(run[0], run[0] + run.size))
+
+
+@given(plan_arguments(shuffle="window", world_size=1))
+def test_a_window_mixes_the_samples_of_its_own_chunks_only(arguments):
+    chunk = arguments["chunk"]
+    stored = order(BatchPlan(**{**arguments, "shuffle": "chunks"}))  # the same chunks in the same order
+    mixed = order(BatchPlan(**arguments))
+    ends = np.append(np.flatnonzero(np.diff(stored // chunk)) + 1, stored.size)
+    cells = -(-arguments["window"] // chunk)
+    windows = [0, *ends[cells - 1 :: cells].tolist(), stored.size]
+    for first, last in zip(windows, windows[1:], strict=False):
+        assert set(mixed[first:last].tolist()) == set(stored[first:last].tolist())
+
+
+def test_a_window_leaves_no_order_inside_it():
+    plan = BatchPlan(start=0, stop=8192, batch_size=8192, shuffle="window", chunk=64, window=4096)
+    first = plan[0][:4096]
+    assert np.unique(first // 64).size == 64
+    assert np.count_nonzero(np.diff(first) == 1) < 10  # one is what chance gives
+    assert np.unique(first[:64] // 64).size > 25, "the first 64 of a window come from many of its 64 chunks"
+
+
+@given(plan_arguments().filter(lambda a: a["shuffle"] == "chunks"))
+def test_ranks_share_at_most_the_chunk_at_their_border(arguments):
+    chunk = arguments["chunk"]
+    touched = sum(np.unique(order(plan) // chunk).size for plan in ranks(arguments))
+    total = (arguments["stop"] - 1) // chunk - arguments["start"] // chunk + 1
+    assert touched <= total + arguments["world_size"] - 1
+
+
+@pytest.mark.parametrize("shuffle", ["full", "window", "chunks"])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"epoch": 1}], ids=["seed", "epoch"])
+def test_another_seed_or_epoch_gives_another_order(shuffle, change):
+    plan = BatchPlan(start=0, stop=5_000, batch_size=5_000, shuffle=shuffle, chunk=16, window=512)
+    other = dataclasses.replace(plan, **change)
+    # of two random permutations of k things about one stays where it is: of 5,000 samples or of 313 chunks of 16
+    assert np.count_nonzero(plan[0] == other[0]) < 8 * 16
+
+
+@given(st.integers(1, 1000), st.integers(0, 10**6))
+def test_none_is_the_stored_order(size, start):
+    assert np.array_equal(
+        order(BatchPlan(start=start, stop=start + size, batch_size=37, shuffle="none")),
+        np.arange(start, start + size),
+    )
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_a_billion_samples_cost_no_memory(shuffle):
+    def ask(stop):
+        plan = BatchPlan(start=10, stop=stop, batch_size=512, shuffle=shuffle, rank=1, world_size=3)
+        return len(plan), [plan[0], plan[len(plan) // 2], plan[len(plan) - 1]]
+
+    ask(1_000)  # compiled code and caches are there from now on
+    before = psutil.Process(os.getpid()).memory_info().rss
+    length, batches = ask(10**9)
+    assert psutil.Process(os.getpid()).memory_info().rss - before < 8 << 20
+    assert length == -(-(10**9 - 10) // (3 * 512))
+    samples = np.concatenate(batches)
+    assert 10 <= samples.min() <= samples.max() < 10**9
+    assert np.unique(samples).size == samples.size
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size=0 is below 1"),
+        ({"chunk": 0}, "chunk=0 is below 1"),
+        ({"window": -3}, "window=-3 is below 1"),
+        ({"seed": -1}, "seed=-1 is below 0"),
+        ({"epoch": -1}, "epoch=-1 is below 0"),
+        ({"start": -1}, "start=-1 is below 0"),
+        ({"stop": 5}, "no samples between start=5 and stop=5"),
+        ({"rank": 2, "world_size": 2}, "rank=2 is not one of the 2 ranks 0 to 1"),
+        ({"rank": -1}, "rank=-1 is not one of the 1 ranks"),
+        ({"world_size": 0}, "rank=0 is not one of the 0 ranks"),
+        ({"shuffle": "ful"}, "unknown shuffle 'ful'; known: full, window, chunks, none"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_value_out_of_bounds_is_refused_with_its_bound(change, message):
+    with pytest.raises(PlanError, match=message) as caught:
+        BatchPlan(**{"start": 5, "stop": 50, "batch_size": 4, **change})
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("index", [-1, 12, 10**12])
+def test_a_batch_that_is_not_there_is_refused(index):
+    plan = BatchPlan(start=5, stop=50, batch_size=4)
+    with pytest.raises(PlanError, match=f"batch {index} is not one of the 12 batches of the epoch"):
+        plan[index]

@@ -1,0 +1,66 @@
+"""Hypothesis strategies for what the tests draw: images, layouts and batch plans."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from store.layout import Layout
+from store.plan import SHUFFLES
+
+# One image alone must be large enough for Blosc to compress; 3 and 5 make odd shapes, 16 pixels give a typesize of 32.
+SHAPES = st.tuples(st.integers(3, 9), st.integers(4, 9), st.integers(1, 3)).filter(
+    lambda shape: 4 * np.prod(shape) >= 128 and any(4 * np.prod(shape) % size == 0 for size in range(17, 256))
+)
+KINDS = ("zeros", "sparse", "constant", "noise", "bits")
+
+
+@st.composite
+def images(draw: st.DrawFn, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Float32 (count, *shape): each image all zeros, mostly zeros, constant, incompressible, or any bits at all."""
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    out = np.zeros((count, *shape), np.float32)
+    for k, kind in enumerate(random.choice(kinds, count)):
+        out[k] = image(random, shape, str(kind))
+    return out
+
+
+def image(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> npt.NDArray[np.float32]:
+    """Return one float32 image of a kind."""
+    noise = random.standard_normal(shape).astype(np.float32)
+    if kind == "zeros":
+        return np.zeros(shape, np.float32)
+    if kind == "sparse":
+        return np.where(random.random(shape) < 0.06, noise, np.float32(0))
+    if kind == "constant":
+        return np.full(shape, noise.flat[0])
+    if kind == "noise":
+        return noise
+    return random.integers(0, 2**32, shape, np.uint32).view(np.float32)  # infinities, NaNs and -0.0 among them
+
+
+@st.composite
+def layouts(draw: st.DrawFn, shape: tuple[int, ...]) -> Layout:
+    """Draw a layout of a few samples a chunk and a few chunks a shard."""
+    chunk = draw(st.integers(1, 7))
+    return Layout(sample_bytes=4 * int(np.prod(shape)), chunk=chunk, shard=chunk * draw(st.integers(1, 4)))
+
+
+@st.composite
+def plan_arguments(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
+    """Arguments of a `BatchPlan` but for its rank; ranges begin and end anywhere in a chunk."""
+    start = draw(st.integers(0, 300))
+    arguments = {
+        "start": start,
+        "stop": start + draw(st.integers(1, 400)),
+        "batch_size": draw(st.integers(1, 64)),
+        "shuffle": draw(st.sampled_from(SHUFFLES)),
+        "chunk": draw(st.integers(1, 40)),
+        "window": draw(st.integers(1, 200)),
+        "seed": draw(st.integers(0, 2**32 - 1)),
+        "epoch": draw(st.integers(0, 1000)),
+        "world_size": draw(st.integers(1, 5)),
+    }
+    return {**arguments, **fixed}
