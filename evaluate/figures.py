@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import xarray
 
 HISTORY_NOTES = {
-    "loss": "Mean binary cross-entropy. Dropout is on while the training loss is taken, so it may lie above the other.",
-    "accuracy": "Share of samples on the right side of a score of 0.5.",
-    "auc": "Area under the ROC curve.",
+    "loss": "Mean binary cross-entropy. The training curves are taken while the weights change, with dropout on.",
+    "accuracy": "Share of samples on the right side of a score of 0.5. Training curves with dropout on.",
+    "auc": "Area under the ROC curve. Training curves with dropout on.",
 }
 AVERAGES = {"mean": "mean", "RMS": "root mean square"}
 

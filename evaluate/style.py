@@ -34,6 +34,7 @@ THEME = {
 _SETTINGS: Any = {
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
+    "axes.formatter.useoffset": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.labelcolor": INK,
