@@ -1,0 +1,87 @@
+"""One file that a training run goes on from: arrays of the framework and the state of everything around it."""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import StateError
+from train.schedule import ScheduleState, StoppingState
+
+CHECKPOINT_VERSION = 1
+STATE = "state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a training run stands after an epoch.
+
+    Attributes
+    ----------
+    epoch
+        Epochs finished.
+    schedule, stopping
+        States of the learning-rate schedule and of early stopping.
+    stream
+        State of the training stream, see `store.BatchStream.state_dict`.
+    arrays
+        What the learner needs: weights, optimiser and random state by name.
+    """
+
+    epoch: int
+    schedule: ScheduleState
+    stopping: StoppingState
+    stream: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint as an uncompressed ``.npz`` that appears whole or not at all."""
+        state = {
+            "version": CHECKPOINT_VERSION,
+            "epoch": self.epoch,
+            "schedule": asdict(self.schedule),
+            "stopping": asdict(self.stopping),
+            "stream": dict(self.stream),
+        }
+        with replacing(path) as file:
+            np.savez(file, **{STATE: np.array(json.dumps(state))}, **self.arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read a checkpoint that `save` wrote.
+
+        Raises
+        ------
+        StateError
+            If the file is not a checkpoint of this version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                state = json.loads(str(file[STATE]))
+                arrays = {name: file[name] for name in file.files if name != STATE}
+            version = state.pop("version")
+            if version != CHECKPOINT_VERSION:
+                raise ValueError(f"its version is {version}")
+            state["schedule"] = ScheduleState(**state["schedule"])
+            state["stopping"] = StoppingState(**state["stopping"])
+            return cls(**state, arrays=arrays)
+        except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise StateError(f"{path}: not a checkpoint of version {CHECKPOINT_VERSION} ({error})") from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` once it is written whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,76 @@
+"""What the training loop asks of a framework."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from store.stream import Batch, BatchStream
+from train.config import TrainConfig
+from train.specification import Specification
+
+
+class Learner(Protocol):
+    """A model with its optimiser, in one framework.
+
+    Attributes
+    ----------
+    device
+        What it runs on, for people.
+    """
+
+    device: str
+
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
+        """Yield each batch of an epoch with its image and label as tensors on the device."""
+        ...
+
+    def train(self, image: Any, label: Any) -> Any:
+        """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
+        ...
+
+    def predict(self, image: Any) -> Any:
+        """Return logits (batch,), on the device."""
+        ...
+
+    def to_numpy(self, logit: Any) -> npt.NDArray[np.float32]:
+        """Return logits from the device, waiting until they are there."""
+        ...
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the optimiser's learning rate."""
+        ...
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return weights, optimiser and random state by name."""
+        ...
+
+    def load_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state` returned.
+
+        Raises
+        ------
+        StateError
+            If the state is of another architecture.
+        """
+        ...
+
+    def export(self, folder: Path) -> None:
+        """Write the model for use elsewhere."""
+        ...
+
+
+class MakeLearner(Protocol):
+    """How to make a learner; called once everything else was found to be right, for it imports the framework."""
+
+    def __call__(self, specification: Specification, config: TrainConfig) -> Learner:
+        """Return a learner with fresh weights.
+
+        Raises
+        ------
+        ConfigError
+            If the device is not there.
+        """
+        ...

@@ -1,0 +1,65 @@
+"""What a trained classifier is besides its weights: all that both frameworks need to build it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from store.errors import ConfigError
+from train.architecture import Architecture, Shape
+from train.normalisation import Normalisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specification:
+    """A model for images of one shape, with its normalisation as the first layer.
+
+    Attributes
+    ----------
+    architecture
+        The layers.
+    normalisation
+        Constants of the first layer; they are not parameters.
+    image_shape
+        (ieta, iphi, channel).
+
+    Raises
+    ------
+    ConfigError
+        If the architecture or the normalisation does not fit the images.
+    """
+
+    architecture: Architecture
+    normalisation: Normalisation
+    image_shape: Shape
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        self.architecture.parameter_count(self.image_shape)
+        channels = len(self.normalisation.scale)
+        if channels != self.image_shape[-1]:
+            raise ConfigError(f"the normalisation is for {channels} channels, the images are {self.image_shape}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` turns back into an equal specification."""
+        return {
+            "architecture": self.architecture.to_json(),
+            "normalisation": asdict(self.normalisation),
+            "image_shape": list(self.image_shape),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Specification":
+        """Return the specification that `to_json` described.
+
+        Raises
+        ------
+        ConfigError
+            If the values are not those of a specification.
+        """
+        try:
+            return cls(
+                architecture=Architecture.from_json(values["architecture"]),
+                normalisation=Normalisation(**values["normalisation"]),
+                image_shape=tuple(values["image_shape"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"not the specification of a model: {error}") from None
