@@ -1,5 +1,6 @@
 """pixi.toml, pyproject.toml and constraints.txt agree with each other, with the schema and with what is installed."""
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -36,6 +37,28 @@ def test_environment_asks_for_extras_that_exist(environment: str) -> None:
         project = PIXI["feature"][feature]["pypi-dependencies"]["calostream"]
         assert project["path"] == "."
         assert set(project["extras"]) <= set(known)
+
+
+def imports(folder: str) -> set[str]:
+    """The top-level names that a folder's files import from elsewhere."""
+    names: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(str(node.module).split(".")[0])
+    return names - sys.stdlib_module_names - {"ingest", "store", "train", "evaluate", "tests"}
+
+
+@pytest.mark.parametrize("folder", ["ingest", "store", "train", "evaluate", "tests"])
+def test_imported_distributions_are_declared(folder: str) -> None:
+    extras = {"train": ["torch", "keras"], "tests": ["torch", "keras", "test"]}.get(folder, [])
+    needs = requirements(*extras)
+    declared = {canonicalize_name(name) for need in needs for name in {need.name, *need.extras}}  # dask[distributed]
+    owners = importlib.metadata.packages_distributions()
+    for name in imports(folder) - {"backend"}:
+        assert declared & {canonicalize_name(owner) for owner in owners.get(name, [])}, f"{folder} imports {name}"
 
 
 def installed(*names: str) -> bool:
