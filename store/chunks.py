@@ -10,6 +10,7 @@ import numpy.typing as npt
 import zarr
 
 from store.errors import CorruptStoreError
+from store.layout import LEAST_BYTES
 from store.native import gather, lz4_address
 
 Image = zarr.Array[Any]
@@ -68,8 +69,9 @@ def has_sample_blocks(image: Image) -> bool:
         little
         and blosc["cname"] in ("lz4", "lz4hc")
         and blosc["shuffle"] == "noshuffle"
-        and blosc["blocksize"] == sample_bytes
-        and blosc["typesize"] > 16
+        and blosc["blocksize"] == sample_bytes >= LEAST_BYTES
+        and 16 < blosc["typesize"] < 256
+        and sample_bytes % blosc["typesize"] == 0  # else Blosc cuts its blocks elsewhere
     )
 
 
