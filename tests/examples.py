@@ -1,11 +1,13 @@
 """Made-up stores, small enough to be written for a single test."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
+from zarr.codecs import BloscCodec
 
 from store.blosc import encode_samples
 from store.layout import Layout, shard_path
@@ -35,6 +37,37 @@ def write_images(root: Path, images: npt.NDArray[np.float32], layout: Layout) ->
     for shard in range(layout.shard_count(len(images))):
         blocks = encode_samples(images[shard * layout.shard :][: layout.shard], layout)
         write_shard(shard_path(root, shard), blocks, layout)
+
+
+def write_foreign(
+    root: Path,
+    *,
+    images: npt.NDArray[np.float32],
+    layout: Layout,
+    codec: dict[str, Any],
+    holes: Sequence[int] = (),
+    separator: str = "/",
+    **changes: Any,
+) -> zarr.Array[Any]:
+    """Write the array ``image`` with zarr-python alone; the chunks that hold the samples `holes` stay missing."""
+    options = {"shuffle": "noshuffle", "blocksize": layout.sample_bytes, **codec}
+    arguments = {
+        "name": "image",
+        "shape": images.shape,
+        "dtype": images.dtype,
+        "chunks": (layout.chunk, *images.shape[1:]),
+        "shards": (layout.shard, *images.shape[1:]),
+        "compressors": BloscCodec(**options),
+        "chunk_key_encoding": {"name": "default", "separator": separator},
+        "fill_value": 0.0,
+        **changes,
+    }
+    array = zarr.create_array(root, **arguments)
+    missing = {hole // layout.chunk for hole in holes}
+    for chunk in set(range(-(-len(images) // layout.chunk))) - missing:
+        rows = slice(chunk * layout.chunk, (chunk + 1) * layout.chunk)
+        array[rows] = images[rows]
+    return array
 
 
 def tell_tale_images(count: int, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[np.float32]:

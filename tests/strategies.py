@@ -64,3 +64,23 @@ def plan_arguments(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
         "world_size": draw(st.integers(1, 5)),
     }
     return {**arguments, **fixed}
+
+
+@st.composite
+def foreign_arrays(draw: st.DrawFn) -> dict[str, Any]:
+    """Arguments of `tests.examples.write_foreign`: an array by zarr-python itself whose Blosc blocks are samples."""
+    shape = draw(SHAPES)
+    sample_bytes = 4 * int(np.prod(shape))
+    layout = draw(layouts(shape))
+    count = draw(st.integers(1, 3 * layout.shard + 1))
+    return {
+        "images": draw(images(count, shape)),
+        "layout": layout,
+        "codec": {
+            "cname": draw(st.sampled_from(["lz4", "lz4hc"])),
+            "clevel": draw(st.sampled_from([0, 1, 5, 9])),
+            "typesize": draw(st.sampled_from([size for size in range(17, 256) if sample_bytes % size == 0])),
+        },
+        "holes": draw(st.lists(st.integers(0, count - 1), max_size=4)),
+        "separator": draw(st.sampled_from(["/", "."])),
+    }

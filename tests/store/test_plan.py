@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import os
 
 import numpy as np
@@ -99,7 +100,7 @@ def test_a_window_mixes_the_samples_of_its_own_chunks_only(arguments):
     ends = np.append(np.flatnonzero(np.diff(stored // chunk)) + 1, stored.size)
     cells = -(-arguments["window"] // chunk)
     windows = [0, *ends[cells - 1 :: cells].tolist(), stored.size]
-    for first, last in zip(windows, windows[1:], strict=False):
+    for first, last in itertools.pairwise(windows):
         assert set(mixed[first:last].tolist()) == set(stored[first:last].tolist())
 
 
