@@ -12,6 +12,10 @@ app = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
 )
+WORKERS = Annotated[
+    int | None, typer.Option(help="Processes of a local dask cluster.  [default: threads of this process]")
+]
+SCHEDULER = Annotated[str | None, typer.Option(help="Address of a running dask scheduler, tcp://...")]
 RAW = Path("data/raw")
 SAMPLE = Path(__file__).parent / "sample"
 
@@ -27,7 +31,8 @@ def convert(
     split: Annotated[str, typer.Option(help="Fractions of each split, or 'challenge'.")] = "0.7,0.1,0.2",
     seed: Annotated[int, typer.Option(help="Chooses the shuffle.")] = 0,
     memory: Annotated[str, typer.Option(help="Bound on the samples held in memory.")] = "1GiB",
-    workers: Annotated[int, typer.Option(help="Threads.")] = 2,
+    workers: WORKERS = None,
+    scheduler: SCHEDULER = None,
     sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
 ) -> None:
@@ -35,8 +40,8 @@ def convert(
     from dask.utils import parse_bytes
 
     from ingest.convert import Ingest, ingest
-    from ingest.run_tasks import Workers
     from ingest.split import Split
+    from ingest.workers import open_workers
     from store.schema import describe
 
     description = describe(dataset)
@@ -49,8 +54,9 @@ def convert(
         memory=parse_bytes(memory),
         overwrite=overwrite,
     )
-    path = ingest(job, Workers(count=workers))
-    print_info(path)
+    with open_workers(workers, scheduler) as pool:
+        ingest(job, pool)
+    print_info(job.output)
 
 
 def choose_sources(given: list[Path], sample: bool) -> tuple[Path, ...]:
@@ -70,13 +76,17 @@ def choose_sources(given: list[Path], sample: bool) -> tuple[Path, ...]:
 @app.command("statistics")
 def statistics(
     store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
-    workers: Annotated[int, typer.Option(help="Threads.")] = 2,
+    workers: WORKERS = None,
+    scheduler: SCHEDULER = None,
 ) -> None:
     """Compute the statistics of a store's training split again."""
-    from ingest.run_tasks import Workers
     from ingest.statistics import write_statistics
+    from ingest.workers import open_workers
+    from store.digests import write_digests
 
-    write_statistics(store, Workers(count=workers))
+    with open_workers(workers, scheduler) as pool:
+        write_statistics(store, pool)
+    write_digests(store)
     print_info(store)
 
 

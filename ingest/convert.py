@@ -1,13 +1,11 @@
 """The whole ingest: sources in, one complete store out, or none."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,19 +14,22 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ingest.run_tasks import Workers
 from ingest.shuffle import Stretch, gather, scatter
-from ingest.sources import Source, open_sources, sha256
+from ingest.sources import Source, open_sources
 from ingest.split import Split, arrange
 from ingest.statistics import write_statistics
-from store.errors import ConfigError, SourceError, StateError, StoreError
+from ingest.work import WorkFolder
+from ingest.workers import Workers
+from store.console import console
+from store.digests import sha256, write_digests
+from store.errors import ConfigError, SourceError, StoreError
 from store.layout import Layout, shard_path
 from store.schema import Description
-from store.writer import SampleTable, create_image, publish, write_tables
+from store.writer import SampleTable, create_image, write_tables
 
 STRETCH_BYTES = 64 << 20
 MOST_STRETCHES = 512
-LEAST_MEMORY = 256 << 20
+LEAST_HELD = 8 << 20  # compressed bytes that a run should have before it is worth a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Ingest:
     seed
         Chooses the shuffle.
     memory
-        Bound on the compressed samples held, in bytes.
+        Bound on the images held at once, in bytes; the program itself comes on top.
     overwrite
         Replace a store that is already there.
     """
@@ -62,8 +63,6 @@ class Ingest:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.memory < LEAST_MEMORY:
-            raise ConfigError(f"memory={self.memory} is below {LEAST_MEMORY} bytes")
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed} is below 0")
 
@@ -71,8 +70,8 @@ class Ingest:
 def ingest(job: Ingest, workers: Workers) -> Path:
     """Make a store.
 
-    The store is built in a hidden folder beside its destination and published by one rename. If the process is killed,
-    the same call goes on from what was finished; a source that breaks a rule leaves nothing behind.
+    The store is built in a hidden folder beside its destination and published by one rename. If the process dies, the
+    same call goes on from what was finished; a source that breaks a rule leaves nothing behind.
 
     Returns
     -------
@@ -84,158 +83,168 @@ def ingest(job: Ingest, workers: Workers) -> Path:
     SourceError
         If a source breaks a rule.
     StoreError
-        If the output exists and `overwrite` is not set, or another ingest is writing it.
+        If the output exists and `overwrite` is not set, another ingest is making it, or the disk is too small.
     StateError
         If an interrupted ingest of something else lies at the destination.
+    ConfigError
+        If `memory` does not hold a source's largest block.
     """
     sources = open_sources(job.sources, job.description)
-    check_output(job)
-    work = job.output.with_name(f".{job.output.name}.ingest")
-    with _sole_writer(work):
+    if job.output.exists():
+        if not job.overwrite:
+            raise StoreError(f"{job.output}: already exists; --overwrite replaces it")
+        if not (job.output / "zarr.json").is_file():
+            raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores")
+    for note in filter(None, (source.note for source in sources)):
+        console.print(note, markup=False)
+    work = WorkFolder(job.output)
+    with work.held():
         try:
             _build(job, sources, work, workers)
-        except SourceError:
-            shutil.rmtree(work, ignore_errors=True)
+        except (SourceError, ConfigError):
+            work.remove()
             raise
-        if job.output.exists():
-            shutil.rmtree(job.output)
-        publish(work / "store", job.output)
-        shutil.rmtree(work)
+        work.publish()
     return job.output
 
 
-def check_output(job: Ingest) -> None:
-    """Refuse an output that must not be replaced.
-
-    Raises
-    ------
-    StoreError
-        If there is one and `overwrite` is not set, or what is there is not a store.
-    """
-    if not job.output.exists():
-        return
-    if not job.overwrite:
-        raise StoreError(f"{job.output}: already exists; --overwrite replaces it")
-    if not (job.output / "zarr.json").is_file():
-        raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores")
-
-
-@contextmanager
-def _sole_writer(work: Path) -> Iterator[None]:
-    """Hold the working folder for this process alone; the lock goes with the process."""
-    work.parent.mkdir(parents=True, exist_ok=True)
-    lock_path = work.with_name(work.name + ".lock")
-    with lock_path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(f"{work}: another ingest is writing here") from None
-        yield
-        lock_path.unlink()
-
-
-def _build(job: Ingest, sources: Sequence[Source], work: Path, workers: Workers) -> None:
-    root, spool = work / "store", work / "spool"
+def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Workers) -> None:
     layout = Layout.of(job.description.sample_bytes)
-    labels = [source.labels() for source in sources]
-    order, split_sizes = arrange(np.concatenate(labels), job.split, job.seed, job.description.classes)
+    at_once, limit = share_memory(job.memory, sources, workers.count)
+    label = np.concatenate([source.labels() for source in sources])
+    order, split_sizes = arrange(label, job.split, job.seed, job.description.classes)
     identities = _identities(sources, workers)
-    _resume(job, identities, work)
+    work.start(
+        {
+            "dataset": job.description.name,
+            "sources": identities,
+            "split": job.split.scheme,
+            "seed": job.seed,
+            "versions": versions(),
+        }
+    )
+    check_space(work, sources)
 
-    position = np.full(sum(map(len, labels)), -1, np.int64)
+    position = np.full(label.size, -1, np.int64)
     position[order] = np.arange(order.size)
-    limit = job.memory // (4 * workers.count)
-    stretches = list(_stretches(sources))
-    first_row = np.concatenate([[0], np.cumsum([source.rows for source in sources])]).tolist()
-    calls = []
-    for stretch in stretches:
-        base = first_row[sources.index(stretch.source)]
-        calls.append((stretch, position[base + stretch.start : base + stretch.stop], layout, spool, limit))
-    workers.run(scatter, calls, "reading sources")
-
-    if not root.exists():
-        zarr.create_group(root, zarr_format=3)
-        create_image(root, order.size, job.description, layout)
-    shards = range(layout.shard_count(order.size))
+    first = np.cumsum([0, *(source.rows for source in sources)])
+    calls = [
+        (stretch, position[first[file] + stretch.start : first[file] + stretch.stop], layout, work.spool, limit)
+        for file, stretch in _stretches(sources)
+    ]
+    scattered = workers.run(scatter, calls, "reading sources", at_once)
+    runs = [run for part in scattered for run in part.runs]
     digests = workers.run(
-        gather, [(shard, order.size, layout, spool, shard_path(root, shard)) for shard in shards], "writing shards"
+        gather,
+        [
+            (shard, order.size, layout, work.spool, runs, shard_path(work.root, shard))
+            for shard in range(layout.shard_count(order.size))
+        ],
+        "writing shards",
     )
 
-    file = np.searchsorted(first_row, order, side="right") - 1
+    file = np.searchsorted(first, order, side="right") - 1
     table = SampleTable(
-        label=np.concatenate(labels)[order],
+        label=label[order],
         source_file=file.astype(np.uint8),
-        source_row=order - np.array(first_row)[file],
+        source_row=order - first[file],
         split_sizes=split_sizes,
     )
     attributes = {
         "sources": identities,
         "simulated": ", ".join(sorted({source.simulated for source in sources} - {""})),
+        "empty_images": sum(part.empty for part in scattered),
         "split_scheme": job.split.scheme,
         "seed": job.seed,
-        "content_digest": _content_digest(digests, table),
+        "content_digest": content_digest(digests, table),
         "versions": versions(),
         "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
     }
-    write_tables(root, table, job.description, attributes)
-    write_statistics(root, workers)
+    _clear_metadata(work.root)
+    zarr.create_group(work.root, zarr_format=3)
+    create_image(work.root, order.size, job.description, layout)
+    write_tables(work.root, table, job.description, attributes)
+    write_statistics(work.root, workers)
+    write_digests(work.root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(digests)})
+
+
+def share_memory(memory: int, sources: Sequence[Source], workers: int) -> tuple[int, int]:
+    """Return how many stretches may be read at once, and how many compressed bytes each may hold.
+
+    Raises
+    ------
+    ConfigError
+        If not even one fits.
+    """
+    largest = max(sources, key=_block_bytes)
+    block = 3 * _block_bytes(largest)  # as stored, decompressed, and in order
+    at_once = min(workers, memory // (block + 2 * LEAST_HELD))
+    if at_once < 1:
+        raise ConfigError(
+            f"memory={memory} is too small: {largest.path} is read in blocks of {largest.block} images, which takes "
+            f"{block + 2 * LEAST_HELD} bytes"
+        )
+    return at_once, (memory // at_once - block) // 2
+
+
+def check_space(work: WorkFolder, sources: Sequence[Source]) -> None:
+    """Say how much disk space is needed, and make sure that it is there.
+
+    Compressed samples take at most twice what compressed sources take, and hardly more than the images themselves;
+    they lie on the disk twice, once in the spool and once in the store.
+
+    Raises
+    ------
+    StoreError
+        If the disk is too small.
+    """
+    images = sum(min(2 * source.stored_bytes, source.rows * _block_bytes(source) // source.block) for source in sources)
+    needed, there, free = 2 * images, work.used(), shutil.disk_usage(work.path).free
+    numbers = f"{images / 1e6:,.0f} MB for the spool and as much for the store, at most; {free / 1e6:,.0f} MB are free"
+    if needed > free + there:
+        raise StoreError(f"{work.output.parent}: the disk is too small: {numbers}")
+    console.print(f"disk space: {numbers}", markup=False)
+
+
+def _block_bytes(source: Source) -> int:
+    return source.block * source.description.sample_bytes
 
 
 def _identities(sources: Sequence[Source], workers: Workers) -> list[dict[str, Any]]:
     digests = workers.run(sha256, [(source.path,) for source in sources], "sha256 of sources")
     for source, digest in zip(sources, digests, strict=True):
-        first = sources[digests.index(digest)]
-        if first is not source:
-            raise SourceError(f"{source.path}: has the same content as {first.path}")
+        same = sources[digests.index(digest)]
+        if same is not source:
+            raise SourceError(f"{source.path}: has the same content as {same.path}")
     return [
         {"name": source.path.name, "size": source.path.stat().st_size, "sha256": digest, "rows": source.rows}
         for source, digest in zip(sources, digests, strict=True)
     ]
 
 
-def _resume(job: Ingest, identities: list[dict[str, Any]], work: Path) -> None:
-    """Start a working folder, or make sure that the one found is of the same ingest."""
-    wanted = {
-        "dataset": job.description.name,
-        "sources": identities,
-        "split": job.split.scheme,
-        "seed": job.seed,
-        "versions": versions(),
-    }
-    record = work / "ingest.json"
-    if record.exists():
-        found = json.loads(record.read_text())
-        for name, value in wanted.items():
-            if found.get(name) != value:
-                raise StateError(
-                    f"{work}: an interrupted ingest has {name}={found.get(name)!r}, this one {value!r}; "
-                    "finish that one, or delete the folder"
-                )
-        return
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "spool").mkdir(parents=True)
-    partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps(wanted))
-    partial.replace(record)
-
-
-def _stretches(sources: Sequence[Source]) -> Iterator[Stretch]:
+def _stretches(sources: Sequence[Source]) -> Iterator[tuple[int, Stretch]]:
     """Cut sources into about equal stretches of whole blocks: small enough to share out, few enough to merge."""
     total = sum(source.rows for source in sources)
     number = 0
-    for source in sources:
-        rows = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // _row_bytes(source))
+    for file, source in enumerate(sources):
+        rows = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // source.description.sample_bytes)
         rows = max(1, round(rows / source.block)) * source.block
         for start in range(0, source.rows, rows):
-            yield Stretch(number=number, source=source, start=start, stop=min(source.rows, start + rows))
+            yield file, Stretch(number=number, source=source, start=start, stop=min(source.rows, start + rows))
             number += 1
 
 
-def _row_bytes(source: Source) -> int:
-    return source.read(0, 1).nbytes
+def _clear_metadata(root: Path) -> None:
+    """Delete all but the image shards, which an interrupted ingest may have left half-written."""
+    for child in root.iterdir():
+        if child.is_file():
+            child.unlink()
+        elif child.name != "image":
+            shutil.rmtree(child)
+    (root / "image" / "zarr.json").unlink(missing_ok=True)
 
 
-def _content_digest(shards: Sequence[str], table: SampleTable) -> str:
+def content_digest(shards: Sequence[str], table: SampleTable) -> str:
     """Return the sha256 that stands for a store: of its shards, labels, splits and provenance."""
     digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
     for column in (table.label, table.source_file, table.source_row):

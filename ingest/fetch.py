@@ -8,8 +8,9 @@ from pathlib import Path
 import requests
 import rich.progress
 
-from ingest.sources import Hdf5Source, sha256
+from ingest.hdf5 import Hdf5Source
 from store.console import console
+from store.digests import sha256
 from store.errors import SourceError
 from store.schema import describe
 

@@ -6,6 +6,8 @@ can be repeated after a crash, and no two calls write the same file.
 """
 
 import json
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.sources import Source
-from store.blosc import encode_samples
+from store.blosc import encode_samples, zero_block
+from store.digests import sha256
 from store.errors import StoreError
 from store.layout import Layout
-from store.writer import write_shard
+from store.writer import write_shard, write_whole
 
 ENCODE = 64  # samples compressed in one call: their 512 KiB stay in the processor's cache
 
@@ -41,8 +44,24 @@ class Stretch:
     stop: int
 
 
-def scatter(stretch: Stretch, position: npt.NDArray[np.int64], layout: Layout, spool: Path, limit: int) -> None:
-    """Compress the rows of a stretch into runs.
+@dataclass(frozen=True, kw_only=True)
+class Scattered:
+    """What `scatter` left of a stretch.
+
+    Attributes
+    ----------
+    runs
+        Names of its runs in the spool, without suffix.
+    empty
+        Images without any non-zero value, among those that go into the store.
+    """
+
+    runs: tuple[str, ...]
+    empty: int
+
+
+def scatter(stretch: Stretch, position: npt.NDArray[np.int64], layout: Layout, spool: Path, limit: int) -> Scattered:
+    """Compress the rows of a stretch into runs, unless that was done before.
 
     Parameters
     ----------
@@ -53,45 +72,53 @@ def scatter(stretch: Stretch, position: npt.NDArray[np.int64], layout: Layout, s
     layout
         Codec and sizes.
     spool
-        Folder for runs: ``NNNNNN.R.run`` with an index ``NNNNNN.R.npy``, and ``NNNNNN.json`` once all are there.
+        Folder for runs, each ``NAME.run`` with an index ``NAME.npy``; ``NNNNNN.json`` lists them once all are there.
     limit
         Compressed bytes held before a run is written.
     """
-    done = spool / f"{stretch.number:06d}.json"
-    if done.exists():
-        return
-    runs, held = 0, 0
+    record = spool / f"{stretch.number:06d}.json"
+    if record.exists():
+        done = json.loads(record.read_text())
+        return Scattered(runs=tuple(done["runs"]), empty=done["empty"])
+    runs: list[str] = []
+    empty, held, zero = 0, 0, zero_block(layout)
     pending: list[tuple[int, bytes]] = []
     source = stretch.source
     for start in range(stretch.start, stretch.stop, source.block):
         images = source.read(start, min(stretch.stop, start + source.block))
         places = position[start - stretch.start :][: len(images)].tolist()
         for at in range(0, len(images), ENCODE):
-            blocks = encode_samples(images[at : at + ENCODE], layout)
-            pending += [(place, block) for place, block in zip(places[at:], blocks, strict=False) if place >= 0]
-            held += sum(map(len, blocks))
-        if held > limit:
-            _write_run(spool / f"{stretch.number:06d}.{runs}", pending)
-            runs, held, pending = runs + 1, 0, []
-    _write_run(spool / f"{stretch.number:06d}.{runs}", pending)
-    partial = done.with_suffix(".partial")
-    partial.write_text(json.dumps({"runs": runs + 1}))
-    partial.replace(done)
+            taken = [
+                (place, block)
+                for place, block in zip(places[at:], encode_samples(images[at : at + ENCODE], layout), strict=False)
+                if place >= 0
+            ]
+            empty += sum(block == zero for _, block in taken)
+            held += sum(len(block) for _, block in taken)
+            pending += taken
+            if held > limit:
+                runs.append(_write_run(stretch, pending, spool))
+                held, pending = 0, []
+    runs.append(_write_run(stretch, pending, spool))
+    write_whole(record, json.dumps({"runs": runs, "empty": empty}).encode())
+    return Scattered(runs=tuple(runs), empty=empty)
 
 
-def _write_run(name: Path, pending: list[tuple[int, bytes]]) -> None:
+def _write_run(stretch: Stretch, pending: list[tuple[int, bytes]], spool: Path) -> str:
+    """Write samples sorted by place, under a name of their own: a call repeated elsewhere must not meet this one."""
+    name = f"{stretch.number:06d}-{uuid.uuid4().hex}"
     pending.sort(key=lambda item: item[0])
-    sizes = [len(block) for _, block in pending]
     index = np.empty((2, len(pending) + 1), np.int64)
     index[0] = [*(place for place, _ in pending), np.iinfo(np.int64).max]
-    index[1] = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    with name.with_suffix(name.suffix + ".run").open("wb") as file:
+    index[1] = np.cumsum([0, *(len(block) for _, block in pending)])
+    with (spool / f"{name}.run").open("wb") as file:
         file.writelines(block for _, block in pending)
-    np.save(name.with_suffix(name.suffix + ".npy"), index, allow_pickle=False)
+    np.save(spool / f"{name}.npy", index, allow_pickle=False)
+    return name
 
 
-def gather(shard: int, samples: int, layout: Layout, spool: Path, path: Path) -> str:
-    """Assemble one shard from all runs and return its sha256.
+def gather(shard: int, samples: int, layout: Layout, spool: Path, runs: Sequence[str], path: Path) -> str:
+    """Assemble one shard from all runs, unless that was done before, and return its sha256.
 
     Parameters
     ----------
@@ -103,6 +130,8 @@ def gather(shard: int, samples: int, layout: Layout, spool: Path, path: Path) ->
         Codec and sizes.
     spool
         Folder that `scatter` filled.
+    runs
+        Names of all runs.
     path
         File to write.
 
@@ -111,16 +140,18 @@ def gather(shard: int, samples: int, layout: Layout, spool: Path, path: Path) ->
     StoreError
         If the runs lack a sample of the shard.
     """
+    if path.exists():
+        return sha256(path)
     start = shard * layout.shard
     stop = min(samples, start + layout.shard)
     blocks = [b""] * (stop - start)
-    for index_path in sorted(spool.glob("*.npy")):
-        index = np.load(index_path, mmap_mode="r", allow_pickle=False)
+    for run in runs:
+        index = np.load(spool / f"{run}.npy", mmap_mode="r", allow_pickle=False)
         first, last = np.searchsorted(index[0], [start, stop]).tolist()
         if first == last:
             continue
         offsets = index[1, first : last + 1]
-        with index_path.with_suffix(".run").open("rb") as file:
+        with (spool / f"{run}.run").open("rb") as file:
             file.seek(int(offsets[0]))
             data = file.read(int(offsets[-1] - offsets[0]))
         cuts = (offsets - offsets[0]).tolist()

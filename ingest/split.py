@@ -25,23 +25,26 @@ class Split:
         Of train, validation and test; each class is divided alike, at random.
     in_order
         Take samples in file order, and the challenge's numbers instead of fractions.
+    scaled
+        Lower the challenge's numbers in proportion if there are fewer samples.
     """
 
     scheme: str
     fractions: tuple[float, float, float] = (0.0, 0.0, 0.0)
     in_order: bool = False
+    scaled: bool = False
 
     @classmethod
     def parse(cls, scheme: str) -> "Split":
-        """Read ``challenge`` or three fractions such as ``0.7,0.1,0.2``.
+        """Read ``challenge``, ``challenge-scaled`` or three fractions such as ``0.7,0.1,0.2``.
 
         Raises
         ------
         ConfigError
             If it is neither, or the fractions are not positive or do not add up to 1.
         """
-        if scheme == "challenge":
-            return cls(scheme=scheme, in_order=True)
+        if scheme in ("challenge", "challenge-scaled"):
+            return cls(scheme=scheme, in_order=True, scaled=scheme == "challenge-scaled")
         try:
             train, validation, test = (float(part) for part in scheme.split(","))
         except ValueError:
@@ -59,7 +62,8 @@ class Split:
             If the class is too small for it.
         """
         if self.in_order:
-            sizes = CHALLENGE
+            scale = min(1.0, samples / sum(CHALLENGE)) if self.scaled else 1.0
+            sizes = (int(CHALLENGE[0] * scale), int(CHALLENGE[1] * scale), int(CHALLENGE[2] * scale))
         else:
             cuts = [round(samples * share) for share in np.cumsum(self.fractions)]
             sizes = (cuts[0], cuts[1] - cuts[0], samples - cuts[1])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.run_tasks import Workers
+from ingest.workers import Workers
 from store.chunks import open_reader
 from store.errors import StoreError
 from store.reader import open_store
 from store.statistics import Statistics, to_dataset
+from store.writer import consolidate
 
 GROUPS = 16  # a number that does not depend on the workers, so that sums come out alike everywhere
 READ_BYTES = 4 << 20
@@ -37,6 +38,7 @@ def write_statistics(path: Path, workers: Workers) -> None:
     dataset = to_dataset(total, store.description)
     shutil.rmtree(path / "statistics", ignore_errors=True)
     dataset.to_zarr(path, group="statistics", mode="w", zarr_format=3, consolidated=False)
+    consolidate(path)
 
 
 def statistics_of(path: Path, start: int, stop: int) -> Statistics:

@@ -46,7 +46,7 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
     """Return the Blosc chunk made of `layout.chunk` blocks; missing ones at the end stand for samples of zeros."""
     count = layout.chunk
     if len(blocks) < count:
-        blocks = [*blocks, *[_zero_block(layout)] * (count - len(blocks))]
+        blocks = [*blocks, *[zero_block(layout)] * (count - len(blocks))]
     lengths = np.fromiter(map(len, blocks), np.int64, count)
     starts = HEADER.size + 4 * count + np.cumsum(lengths) - lengths
     total = HEADER.size + 4 * count + int(lengths.sum())
@@ -79,5 +79,6 @@ def _codec_bytes(layout: Layout) -> tuple[int, int, int]:
 
 
 @functools.cache
-def _zero_block(layout: Layout) -> bytes:
+def zero_block(layout: Layout) -> bytes:
+    """Return the block of a sample of zeros."""
     return encode_samples(np.zeros((1, layout.sample_bytes // 4), np.float32), layout)[0]

@@ -74,7 +74,7 @@ def open_store(path: str | Path) -> Store:
     """
     path = Path(path)
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3)
+        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
     except (FileNotFoundError, ValueError, KeyError):
         raise StoreError(f"{path}: no store here; `ingest --output {path}` makes one") from None
     found = group.attrs.get("format"), group.attrs.get("format_version")
@@ -107,7 +107,7 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     """
     store = open_store(path)
     shards = store.image.shards or store.image.chunks
-    dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).chunk({"sample": shards[0]})
+    dataset: xr.Dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).chunk({"sample": shards[0]})
     return dataset if split is None else dataset.isel(sample=slice(*store.split_range(split)))
 
 
@@ -127,7 +127,6 @@ def open_statistics(path: str | Path) -> xr.Dataset:
     store = open_store(path)
     if "statistics" not in store.group:
         raise StoreError(f"{store.path}: no statistics; `ingest statistics {store.path}` computes them")
-    statistics: xr.Dataset = xr.load_dataset(
-        store.path, group="statistics", engine="zarr", consolidated=False, zarr_format=3
-    )
+    with xr.open_zarr(store.path, group="statistics", consolidated=False, chunks=None) as dataset:
+        statistics: xr.Dataset = dataset.load()
     return statistics

@@ -143,7 +143,7 @@ def to_dataset(statistics: Statistics, description: Description) -> xr.Dataset:
     mean, pooled_mean = total / count, total.sum(0) / count.sum(0)
     lower, upper, histogram = _histogram(s.keys)
     by, image = ("class", "channel"), ("class", "ieta", "iphi", "channel")
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {
             "images": ("class", s.images, {"long_name": "images"}),
             "empty_images": ("class", s.empty, {"long_name": "images without any hit"}),
@@ -175,8 +175,12 @@ def to_dataset(statistics: Statistics, description: Description) -> xr.Dataset:
             "bin_lower": ("bin", lower),
             "bin_upper": ("bin", upper),
         },
-        {"title": f"Statistics of the training split: {description.title}", "units": "1, as in the source files"},
+        {"title": f"Statistics of the training split, values as in the source files: {description.title}"},
     )
+    for variable in dataset.variables.values():
+        if np.issubdtype(variable.dtype, np.number):
+            variable.attrs["units"] = "1"
+    return dataset
 
 
 def _std(square: Floats, mean: Floats, count: npt.NDArray[np.int64]) -> Floats:

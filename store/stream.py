@@ -112,10 +112,13 @@ class BatchStream:
         self._threads = threads
         shape = (min(batch_size, self.sample_count), *self.image_shape)
         batch_bytes = 4 * int(np.prod(shape))
-        allowed = int(parse_bytes(memory)) // batch_bytes
+        try:
+            allowed = int(parse_bytes(memory)) // batch_bytes
+        except ValueError:
+            raise PlanError(f"memory={memory!r} is not a number of bytes such as '512MiB'") from None
         if allowed < 2:
             raise PlanError(
-                f"memory={memory} is less than two batches of {batch_bytes} bytes; "
+                f"memory={memory!r} is less than two batches of {batch_bytes} bytes; "
                 f"lower batch_size={batch_size} or raise memory"
             )
         self._ahead = min(allowed - 1, 2 * threads)
@@ -178,12 +181,18 @@ class BatchStream:
         Raises
         ------
         StateError
-            If the state is of another store, split, batch size, shuffle, seed, world size or plan version.
+            If the state is of another store, split, batch size, shuffle, seed, world size or plan version, or its
+            place in the epoch is not one.
         """
         for name, here in self._identity().items():
             if state.get(name) != here:
                 raise StateError(f"the state has {name}={state.get(name)!r}, this stream {here!r}")
-        self._plan, self._batch = replace(self._plan, epoch=state["epoch"]), state["batch"]
+        epoch, batch = state.get("epoch"), state.get("batch")
+        if not isinstance(epoch, int) or epoch < 0:
+            raise StateError(f"the state has epoch={epoch!r}, which is not a number from 0")
+        if not isinstance(batch, int) or not 0 <= batch <= len(self):
+            raise StateError(f"the state has batch={batch!r}, which is not a number from 0 to {len(self)}")
+        self._plan, self._batch = replace(self._plan, epoch=epoch), batch
 
     def _identity(self) -> dict[str, Any]:
         names = ("batch_size", "shuffle", "chunk", "window", "seed", "rank", "world_size")

@@ -4,8 +4,9 @@ A store is written in a working folder and published by one rename, so that it i
 """
 
 import hashlib
-import os
 import struct
+import uuid
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
+from zarr.errors import ZarrUserWarning
 
 from store.blosc import join_blocks
-from store.layout import Layout, shard_path
+from store.layout import Layout
 from store.schema import FORMAT, FORMAT_VERSION, SPLITS, Description
 
 MISSING = 2**64 - 1
@@ -79,10 +81,18 @@ def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
     index[: len(chunks), 1] = sizes
     packed = index.tobytes()
     content = b"".join((*chunks, packed, struct.pack("<I", google_crc32c.value(packed))))
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, also if several processes write it at once."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def create_image(root: Path, samples: int, description: Description, layout: Layout) -> None:
@@ -162,15 +172,11 @@ def flags(meanings: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def publish(work: Path, destination: Path) -> None:
-    """Move a finished folder to its destination, which must not exist, and make the rename durable."""
-    work.rename(destination)
-    if os.name == "posix":
-        folder = os.open(destination.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def consolidate(root: Path) -> None:
+    """Copy the metadata of all arrays and groups into the root's, where plain ``xarray.open_zarr`` looks first.
 
-
-__all__ = ["SampleTable", "create_image", "flags", "publish", "shard_path", "write_shard", "write_tables"]
+    The copy is an extension that readers of Zarr v3 may ignore; without it xarray warns on every opening.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
+        zarr.consolidate_metadata(root, zarr_format=3)

@@ -1,0 +1,197 @@
+"""HDF5 files as the data sets' authors wrote them: one data set of images, one of labels.
+
+Chunks that are whole images under gzip, with or without the shuffle filter, are taken raw and decompressed here,
+outside HDF5's global lock and by a faster library; everything else goes through h5py.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import deflate
+import h5py
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import SourceError
+from store.schema import Description
+
+SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
+CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a data set without chunks
+
+
+@dataclass(frozen=True)
+class Hdf5Source:
+    """An HDF5 file with one data set of images and one of labels; see `ingest.sources.Source`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    description
+        Which data sets and shapes to expect.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing, is not HDF5, or its data sets are missing, of another shape or type, or of unequal
+        lengths.
+    """
+
+    path: Path
+    description: Description
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            raise SourceError(f"{self.path}: no such file")
+        key, label_key, expected = self.image_key, self.description.label_key, self.description.image_shape
+        with self._open() as file:
+            images, labels = self._member(file, key), self._member(file, label_key)
+            if images.ndim != 4 or images.shape[1:] != expected:
+                raise SourceError(f"{self.path}: {key} has shape {images.shape}, expected rows of {expected}")
+            if images.dtype.kind != "f":
+                raise SourceError(f"{self.path}: {key} has dtype {images.dtype}, expected a float type")
+            if labels.shape not in ((len(images),), (len(images), 1)):
+                raise SourceError(f"{self.path}: {key} has {len(images)} rows but {label_key} has shape {labels.shape}")
+            if labels.dtype.kind not in "fiub":
+                raise SourceError(f"{self.path}: {label_key} has dtype {labels.dtype}, expected numbers")
+            if not len(images):
+                raise SourceError(f"{self.path}: {key} has no rows")
+
+    def _open(self) -> h5py.File:
+        try:
+            return h5py.File(self.path, "r")
+        except OSError as error:
+            raise SourceError(f"{self.path}: not a readable HDF5 file ({error})") from None
+
+    def _member(self, file: h5py.File, key: str) -> h5py.Dataset:
+        found = file.get(key)
+        if not isinstance(found, h5py.Dataset):
+            names = ", ".join(map(repr, file)) or "nothing"
+            raise SourceError(f"{self.path}: no data set {key!r}; the file has {names}")
+        return found
+
+    @cached_property
+    def image_key(self) -> str:
+        """Name of the images in this file."""
+        with self._open() as file:
+            return next((key for key in self.description.image_keys if key in file), self.description.image_keys[0])
+
+    @cached_property
+    def rows(self) -> int:
+        """See `Source.rows`."""
+        with self._open() as file:
+            return len(file[self.image_key])
+
+    @cached_property
+    def block(self) -> int:
+        """See `Source.block`: rows of an HDF5 chunk, or about 8 MiB of a data set without chunks."""
+        with self._open() as file:
+            chunks = file[self.image_key].chunks
+        return int(chunks[0]) if chunks else max(1, CONTIGUOUS_BLOCK // self.description.sample_bytes)
+
+    @cached_property
+    def stored_bytes(self) -> int:
+        """See `Source.stored_bytes`."""
+        with self._open() as file:
+            return int(file[self.image_key].id.get_storage_size())
+
+    @property
+    def simulated(self) -> str:
+        """What simulated the images: the file's attribute ``simulation``, else what its name says, else empty."""
+        with self._open() as file:
+            declared = file.attrs.get("simulation", "")
+        named = re.search("|".join(SIMULATIONS), self.path.name.lower())
+        return str(declared) or (SIMULATIONS[named.group()] if named else "")
+
+    @property
+    def note(self) -> str:
+        """See `Source.note`."""
+        with self._open() as file:
+            dtype = file[self.image_key].dtype
+        return (
+            "" if dtype == np.dtype("<f4") else f"{self.path}: {self.image_key} is {dtype.str}, stored as <f4, exactly"
+        )
+
+    def labels(self) -> npt.NDArray[np.uint8]:
+        """See `Source.labels`."""
+        with self._open() as file:
+            values = np.asarray(file[self.description.label_key]).reshape(-1)
+        known = np.isin(values, np.arange(len(self.description.classes)))
+        if not known.all():
+            row, key = int(np.argmin(known)), self.description.label_key
+            meanings = ", ".join(f"{code} ({name})" for code, name in enumerate(self.description.classes))
+            raise SourceError(f"{self.path}: {key}[{row}] = {values[row]}; labels must be {meanings}")
+        return values.astype(np.uint8)
+
+    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """See `Source.read`."""
+        try:
+            with h5py.File(self.path, "r") as file:
+                dataset = file[self.image_key]
+                stored = _read_chunk(dataset, start, stop)
+                if stored is None:
+                    stored = dataset[start:stop]
+        except (OSError, deflate.DeflateError) as error:
+            raise OSError(f"{self.path}: rows {start} to {stop - 1} cannot be read ({error})") from error
+        with np.errstate(over="ignore"):
+            images = np.ascontiguousarray(stored, dtype=np.float32)
+        if not _all_finite(images.reshape(-1).view(np.uint32)):
+            self._refuse(np.isfinite(images), stored, start, "is not finite")
+        if stored.dtype.itemsize > 4 and not np.array_equal(images, stored):
+            self._refuse(images == stored, stored, start, "is not exact in float32")
+        return images
+
+    def _refuse(self, good: npt.NDArray[np.bool_], stored: npt.NDArray[Any], start: int, rule: str) -> None:
+        at = tuple(int(i) for i in np.unravel_index(np.argmin(good), good.shape))
+        place = ", ".join(map(str, (start + at[0], *at[1:])))
+        raise SourceError(f"{self.path}: {self.image_key}[{place}] = {stored[at]} {rule}")
+
+
+def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:
+    """Decompress one whole chunk without HDF5's help, or return None where that is not possible."""
+    chunks, filters = dataset.chunks, _filters(dataset)
+    if not chunks or chunks[1:] != dataset.shape[1:] or start % chunks[0] or stop - start > chunks[0]:
+        return None
+    if filters not in (("deflate",), ("shuffle", "deflate")) or dataset.dtype != np.dtype("<f4"):
+        return None
+    origin = (start,) + (0,) * (dataset.ndim - 1)
+    skipped, packed = dataset.id.read_direct_chunk(origin)
+    if skipped:
+        return None
+    size = 4 * int(np.prod(chunks))
+    data = np.frombuffer(deflate.zlib_decompress(packed, size), np.uint8)
+    if "shuffle" in filters:
+        joined = np.empty(size // 4, np.uint32)
+        _unshuffle(data, joined)
+        data = joined.view(np.uint8)
+    return data.view("<f4").reshape(chunks)[: stop - start]
+
+
+def _filters(dataset: h5py.Dataset) -> tuple[str, ...]:
+    names = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_SHUFFLE: "shuffle"}
+    properties = dataset.id.get_create_plist()
+    codes = (properties.get_filter(i)[0] for i in range(properties.get_nfilters()))
+    return tuple(names.get(code, str(code)) for code in codes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _unshuffle(planes, out):
+    """Join the four byte planes that HDF5's shuffle filter makes of 32-bit values."""
+    n = out.size
+    for i in range(n):
+        low = np.uint32(planes[i]) | np.uint32(planes[n + i]) << np.uint32(8)
+        high = np.uint32(planes[2 * n + i]) << np.uint32(16) | np.uint32(planes[3 * n + i]) << np.uint32(24)
+        out[i] = low | high
+
+
+@numba.njit(cache=True, nogil=True)
+def _all_finite(bits):
+    """Tell whether no float32 pattern is an infinity or a NaN (all exponent bits set)."""
+    bad = np.uint32(0)
+    for i in range(bits.size):
+        bad |= np.uint32((bits[i] & np.uint32(0x7F800000)) == np.uint32(0x7F800000))
+    return bad == 0
