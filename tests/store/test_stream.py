@@ -1,0 +1,345 @@
+import hashlib
+import itertools
+import json
+import multiprocessing
+import re
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store import chunks
+from store.chunks import BlockReader
+from store.errors import CorruptStoreError, PlanError, StateError, StoreError
+from store.layout import shard_path
+from store.plan import SHUFFLES, BatchPlan
+from store.stream import BatchStream
+from tests.examples import SHAPE, tell_tale_images, tell_tale_labels, write_store
+
+RANGES = {"train": (0, 350), "validation": (350, 403), "test": (403, 500)}
+BATCH_BYTES = 16 * 4 * int(np.prod(SHAPE))  # of 16 images
+IMAGES, LABELS = tell_tale_images(500), tell_tale_labels(500)
+
+
+def open_stream(path, **options):
+    return BatchStream(path, **{"split": "train", "batch_size": 16, **options})
+
+
+def assert_true(batch):
+    """Every row is the image and label of the sample that the batch names."""
+    assert (batch.image.dtype, batch.label.dtype, batch.sample.dtype) == (np.float32, np.uint8, np.int64)
+    assert np.array_equal(batch.image, IMAGES[batch.sample])
+    assert np.array_equal(batch.label, LABELS[batch.sample])
+
+
+def assert_same(ones, others):
+    ones, others = list(ones), list(others)
+    assert len(ones) == len(others)
+    for one, other in zip(ones, others, strict=True):
+        assert np.array_equal(one.sample, other.sample)
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.label, other.label)
+
+
+def samples(batches):
+    return np.concatenate([batch.sample for batch in batches])
+
+
+def reading_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("calostream")]
+
+
+@pytest.mark.parametrize("kind", ["blocks", "zarr"])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("split", RANGES)
+def test_an_epoch_gives_every_sample_of_the_split_once_with_its_image_and_label(
+    made_up, split, shuffle, kind, monkeypatch
+):
+    if kind == "zarr":
+        monkeypatch.setattr(chunks, "lz4_address", lambda: 0)
+    stream = open_stream(made_up, split=split, shuffle=shuffle)
+    assert stream.reader == kind
+    batches = list(stream)
+    for batch in batches:
+        assert_true(batch)
+    start, stop = RANGES[split]
+    assert np.array_equal(np.sort(samples(batches)), np.arange(start, stop))
+    assert len(stream) == len(batches) == -(-(stop - start) // 16)
+    assert {batch.sample.size for batch in batches[:-1]} == {16}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_batches_come_in_the_order_of_the_plan_whatever_the_threads(made_up, shuffle):
+    plan = BatchPlan(start=0, stop=350, batch_size=16, shuffle=shuffle, chunk=8, seed=5, epoch=3)
+    for threads in (1, 4):
+        stream = open_stream(made_up, shuffle=shuffle, seed=5, epoch=3, threads=threads)
+        for i, batch in enumerate(stream):
+            assert np.array_equal(batch.sample, plan[i])
+
+
+def test_a_stream_tells_what_it_gives(made_up):
+    stream = open_stream(made_up, split="validation", batch_size=10, epoch=2)
+    assert (stream.sample_count, stream.image_shape, stream.epoch, len(stream)) == (53, SHAPE, 2, 6)
+    assert stream.digest == "made up"
+    assert stream.waited == 0
+    next(iter(stream))
+    assert stream.waited > 0
+
+
+@pytest.mark.parametrize("shuffle", ["full", "window", "chunks"])
+def test_the_next_epoch_has_the_same_samples_in_another_order(made_up, shuffle):
+    stream = open_stream(made_up, shuffle=shuffle)
+    first, second = list(stream), list(stream)
+    assert stream.epoch == 2
+    assert np.array_equal(np.sort(samples(first)), np.sort(samples(second)))
+    assert not np.array_equal(samples(first), samples(second))
+    assert_same(second, open_stream(made_up, shuffle=shuffle, epoch=1))
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_ranks_share_an_epoch(made_up, shuffle):
+    streams = [open_stream(made_up, shuffle=shuffle, rank=rank, world_size=3) for rank in range(3)]
+    batches = list(itertools.chain(*streams))
+    for batch in batches:
+        assert_true(batch)
+    assert np.array_equal(np.sort(samples(batches)), np.arange(350))
+
+
+def test_a_batch_larger_than_the_split_is_the_split(made_up):
+    (batch,) = open_stream(made_up, batch_size=10_000)
+    assert_true(batch)
+    assert batch.sample.size == 350
+
+
+resumes = st.fixed_dictionaries(
+    {
+        "shuffle": st.sampled_from(SHUFFLES),
+        "batch_size": st.integers(1, 400),
+        "seed": st.integers(0, 2**31),
+        "epoch": st.integers(0, 50),
+        "world_size": st.integers(1, 3),
+    }
+)
+
+
+@given(resumes, st.data())
+def test_a_state_taken_anywhere_gives_the_same_remaining_batches_and_next_epoch(made_up, options, data):
+    options["rank"] = data.draw(st.integers(0, options["world_size"] - 1), label="rank")
+    before = open_stream(made_up, **options, threads=2)
+    given = data.draw(st.integers(0, len(before)), label="batches given")
+    for _ in itertools.islice(before, given):
+        pass
+    state = json.loads(json.dumps(before.state_dict()))
+    after = open_stream(made_up, **{**options, "epoch": 0}, threads=data.draw(st.integers(1, 4)), memory="8MiB")
+    after.load_state_dict(state)
+    assert after.state_dict() == before.state_dict()
+    rest = list(after)
+    whole = list(open_stream(made_up, **options))
+    assert_same(rest, whole[given:])
+    assert_same(before, rest)
+    assert_same(after, open_stream(made_up, **{**options, "epoch": options["epoch"] + 1}))
+
+
+def test_a_state_does_not_count_batches_that_were_only_read_ahead(made_up):
+    stream = open_stream(made_up, threads=4)
+    batches = iter(stream)
+    assert stream.state_dict()["batch"] == 0
+    for given in range(1, 4):
+        next(batches)
+        time.sleep(0.02)
+        assert stream.state_dict()["batch"] == given
+
+
+def test_a_stream_that_was_left_goes_on_where_it_was(made_up):
+    stream = open_stream(made_up)
+    for k, _ in enumerate(stream):
+        if k == 4:
+            break
+    assert_same(stream, list(open_stream(made_up))[5:])
+    assert stream.epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 17}, "batch_size=16, this stream 17"),
+        ({"shuffle": "window"}, "shuffle='full', this stream 'window'"),
+        ({"seed": 1}, "seed=0, this stream 1"),
+        ({"split": "test"}, "split='train', this stream 'test'"),
+        ({"world_size": 2}, "world_size=1, this stream 2"),
+        ({"rank": 1, "world_size": 2}, "(rank=0, this stream 1|world_size=1, this stream 2)"),
+    ],
+    ids=["batch_size", "shuffle", "seed", "split", "world_size", "rank"],
+)
+def test_a_state_of_another_stream_is_refused_with_the_difference(made_up, change, message):
+    stream = open_stream(made_up, **change)
+    before = stream.state_dict()
+    with pytest.raises(StateError, match=message):
+        stream.load_state_dict({**open_stream(made_up).state_dict(), "epoch": 7, "batch": 3})
+    assert stream.state_dict() == before
+
+
+def test_a_state_of_another_store_is_refused(made_up, tmp_path):
+    other = write_store(tmp_path / "other.zarr", digest="another")
+    with pytest.raises(StateError, match="store='made up', this stream 'another'"):
+        open_stream(other).load_state_dict(open_stream(made_up).state_dict())
+
+
+def test_a_state_of_another_plan_version_is_refused(made_up):
+    stream = open_stream(made_up)
+    with pytest.raises(StateError, match="plan_version=0, this stream 1"):
+        stream.load_state_dict({**stream.state_dict(), "plan_version": 0})
+
+
+@pytest.mark.parametrize("change", [{"epoch": None}, {"epoch": -1}, {"batch": None}, {"batch": -1}, {"batch": 23}])
+def test_a_state_without_a_place_in_the_epoch_is_refused(made_up, change):
+    stream = open_stream(made_up)
+    state = {**stream.state_dict(), **change}
+    before = stream.state_dict()
+    for broken in (state, {name: value for name, value in state.items() if value is not None}):
+        with pytest.raises(StateError, match=next(iter(change))):
+            stream.load_state_dict(broken)
+    assert stream.state_dict() == before
+
+
+@pytest.mark.parametrize("leave", ["break", "error", "close", "end"])
+def test_no_thread_is_left_however_a_stream_is_left(made_up, leave):
+    stream = open_stream(made_up, threads=3)
+    assert reading_threads() == []
+    batches = iter(stream)
+    next(batches)
+    assert reading_threads()
+    if leave == "break":
+        for _ in batches:
+            break
+        del batches
+    elif leave == "error":
+        with pytest.raises(ZeroDivisionError):
+            batches.throw(ZeroDivisionError)
+    elif leave == "close":
+        batches.close()
+    else:
+        list(batches)
+    assert reading_threads() == []
+
+
+def test_memory_for_less_than_two_batches_is_refused_with_the_numbers(made_up):
+    assert list(open_stream(made_up, memory=2 * BATCH_BYTES))
+    with pytest.raises(PlanError, match=rf"memory={2 * BATCH_BYTES - 1} is less than two batches of {BATCH_BYTES} byt"):
+        open_stream(made_up, memory=2 * BATCH_BYTES - 1)
+
+
+@pytest.mark.parametrize("memory", ["lots", "12 apples", ""])
+def test_a_memory_that_is_no_size_is_refused(made_up, memory):
+    with pytest.raises(PlanError, match=f"memory={memory!r}"):
+        open_stream(made_up, memory=memory)
+
+
+def test_no_more_batches_are_read_ahead_than_memory_holds(made_up, monkeypatch):
+    began = []
+    read = BlockReader.read
+
+    def count(self, samples, out):
+        began.append(samples)
+        read(self, samples, out)
+
+    monkeypatch.setattr(BlockReader, "read", count)
+    stream = open_stream(made_up, memory=3 * BATCH_BYTES, threads=4)
+    for given, _ in enumerate(stream, 1):
+        time.sleep(0.01)  # for the readers to read what they may
+        assert len(began) <= given + 2, "the consumer's batch and two others"
+
+
+def test_a_consumer_that_keeps_nothing_gets_the_same_few_buffers(made_up):
+    addresses = {batch.image.ctypes.data for batch in open_stream(made_up, batch_size=4, memory=4 * BATCH_BYTES)}
+    assert len(addresses) <= 16
+
+
+def test_batches_that_the_consumer_keeps_are_not_overwritten(made_up):
+    batches = list(open_stream(made_up, batch_size=7, threads=4))
+    assert len(batches) == 50
+    for batch in batches:
+        assert_true(batch)
+
+
+def test_a_part_of_a_batch_that_the_consumer_keeps_is_not_overwritten(made_up):
+    kept = []
+    for batch in open_stream(made_up, batch_size=7, threads=4):
+        kept.append((batch.sample[2:].copy(), batch.image[2:, 1:, ..., 0], memoryview(batch.image[0])))
+        first = batch.sample[0]
+        kept[-1] += (first,)
+        del batch
+    for sample, part, view, first in kept:
+        assert np.array_equal(part, IMAGES[sample][:, 1:, ..., 0])
+        assert np.array_equal(np.asarray(view), IMAGES[first])
+
+
+def test_two_streams_at_once_do_not_disturb_each_other(made_up):
+    options = {"shuffle": "full", "seed": 1}, {"shuffle": "window", "seed": 2}
+    pairs = list(zip(*(open_stream(made_up, **each) for each in options), strict=True))
+    for position, each in enumerate(options):
+        assert_same([pair[position] for pair in pairs], open_stream(made_up, **each))
+
+
+def test_damage_found_by_a_reading_thread_reaches_the_consumer_with_the_shards_name(tmp_path):
+    path = write_store(tmp_path / "store.zarr")
+    shard = shard_path(path, 3)
+    data = bytearray(shard.read_bytes())
+    data[16:20] = b"\xff" * 4  # the first entry of the first chunk's block table
+    shard.write_bytes(data)
+    stream = open_stream(path, threads=3)
+    good = []
+    with pytest.raises(CorruptStoreError, match=re.escape(f"{shard}: sample 192 is corrupt: its block table")):
+        good.extend(stream)
+    plan = stream.plan
+    assert len(good) == next(i for i in range(len(plan)) if 192 in plan[i]), "all batches before it were given"
+    assert reading_threads() == []
+    assert stream.state_dict()["batch"] == len(good)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "training"}, "unknown split 'training'; known: train, validation, test"),
+        ({"batch_size": 0}, "batch_size=0 is below 1"),
+        ({"threads": 0}, "threads=0 is below 1"),
+        ({"shuffle": "some"}, "unknown shuffle 'some'"),
+        ({"rank": 1}, "rank=1 is not one of the 1 ranks"),
+    ],
+)
+def test_an_option_out_of_bounds_is_refused(made_up, options, message):
+    with pytest.raises(PlanError, match=message):
+        open_stream(made_up, **options)
+
+
+def test_a_path_without_a_store_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="nothing.zarr: no store here"):
+        open_stream(tmp_path / "nothing.zarr")
+
+
+def test_a_stream_goes_on_while_its_store_is_replaced(tmp_path):
+    path = write_store(tmp_path / "store.zarr")
+    batches = iter(open_stream(path, threads=1, memory=2 * BATCH_BYTES))
+    assert_true(next(batches))
+    shutil.rmtree(path)
+    write_store(path, split_sizes=(3, 3, 3), digest="another")
+    for batch in batches:
+        assert_true(batch)
+
+
+def fingerprint(path):
+    """Return the sha256 of an epoch."""
+    digest = hashlib.sha256()
+    for batch in open_stream(path, seed=3):
+        for array in (batch.image, batch.label, batch.sample):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def test_a_spawned_process_gives_the_same_epoch(made_up):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(fingerprint, (made_up,)) == fingerprint(made_up)
