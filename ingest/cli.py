@@ -90,13 +90,45 @@ def statistics(
     print_info(store)
 
 
+@app.command("verify")
+def verify(
+    store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
+    source: Annotated[
+        list[Path] | None, typer.Argument(help="Files it was made from; without any, only digests are checked.")
+    ] = None,
+    workers: WORKERS = None,
+    scheduler: SCHEDULER = None,
+) -> None:
+    """Compare a store with its sources bit for bit, and its files with their digests."""
+    import time
+
+    from ingest.verify import verify as check
+    from ingest.workers import open_workers
+
+    began = time.perf_counter()
+    with open_workers(workers, scheduler) as pool:
+        found = check(store, source or [], pool)
+    seconds = time.perf_counter() - began
+    for problem in found.problems:
+        console.console.print(f"error: {problem}", style="red", markup=False, soft_wrap=True)
+    compared = f"{found.images:,} images equal to their sources" if source else "no sources given, images not compared"
+    if found.problems:
+        raise typer.Exit(1)
+    typer.echo(f"{store}: {found.files:,} files equal to their digests, {compared}; {seconds:.1f} s")
+
+
 @app.command("info")
-def info(store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr")) -> None:
+def info(
+    store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Add the published statistics of the real files.")
+    ] = False,
+) -> None:
     """Show what is in a store."""
-    print_info(store)
+    print_info(store, reference)
 
 
-def print_info(path: Path) -> None:
+def print_info(path: Path, reference: bool = False) -> None:
     """Print a store's identity, splits and statistics."""
     from rich.console import Console
 
@@ -104,7 +136,7 @@ def print_info(path: Path) -> None:
 
     output = Console()
     output.width = max(output.width, 100)
-    output.print(describe_store(path))
+    output.print(describe_store(path, reference))
 
 
 @app.command("fetch")

@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ingest.shuffle import Stretch, gather, scatter
+from ingest.shuffle import cut, gather, scatter
 from ingest.sources import Source, open_sources
 from ingest.split import Split, arrange
 from ingest.statistics import write_statistics
@@ -27,8 +27,6 @@ from store.layout import Layout, shard_path
 from store.schema import Description
 from store.writer import SampleTable, create_image, write_tables
 
-STRETCH_BYTES = 64 << 20
-MOST_STRETCHES = 512
 LEAST_HELD = 8 << 20  # compressed bytes that a run should have before it is worth a file
 
 
@@ -130,7 +128,7 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     first = np.cumsum([0, *(source.rows for source in sources)])
     calls = [
         (stretch, position[first[file] + stretch.start : first[file] + stretch.stop], layout, work.spool, limit)
-        for file, stretch in _stretches(sources)
+        for file, stretch in cut(sources)
     ]
     scattered = workers.run(scatter, calls, "reading sources", at_once)
     runs = [run for part in scattered for run in part.runs]
@@ -220,18 +218,6 @@ def _identities(sources: Sequence[Source], workers: Workers) -> list[dict[str, A
         {"name": source.path.name, "size": source.path.stat().st_size, "sha256": digest, "rows": source.rows}
         for source, digest in zip(sources, digests, strict=True)
     ]
-
-
-def _stretches(sources: Sequence[Source]) -> Iterator[tuple[int, Stretch]]:
-    """Cut sources into about equal stretches of whole blocks: small enough to share out, few enough to merge."""
-    total = sum(source.rows for source in sources)
-    number = 0
-    for file, source in enumerate(sources):
-        rows = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // source.description.sample_bytes)
-        rows = max(1, round(rows / source.block)) * source.block
-        for start in range(0, source.rows, rows):
-            yield file, Stretch(number=number, source=source, start=start, stop=min(source.rows, start + rows))
-            number += 1
 
 
 def _clear_metadata(root: Path) -> None:

@@ -7,11 +7,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ingest.reference import reference_table
 from store.reader import open_statistics, open_store
 
 
-def describe_store(path: Path) -> RenderableType:
+def describe_store(path: Path, reference: bool = False) -> RenderableType:
     """Return a store's identity, splits and statistics of the training split.
+
+    Parameters
+    ----------
+    path
+        The store.
+    reference
+        Add the published statistics of the real files.
 
     Raises
     ------
@@ -55,4 +63,5 @@ def describe_store(path: Path) -> RenderableType:
             )
     title = Text(attributes["title"], style="bold")
     origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
-    return Group(title, origin, facts, table)
+    tables = [table, reference_table(attributes["dataset"], statistics)] if reference else [table]
+    return Group(title, origin, facts, *tables)

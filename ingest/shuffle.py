@@ -7,7 +7,7 @@ can be repeated after a crash, and no two calls write the same file.
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from store.errors import StoreError
 from store.layout import Layout
 from store.writer import write_shard, write_whole
 
+STRETCH_BYTES = 64 << 20
+MOST_STRETCHES = 512
 ENCODE = 64  # samples compressed in one call: their 512 KiB stay in the processor's cache
 
 
@@ -42,6 +44,24 @@ class Stretch:
     source: Source
     start: int
     stop: int
+
+
+def cut(sources: Sequence[Source]) -> Iterator[tuple[int, Stretch]]:
+    """Cut sources into about equal stretches of whole blocks: small enough to share out, few enough to merge.
+
+    Yields
+    ------
+    tuple of int and Stretch
+        The source's position in `sources`, and the stretch.
+    """
+    total = sum(source.rows for source in sources)
+    number = 0
+    for file, source in enumerate(sources):
+        rows = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // source.description.sample_bytes)
+        rows = max(1, round(rows / source.block)) * source.block
+        for start in range(0, source.rows, rows):
+            yield file, Stretch(number=number, source=source, start=start, stop=min(source.rows, start + rows))
+            number += 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ MANTISSA_BITS = 8  # kept in a key: two values with the same key differ by at mo
 KEYS = 1 << (9 + MANTISSA_BITS)
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
+GROUP = 16  # values looked at together: most groups are all zeros
 Floats = npt.NDArray[np.float64]
 
 
@@ -83,32 +84,39 @@ class Statistics:
 @numba.njit(cache=True, nogil=True)
 def _add(images, label, count, empty, total, square, minimum, maximum, keys):
     channels = minimum.shape[1]
+    pixels = images.shape[1]
     bits = images.view(np.uint32)
-    zeros = np.zeros(channels, np.int64)
+    hits = np.zeros(channels, np.int64)
     for k in range(images.shape[0]):
         c = label[k]
+        hits[:] = 0
+        for group in range(-(-pixels // GROUP)):
+            first = group * GROUP
+            if first + GROUP <= pixels:
+                occupied = np.uint32(0)
+                for p in range(GROUP):
+                    occupied |= bits[k, first + p]
+                if occupied << np.uint32(1) == 0:
+                    continue
+            for p in range(first, min(pixels, first + GROUP)):
+                pattern = bits[k, p]
+                if pattern << np.uint32(1) == 0:
+                    continue
+                channel = p % channels
+                value = np.float64(images[k, p])
+                hits[channel] += 1
+                total[c, p] += value
+                square[c, p] += value * value
+                if value < minimum[c, channel]:
+                    minimum[c, channel] = value
+                if value > maximum[c, channel]:
+                    maximum[c, channel] = value
+                pattern = ~pattern if pattern >> np.uint32(31) else pattern | np.uint32(0x80000000)
+                keys[c, channel, pattern >> np.uint32(23 - MANTISSA_BITS)] += 1
         count[c] += 1
-        found = 0
-        zeros[:] = images.shape[1] // channels
-        for p in range(images.shape[1]):
-            if bits[k, p] << np.uint32(1) == 0:
-                continue
-            found += 1
-            channel = p % channels
-            zeros[channel] -= 1
-            value = np.float64(images[k, p])
-            total[c, p] += value
-            square[c, p] += value * value
-            if value < minimum[c, channel]:
-                minimum[c, channel] = value
-            if value > maximum[c, channel]:
-                maximum[c, channel] = value
-            pattern = bits[k, p]
-            pattern = ~pattern if pattern >> np.uint32(31) else pattern | np.uint32(0x80000000)
-            keys[c, channel, pattern >> np.uint32(23 - MANTISSA_BITS)] += 1
-        empty[c] += found == 0
+        empty[c] += hits.sum() == 0
         for channel in range(channels):
-            if zeros[channel] > 0:
+            if hits[channel] * channels < pixels:
                 minimum[c, channel] = min(minimum[c, channel], 0.0)
                 maximum[c, channel] = max(maximum[c, channel], 0.0)
 

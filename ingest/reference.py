@@ -1,0 +1,98 @@
+"""Published statistics of the real files, to hold a store's own against.
+
+Electron and photon showers: all 249,000 images of each class, in file units. Taken from public notebooks that print
+them and from the files themselves; a store of the real files reproduces them up to its training split's fluctuation,
+the Geant4 simulation comes close.
+"""
+
+import rich.box
+import xarray as xr
+from rich.table import Table
+
+from store.errors import StoreError
+
+Rows = dict[str, dict[str, float]]
+
+SEED_NEIGHBOURS = {"pixel [seed]": (0, 0), "pixel phi -1": (0, -1), "pixel phi +1": (0, 1), "pixel eta +1": (1, 0)}
+
+PUBLISHED: dict[str, Rows] = {
+    "electron-photon": {
+        "photon": {
+            "energy mean": 0.0012235,
+            "energy std": 0.024789,
+            "energy maximum": 1.48494,
+            "time mean": -2.370e-4,
+            "time std": 0.065457,
+            "time minimum": -2.5126,
+            "time maximum": 2.2780,
+            "sum(E)": 1.2529,
+            "sum(E^2)": 0.6308,
+            "sum(t^2)": 4.387,
+            "pixel [seed]": 0.702,
+            "pixel phi -1": 0.094,
+            "pixel phi +1": 0.094,
+            "pixel eta +1": 0.061,
+        },
+        "electron": {
+            "energy mean": 0.0012158,
+            "energy std": 0.022603,
+            "energy maximum": 1.43181,
+            "time mean": -2.866e-4,
+            "time std": 0.069257,
+            "time minimum": -2.5126,
+            "time maximum": 2.2757,
+            "sum(E)": 1.2450,
+            "sum(E^2)": 0.5246,
+            "sum(t^2)": 4.912,
+            "pixel [seed]": 0.622,
+            "pixel phi -1": 0.120,
+            "pixel phi +1": 0.112,
+            "pixel eta +1": 0.056,
+        },
+    },
+}
+
+
+def measured(statistics: xr.Dataset) -> Rows:
+    """Return the quantities of `PUBLISHED` for each class, from a store's statistics."""
+    pixels = statistics.sizes["ieta"] * statistics.sizes["iphi"]
+    found: Rows = {}
+    for c, name in enumerate(statistics["class"].values):
+        one = statistics.isel({"class": c})
+        values = {
+            f"{channel} {key}": float(one[key].sel(channel=channel))
+            for channel in ("energy", "time")
+            for key in ("mean", "std", "minimum", "maximum")
+        }
+        square = pixels * (one["std"] ** 2 + one["mean"] ** 2)
+        values["sum(E)"] = pixels * values["energy mean"]
+        values["sum(E^2)"] = float(square.sel(channel="energy"))
+        values["sum(t^2)"] = float(square.sel(channel="time"))
+        for key, (ieta, iphi) in SEED_NEIGHBOURS.items():
+            values[key] = float(one["mean_image"].sel(channel="energy", ieta=ieta, iphi=iphi))
+        found[str(name)] = values
+    return found
+
+
+def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
+    """Return a table of published values beside a store's own, class by class.
+
+    Raises
+    ------
+    StoreError
+        If nothing is published for the data set.
+    """
+    if dataset not in PUBLISHED:
+        raise StoreError(f"no published statistics for dataset {dataset!r}; there are some for {', '.join(PUBLISHED)}")
+    published, found = PUBLISHED[dataset], measured(statistics)
+    table = Table(
+        title="published (all real images) and here (training split)", box=rich.box.SIMPLE_HEAD, title_justify="left"
+    )
+    table.add_column("")
+    for name in published:
+        for heading in ("published", "here"):
+            table.add_column(f"{name}\n{heading}", justify="right", no_wrap=True)
+    for key in next(iter(published.values())):
+        cells = (f"{values[key]:.5g}" for name in published for values in (published[name], found[name]))
+        table.add_row(key, *cells)
+    return table
