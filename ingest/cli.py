@@ -120,9 +120,7 @@ def verify(
 @app.command("info")
 def info(
     store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
-    reference: Annotated[
-        bool, typer.Option("--reference", help="Add the published statistics of the real files.")
-    ] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Add those published of the real files.")] = False,
 ) -> None:
     """Show what is in a store."""
     print_info(store, reference)

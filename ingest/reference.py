@@ -13,7 +13,7 @@ from store.errors import StoreError
 
 Rows = dict[str, dict[str, float]]
 
-SEED_NEIGHBOURS = {"pixel [seed]": (0, 0), "pixel phi -1": (0, -1), "pixel phi +1": (0, 1), "pixel eta +1": (1, 0)}
+SEED_NEIGHBOURS = {"pixel seed": (0, 0), "pixel phi -1": (0, -1), "pixel phi +1": (0, 1), "pixel eta +1": (1, 0)}
 
 PUBLISHED: dict[str, Rows] = {
     "electron-photon": {
@@ -28,7 +28,7 @@ PUBLISHED: dict[str, Rows] = {
             "sum(E)": 1.2529,
             "sum(E^2)": 0.6308,
             "sum(t^2)": 4.387,
-            "pixel [seed]": 0.702,
+            "pixel seed": 0.702,
             "pixel phi -1": 0.094,
             "pixel phi +1": 0.094,
             "pixel eta +1": 0.061,
@@ -44,7 +44,7 @@ PUBLISHED: dict[str, Rows] = {
             "sum(E)": 1.2450,
             "sum(E^2)": 0.5246,
             "sum(t^2)": 4.912,
-            "pixel [seed]": 0.622,
+            "pixel seed": 0.622,
             "pixel phi -1": 0.120,
             "pixel phi +1": 0.112,
             "pixel eta +1": 0.056,

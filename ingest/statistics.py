@@ -36,8 +36,11 @@ def write_statistics(path: Path, workers: Workers) -> None:
     if not total.images.all():
         raise StoreError(f"{path}: the training split lacks a class: {total.images.tolist()} images by class")
     dataset = to_dataset(total, store.description)
+    fresh = path.with_name(f".{path.name}.statistics")
+    shutil.rmtree(fresh, ignore_errors=True)
+    dataset.to_zarr(fresh, zarr_format=3, consolidated=False)
     shutil.rmtree(path / "statistics", ignore_errors=True)
-    dataset.to_zarr(path, group="statistics", mode="w", zarr_format=3, consolidated=False)
+    fresh.rename(path / "statistics")
     consolidate(path)
 
 
