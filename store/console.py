@@ -11,6 +11,7 @@ from rich.console import Console
 from store.errors import CalostreamError
 
 T = TypeVar("T")
+INTERRUPTED = 130  # what typer makes of a keyboard interrupt, without a word
 
 console = Console(stderr=True, highlight=False)
 
@@ -41,7 +42,9 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
             raise
         console.print(f"error: {one_line(error)}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
         console.print("interrupted", style="red")
         sys.exit(1)
 

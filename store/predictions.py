@@ -1,5 +1,6 @@
 """One file of predictions, written by every trainer and read by the evaluation."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,9 @@ class Predictions:
             If the file is missing, is not such a file, or lacks a column.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return cls(**{name: file[name].astype(dtype) for name, dtype in FIELDS.items()})
         except FileNotFoundError:
             raise RunError(f"{path}: no such predictions; has the training run ended?") from None
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise RunError(f"{path}: not a predictions file ({error})") from None
