@@ -12,7 +12,7 @@ from zarr.codecs import BloscCodec
 from store.blosc import encode_samples
 from store.layout import Layout, shard_path
 from store.schema import Channel, Description
-from store.writer import SampleTable, create_image, write_shard, write_tables
+from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 
 SHAPE = (6, 7, 2)  # of the images in `write_store`
 
@@ -110,4 +110,5 @@ def write_store(
         **attributes,
     }
     write_tables(root, table, describe_shape(SHAPE), root_attributes)
+    consolidate(root)
     return root

@@ -148,10 +148,10 @@ def test_a_state_does_not_count_batches_that_were_only_read_ahead(made_up):
     stream = open_stream(made_up, threads=4)
     batches = iter(stream)
     assert stream.state_dict()["batch"] == 0
-    for given in range(1, 4):
+    for count in range(1, 4):
         next(batches)
-        time.sleep(0.02)
-        assert stream.state_dict()["batch"] == given
+        time.sleep(0.02)  # for the readers to read what they may
+        assert stream.state_dict()["batch"] == count
 
 
 def test_a_stream_that_was_left_goes_on_where_it_was(made_up):
@@ -249,9 +249,9 @@ def test_no_more_batches_are_read_ahead_than_memory_holds(made_up, monkeypatch):
 
     monkeypatch.setattr(BlockReader, "read", count)
     stream = open_stream(made_up, memory=3 * BATCH_BYTES, threads=4)
-    for given, _ in enumerate(stream, 1):
+    for count, _ in enumerate(stream, 1):
         time.sleep(0.01)  # for the readers to read what they may
-        assert len(began) <= given + 2, "the consumer's batch and two others"
+        assert len(began) <= count + 2, "the consumer's batch and two others"
 
 
 def test_a_consumer_that_keeps_nothing_gets_the_same_few_buffers(made_up):
@@ -317,7 +317,7 @@ def test_an_option_out_of_bounds_is_refused(made_up, options, message):
 
 
 def test_a_path_without_a_store_is_refused(tmp_path):
-    with pytest.raises(StoreError, match="nothing.zarr: no store here"):
+    with pytest.raises(StoreError, match=r"nothing\.zarr: no store here"):
         open_stream(tmp_path / "nothing.zarr")
 
 

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import google_crc32c
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from store.blosc import encode_samples
 from store.layout import Layout, shard_path
-from store.writer import SampleTable, flags, publish, write_shard
+from store.writer import SampleTable, flags, write_shard, write_whole
 from tests.examples import write_images
 from tests.strategies import SHAPES, image, images, layouts
 
@@ -92,12 +93,17 @@ def test_flag_meanings_have_no_blanks_inside():
     assert flags(("photon", "my file.hdf5")) == {"flag_values": [0, 1], "flag_meanings": "photon my_file.hdf5"}
 
 
-def test_publishing_moves_the_folder_and_never_onto_a_store(tmp_path):
-    for name in ("work", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "zarr.json").write_text(name)
-    publish(tmp_path / "work", tmp_path / "out.zarr")
-    assert not (tmp_path / "work").exists()
-    with pytest.raises(OSError, match=r"out\.zarr"):
-        publish(tmp_path / "other", tmp_path / "out.zarr")
-    assert (tmp_path / "out.zarr" / "zarr.json").read_text() == "work"
+def test_a_file_that_cannot_be_written_whole_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "record"
+    write_whole(path, b"old")
+
+    def fill_disk(self, content):
+        with self.open("wb") as file:
+            file.write(content[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

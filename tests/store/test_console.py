@@ -1,0 +1,97 @@
+import pytest
+import typer
+
+from store.console import console, one_line, run, track
+from store.errors import SourceError
+
+
+@pytest.fixture
+def app():
+    """Return a program of two commands, one of which fails in the way its argument says."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command("work")
+    def work(word: str = typer.Argument("nothing"), number: int = 0) -> None:
+        typer.echo(f"worked on {word} {number}")
+
+    @app.command("fail")
+    def fail(how: str) -> None:
+        raise {
+            "own": SourceError("a.hdf5: row 3\n  is   wrong [red]"),
+            "other": KeyError("key"),
+            "interrupt": KeyboardInterrupt(),
+        }[how]
+
+    return app
+
+
+@pytest.fixture
+def status(app, capsys):
+    """Return a function that runs the program and gives its exit status, standard output and standard error."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as exit_:
+            run(app, default="work", argv=words)
+        return exit_.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_success_is_0(status):
+    assert status("work", "hard") == (0, "worked on hard 0\n", "")
+
+
+def test_a_word_that_is_no_command_belongs_to_the_default_command(status):
+    assert status("hard")[1] == "worked on hard 0\n"
+    assert status("--number", "3")[1] == "worked on nothing 3\n"
+    assert status()[1] == "worked on nothing 0\n"
+
+
+def test_help_is_that_of_the_program(status):
+    code, out, _ = status("--help")
+    assert code == 0
+    assert "fail" in out
+
+
+def test_an_error_is_1_and_one_line_on_standard_error(status):
+    assert status("fail", "own") == (1, "", "error: a.hdf5: row 3 is wrong [red]\n")
+
+
+def test_an_error_that_is_not_the_projects_own_is_led_by_its_type(status):
+    assert status("fail", "other") == (1, "", "error: KeyError: 'key'\n")
+
+
+def test_a_long_error_stays_on_one_line(status, monkeypatch):
+    monkeypatch.setattr(console, "width", 40)
+    assert status("fail", "own")[2].count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("work", "--nonsense"), ("work", "a", "b"), ("fail",), ("--number", "three")])
+def test_wrong_usage_is_2(status, words):
+    code, out, err = status(*words)
+    assert code == 2
+    assert out == ""
+    assert err
+
+
+def test_an_interruption_is_1_without_a_traceback(status):
+    code, _, err = status("fail", "interrupt")
+    assert code == 1
+    assert err == "interrupted\n"
+
+
+def test_debug_shows_the_traceback(app):
+    with pytest.raises(SourceError, match="row 3"):
+        run(app, argv=["fail", "--debug", "own"])
+
+
+def test_an_error_has_one_line_however_it_was_written():
+    assert one_line(SourceError("a\n\n  b\tc")) == "a b c"
+    assert one_line(OSError(2, "No such file")) == "FileNotFoundError: [Errno 2] No such file"
+
+
+def test_track_gives_the_items_and_draws_on_standard_error(capsys):
+    assert list(track(range(3), "counting")) == [0, 1, 2]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "counting" in err

@@ -1,0 +1,84 @@
+import re
+
+import numpy as np
+import pytest
+
+from store.errors import RunError
+from store.predictions import Predictions
+
+
+def some(**changes):
+    columns = {
+        "sample": np.array([5, 2, 9]),
+        "label": np.array([1, 0, 1], np.uint8),
+        "score": np.array([0.25, 1 / 3, 1.0]),
+    }
+    return Predictions(**{**columns, **changes})
+
+
+def test_what_was_saved_is_loaded_in_the_order_of_samples(tmp_path):
+    path = tmp_path / "test.npz"
+    some().save(path)
+    loaded = Predictions.load(path)
+    assert loaded.sample.tolist() == [2, 5, 9]
+    assert loaded.label.tolist() == [0, 1, 1]
+    assert loaded.score.tolist() == [1 / 3, 0.25, 1.0]
+    assert (loaded.sample.dtype, loaded.label.dtype, loaded.score.dtype) == (np.int64, np.uint8, np.float64)
+
+
+def test_nothing_but_the_file_is_left(tmp_path):
+    some().save(tmp_path / "test.npz")
+    some(score=np.zeros(3)).save(tmp_path / "test.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["test.npz"]
+    assert Predictions.load(tmp_path / "test.npz").score.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"score": np.zeros(2)}, {"label": np.zeros((3, 1), np.uint8)}, {"sample": np.zeros(4, np.int64)}]
+)
+def test_columns_of_unequal_length_are_refused(changes):
+    with pytest.raises(RunError, match="predictions must be three columns of one length"):
+        some(**changes)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    path = tmp_path / "test.npz"
+    with pytest.raises(RunError, match=re.escape(f"{path}: no such predictions; has the training run ended?")):
+        Predictions.load(path)
+
+
+def test_a_file_that_lacks_a_column_is_named(tmp_path):
+    path = tmp_path / "test.npz"
+    np.savez(path, sample=np.arange(3), label=np.zeros(3))
+    with pytest.raises(RunError, match=re.escape(f"{path}: not a predictions file") + ".*score"):
+        Predictions.load(path)
+
+
+def test_a_file_that_could_run_code_is_not_loaded(tmp_path):
+    path = tmp_path / "test.npz"
+    np.savez(path, sample=np.array([{}], dtype=object), label=np.zeros(1), score=np.zeros(1))
+    with pytest.raises(RunError, match=re.escape(f"{path}: not a predictions file")):
+        Predictions.load(path)
+
+
+@pytest.mark.parametrize("content", ["text", "empty", "cut", "flipped", "array"])
+def test_a_file_of_another_kind_or_a_damaged_one_is_named(tmp_path, content):
+    path = tmp_path / "test.npz"
+    some().save(path)
+    whole = path.read_bytes()
+    if content == "array":
+        with path.open("wb") as file:
+            np.save(file, np.arange(3))
+    else:
+        flipped = bytearray(whole)
+        flipped[whole.index(np.float64(0.25).tobytes())] ^= 1
+        path.write_bytes({"text": b"hello", "empty": b"", "cut": whole[: len(whole) // 2], "flipped": flipped}[content])
+    with pytest.raises(RunError, match=re.escape(f"{path}: not a predictions file")):
+        Predictions.load(path)
+
+
+def test_labels_and_samples_that_do_not_fit_are_named(tmp_path):
+    path = tmp_path / "test.npz"
+    np.savez(path, sample=np.array(["a", "b"]), label=np.zeros(2), score=np.zeros(2))
+    with pytest.raises(RunError, match=re.escape(f"{path}: not a predictions file")):
+        Predictions.load(path)

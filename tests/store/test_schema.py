@@ -1,0 +1,36 @@
+import pytest
+
+from store.errors import ConfigError
+from store.schema import Channel, Description, describe
+from tests.examples import describe_shape
+
+
+def test_the_electron_photon_images_are_described():
+    description = describe("electron-photon")
+    assert description.image_shape == (32, 32, 2)
+    assert description.sample_bytes == 8_192
+    assert description.classes == ("photon", "electron"), "label 0 is the photon"
+    assert [channel.name for channel in description.channels] == ["energy", "time"]
+    assert description.seed == (16, 16)
+
+
+def test_values_are_not_called_gev_without_their_scale():
+    assert describe("electron-photon").channels[0].comment == "value = energy / 50 GeV"
+    assert describe("electron-photon").channels[1].comment == "value = time / 50 ns"
+
+
+def test_an_unknown_data_set_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"unknown dataset 'muons'; known: .*electron-photon"):
+        describe("muons")
+
+
+def test_a_description_counts_the_bytes_of_a_sample():
+    assert describe_shape((125, 125, 3)).sample_bytes == 187_500
+
+
+def test_a_description_names_every_channel():
+    with pytest.raises(ConfigError, match=r"odd: 1 channels described, image_shape=\(4, 4, 2\)"):
+        Description(
+            name="odd", title="", image_keys=("X",), label_key="y", image_shape=(4, 4, 2),
+            channels=(Channel(name="a", long_name="a", comment="a"),), classes=("a", "b"), seed=(2, 2),
+        )  # fmt: skip
