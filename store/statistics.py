@@ -14,6 +14,7 @@ MANTISSA_BITS = 8  # kept in a key: two values with the same key differ by at mo
 KEYS = 1 << (9 + MANTISSA_BITS)
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
+MAGNITUDE = np.uint32(0x7FFFFFFF)  # all bits of a value but its sign
 GROUP = 16  # values looked at together: most groups are all zeros
 Floats = npt.NDArray[np.float64]
 
@@ -64,7 +65,7 @@ class Statistics:
     def add(self, images: npt.NDArray[np.float32], label: npt.NDArray[np.uint8]) -> None:
         """Count in some images, float32 (n, ieta, iphi, channel), and their classes, uint8 (n,), in place."""
         _add(
-            images.reshape(len(images), -1),
+            images.reshape(len(images), self.sum[0].size),
             label,
             self.images,
             self.empty,
@@ -96,11 +97,11 @@ def _add(images, label, count, empty, total, square, minimum, maximum, keys):
                 occupied = np.uint32(0)
                 for p in range(GROUP):
                     occupied |= bits[k, first + p]
-                if occupied << np.uint32(1) == 0:
+                if occupied & MAGNITUDE == 0:
                     continue
             for p in range(first, min(pixels, first + GROUP)):
                 pattern = bits[k, p]
-                if pattern << np.uint32(1) == 0:
+                if pattern & MAGNITUDE == 0:
                     continue
                 channel = p % channels
                 value = np.float64(images[k, p])
