@@ -63,16 +63,16 @@ class Checkpoint:
             If the file is not a checkpoint of this version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                state = json.loads(str(file[STATE]))
-                arrays = {name: file[name] for name in file.files if name != STATE}
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                state = json.loads(str(archive[STATE]))
+                arrays = {name: archive[name] for name in archive.files if name != STATE}
             version = state.pop("version")
             if version != CHECKPOINT_VERSION:
                 raise ValueError(f"its version is {version}")
             state["schedule"] = ScheduleState(**state["schedule"])
             state["stopping"] = StoppingState(**state["stopping"])
             return cls(**state, arrays=arrays)
-        except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise StateError(f"{path}: not a checkpoint of version {CHECKPOINT_VERSION} ({error})") from None
 
 

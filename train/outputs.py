@@ -1,19 +1,21 @@
 """A pass over one split: what the model said about every sample."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from store.errors import RunError
 from store.predictions import Predictions
-from store.stream import Batch, BatchStream
+from store.stream import BatchStream
 from train.learner import Learner
 from train.metrics import Metrics, measure, sigmoid
 from train.progress import watch
 
+T = TypeVar("T")
 LAG = 4  # batches that a GPU may still be working on while the next ones are sent
 
 
@@ -54,23 +56,30 @@ def run_pass(learner: Learner, stream: BatchStream, step: Literal["train", "pred
     RunError
         If an output is not finite, which makes the loss NaN; the message names the pass and the batch.
     """
-    done: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.float64]]] = []
-    pending: deque[tuple[Batch, Any]] = deque()
+    samples, labels, logits = [], [], []
     with watch(title, stream) as seen:
-
-        def finish() -> None:
-            batch, output = pending.popleft()
+        for sample, label, output in delayed(_steps(learner, stream, step), LAG):
             logit = learner.to_numpy(output).astype(np.float64)
-            done.append((batch.sample, batch.label, logit))
             if not np.isfinite(logit).all():
-                raise RunError(f"the loss is NaN or infinite: {title}, batch {len(done)}; lower --learning-rate")
-            seen(batch.label, logit)
+                raise RunError(f"the loss is NaN or infinite: {title}, batch {len(logits) + 1}; lower --learning-rate")
+            samples.append(sample)
+            labels.append(label)
+            logits.append(logit)
+            seen(label, logit)
+    return Outputs(sample=np.concatenate(samples), label=np.concatenate(labels), logit=np.concatenate(logits))
 
-        for batch, image, label in learner.feed(stream):
-            pending.append((batch, learner.train(image, label) if step == "train" else learner.predict(image)))
-            if len(pending) > LAG:
-                finish()
-        while pending:
-            finish()
-    sample, label, logit = (np.concatenate(column) for column in zip(*done, strict=True))
-    return Outputs(sample=sample, label=label, logit=logit)
+
+def _steps(learner: Learner, stream: BatchStream, step: str) -> Iterator[tuple[Any, Any, Any]]:
+    # Images are not handed on, so that their memory is free for the stream to fill again.
+    for batch, image, label in learner.feed(stream):
+        yield batch.sample, batch.label, learner.train(image, label) if step == "train" else learner.predict(image)
+
+
+def delayed(items: Iterable[T], lag: int) -> Iterator[T]:
+    """Yield the items in order, each once `lag` more have been taken."""
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > lag:
+            yield waiting.popleft()
+    yield from waiting

@@ -4,6 +4,7 @@ A weight is named after its layer, ``conv1.kernel`` or ``dense5.bias``, and chan
 convolutions are (row, column, in, out), of dense layers (in, out). PyTorch keeps the output first.
 """
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def load(path: Path) -> Weights:
         If the file is missing or is not such a file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise StateError(f"{path}: not a file of weights ({error})") from None

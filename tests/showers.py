@@ -1,0 +1,23 @@
+"""A small store of real-looking showers for the tests of training: a part of the bundled sample, ingested."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+
+ROOT = Path(__file__).parents[1]
+
+
+def write_shower_store(folder: Path, showers: int) -> Path:
+    """Return a store of that many showers of each class, split 60 / 20 / 20, made by the program ``ingest``."""
+    sources = sorted((ROOT / "ingest" / "sample").glob("*.hdf5"))
+    for source in sources:
+        with h5py.File(source) as whole, h5py.File(folder / source.name, "w") as part:
+            for name in ("X", "y"):
+                part[name] = whole[name][:showers]
+    store = folder / "showers.zarr"
+    files = [folder / source.name for source in sources]
+    ingest = Path(sys.executable).with_name("ingest")
+    subprocess.run([ingest, *files, "--output", store, "--split", "0.6,0.2,0.2"], check=True, capture_output=True)
+    return store

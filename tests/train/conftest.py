@@ -1,0 +1,66 @@
+"""Stores to train on, and a learner without a framework."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from store.stream import Batch, BatchStream
+from tests.showers import write_shower_store
+from train.config import TrainConfig
+from train.specification import Specification
+
+
+@pytest.fixture(scope="session")
+def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
+
+
+class LineLearner:
+    """Logistic regression on the summed squares of each channel: the loop's contract in a few lines of numpy."""
+
+    device = "paper"
+
+    def __init__(self, specification: Specification, config: TrainConfig) -> None:
+        self.weights = np.random.default_rng(config.seed).normal(size=specification.image_shape[-1] + 1) / 100
+        self.rate = np.nan
+        self.rates: list[float] = []
+        self.trained: list[npt.NDArray[np.int64]] = []
+        self.broken_from = np.inf
+
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
+        for batch in stream:
+            yield batch, batch, batch.label
+
+    def train(self, image: Batch, label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        self.trained.append(image.sample)
+        logit = self.predict(image)
+        slope = 1 / (1 + np.exp(-logit)) - label
+        self.weights = self.weights - self.rate * slope @ self._features(image) / len(label)
+        return logit if len(self.trained) < self.broken_from else np.full_like(logit, np.nan)
+
+    def predict(self, image: Batch) -> npt.NDArray[np.float64]:
+        return self._features(image) @ self.weights
+
+    def _features(self, batch: Batch) -> npt.NDArray[np.float64]:
+        squares = np.square(batch.image, dtype=np.float64).sum(axis=(1, 2))
+        return np.column_stack([squares, np.ones(len(squares))])
+
+    def to_numpy(self, logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return logit
+
+    def set_learning_rate(self, rate: float) -> None:
+        self.rate = rate
+        self.rates.append(rate)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return {"weights": self.weights}
+
+    def load_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.weights = arrays["weights"]
+
+    def export(self, folder: Path) -> None:
+        np.save(folder / "line.npy", self.weights)

@@ -1,0 +1,62 @@
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store.errors import StateError
+from train.checkpoint import Checkpoint, replacing
+from train.schedule import ScheduleState, StoppingState
+
+CHECKPOINT = Checkpoint(
+    epoch=3,
+    schedule=ScheduleState(rate=5e-4, best=0.61, wait=1, cooldown=0),
+    stopping=StoppingState(best=0.6, best_epoch=2, wait=1),
+    stream={"epoch": 3, "batch": 0, "store": "digest"},
+    arrays={"weights/conv1.kernel": np.arange(6, dtype=np.float32).reshape(1, 2, 3), "optimiser/0": np.array(7)},
+)
+
+
+def test_survives_the_file(tmp_path: Path) -> None:
+    CHECKPOINT.save(tmp_path / "last.npz")
+    loaded = Checkpoint.load(tmp_path / "last.npz")
+    for name in ("epoch", "schedule", "stopping", "stream"):
+        assert getattr(loaded, name) == getattr(CHECKPOINT, name)
+    assert loaded.arrays.keys() == CHECKPOINT.arrays.keys()
+    for name, array in CHECKPOINT.arrays.items():
+        assert loaded.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(loaded.arrays[name], array)
+
+
+def test_a_broken_write_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "last.npz"
+    CHECKPOINT.save(path)
+    with suppress(OSError), replacing(path) as file:
+        file.write(b"half of a checkpoint")
+        raise OSError("disk full")
+    assert Checkpoint.load(path).epoch == 3
+
+
+def test_refuses_other_files(tmp_path: Path) -> None:
+    path = tmp_path / "last.npz"
+    CHECKPOINT.save(path)
+    whole = path.read_bytes()
+    middle = whole.index(b"conv1.kernel.npy") + 150
+    damaged = {
+        "cut": whole[: len(whole) // 2],
+        "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "text": b"not a checkpoint",
+        "empty": b"",
+    }
+    for content in damaged.values():
+        path.write_bytes(content)
+        with pytest.raises(StateError, match=r"last\.npz: not a checkpoint of version 1"):
+            Checkpoint.load(path)
+
+
+def test_refuses_other_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.checkpoint.CHECKPOINT_VERSION", 2)
+    CHECKPOINT.save(tmp_path / "last.npz")
+    monkeypatch.undo()
+    with pytest.raises(StateError, match="its version is 2"):
+        Checkpoint.load(tmp_path / "last.npz")

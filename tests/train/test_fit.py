@@ -1,0 +1,206 @@
+"""The loop, driven with a learner that needs no framework."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import store
+from store.errors import ConfigError, RunError, StateError, StoreError
+from store.predictions import Predictions
+from tests.examples import write_store
+from tests.train.conftest import LineLearner
+from train.checkpoint import Checkpoint
+from train.config import TrainConfig
+from train.fit import fit
+from train.metrics import measure, sigmoid
+
+
+class Factory:
+    """Makes learners and keeps them."""
+
+    def __init__(self, broken_from: float = np.inf) -> None:
+        self.made: list[LineLearner] = []
+        self.broken_from = broken_from
+
+    def __call__(self, specification: Any, config: TrainConfig) -> LineLearner:
+        self.made.append(LineLearner(specification, config))
+        self.made[-1].broken_from = self.broken_from
+        return self.made[-1]
+
+
+@pytest.fixture
+def config(tmp_path: Path, showers: Path) -> TrainConfig:
+    return TrainConfig(run=tmp_path / "run", store=showers, epochs=4, batch_size=50, learning_rate=0.5)
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+def timeless(run: Path) -> list[dict[str, Any]]:
+    clocks = ("samples_per_second", "waiting_share", "seconds")
+    return [{name: value for name, value in epoch.items() if name not in clocks} for epoch in history(run)]
+
+
+def test_leaves_a_complete_run(config: TrainConfig, showers: Path) -> None:
+    factory = Factory()
+    fit(config, "torch", factory)
+    ranges = store.open_dataset(showers).attrs["split_ranges"]
+    for split, (start, stop) in ranges.items():
+        predictions = Predictions.load(config.run / "predictions" / f"{split}.npz")
+        np.testing.assert_array_equal(predictions.sample, np.arange(start, stop))
+        np.testing.assert_array_equal(predictions.label, store.open_dataset(showers, split=split).label)
+    environment = json.loads((config.run / "environment.json").read_text())
+    assert environment["store"]["digest"] == store.open_dataset(showers).attrs["content_digest"]
+    assert environment["store"]["simulated"] == "Geant4 simulation"
+    assert environment["store"]["split_ranges"] == ranges
+    assert environment["packages"]["numpy"] == np.__version__
+    assert [epoch["epoch"] for epoch in history(config.run)] == [1, 2, 3, 4]
+    assert {"train_auc", "validation_accuracy", "learning_rate", "waiting_share"} <= history(config.run)[0].keys()
+    assert list((config.run / "tensorboard").glob("events.*"))
+
+
+def test_trains_on_the_training_split_alone_each_sample_once_an_epoch(config: TrainConfig, showers: Path) -> None:
+    factory = Factory()
+    fit(config, "torch", factory)
+    start, stop = store.open_dataset(showers).attrs["split_ranges"]["train"]
+    seen = np.concatenate(factory.made[0].trained).reshape(4, stop - start)
+    for epoch in seen:
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(start, stop))
+    assert not np.array_equal(seen[0], seen[1])
+
+
+def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:
+    # 240 samples in batches of 50: an average of batch means would weigh the last 40 too much.
+    factory = Factory()
+    fit(replace(config, epochs=1), "torch", factory)
+    validation = Predictions.load(config.run / "predictions" / "validation.npz")
+    found = measure(validation.label, np.log(validation.score / (1 - validation.score)))
+    epoch = history(config.run)[0]
+    assert epoch["validation_loss"] == pytest.approx(found.loss, rel=1e-9)
+    assert epoch["validation_accuracy"] == found.accuracy
+    assert epoch["validation_auc"] == pytest.approx(found.auc, rel=1e-12)
+
+
+def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Steps that grow lead away from the minimum, so that an epoch in the middle is the best.
+    rates = iter([0.5, 0.5, -0.5, -5.0])
+    monkeypatch.setattr(LineLearner, "set_learning_rate", lambda self, rate: setattr(self, "rate", next(rates)))
+    factory = Factory()
+    fit(config, "torch", factory)
+    losses = [epoch["validation_loss"] for epoch in history(config.run)]
+    best = Checkpoint.load(config.run / "checkpoints" / "best.npz")
+    assert best.epoch == int(np.argmin(losses)) + 1 < 4
+    np.testing.assert_array_equal(np.load(config.run / "line.npy"), best.arrays["weights"])
+    test = Predictions.load(config.run / "predictions" / "test.npz")
+    learner = factory.made[0]
+    learner.load_state(best.arrays)
+    batches = list(store.BatchStream(config.store, split="test", batch_size=7, shuffle="none"))
+    expected = np.concatenate([sigmoid(learner.predict(batch)) for batch in batches])
+    np.testing.assert_allclose(test.score, expected, rtol=1e-12)
+
+
+def test_stops_early_and_lowers_the_rate(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LineLearner, "train", lambda self, image, label: np.zeros(len(label)))  # learns nothing
+    factory = Factory()
+    fit(replace(config, epochs=50, patience=4), "torch", factory)
+    assert factory.made[0].rates == [0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_nan_ends_in_one_error(config: TrainConfig) -> None:
+    # 5 batches an epoch, so the eighth is the third of the second.
+    with pytest.raises(RunError, match="the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
+        fit(config, "torch", Factory(broken_from=8))
+    assert len(history(config.run)) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_resumed_run_equals_one_never_interrupted(config: TrainConfig, tmp_path: Path, cut: int) -> None:
+    fit(config, "torch", Factory())
+    other = replace(config, run=tmp_path / "other")
+    with pytest.raises(RunError):
+        fit(other, "torch", Factory(broken_from=5 * cut + 3))
+    fit(other, "torch", Factory(), resume=True)
+    assert timeless(other.run) == timeless(config.run)
+    for name in ("checkpoints/last.npz", "checkpoints/best.npz"):
+        one, two = Checkpoint.load(config.run / name), Checkpoint.load(other.run / name)
+        np.testing.assert_array_equal(one.arrays["weights"], two.arrays["weights"])
+        assert (one.epoch, one.schedule, one.stopping, one.stream) == (
+            two.epoch,
+            two.schedule,
+            two.stopping,
+            two.stream,
+        )
+
+
+def test_resume_before_the_first_epoch_ended_starts_afresh(config: TrainConfig, tmp_path: Path) -> None:
+    fit(config, "torch", Factory())
+    other = replace(config, run=tmp_path / "other")
+    with pytest.raises(RunError):
+        fit(other, "torch", Factory(broken_from=2))
+    fit(other, "torch", Factory(), resume=True)
+    assert timeless(other.run) == timeless(config.run)
+
+
+def test_epochs_after_the_checkpoint_are_done_again(config: TrainConfig) -> None:
+    fit(config, "torch", Factory())
+    before = timeless(config.run)
+    first = replace(config, epochs=2, run=config.run.with_name("first"))
+    fit(first, "torch", Factory())
+    with (first.run / "history.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "train_loss": 0.')  # killed after the history was written, before the checkpoint
+    fit(replace(first, epochs=4), "torch", Factory(), resume=True)
+    assert timeless(first.run) == before
+
+
+def test_a_finished_run_resumes_to_itself(config: TrainConfig) -> None:
+    fit(config, "torch", Factory())
+    before = history(config.run)
+    factory = Factory()
+    fit(config, "torch", factory, resume=True)
+    assert history(config.run) == before
+    assert not factory.made[0].trained
+
+
+def test_does_not_resume_on_another_store(config: TrainConfig, tmp_path: Path) -> None:
+    fit(replace(config, epochs=1), "torch", Factory())
+    checkpoint = Checkpoint.load(config.run / "checkpoints" / "last.npz")
+    replace(checkpoint, stream={**checkpoint.stream, "store": "0" * 64}).save(config.run / "checkpoints" / "last.npz")
+    with pytest.raises(StateError, match="the state has store='0000"):
+        fit(config, "torch", Factory(), resume=True)
+
+
+def test_does_not_resume_without_its_history(config: TrainConfig) -> None:
+    fit(replace(config, epochs=2), "torch", Factory())
+    (config.run / "history.jsonl").write_text("")
+    with pytest.raises(StateError, match=r"history.jsonl: holds 0 epochs, the checkpoint is of epoch 2"):
+        fit(config, "torch", Factory(), resume=True)
+
+
+def test_images_that_do_not_fit_leave_no_run(tmp_path: Path) -> None:
+    small = write_store(tmp_path / "small.zarr")
+    config = TrainConfig(run=tmp_path / "run", store=small)
+    with pytest.raises(StoreError, match="no statistics"):
+        fit(config, "torch", Factory())
+    assert not config.run.exists()
+
+
+def test_a_missing_device_leaves_no_run(config: TrainConfig) -> None:
+    def no_device(specification: Any, config: TrainConfig) -> LineLearner:
+        raise ConfigError("no such device")
+
+    with pytest.raises(ConfigError, match="no such device"):
+        fit(config, "torch", no_device)
+    assert not config.run.exists()
+
+
+def test_overwrite_replaces_a_run(config: TrainConfig) -> None:
+    fit(config, "torch", Factory())
+    with pytest.raises(RunError, match="already exists"):
+        fit(config, "torch", Factory())
+    fit(replace(config, epochs=1), "torch", Factory(), overwrite=True)
+    assert len(history(config.run)) == 1

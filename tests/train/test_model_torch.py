@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from store.errors import ConfigError, RunError, StateError
+from train.architecture import CNN, Architecture, Conv, Dense, Flatten
+from train.model_torch import Classifier, Normalise, load_model, save_model
+from train.normalisation import Normalisation
+from train.specification import Specification
+
+LOG = Normalisation(recipe="log", scale=(500.0, 9.0), offset=(0.0, 0.0))
+SPECIFICATION = Specification(architecture=CNN, normalisation=LOG, image_shape=(32, 32, 2))
+
+
+@pytest.fixture(scope="module")
+def model() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(SPECIFICATION).eval()
+
+
+@pytest.fixture(scope="module")
+def image() -> torch.Tensor:
+    random = np.random.default_rng(0)
+    hits = np.where(random.random((5, 32, 32, 2)) < 0.05, random.normal(size=(5, 32, 32, 2)), 0)
+    return torch.from_numpy(hits.astype(np.float32))
+
+
+def test_has_the_reference_parameters(model: Classifier) -> None:
+    assert sum(parameter.numel() for parameter in model.parameters()) == 868_993
+
+
+def test_starts_as_keras_does(model: Classifier) -> None:
+    for name, array in model.weights().items():
+        if name.endswith("bias"):
+            assert not array.any()
+        else:
+            # A normal distribution of 0.05 cut at two standard deviations has one of 0.0440.
+            assert np.abs(array).max() <= 0.1
+            assert array.std() == pytest.approx(0.0440, rel=5 / np.sqrt(array.size))
+
+
+def test_flattens_channel_last() -> None:
+    architecture = Architecture(
+        name="flat", source="tests", layers=(Flatten(), Dense(units=1, activation="linear")), kernel_deviation=0.05
+    )
+    plain = Normalisation(recipe="none", scale=(1.0, 1.0), offset=(0.0, 0.0))
+    model = Classifier(Specification(architecture=architecture, normalisation=plain, image_shape=(3, 4, 2)))
+    kernel = np.arange(24, dtype=np.float32).reshape(24, 1)
+    model.set_weights({"dense1.kernel": kernel, "dense1.bias": np.zeros(1, np.float32)})
+    image = np.random.default_rng(0).normal(size=(3, 3, 4, 2)).astype(np.float32)
+    found = model(torch.from_numpy(image)).detach().numpy()
+    np.testing.assert_allclose(found, image.reshape(3, 24) @ kernel[:, 0], rtol=1e-5)
+
+
+def test_a_shifted_image_shifts_the_feature_map() -> None:
+    # ieta stays rows and iphi columns: a kernel that looks one column to the left moves the image to the right.
+    architecture = Architecture(
+        name="shift",
+        source="tests",
+        layers=(Conv(filters=1, activation="linear"), Flatten(), Dense(units=1, activation="linear")),
+        kernel_deviation=0.05,
+    )
+    plain = Normalisation(recipe="none", scale=(1.0,), offset=(0.0,))
+    model = Classifier(Specification(architecture=architecture, normalisation=plain, image_shape=(4, 5, 1)))
+    kernel = np.zeros((3, 3, 1, 1), np.float32)
+    kernel[1, 0] = 1
+    pick = np.zeros((20, 1), np.float32)
+    pick[2 * 5 + 3] = 1  # row 2, column 3
+    bias = np.zeros(1, np.float32)
+    model.set_weights({"conv1.kernel": kernel, "conv1.bias": bias, "dense1.kernel": pick, "dense1.bias": bias})
+    image = np.random.default_rng(0).normal(size=(1, 4, 5, 1)).astype(np.float32)
+    assert model(torch.from_numpy(image)).item() == pytest.approx(image[0, 2, 2, 0])
+
+
+@pytest.mark.parametrize("recipe", ["none", "max", "standard", "log"])
+def test_normalises(recipe: str, image: torch.Tensor) -> None:
+    layer = Normalise(Normalisation(recipe=recipe, scale=(3.0, 0.5), offset=(0.25, -1.0)))
+    expected = image.numpy() * np.float32([3.0, 0.5]) + np.float32([0.25, -1.0])
+    if recipe == "log":
+        expected = np.sign(expected) * np.log1p(np.abs(expected))
+    np.testing.assert_allclose(layer(image).numpy(), expected, rtol=1e-6, atol=1e-7)
+    assert not layer.state_dict()
+
+
+def test_saved_model_takes_images_as_they_are(model: Classifier, image: torch.Tensor, tmp_path: Path) -> None:
+    save_model(model, tmp_path)
+    loaded = load_model(tmp_path)
+    assert not loaded.training
+    np.testing.assert_array_equal(loaded.score(image).detach().numpy(), model.score(image).detach().numpy())
+    assert json.loads((tmp_path / "architecture.json").read_text())["normalisation"]["scale"] == [500.0, 9.0]
+
+
+def test_load_model_names_what_is_wrong(model: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"architecture\.json: no such file; has the training run ended"):
+        load_model(tmp_path)
+    save_model(model, tmp_path)
+    description, state = tmp_path / "architecture.json", tmp_path / "model.safetensors"
+    text, whole = description.read_text(), state.read_bytes()
+    state.write_bytes(whole[:1000])
+    with pytest.raises(RunError, match="not an exported model"):
+        load_model(tmp_path)
+    state.write_bytes(whole)
+    description.write_text(text.replace('"units": 64', '"units": 65'))
+    with pytest.raises(RunError, match="not an exported model"):
+        load_model(tmp_path)
+    description.write_text(text.replace('"dense"', '"sparse"'))
+    with pytest.raises(ConfigError, match="'sparse'"):
+        load_model(tmp_path)
+
+
+def test_refuses_weights_of_another_architecture(model: Classifier) -> None:
+    with pytest.raises(StateError, match="weights of another architecture: dense5.bias is nothing"):
+        model.set_weights({name: value for name, value in model.weights().items() if name != "dense5.bias"})

@@ -1,0 +1,39 @@
+"""Against hand-made sequences; tests/parity compares with Keras' own callback."""
+
+from train.schedule import Constant, EarlyStopping, Plateau, StoppingState
+
+
+def rates(schedule: Plateau | Constant, losses: list[float], rate: float = 1.0) -> list[float]:
+    state = schedule.start(rate)
+    out = []
+    for loss in losses:
+        state = schedule.after(state, loss)
+        out.append(state.rate)
+    return out
+
+
+def test_constant_stays() -> None:
+    assert rates(Constant(), [3, 3, 3, 3, 3]) == [1] * 5
+
+
+def test_plateau_halves_after_patience_and_waits_out_the_cooldown() -> None:
+    assert rates(Plateau(), [1, 1, 1, 1, 1, 1, 1]) == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_plateau_wants_a_real_improvement() -> None:
+    assert rates(Plateau(min_delta=0.1), [1, 0.95, 0.91]) == [1, 1, 0.5]
+    assert rates(Plateau(min_delta=0.1), [1, 0.95, 0.89, 0.88]) == [1, 1, 1, 1]
+
+
+def test_plateau_stops_at_the_minimum() -> None:
+    assert rates(Plateau(minimum=0.4, cooldown=0), [1] * 6) == [1, 1, 0.5, 0.5, 0.4, 0.4]
+
+
+def test_stops_after_patience_without_any_fall() -> None:
+    stopping, state = EarlyStopping(patience=2), StoppingState()
+    stops = []
+    for epoch, loss in enumerate([1, 0.9, 0.9, 0.8999, 1, 1], start=1):
+        state = stopping.after(state, epoch, loss)
+        stops.append(stopping.stops(state))
+    assert stops == [False] * 5 + [True]
+    assert (state.best, state.best_epoch) == (0.8999, 4)

@@ -1,0 +1,30 @@
+import json
+
+import pytest
+
+from store.errors import ConfigError
+from train.architecture import CNN
+from train.normalisation import Normalisation
+from train.specification import Specification
+
+TWO = Normalisation(recipe="max", scale=(2.0, 0.1), offset=(0.0, 0.0))
+
+
+def test_survives_json() -> None:
+    specification = Specification(architecture=CNN, normalisation=TWO, image_shape=(32, 32, 2))
+    assert Specification.from_json(json.loads(json.dumps(specification.to_json()))) == specification
+
+
+def test_refuses_a_normalisation_of_other_channels() -> None:
+    with pytest.raises(ConfigError, match=r"2 channels, the images are \(32, 32, 3\)"):
+        Specification(architecture=CNN, normalisation=TWO, image_shape=(32, 32, 3))
+
+
+def test_refuses_images_that_do_not_fit() -> None:
+    with pytest.raises(ConfigError, match="does not fit images"):
+        Specification(architecture=CNN, normalisation=TWO, image_shape=(4, 4, 2))
+
+
+def test_refuses_other_json() -> None:
+    with pytest.raises(ConfigError, match="not the specification of a model: 'architecture'"):
+        Specification.from_json({"image_shape": [32, 32, 2]})

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store.errors import StateError
+from train import weights
+from train.architecture import CNN
+
+SHAPES = CNN.weight_shapes((32, 32, 2))
+
+
+def random_weights() -> weights.Weights:
+    random = np.random.default_rng(0)
+    return {name: random.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+def test_torch_has_outputs_first() -> None:
+    neutral = random_weights()
+    there = weights.to_torch(neutral)
+    assert there["conv3.weight"].shape == (64, 32, 3, 3)
+    assert there["conv3.weight"][5, 7, 0, 2] == neutral["conv3.kernel"][0, 2, 7, 5]
+    assert there["dense1.weight"][5, 7] == neutral["dense1.kernel"][7, 5]
+    assert there["dense1.bias"] is neutral["dense1.bias"]
+
+
+def test_there_and_back() -> None:
+    neutral = random_weights()
+    back = weights.from_torch(weights.to_torch(neutral))
+    assert back.keys() == neutral.keys()
+    assert all(np.array_equal(back[name], neutral[name]) for name in neutral)
+
+
+def test_file_keeps_every_bit(tmp_path: Path) -> None:
+    neutral = random_weights()
+    weights.save(tmp_path / "weights.npz", neutral)
+    loaded = weights.load(tmp_path / "weights.npz")
+    assert loaded.keys() == neutral.keys()
+    assert all(np.array_equal(loaded[name], neutral[name]) for name in neutral)
+
+
+def test_refuses_other_architectures() -> None:
+    neutral = random_weights()
+    weights.check(neutral, SHAPES)
+    extra = {**neutral, "dense6.bias": np.zeros(3, np.float32)}
+    missing = {name: value for name, value in neutral.items() if name != "conv1.bias"}
+    reshaped = {**neutral, "dense5.kernel": np.zeros((32, 1), np.float32)}
+    for wrong, message in (
+        (extra, r"dense6.bias is \(3,\), the model has nothing"),
+        (missing, r"conv1.bias is nothing, the model has \(32,\)"),
+        (reshaped, r"dense5.kernel is \(32, 1\), the model has \(64, 1\)"),
+    ):
+        with pytest.raises(StateError, match=message):
+            weights.check(wrong, SHAPES)
+
+
+def test_refuses_other_files(tmp_path: Path) -> None:
+    other = tmp_path / "other.npz"
+    other.write_text("not an archive")
+    for path in (other, tmp_path / "missing.npz"):
+        with pytest.raises(StateError, match=path.name):
+            weights.load(path)
