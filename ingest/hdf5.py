@@ -159,9 +159,10 @@ def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any
     if filters not in (("deflate",), ("shuffle", "deflate")) or dataset.dtype != np.dtype("<f4"):
         return None
     origin = (start,) + (0,) * (dataset.ndim - 1)
-    skipped, packed = dataset.id.read_direct_chunk(origin)
-    if skipped:
+    chunk = dataset.id.get_chunk_info_by_coord(origin)
+    if chunk.filter_mask or not chunk.size:  # stored without its filters, or never written
         return None
+    _, packed = dataset.id.read_direct_chunk(origin)
     size = 4 * int(np.prod(chunks))
     data = np.frombuffer(deflate.zlib_decompress(packed, size), np.uint8)
     if "shuffle" in filters:
