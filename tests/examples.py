@@ -1,14 +1,21 @@
-"""Made-up stores, small enough to be written for a single test."""
+"""Made-up stores and source files, small enough to be written for a single test; and programs run in the test."""
 
+import contextlib
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
+import typer
 import zarr
 from zarr.codecs import BloscCodec
 
+from ingest.cli import app as ingest_app
+from store import console
 from store.blosc import encode_samples
 from store.layout import Layout, shard_path
 from store.schema import Channel, Description
@@ -112,3 +119,46 @@ def write_store(
     write_tables(root, table, describe_shape(SHAPE), root_attributes)
     consolidate(root)
     return root
+
+
+def showers(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Return float32 (count, 32, 32, 2), about fifty hits each, energies from 0 and times around 0; none is empty."""
+    random = np.random.default_rng(seed)
+    images = random.standard_normal((count, 32, 32, 2)).astype(np.float32)
+    images[..., 0] = np.abs(images[..., 0])
+    images[np.broadcast_to(random.random((count, 32, 32, 1)) > 0.05, images.shape)] = 0
+    images[:, 16, 16] = 0.5, -0.01
+    return images
+
+
+def write_hdf5(path: Path, images: npt.NDArray[Any], label: Any, **options: Any) -> Path:
+    """Write a source file: `label` is a class for all images or an array, `options` are h5py's for the images."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=images, **options)
+        file["y"] = np.full(len(images), label, np.float32) if np.isscalar(label) else label
+    return path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program did: its exit status, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run_program(app: typer.Typer, default: str | None, *words: object) -> Outcome:
+    """Run a program in this process."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            console.run(app, default, [str(word) for word in words])
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def run_ingest(*words: object) -> Outcome:
+    """Run the program ``ingest`` in this process."""
+    return run_program(ingest_app, "convert", *words)
