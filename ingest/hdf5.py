@@ -4,6 +4,7 @@ Chunks that are whole images under gzip, with or without the shuffle filter, are
 outside HDF5's global lock and by a faster library; everything else goes through h5py.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ import numpy.typing as npt
 
 from store.errors import SourceError
 from store.schema import Description
+
+with contextlib.suppress(ImportError):
+    import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
 
 SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a data set without chunks
