@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import rich.box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ingest.reference import reference_table
-from store.reader import open_statistics, open_store
+from store.plan import SHUFFLES, BatchPlan
+from store.quality import shuffle_quality
+from store.reader import Store, open_statistics, open_store
 
 
 def describe_store(path: Path, reference: bool = False) -> RenderableType:
@@ -63,5 +66,27 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
             )
     title = Text(attributes["title"], style="bold")
     origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
-    tables = [table, reference_table(attributes["dataset"], statistics)] if reference else [table]
+    tables = [table, shuffle_table(store)]
+    if reference:
+        tables.append(reference_table(attributes["dataset"], statistics))
     return Group(title, origin, facts, *tables)
+
+
+def shuffle_table(store: Store, batch_size: int = 512) -> Table:
+    """Return how well each order of `store.BatchStream` mixes the training split."""
+    table = Table(
+        title=f"shuffling in batches of {batch_size}, 1 is a random permutation",
+        box=rich.box.SIMPLE_HEAD,
+        title_justify="left",
+    )
+    table.add_column("shuffle")
+    table.add_column("companions met again", justify="right")
+    table.add_column("class balance", justify="right")
+    start, stop = store.split_range("train")
+    label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
+    batch_size = min(batch_size, label.size // 2)
+    for shuffle in SHUFFLES:
+        plan = BatchPlan(start=start, stop=stop, batch_size=batch_size, shuffle=shuffle, chunk=store.image.chunks[0])
+        quality = shuffle_quality(plan, label)
+        table.add_row(shuffle, f"{quality.companions:.3g}", f"{quality.balance:.3g}")
+    return table

@@ -1,5 +1,6 @@
 """From a plan to batches: read ahead in threads, in the plan's order, within a stated number of bytes."""
 
+import os
 import sys
 import threading
 import time
@@ -149,12 +150,14 @@ class BatchStream:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        plan, pending = self._plan, deque[Future[Batch]]()
+        plan, pending, owner = self._plan, deque[Future[Batch]](), os.getpid()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="calostream")
         try:
             for index in range(self._batch, len(plan)):
                 while len(pending) < self._ahead and index + len(pending) < len(plan):
                     pending.append(pool.submit(self._read, plan, index + len(pending)))
+                if os.getpid() != owner:
+                    raise PlanError("a forked process cannot go on with its parent's iteration; iterate anew in it")
                 began = time.perf_counter()
                 batch = pending.popleft().result()
                 self.waited += time.perf_counter() - began
