@@ -56,7 +56,9 @@ def run_pass(learner: Learner, stream: BatchStream, step: Literal["train", "pred
     RunError
         If an output is not finite, which makes the loss NaN; the message names the pass and the batch.
     """
-    samples, labels, logits = [], [], []
+    samples: list[npt.NDArray[np.int64]] = []
+    labels: list[npt.NDArray[np.uint8]] = []
+    logits: list[npt.NDArray[np.float64]] = []
     with watch(title, stream) as seen:
         for sample, label, output in delayed(_steps(learner, stream, step), LAG):
             logit = learner.to_numpy(output).astype(np.float64)

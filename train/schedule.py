@@ -86,7 +86,7 @@ class Plateau:
         """Return the state after an epoch that ended with this validation loss."""
         if state.cooldown > 0:
             state = replace(state, cooldown=state.cooldown - 1, wait=0)
-        if state.best is None or loss < state.best - self.min_delta:
+        if state.best is None or loss + self.min_delta < state.best:
             return replace(state, best=loss, wait=0)
         if state.cooldown > 0:
             return state

@@ -1,0 +1,80 @@
+"""What both sides of a comparison start from; no framework in here."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import store
+from store.stream import Batch
+from train.architecture import CNN, Architecture, Conv, Dense, Flatten, MaxPool
+from train.metrics import measure
+from train.normalisation import RECIPES, Normalisation
+from train.specification import Specification
+from train.weights import Weights
+
+EPOCHS = 3
+STEPS = 50
+# Without dropout, whose masks the frameworks draw differently.
+SMOOTH = Architecture(
+    name="smooth",
+    source="tests",
+    layers=(
+        *(Conv(filters=8), MaxPool(), Conv(filters=16), MaxPool(size=4)),
+        *(Flatten(), Dense(units=32), Dense(units=1, activation="linear")),
+    ),
+    kernel_deviation=0.05,
+)
+
+
+def specification(path: Path, recipe: str, architecture: Architecture = CNN) -> Specification:
+    normalisation = Normalisation.from_statistics(recipe, store.open_statistics(path))
+    return Specification(architecture=architecture, normalisation=normalisation, image_shape=(32, 32, 2))
+
+
+def specifications(path: Path) -> dict[str, Specification]:
+    return {recipe: specification(path, recipe) for recipe in RECIPES}
+
+
+def images(path: Path) -> npt.NDArray[np.float32]:
+    """Return float32 (64, 32, 32, 2): half of them noise, half showers of the store."""
+    noise = np.random.default_rng(0).normal(size=(32, 32, 32, 2)).astype(np.float32)
+    return np.concatenate([noise, store.open_dataset(path, split="test").image[:32].values])
+
+
+def large_weights(specification: Specification, seed: int) -> Weights:
+    """Return weights that give logits of the order of one, where a difference would show."""
+    random = np.random.default_rng(seed)
+    shapes = specification.architecture.weight_shapes(specification.image_shape)
+    return {
+        name: (random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
+        if name.endswith("kernel")
+        else random.normal(size=shape, scale=0.1).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def open_feed(path: Path) -> store.BatchStream:
+    return store.BatchStream(path, split="train", batch_size=50, seed=7)
+
+
+def digest(arrays: Iterable[npt.NDArray[np.generic]]) -> str:
+    """Return one sha256 over the bytes, shapes and types of all arrays."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(f"{array.shape} {array.dtype}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def loss_sequences() -> npt.NDArray[np.float64]:
+    """Return float64 (30, 40): validation losses that fall, stall and rise in steps about as large as `min_delta`."""
+    random = np.random.default_rng(0)
+    steps = random.choice([-2e-3, -1.5e-4, -1e-4, -5e-5, 0, 5e-5, 1e-3], size=(30, 40))
+    return 0.6 + np.cumsum(steps, axis=1)
+
+
+def batch_loss(batch: Batch, logit: npt.NDArray[np.float32]) -> float:
+    return measure(batch.label, logit.astype(np.float64)).loss

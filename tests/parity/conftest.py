@@ -1,0 +1,48 @@
+"""Both sides of the comparison: PyTorch in the tests' own process, Keras in another, exchanging files."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parity.cases import SMOOTH, large_weights, specification
+from tests.showers import write_shower_store
+from train import weights
+from train.architecture import CNN
+from train.model_torch import Classifier
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_python(*words: str | Path, cwd: Path) -> None:
+    """Run Python in a process of its own and show what it said if it fails."""
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """The store that both sides read, and the folder in which they exchange files."""
+
+    store: Path
+    folder: Path
+    keras: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
+    folder = tmp_path_factory.mktemp("parity")
+    store = write_shower_store(folder, 200)
+    for name, architecture in (("torch-weights", CNN), ("smooth-start", SMOOTH)):
+        described = specification(store, "none", architecture)
+        model = Classifier(described)
+        model.set_weights(large_weights(described, seed=1))
+        weights.save(folder / f"{name}.npz", model.weights())
+    run_python("-m", "tests.parity.keras_side", folder, store, cwd=ROOT)
+    return Sides(store=store, folder=folder, keras=json.loads((folder / "keras.json").read_text()))

@@ -1,0 +1,98 @@
+"""The Keras side: `python keras_side.py FOLDER STORE` reads what PyTorch left in the folder and adds its own."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tests.parity.cases import (
+    EPOCHS,
+    SMOOTH,
+    STEPS,
+    batch_loss,
+    digest,
+    images,
+    large_weights,
+    loss_sequences,
+    open_feed,
+    specification,
+    specifications,
+)
+from train import weights
+from train.config import TrainConfig
+from train.feed_keras import feed
+from train.fit_keras import KerasLearner
+from train.model_keras import build_model, get_weights, save_model, set_weights
+
+
+def compare_models(folder: Path, store: Path) -> dict[str, Any]:
+    parameters = {}
+    for recipe, described in specifications(store).items():
+        model = build_model(described)
+        parameters[recipe] = model.count_params()
+        if recipe == "none":
+            weights.save(folder / "keras-start.npz", get_weights(model))
+        set_weights(model, weights.load(folder / "torch-weights.npz"))
+        of_torch = keras.ops.convert_to_numpy(model(images(store), training=False))[:, 0]
+        set_weights(model, large_weights(described, seed=2))
+        weights.save(folder / f"keras-{recipe}-weights.npz", get_weights(model))
+        of_keras = keras.ops.convert_to_numpy(model(images(store), training=False))[:, 0]
+        np.savez(folder / f"keras-{recipe}-logits.npz", of_torch=of_torch, of_keras=of_keras)
+        (folder / recipe).mkdir()
+        save_model(model, folder / recipe)
+    return {"parameters": parameters}
+
+
+def hash_feed(store: Path) -> list[str]:
+    stream = open_feed(store)
+    return [
+        digest(array for batch, image, label in feed(stream, "/CPU:0") for array in (image.numpy(), label.numpy()))
+        for _ in range(EPOCHS)
+    ]
+
+
+def train(folder: Path, store: Path) -> list[float]:
+    learner = KerasLearner(specification(store, "standard", SMOOTH), TrainConfig(run=folder, seed=1))
+    start = {name: value for name, value in learner.state().items() if not name.startswith("weights/")}
+    given = weights.load(folder / "smooth-start.npz")
+    learner.load_state(start | {f"weights/{name}": value for name, value in given.items()})
+    stream, losses = open_feed(store), []
+    while len(losses) < STEPS:
+        losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
+    return losses
+
+
+def trace_callbacks() -> dict[str, Any]:
+    rates, stops = [], []
+    for losses in loss_sequences():
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")
+        plateau = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=2, min_delta=1e-4, cooldown=1, min_lr=1e-10)
+        stopping = keras.callbacks.EarlyStopping(patience=4)
+        for callback in (plateau, stopping):
+            callback.set_model(model)
+            callback.on_train_begin()
+        model.stop_training = False
+        for epoch, loss in enumerate(losses):
+            for callback in (plateau, stopping):
+                callback.on_epoch_end(epoch, {"val_loss": loss})
+            rates.append(float(model.optimizer.learning_rate))
+            stops.append(bool(model.stop_training))
+    return {"rates": rates, "stops": stops}
+
+
+def main(folder: Path, store: Path) -> None:
+    found = {
+        **compare_models(folder, store),
+        **trace_callbacks(),
+        "feed": hash_feed(store),
+        "losses": train(folder, store),
+    }
+    (folder / "keras.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

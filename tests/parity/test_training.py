@@ -1,0 +1,44 @@
+"""The same steps from the same weights and batches, and the same decisions from the same losses."""
+
+import numpy as np
+
+from tests.parity.cases import SMOOTH, STEPS, batch_loss, loss_sequences, open_feed, specification
+from tests.parity.conftest import Sides
+from train import weights
+from train.config import TrainConfig
+from train.fit_torch import TorchLearner
+from train.schedule import EarlyStopping, Plateau, StoppingState
+
+
+def test_same_losses_while_training(sides: Sides) -> None:
+    learner = TorchLearner(specification(sides.store, "standard", SMOOTH), TrainConfig(run=sides.folder, seed=2))
+    start = weights.load(sides.folder / "smooth-start.npz")
+    learner.load_state({**learner.state(), **{f"weights/{name}": value for name, value in start.items()}})
+    stream, losses = open_feed(sides.store), []
+    while len(losses) < STEPS:
+        losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
+    np.testing.assert_allclose(losses, sides.keras["losses"], rtol=0.01)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_plateau_is_that_of_keras(sides: Sides) -> None:
+    rates = []
+    for losses in loss_sequences():
+        state = Plateau().start(1e-3)
+        for loss in losses:
+            state = Plateau().after(state, loss)
+            rates.append(state.rate)
+    np.testing.assert_allclose(rates, sides.keras["rates"], rtol=1e-6)  # Keras rounds to float32
+    assert len(set(rates)) > 5
+
+
+def test_early_stopping_is_that_of_keras(sides: Sides) -> None:
+    stops = []
+    for losses in loss_sequences():
+        state, stopped = StoppingState(), False
+        for epoch, loss in enumerate(losses, start=1):
+            state = EarlyStopping(patience=4).after(state, epoch, loss)
+            stopped = stopped or EarlyStopping(patience=4).stops(state)
+            stops.append(stopped)
+    assert stops == sides.keras["stops"]
+    assert True in stops
