@@ -100,7 +100,7 @@ def ingest(job: Ingest, workers: Workers) -> Path:
         try:
             _build(job, sources, work, workers)
         except (SourceError, ConfigError):
-            work.remove()
+            work.abandon()
             raise
         work.publish()
     return job.output

@@ -35,6 +35,8 @@ class WorkFolder:
         self.output = output
         self.path = output.with_name(f".{output.name}.ingest")
         self.root, self.spool = self.path / "store", self.path / "spool"
+        self._record = self.path / "ingest.json"
+        self._started = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,9 +74,8 @@ class WorkFolder:
         StateError
             If the folder is of another ingest; the message names the difference.
         """
-        record = self.path / "ingest.json"
-        if record.exists():
-            found = json.loads(record.read_text())
+        if self._record.exists():
+            found = json.loads(self._record.read_text())
             for name, value in ingest.items():
                 if found.get(name) != value:
                     raise StateError(
@@ -83,7 +84,8 @@ class WorkFolder:
                     )
         else:
             self.clear()
-            write_whole(record, json.dumps(ingest).encode())
+            write_whole(self._record, json.dumps(ingest).encode())
+        self._started = True
         self.spool.mkdir(exist_ok=True)
         (self.root / "image").mkdir(parents=True, exist_ok=True)
 
@@ -95,6 +97,11 @@ class WorkFolder:
         """Delete what is in the folder."""
         for child in self.path.iterdir():
             shutil.rmtree(child) if child.is_dir() else child.unlink()
+
+    def abandon(self) -> None:
+        """Delete the folder, but not the work of an interrupted ingest that this one did not go on with."""
+        if self._started or not self._record.exists():
+            self.remove()
 
     def remove(self) -> None:
         """Delete the folder."""
