@@ -49,7 +49,7 @@ class Split:
             train, validation, test = (float(part) for part in scheme.split(","))
         except ValueError:
             raise ConfigError(f"split={scheme!r} is neither 'challenge' nor fractions such as 0.7,0.1,0.2") from None
-        if min(train, validation, test) <= 0 or abs(train + validation + test - 1) > 1e-9:
+        if not (min(train, validation, test) > 0 and abs(train + validation + test - 1) <= 1e-9):
             raise ConfigError(f"split={scheme!r}: the three fractions must be positive and add up to 1")
         return cls(scheme=scheme, fractions=(train, validation, test))
 
