@@ -16,6 +16,7 @@ import h5py
 import numba
 import numpy as np
 import numpy.typing as npt
+from h5py._objects import phil  # HDF5's global lock, which h5py before 3.16 forgets to take in read_direct_chunk
 
 from store.errors import SourceError
 from store.schema import Description
@@ -166,7 +167,8 @@ def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any
     chunk = dataset.id.get_chunk_info_by_coord(origin)
     if chunk.filter_mask or not chunk.size:  # stored without its filters, or never written
         return None
-    _, packed = dataset.id.read_direct_chunk(origin)
+    with phil:
+        _, packed = dataset.id.read_direct_chunk(origin)
     size = 4 * int(np.prod(chunks))
     data = np.frombuffer(deflate.zlib_decompress(packed, size), np.uint8)
     if "shuffle" in filters:
