@@ -42,16 +42,21 @@ def convert(
     from ingest.convert import Ingest, ingest
     from ingest.split import Split
     from ingest.workers import open_workers
+    from store.errors import ConfigError
     from store.schema import describe
 
     description = describe(dataset)
+    try:
+        memory_bytes = parse_bytes(memory)
+    except ValueError:
+        raise ConfigError(f"memory={memory!r} is not a number of bytes such as '512MiB'") from None
     job = Ingest(
         sources=choose_sources(source or [], sample),
         description=description,
         output=output or Path("data") / f"{dataset}.zarr",
         split=Split.parse(split),
         seed=seed,
-        memory=parse_bytes(memory),
+        memory=memory_bytes,
         overwrite=overwrite,
     )
     with open_workers(workers, scheduler) as pool:

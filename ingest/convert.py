@@ -24,6 +24,7 @@ from store.console import console
 from store.digests import sha256, write_digests
 from store.errors import ConfigError, SourceError, StoreError
 from store.layout import Layout, shard_path
+from store.reader import open_store
 from store.schema import Description
 from store.writer import SampleTable, create_image, write_tables
 
@@ -91,8 +92,10 @@ def ingest(job: Ingest, workers: Workers) -> Path:
     if job.output.exists():
         if not job.overwrite:
             raise StoreError(f"{job.output}: already exists; --overwrite replaces it")
-        if not (job.output / "zarr.json").is_file():
-            raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores")
+        try:
+            open_store(job.output)
+        except StoreError:
+            raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores") from None
     for note in filter(None, (source.note for source in sources)):
         console.print(note, markup=False)
     work = WorkFolder(job.output)
