@@ -1,8 +1,6 @@
 """From a plan to batches: read ahead in threads, in the plan's order, within a stated number of bytes."""
 
 import os
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from dask.utils import parse_bytes
 
+from store.buffers import BufferPool
 from store.chunks import open_reader
 from store.errors import PlanError, StateError
 from store.plan import PLAN_VERSION, BatchPlan, Shuffle
@@ -62,6 +61,8 @@ class BatchStream:
     ----------
     waited : float
         Seconds that the consumer has waited for data so far.
+    buffers : BufferPool
+        Where the memory of batches comes from.
     reader : str
         How samples are read: ``blocks`` (one by one out of the shards) or ``zarr``.
 
@@ -123,7 +124,7 @@ class BatchStream:
                 f"lower batch_size={batch_size} or raise memory"
             )
         self._ahead = min(allowed - 1, 2 * threads)
-        self._buffers = BufferPool(shape, keep=self._ahead + 1)
+        self.buffers = BufferPool(shape, keep=self._ahead + 1)
 
     @property
     def plan(self) -> BatchPlan:
@@ -170,7 +171,7 @@ class BatchStream:
 
     def _read(self, plan: BatchPlan, index: int) -> Batch:
         samples = plan[index]
-        image = self._buffers.take()[: samples.size]
+        image = self.buffers.take()[: samples.size]
         self._reader.read(samples, image)
         return Batch(image, self._label[samples - plan.start], samples)
 
@@ -205,31 +206,3 @@ class BatchStream:
             "split": self.split,
             **{name: getattr(self._plan, name) for name in names},
         }
-
-
-class BufferPool:
-    """Float32 buffers of one shape, given again once nobody else holds them: fresh memory costs a page fault a page.
-
-    Parameters
-    ----------
-    shape
-        Of every buffer.
-    keep
-        Buffers kept for another time; a consumer that holds more gets fresh ones.
-    """
-
-    def __init__(self, shape: tuple[int, ...], keep: int) -> None:
-        self._shape, self._keep = shape, keep
-        self._buffers: list[npt.NDArray[np.float32]] = []
-        self._lock = threading.Lock()
-
-    def take(self) -> npt.NDArray[np.float32]:
-        """Return a buffer that only the caller holds; its content is whatever was there."""
-        with self._lock:
-            for buffer in self._buffers:
-                if sys.getrefcount(buffer) == 3:  # the list, the loop variable, the argument
-                    return buffer
-            buffer = np.empty(self._shape, np.float32)
-            if len(self._buffers) < self._keep:
-                self._buffers.append(buffer)
-            return buffer
