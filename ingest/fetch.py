@@ -131,7 +131,8 @@ def _continue(url: str, partial: Path, tag: Path, bar: rich.progress.Progress, t
     if have and tag.exists():
         headers |= {"Range": f"bytes={have}-", "If-Range": tag.read_text()}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        content_range = response.headers.get("Content-Range", "")
+        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", content_range)
         if response.status_code == requests.codes.partial and span and int(span[1]) == have:
             total, mode = int(span[2]), "ab"
         elif response.status_code == requests.codes.ok:
@@ -139,6 +140,8 @@ def _continue(url: str, partial: Path, tag: Path, bar: rich.progress.Progress, t
             if response.headers.get("Content-Type", "").startswith("text/html") or length is None:
                 raise SourceError(f"{url}: the server sent a page or a file of unknown size instead of the file")
             total, mode, have = int(length), "wb", 0
+        elif content_range == f"bytes */{have}":  # there is no rest: all was there already
+            return have
         else:
             raise SourceError(f"{url}: the server answered {response.status_code} {response.reason}")
         if etag := response.headers.get("ETag") or response.headers.get("Last-Modified"):
