@@ -1,0 +1,301 @@
+import hashlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ingest import fetch
+from ingest.fetch import DOWNLOADS, Download, fetch_dataset
+from store.errors import ConfigError, SourceError
+from tests.examples import run_ingest, showers, write_hdf5
+
+NAME = "photons.hdf5"
+PIECE = 4096  # bytes written at once
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file, with the faults that are asked for.
+
+    Attributes
+    ----------
+    content, tag
+        The file, and its ETag.
+    faults
+        What to do wrong with the next requests, one each: a number of bytes after which the connection ends, or
+        ``stall`` after half of them, or a status, or ``page``, or ``disguised page``, or ``endless``.
+    ranges
+        Whether ranges are served.
+    asked
+        The header ``Range`` of every request, None where there was none.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, content):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.tag, self.faults, self.ranges, self.asked = content, '"one"', [], True, []
+        self.wake = threading.Event()
+
+    @property
+    def download(self):
+        return Download(name=NAME, url=f"http://127.0.0.1:{self.server_port}/files/{NAME}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        server, asked = self.server, self.headers.get("Range")
+        server.asked.append(asked)
+        fault = server.faults.pop(0) if server.faults else None
+        if fault in (404, 500, 403):
+            self.send_error(fault)
+            return
+        if fault in ("page", "disguised page"):
+            page = b"<html>come back later</html>"
+            kind = "text/html; charset=utf-8" if fault == "page" else "application/octet-stream"
+            self.answer(200, {"Content-Type": kind, "Content-Length": len(page)}, page)
+            return
+        first = 0
+        if asked and server.ranges and self.headers.get("If-Range") == server.tag:
+            first = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        total = len(server.content)
+        if first >= total > 0 and first:
+            self.answer(416, {"Content-Range": f"bytes */{total}", "Content-Length": 0}, b"")
+            return
+        body = server.content[first:]
+        headers = {"Content-Type": "application/x-hdf5", "ETag": server.tag}
+        if fault != "endless":
+            headers["Content-Length"] = len(body)
+        if first:
+            headers["Content-Range"] = f"bytes {first}-{total - 1}/{total}"
+        if fault == "stall":
+            self.answer(206 if first else 200, headers, body[: len(body) // 2])
+            server.wake.wait(20)
+            return
+        self.answer(206 if first else 200, headers, body[:fault] if isinstance(fault, int) else body)
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Return a server of a good file of about 200 kB."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetch, "PIECE", PIECE)
+    server = Server(write_hdf5(tmp_path / "served.hdf5", showers(25), 0).read_bytes())
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.wake.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "raw"
+
+
+def get(server, folder):
+    return fetch_dataset("electron-photon", folder, [server.download])
+
+
+def starts(server):
+    """Return the first byte that every request asked for."""
+    return [0 if asked is None else int(asked.removeprefix("bytes=").removesuffix("-")) for asked in server.asked]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_downloaded_and_its_sha256_recorded(server, folder):
+    assert get(server, folder) == [folder / NAME]
+    assert (folder / NAME).read_bytes() == server.content
+    assert (folder / "SHA256SUMS").read_text() == f"{hashlib.sha256(server.content).hexdigest()}  {NAME}\n"
+    assert names(folder) == ["SHA256SUMS", NAME]
+    assert server.asked == [None]
+
+
+def test_a_file_that_is_there_is_not_downloaded_again(server, folder):
+    get(server, folder)
+    assert get(server, folder) == [folder / NAME]
+    assert len(server.asked) == 1
+
+
+def test_a_file_that_was_put_there_by_hand_gets_its_sha256_recorded(server, folder):
+    folder.mkdir()
+    (folder / NAME).write_bytes(server.content)
+    get(server, folder)
+    assert server.asked == []
+    assert hashlib.sha256(server.content).hexdigest() in (folder / "SHA256SUMS").read_text()
+
+
+def test_a_download_goes_on_where_the_connection_ended(server, folder):
+    server.faults = [50_000, 30_000]
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+    first, second, third = starts(server)
+    assert first == 0
+    assert 50_000 - PIECE < second <= 50_000
+    assert second + 30_000 - PIECE < third <= second + 30_000
+
+
+def test_a_download_goes_on_in_another_call(server, folder):
+    server.faults = [50_000, *[0] * fetch.ATTEMPTS]
+    with pytest.raises(SourceError, match=r"photons\.hdf5: no progress in 5 attempts .*; call again to go on"):
+        get(server, folder)
+    assert not (folder / NAME).exists()
+    server.asked.clear()
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+    (start,) = starts(server)
+    assert 50_000 - PIECE < start <= 50_000
+
+
+def test_a_server_without_ranges_sends_the_file_again(server, folder):
+    server.ranges, server.faults = False, [50_000, 120_000]
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+    assert len(server.asked) == 3
+
+
+def test_a_file_that_changed_between_two_parts_is_never_stitched_together(server, folder):
+    server.faults = [50_000, *[0] * fetch.ATTEMPTS]
+    with pytest.raises(SourceError):
+        get(server, folder)
+    server.content, server.tag = bytes(reversed(server.content[:100])) + server.content[100:], '"two"'
+    with pytest.raises(SourceError, match="not a source of electron-photon"):
+        get(server, folder)
+    server.content = bytes(reversed(server.content[:100])) + server.content[100:]
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+
+
+def test_a_stalled_connection_is_given_up_and_taken_up_again(server, folder, monkeypatch):
+    monkeypatch.setattr(fetch, "TIMEOUT", (2, 0.2))
+    server.faults = ["stall"]
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+    assert server.asked[1] is not None
+
+
+def test_a_server_that_only_stalls_is_given_up(server, folder, monkeypatch):
+    monkeypatch.setattr(fetch, "TIMEOUT", (2, 0.05))
+    server.content, server.faults = b"x", ["stall"] * 100
+    with pytest.raises(SourceError, match="no progress in 5 attempts"):
+        get(server, folder)
+    assert not (folder / NAME).exists()
+
+
+def test_a_server_that_is_not_there_is_named(folder, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    nowhere = Download(name=NAME, url=f"http://127.0.0.1:9/{NAME}")
+    with pytest.raises(SourceError, match=re.escape(f"{nowhere.url}: no progress in 5 attempts")):
+        fetch_dataset("electron-photon", folder, [nowhere])
+
+
+@pytest.mark.parametrize("status", [404, 403, 500])
+def test_an_error_of_the_server_is_named(server, folder, status):
+    server.faults = [status]
+    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: the server answered {status}")):
+        get(server, folder)
+    assert names(folder) == []
+
+
+def test_a_page_with_status_200_is_refused(server, folder):
+    server.faults = ["page"]
+    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: the server sent a page")):
+        get(server, folder)
+    assert names(folder) == []
+
+
+def test_a_page_that_calls_itself_a_file_is_refused(server, folder):
+    server.faults = ["disguised page"]
+    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: what came is not a source")):
+        get(server, folder)
+    assert names(folder) == []
+
+
+def test_a_page_in_the_middle_of_a_download_does_not_spoil_it(server, folder):
+    server.faults = [50_000, "page"]
+    with pytest.raises(SourceError, match="the server sent a page"):
+        get(server, folder)
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+    assert 50_000 - PIECE < starts(server)[-1] <= 50_000
+
+
+def test_a_file_of_unknown_size_is_refused(server, folder):
+    server.faults = ["endless"]
+    with pytest.raises(SourceError, match="a file of unknown size"):
+        get(server, folder)
+    assert not (folder / NAME).exists()
+
+
+def test_a_file_of_another_kind_is_refused(server, folder, tmp_path):
+    server.content = write_hdf5(tmp_path / "odd.hdf5", showers(25)[:, :16], 0).read_bytes()
+    with pytest.raises(SourceError, match=r"what came is not a source of electron-photon: .*\(25, 16, 32, 2\)"):
+        get(server, folder)
+    assert names(folder) == []
+
+
+def test_a_file_whose_sha256_is_not_the_recorded_one_is_refused(server, folder):
+    get(server, folder)
+    with (folder / NAME).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(SourceError, match=rf"{NAME}: sha256 [0-9a-f]{{64}} differs from the recorded [0-9a-f]{{64}}"):
+        get(server, folder)
+
+
+def test_a_download_whose_sha256_is_not_the_recorded_one_never_gets_its_name(server, folder, tmp_path):
+    get(server, folder)
+    (folder / NAME).unlink()
+    server.content = write_hdf5(tmp_path / "other.hdf5", showers(26), 0).read_bytes()
+    with pytest.raises(SourceError, match="differs from the recorded"):
+        get(server, folder)
+    assert not (folder / NAME).exists()
+
+
+@pytest.mark.parametrize("tag", [True, False], ids=["before its name was known", "after"])
+def test_a_download_that_was_killed_when_all_bytes_were_there_is_completed(server, folder, tag):
+    folder.mkdir()
+    (folder / f"{NAME}.partial").write_bytes(server.content)
+    if tag:
+        (folder / f"{NAME}.etag").write_text(server.tag)
+    get(server, folder)
+    assert (folder / NAME).read_bytes() == server.content
+    assert names(folder) == ["SHA256SUMS", NAME]
+
+
+def test_an_unknown_data_set_is_refused_before_anything_is_made(folder):
+    with pytest.raises(ConfigError, match="unknown dataset 'muons'"):
+        fetch_dataset("muons", folder)
+    assert not folder.exists()
+
+
+def test_the_program_downloads_and_says_where(server, folder, monkeypatch):
+    monkeypatch.setitem(DOWNLOADS, "electron-photon", (server.download,))
+    outcome = run_ingest("fetch", "--output", folder)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out == f"{folder / NAME}\n"
+
+
+def test_the_real_files_are_those_of_the_public_share():
+    assert [download.url for download in DOWNLOADS["electron-photon"]] == [
+        f"https://cernbox.cern.ch/remote.php/dav/public-files/{token}/{name}"
+        for token, name in (
+            ("FbXw3V4XNyYB3oA", "SingleElectronPt50_IMGCROPS_n249k_RHv1.hdf5"),
+            ("AtBT8y4MiQYFcgc", "SinglePhotonPt50_IMGCROPS_n249k_RHv1.hdf5"),
+        )
+    ]
