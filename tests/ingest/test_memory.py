@@ -1,0 +1,60 @@
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+from tests.examples import showers
+
+CHUNK = 3_000  # images: 24.6 MB, as in the larger files of the field
+MEMORY = 256 << 20
+PROGRAM = 300 << 20  # what Python and its libraries may take on top
+MEASURE = """
+import resource, sys
+from ingest.cli import app
+from store import console
+try:
+    console.run(app, "convert", sys.argv[1:])
+except SystemExit as end:
+    print(end.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+"""
+
+
+def write_long(path, label, chunks):
+    """Write a file of many images quickly: one compressed chunk, again and again."""
+    images = np.tile(showers(500, label), (CHUNK // 500, 1, 1, 1))
+    packed = zlib.compress(images.tobytes(), 1)
+    with h5py.File(path, "w") as file:
+        shape = (CHUNK * chunks, *images.shape[1:])
+        dataset = file.create_dataset("X", shape, "<f4", chunks=images.shape, compression="gzip")
+        for chunk in range(chunks):
+            dataset.id.write_direct_chunk((chunk * CHUNK, 0, 0, 0), packed)
+        file["y"] = np.full(CHUNK * chunks, label, np.float32)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """Return two files of 60,000 images each, 983 MB together when decompressed."""
+    folder = tmp_path_factory.mktemp("long")
+    for label in (0, 1):
+        write_long(folder / f"{label}.hdf5", label, 20)
+    return folder
+
+
+def test_the_peak_memory_of_ingest_is_bounded_whatever_the_size_of_the_files(long):
+    output = long / "out.zarr"
+    words = [long / "0.hdf5", long / "1.hdf5", "--output", output, "--memory", str(MEMORY)]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *words], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    status, peak = map(int, done.stderr.split()[-2:])
+    assert status == 0, done.stderr
+    image = zarr.open_array(output / "image", mode="r")
+    assert image.shape[0] == 120_000
+    assert image.nbytes > 1.6 * (MEMORY + PROGRAM), "the images alone would not fit"
+    assert peak <= MEMORY + PROGRAM, f"{peak / 2**20:.0f} MiB"
+    print(f"peak {peak / 2**20:.0f} MiB")
