@@ -1,0 +1,54 @@
+import re
+
+import numpy as np
+import pytest
+import zarr
+
+from store.reader import open_statistics
+from tests.examples import run_ingest
+
+
+def test_info_shows_what_is_in_a_store(bundled):
+    outcome = run_ingest("info", bundled[0])
+    assert outcome.status == 0, outcome.err
+    attributes = zarr.open_group(bundled[0], mode="r").attrs
+    for expected in (
+        "Geant4 simulation, not CMS data",
+        "11,000 of 32 x 32 x 2, float32",
+        "scheme 0.7,0.1,0.2, seed 0",
+        attributes["content_digest"],
+        *(f"{source['name']}, 5,500 rows, sha256 {source['sha256'][:12]}" for source in attributes["sources"]),
+    ):
+        assert expected in outcome.out
+
+
+def test_info_shows_the_statistics(bundled):
+    out, statistics = run_ingest("info", bundled[0]).out, open_statistics(bundled[0])
+    for c, name in enumerate(("photon", "electron")):
+        for k, channel in enumerate(("energy", "time")):
+            (row,) = re.findall(rf"^ *{name} +{channel} +(.*?) *$", out, re.MULTILINE)
+            shown = row.split()
+            one = statistics.isel({"class": c, "channel": k})
+            for text, key in zip(shown, ("mean", "std", "minimum", "maximum"), strict=False):
+                np.testing.assert_allclose(float(text), one[key], rtol=1e-5)
+            assert shown[5:] == [f"{int(one['images']):,}", f"{int(one['empty_images']):,}"]
+
+
+def test_info_shows_published_values_beside_the_stores_own(bundled):
+    out, statistics = run_ingest("info", bundled[0], "--reference").out, open_statistics(bundled[0])
+    energy = statistics.sel({"class": "photon", "channel": "energy"})
+    (row,) = re.findall(r"^ *energy mean +(.*)$", out, re.MULTILINE)
+    published, here = map(float, row.split()[:2])
+    assert published == 0.0012235
+    np.testing.assert_allclose(here, energy["mean"], rtol=1e-4)
+    (row,) = re.findall(r"^ *sum\(E\^2\) +(.*)$", out, re.MULTILINE)
+    images = zarr.open_group(bundled[0], mode="r")
+    photons = images["image"][:7_700][images["label"][:7_700] == 0][..., 0].astype(np.float64)
+    np.testing.assert_allclose(float(row.split()[1]), (photons**2).sum() / len(photons), rtol=1e-4)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("convert", "--help"), ("info", "--help"), ("fetch", "--help")])
+def test_help_is_there(words):
+    outcome = run_ingest(*words)
+    assert outcome.status == 0
+    assert "Usage" in outcome.out

@@ -1,0 +1,74 @@
+import threading
+import time
+
+import pytest
+import zarr
+
+from ingest.workers import Threads, open_workers
+from store.errors import ConfigError, SourceError
+from tests.examples import run_ingest, showers, write_hdf5
+
+
+def test_results_come_in_the_order_of_the_calls():
+    def wait(number):
+        time.sleep(0.002 * (number % 3))
+        return number
+
+    assert Threads(count=3).run(wait, [(number,) for number in range(20)], "waiting") == list(range(20))
+
+
+@pytest.mark.parametrize(("count", "at_once", "expected"), [(3, None, 3), (3, 2, 2), (2, 5, 2), (1, None, 1)])
+def test_no_more_calls_run_at_once_than_asked(count, at_once, expected):
+    running, most, lock = set(), [0], threading.Lock()
+
+    def work(number):
+        with lock:
+            running.add(number)
+            most[0] = max(most[0], len(running))
+        time.sleep(0.005)
+        with lock:
+            running.discard(number)
+
+    Threads(count=count).run(work, [(number,) for number in range(12)], "working", at_once)
+    assert most[0] == expected
+
+
+def test_an_error_in_a_call_is_the_error_of_the_run():
+    def fail(number):
+        if number == 3:
+            raise SourceError("row 3 is wrong")
+
+    with pytest.raises(SourceError, match="row 3 is wrong"):
+        Threads(count=2).run(fail, [(number,) for number in range(6)], "failing")
+
+
+def test_nothing_to_do_is_done():
+    assert Threads(count=2).run(print, [], "nothing") == []
+
+
+def test_threads_are_the_default():
+    with open_workers() as workers:
+        assert isinstance(workers, Threads)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"processes": 0}, "workers=0 is below 1"),
+        ({"processes": 2, "scheduler": "tcp://localhost:8786"}, "workers and scheduler exclude each other"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message), open_workers(**options):
+        pass
+
+
+def test_a_cluster_of_two_processes_makes_the_same_store(tmp_path):
+    label = [k % 2 for k in range(300)]
+    path = write_hdf5(tmp_path / "both.hdf5", showers(300), label, chunks=(50, 32, 32, 2), compression="gzip")
+    digests = []
+    for name, words in (("threads", ()), ("cluster", ("--workers", 2))):
+        outcome = run_ingest(path, "--output", tmp_path / name, *words)
+        assert outcome.status == 0, outcome.err
+        digests.append(zarr.open_group(tmp_path / name, mode="r").attrs["content_digest"])
+    assert digests[0] == digests[1]
