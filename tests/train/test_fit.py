@@ -129,12 +129,7 @@ def test_resumed_run_equals_one_never_interrupted(config: TrainConfig, tmp_path:
     for name in ("checkpoints/last.npz", "checkpoints/best.npz"):
         one, two = Checkpoint.load(config.run / name), Checkpoint.load(other.run / name)
         np.testing.assert_array_equal(one.arrays["weights"], two.arrays["weights"])
-        assert (one.epoch, one.schedule, one.stopping, one.stream) == (
-            two.epoch,
-            two.schedule,
-            two.stopping,
-            two.stream,
-        )
+        assert replace(one, arrays={}) == replace(two, arrays={})
 
 
 def test_resume_before_the_first_epoch_ended_starts_afresh(config: TrainConfig, tmp_path: Path) -> None:

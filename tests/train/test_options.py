@@ -1,0 +1,89 @@
+"""The command line, with a learner that needs no framework."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from store import console
+from tests.train.conftest import LineLearner
+from train.options import application
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    return application("torch", LineLearner)
+
+
+def run(app: typer.Typer, *words: object) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        console.run(app, argv=[str(word) for word in words])
+    return int(exit_.value.code or 0)
+
+
+def history(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
+
+
+def test_flags_reach_the_run(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
+    flags = {"epochs": 2, "batch_size": 48, "learning_rate": 0.25, "schedule": "constant", "normalisation": "max"}
+    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+    assert run(app, "--store", showers, "--run", tmp_path / "run", *words) == 0
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert {name: recorded[name] for name in flags} == flags
+    assert (recorded["framework"], recorded["parameters"]) == ("torch", 868_993)
+    assert [epoch["learning_rate"] for epoch in history(tmp_path / "run")] == [0.25, 0.25]
+
+
+def test_run_is_named_after_model_and_framework(
+    app: typer.Typer, showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(app, "--store", showers, "--epochs", 1) == 0
+    assert (tmp_path / "runs" / "cnn-torch" / "predictions" / "test.npz").is_file()
+
+
+def test_resume_takes_the_settings_of_the_run(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    assert run(app, "--store", showers, "--run", path, "--epochs", 1, "--batch-size", 48) == 0
+    assert run(app, "--run", path, "--resume", "--epochs", 3) == 0
+    assert [epoch["epoch"] for epoch in history(path)] == [1, 2, 3]
+    assert json.loads((path / "config.json").read_text())["batch_size"] == 48
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--model", "vgg"], 1, "unknown model 'vgg'; known: cnn"),
+        (["--normalisation", "median"], 1, "known: none, max, standard, log"),
+        (["--batch-size", "0"], 1, "batch_size=0 is below 1"),
+        (["--memory", "1MB"], 1, "memory='1MB' is less than two batches"),
+        (["--batch-size", "many"], 2, "Invalid value for '--batch-size'"),
+        (["--resume"], 1, "no run to resume here"),
+        (["--resume", "--overwrite"], 2, "give --resume or --overwrite, not both"),
+        (["--no-such-option"], 2, "No such option"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(
+    app: typer.Typer,
+    showers: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    status: int,
+    message: str,
+) -> None:
+    path = tmp_path / "run"
+    assert run(app, "--store", showers, "--run", path, *words) == status
+    errors = capsys.readouterr().err
+    assert message in errors.replace("\n", " ")
+    assert status == 2 or errors.count("\n") == 1
+    assert not path.exists()
+
+
+def test_missing_store_is_one_clear_line(app: typer.Typer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, "--store", tmp_path / "no.zarr", "--run", tmp_path / "run") == 1
+    assert "no store here" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
