@@ -3,7 +3,6 @@
 import time
 from contextlib import closing
 
-from store.console import console
 from store.plan import Shuffle
 from store.reader import Store, open_statistics, open_store
 from store.schema import SPLITS
@@ -15,7 +14,7 @@ from train.journal import Epoch, Journal
 from train.learner import Learner, MakeLearner
 from train.normalisation import Normalisation
 from train.outputs import run_pass
-from train.progress import report, show
+from train.progress import report, say, show
 from train.run import RunDirectory
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState
 from train.specification import Specification
@@ -64,8 +63,8 @@ def fit(
     directory.write_config(config, framework, parameters)
     directory.write_environment(store, learner.device)
     simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
-    console.print(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}")
-    console.print(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
+    say(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}")
+    say(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
     train(config, directory, learner, stream, ordered["validation"])
     finish(directory, learner, ordered)
 
@@ -119,7 +118,7 @@ def train(
             if wait.best_epoch == done:
                 checkpoint.save(directory.best)
             checkpoint.save(directory.last)
-    console.print(f"lowest validation loss {wait.best:.4f} in epoch {wait.best_epoch}")
+    say(f"lowest validation loss {wait.best:.4f} in epoch {wait.best_epoch}")
 
 
 def train_epoch(
@@ -153,5 +152,5 @@ def finish(directory: RunDirectory, learner: Learner, ordered: dict[str, BatchSt
     for split, stream in ordered.items():
         outputs = run_pass(learner, stream, "predict", f"predictions for {split}")
         outputs.predictions.save(directory.predictions(split))
-        console.print(f"{split}: AUC {show(outputs.metrics.auc)}, accuracy {outputs.metrics.accuracy:.4f}")
-    console.print(f"{directory.path} is complete; `evaluate {directory.path}` reports on it")
+        say(f"{split}: AUC {show(outputs.metrics.auc)}, accuracy {outputs.metrics.accuracy:.4f}")
+    say(f"{directory.path} is complete; `evaluate {directory.path}` reports on it")

@@ -29,8 +29,9 @@ def watch(title: str, stream: BatchStream) -> Iterator[Seen]:
     Callable
         To be called with the labels and logits of every batch.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[figures]}"), console=console, transient=True) as bar:
+    figures = TextColumn("{task.fields[figures]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=len(stream), figures="")
         recent: deque[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]] = deque(maxlen=RECENT)
         began = shown = time.perf_counter()
@@ -42,7 +43,7 @@ def watch(title: str, stream: BatchStream) -> Iterator[Seen]:
             recent.append((label, logit))
             bar.advance(task)
             now = time.perf_counter()
-            if now - shown > REFRESH:
+            if now - shown > REFRESH and not bar.disable:
                 shown = now
                 metrics = measure(*(np.concatenate(column) for column in zip(*recent, strict=True)))
                 bar.update(
@@ -56,14 +57,18 @@ def watch(title: str, stream: BatchStream) -> Iterator[Seen]:
 
 def report(epoch: Epoch, epochs: int) -> None:
     """Print the line of a finished epoch."""
-    console.print(
+    say(
         f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}"
         f"  loss {epoch.train_loss:.4f}, validation {epoch.validation_loss:.4f}"
         f"  AUC {show(epoch.train_auc)}, validation {show(epoch.validation_auc)}"
         f"  rate {epoch.learning_rate:.3g}  {epoch.samples_per_second:,.0f} images/s"
-        f"  waiting {epoch.waiting_share:.1%}",
-        soft_wrap=True,
+        f"  waiting {epoch.waiting_share:.1%}"
     )
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def show(auc: float | None) -> str:
