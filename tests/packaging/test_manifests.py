@@ -53,8 +53,8 @@ def imports(folder: str) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["ingest", "store", "train", "evaluate", "tests"])
 def test_imported_distributions_are_declared(folder: str) -> None:
-    extras = {"train": ["torch", "keras"], "tests": ["torch", "keras", "test"]}.get(folder, [])
-    needs = requirements(*extras)
+    extras = {"ingest": ["filters"], "train": ["torch", "keras"], "tests": ["torch", "keras", "test"]}
+    needs = requirements(*extras.get(folder, []))
     declared = {canonicalize_name(name) for need in needs for name in {need.name, *need.extras}}  # dask[distributed]
     owners = importlib.metadata.packages_distributions()
     for name in imports(folder) - {"backend"}:
