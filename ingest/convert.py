@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ingest.shuffle import cut, gather, scatter
+from ingest.budget import check_space, share_memory
+from ingest.shuffle import cut, discard, gather, scatter
 from ingest.sources import Source, open_sources
 from ingest.split import Split, arrange
 from ingest.statistics import write_statistics
@@ -27,8 +28,6 @@ from store.layout import Layout, shard_path
 from store.reader import open_store
 from store.schema import Description
 from store.writer import SampleTable, create_image, write_tables
-
-LEAST_HELD = 8 << 20  # compressed bytes that a run should have before it is worth a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +88,11 @@ def ingest(job: Ingest, workers: Workers) -> Path:
         If `memory` does not hold a source's largest block.
     """
     sources = open_sources(job.sources, job.description)
-    if job.output.exists():
-        if not job.overwrite:
-            raise StoreError(f"{job.output}: already exists; --overwrite replaces it")
-        try:
-            open_store(job.output)
-        except StoreError:
-            raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores") from None
-    for note in filter(None, (source.note for source in sources)):
-        console.print(note, markup=False)
     work = WorkFolder(job.output)
     with work.held():
+        _check_output(job)
+        for note in filter(None, (source.note for source in sources)):
+            console.print(note, markup=False)
         try:
             _build(job, sources, work, workers)
         except (SourceError, ConfigError):
@@ -109,12 +102,24 @@ def ingest(job: Ingest, workers: Workers) -> Path:
     return job.output
 
 
+def _check_output(job: Ingest) -> None:
+    if not job.output.exists():
+        return
+    if not job.overwrite:
+        raise StoreError(f"{job.output}: already exists; --overwrite replaces it")
+    try:
+        open_store(job.output)
+    except StoreError:
+        raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores") from None
+
+
 def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Workers) -> None:
     layout = Layout.of(job.description.sample_bytes)
     at_once, limit = share_memory(job.memory, sources, workers.count)
     label = np.concatenate([source.labels() for source in sources])
     order, split_sizes = arrange(label, job.split, job.seed, job.description.classes)
     identities = _identities(sources, workers)
+    check_space(work, sources)
     work.start(
         {
             "dataset": job.description.name,
@@ -124,7 +129,7 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
             "versions": versions(),
         }
     )
-    check_space(work, sources)
+    discard(work.spool)
 
     position = np.full(label.size, -1, np.int64)
     position[order] = np.arange(order.size)
@@ -169,48 +174,6 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     write_digests(work.root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(digests)})
 
 
-def share_memory(memory: int, sources: Sequence[Source], workers: int) -> tuple[int, int]:
-    """Return how many stretches may be read at once, and how many compressed bytes each may hold.
-
-    Raises
-    ------
-    ConfigError
-        If not even one fits.
-    """
-    largest = max(sources, key=_block_bytes)
-    block = 3 * _block_bytes(largest)  # as stored, decompressed, and in order
-    at_once = min(workers, memory // (block + 2 * LEAST_HELD))
-    if at_once < 1:
-        raise ConfigError(
-            f"memory={memory} is too small: {largest.path} is read in blocks of {largest.block} images, which takes "
-            f"{block + 2 * LEAST_HELD} bytes"
-        )
-    return at_once, (memory // at_once - block) // 2
-
-
-def check_space(work: WorkFolder, sources: Sequence[Source]) -> None:
-    """Say how much disk space is needed, and make sure that it is there.
-
-    Compressed samples take at most twice what compressed sources take, and hardly more than the images themselves;
-    they lie on the disk twice, once in the spool and once in the store.
-
-    Raises
-    ------
-    StoreError
-        If the disk is too small.
-    """
-    images = sum(min(2 * source.stored_bytes, source.rows * _block_bytes(source) // source.block) for source in sources)
-    needed, there, free = 2 * images, work.used(), shutil.disk_usage(work.path).free
-    numbers = f"{images / 1e6:,.0f} MB for the spool and as much for the store, at most; {free / 1e6:,.0f} MB are free"
-    if needed > free + there:
-        raise StoreError(f"{work.output.parent}: the disk is too small: {numbers}")
-    console.print(f"disk space: {numbers}", markup=False)
-
-
-def _block_bytes(source: Source) -> int:
-    return source.block * source.description.sample_bytes
-
-
 def _identities(sources: Sequence[Source], workers: Workers) -> list[dict[str, Any]]:
     digests = workers.run(sha256, [(source.path,) for source in sources], "sha256 of sources")
     for source, digest in zip(sources, digests, strict=True):
@@ -224,7 +187,9 @@ def _identities(sources: Sequence[Source], workers: Workers) -> list[dict[str, A
 
 
 def _clear_metadata(root: Path) -> None:
-    """Delete all but the image shards, which an interrupted ingest may have left half-written."""
+    """Delete all but the image shards: an interrupted ingest, or a worker that died, may have left it half-written."""
+    for partial in (root / "image").glob("*.partial"):
+        partial.unlink()
     for child in root.iterdir():
         if child.is_file():
             child.unlink()

@@ -137,6 +137,15 @@ def _write_run(stretch: Stretch, pending: list[tuple[int, bytes]], spool: Path) 
     return name
 
 
+def discard(spool: Path) -> None:
+    """Delete what calls of `scatter` that did not finish have left."""
+    finished = [json.loads(record.read_text())["runs"] for record in spool.glob("*.json")]
+    kept = {name for runs in finished for run in runs for name in (f"{run}.run", f"{run}.npy")}
+    for file in spool.iterdir():
+        if file.suffix != ".json" and file.name not in kept:
+            file.unlink()
+
+
 def gather(shard: int, samples: int, layout: Layout, spool: Path, runs: Sequence[str], path: Path) -> str:
     """Assemble one shard from all runs, unless that was done before, and return its sha256.
 

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ class WorkFolder:
         self.output = output
         self.path = output.with_name(f".{output.name}.ingest")
         self.root, self.spool = self.path / "store", self.path / "spool"
-        self._record = self.path / "ingest.json"
+        self._record, self._replaced = self.path / "ingest.json", self.path / "replaced"
         self._started = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the folder for this process alone; however the process ends, the hold ends with it.
+
+        What a process that was killed in `publish` left is put in order first.
 
         Raises
         ------
@@ -48,8 +50,9 @@ class WorkFolder:
             If another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
+        with ExitStack() as stack:
+            folder = os.open(self.path, os.O_RDONLY)
+            stack.callback(os.close, folder)
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 gone = os.fstat(folder).st_ino != self.path.stat().st_ino
@@ -57,9 +60,20 @@ class WorkFolder:
                 gone = True
             if gone:
                 raise StoreError(f"{self.output}: another ingest is making this store")
+            stack.callback(self._remove_if_empty)
+            self._settle()
             yield
-        finally:
-            os.close(folder)
+
+    def _settle(self) -> None:
+        if self.output.exists():
+            if not self.root.exists():
+                self.clear()
+        elif self._replaced.exists():
+            self._replaced.rename(self.output)
+
+    def _remove_if_empty(self) -> None:
+        with suppress(OSError):
+            self.path.rmdir()
 
     def start(self, ingest: dict[str, Any]) -> None:
         """Begin, or go on with an interrupted ingest of the same things.
@@ -84,10 +98,10 @@ class WorkFolder:
                     )
         else:
             self.clear()
+            self.spool.mkdir()
+            (self.root / "image").mkdir(parents=True)
             write_whole(self._record, json.dumps(ingest).encode())
         self._started = True
-        self.spool.mkdir(exist_ok=True)
-        (self.root / "image").mkdir(parents=True, exist_ok=True)
 
     def used(self) -> int:
         """Return the bytes that the folder's files take."""
@@ -104,14 +118,14 @@ class WorkFolder:
             self.remove()
 
     def remove(self) -> None:
-        """Delete the folder."""
+        """Delete the folder, the record first: without it nothing in the folder counts."""
+        self._record.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(self) -> None:
         """Put the store in its place, where at every moment there is the old one, the new one or none."""
-        shutil.rmtree(self.spool, ignore_errors=True)
         if self.output.exists():
-            self.output.rename(self.path / "replaced")
+            self.output.rename(self._replaced)
         self.root.rename(self.output)
         if os.name == "posix":
             folder = os.open(self.output.parent, os.O_RDONLY)
