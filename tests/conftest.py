@@ -15,6 +15,7 @@ hypothesis.settings.load_profile("quick")
 
 OPT_IN = {
     "slow": "takes minutes; run with: ./pixiw run test --slow",
+    "faults": "breaks an ingest at more points; run with: ./pixiw run faults",
     "gpu": "needs a GPU; run with: ./pixiw run -e gpu-torch test --gpu (or -e gpu-keras)",
 }
 

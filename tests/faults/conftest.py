@@ -1,0 +1,63 @@
+"""Sources for the fault tests, and the store that an undisturbed ingest makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ingest.verify import verify
+from ingest.workers import Threads
+from store.reader import open_store
+from tests.faults.program import MEMORY, Run, start
+from tests.faults.showers import write_sources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """What an ingest does and makes when nothing goes wrong."""
+
+    store: Path
+    sources: Sequence[Path]
+    changes: Sequence[str]
+
+    @property
+    def words(self) -> tuple[str | Path, ...]:
+        """Words of the command line, but for the output."""
+        return (*self.sources, "--memory", MEMORY)
+
+    def check(self, store: Path) -> None:
+        """Assert that a store is the same as the undisturbed one, and that nothing is beside it."""
+        assert [path.name for path in store.parent.iterdir()] == [store.name]
+        assert files(store) == files(self.store)
+        assert open_store(store).digest == open_store(self.store).digest
+        assert verify(store, self.sources, Threads(count=2)).problems == ()
+
+
+def files(store: Path) -> set[Path]:
+    return {file.relative_to(store) for file in store.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    sources = write_sources(tmp_path_factory.mktemp("sources"))
+    store = folder / "showers.zarr"
+    run = start(tmp_path_factory.mktemp("notes"), *sources, "--memory", MEMORY, "--output", store)
+    assert run.wait() == 0, run.output
+    return Undisturbed(store=store, sources=sources, changes=run.changes)
+
+
+@pytest.fixture()
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for what the program prints and does."""
+    return tmp_path_factory.mktemp("notes")
+
+
+def refusal(run: Run) -> str:
+    """Return the one line that a run ended with, having failed with status 1."""
+    assert run.wait() == 1, run.output
+    assert "Traceback" not in run.output
+    lines = [line for line in run.output.splitlines() if line.startswith("error: ")]
+    assert run.output.splitlines()[-1:] == lines, run.output
+    return lines[0]
