@@ -15,6 +15,7 @@ from train.config import TrainConfig
 from train.feed_keras import feed
 from train.model_keras import build_model, get_weights, save_model, set_weights
 from train.specification import Specification
+from train.weights import initial
 
 
 class KerasLearner:
@@ -25,6 +26,7 @@ class KerasLearner:
         self.device = self._device.name.removeprefix("/physical_device:").lower()
         keras.utils.set_random_seed(config.seed)
         self._model = build_model(specification)
+        set_weights(self._model, initial(specification.architecture, specification.image_shape, config.seed))
         self._optimiser = keras.optimizers.Adam(config.learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
         self._optimiser.build(self._model.trainable_variables)
         image = tf.TensorSpec((None, *specification.image_shape), tf.float32)

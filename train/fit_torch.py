@@ -16,6 +16,7 @@ from train.config import TrainConfig
 from train.feed_torch import feed
 from train.model_torch import Classifier, save_model
 from train.specification import Specification
+from train.weights import initial
 
 
 class TorchLearner:
@@ -26,6 +27,7 @@ class TorchLearner:
         self.device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
         torch.manual_seed(config.seed)
         self._model = Classifier(specification).to(self._device)
+        self._model.set_weights(initial(specification.architecture, specification.image_shape, config.seed))
         self._optimiser = torch.optim.Adam(
             self._model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-7, weight_decay=0.0
         )

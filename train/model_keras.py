@@ -15,16 +15,14 @@ from train.weights import Weights, check
 def build_model(specification: Specification) -> keras.Model:
     """Return a model from images (batch, ieta, iphi, channel), as they are in the file, to logits (batch, 1).
 
-    It is made of Keras' own layers alone, so that a saved model loads in safe mode and without this project. Kernels
-    are drawn from Keras' global seed.
+    It is made of Keras' own layers alone, so that a saved model loads in safe mode and without this project.
     """
     # The global setting decides how Rescaling lays out its constants, and a user's file may say otherwise.
     keras.config.set_image_data_format("channels_last")
     image = keras.Input(specification.image_shape, name="image", dtype="float32")
     x = normalise(image, specification.normalisation)
-    deviation = specification.architecture.kernel_deviation
     for step in specification.architecture.steps(specification.image_shape):
-        x = build_layer(step, deviation)(x)
+        x = build_layer(step)(x)
     return keras.Model(image, x, name=specification.architecture.name.replace("-", "_"))
 
 
@@ -37,24 +35,19 @@ def normalise(image: Any, normalisation: Normalisation) -> Any:
     return image
 
 
-def build_layer(step: Step, deviation: float) -> keras.Layer:
+def build_layer(step: Step) -> keras.Layer:
     """Return one layer, with its activation."""
-    start = {
-        "kernel_initializer": keras.initializers.TruncatedNormal(mean=0.0, stddev=deviation),
-        "bias_initializer": "zeros",
-        "name": step.name,
-    }
     match step.layer:
         case Conv(filters=filters, kernel=kernel, activation=activation):
             return keras.layers.Conv2D(
-                filters, kernel, padding="same", activation=activation, data_format="channels_last", **start
+                filters, kernel, padding="same", activation=activation, data_format="channels_last", name=step.name
             )
         case MaxPool(size=size):
             return keras.layers.MaxPooling2D(size, data_format="channels_last", name=step.name)
         case Flatten():
             return keras.layers.Flatten(data_format="channels_last", name=step.name)
         case Dense(units=units, activation=activation):
-            return keras.layers.Dense(units, activation=activation, **start)
+            return keras.layers.Dense(units, activation=activation, name=step.name)
         case Dropout(rate=rate):
             return keras.layers.Dropout(rate, name=step.name)
 

@@ -48,7 +48,7 @@ class Classifier(nn.Module):
     Parameters
     ----------
     specification
-        What to build. Kernels are drawn from torch's global generator.
+        What to build.
     """
 
     def __init__(self, specification: Specification) -> None:
@@ -61,15 +61,7 @@ class Classifier(nn.Module):
             if getattr(step.layer, "activation", "linear") == "relu":
                 modules[f"{step.name}_relu"] = nn.ReLU()
         self.layers = nn.Sequential(modules)
-        self._initialise(specification.architecture.kernel_deviation)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _initialise(self, deviation: float) -> None:
-        for name, parameter in self.layers.named_parameters():
-            if name.endswith(".weight"):
-                nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
-            else:
-                nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (batch,) of images (batch, ieta, iphi, channel) as they are in the file."""

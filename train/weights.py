@@ -12,13 +12,31 @@ import numpy as np
 import numpy.typing as npt
 
 from store.errors import StateError
-from train.architecture import Shape
+from train.architecture import Architecture, Shape
 
 Weights = dict[str, npt.NDArray[np.float32]]
 TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
 NEUTRAL_NAMES = {torch: neutral for neutral, torch in TORCH_NAMES.items()}
 TORCH_AXES = {"conv": (3, 2, 0, 1), "dense": (1, 0)}
 NEUTRAL_AXES = {kind: tuple(np.argsort(axes).tolist()) for kind, axes in TORCH_AXES.items()}
+
+
+def initial(architecture: Architecture, image_shape: Shape, seed: int) -> Weights:
+    """Draw the weights that training starts from: the same in both frameworks, which would draw differently.
+
+    Kernels are normal with the architecture's `kernel_deviation`, those beyond two deviations drawn again (what Keras
+    calls truncated normal); biases are zero.
+    """
+    random = np.random.default_rng(seed)
+    weights: Weights = {}
+    for name, shape in architecture.weight_shapes(image_shape).items():
+        values = np.zeros(shape)
+        if name.endswith(".kernel"):
+            values = random.standard_normal(shape)
+            while (far := np.abs(values) > 2).any():
+                values[far] = random.standard_normal(np.count_nonzero(far))
+        weights[name] = (architecture.kernel_deviation * values).astype(np.float32)
+    return weights
 
 
 def to_torch(weights: Mapping[str, npt.NDArray[np.float32]]) -> Weights:

@@ -29,12 +29,13 @@ from train.model_keras import build_model, get_weights, save_model, set_weights
 
 
 def compare_models(folder: Path, store: Path) -> dict[str, Any]:
+    learner = KerasLearner(specification(store, "log"), TrainConfig(run=folder, seed=1))
+    start = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
+    weights.save(folder / "keras-start.npz", start)
     parameters = {}
     for recipe, described in specifications(store).items():
         model = build_model(described)
         parameters[recipe] = model.count_params()
-        if recipe == "none":
-            weights.save(folder / "keras-start.npz", get_weights(model))
         set_weights(model, weights.load(folder / "torch-weights.npz"))
         of_torch = keras.ops.convert_to_numpy(model(images(store), training=False))[:, 0]
         set_weights(model, large_weights(described, seed=2))

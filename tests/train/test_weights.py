@@ -60,3 +60,21 @@ def test_refuses_other_files(tmp_path: Path) -> None:
     for path in (other, tmp_path / "missing.npz"):
         with pytest.raises(StateError, match=path.name):
             weights.load(path)
+
+
+def test_initial_kernels_are_normal_and_cut_at_two_deviations() -> None:
+    drawn = weights.initial(CNN, (32, 32, 2), seed=0)
+    assert {name: array.shape for name, array in drawn.items()} == SHAPES
+    for name, array in drawn.items():
+        if name.endswith("bias"):
+            assert not array.any()
+        else:
+            # A normal distribution of 0.05 cut at two standard deviations has one of 0.0440.
+            assert np.abs(array).max() <= 0.1
+            assert array.std() == pytest.approx(0.0440, rel=5 / np.sqrt(array.size))
+
+
+def test_initial_weights_follow_the_seed() -> None:
+    first, same, other = (weights.initial(CNN, (32, 32, 2), seed)["conv1.kernel"] for seed in (1, 1, 2))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
