@@ -43,6 +43,8 @@ def imports(folder: str) -> set[str]:
     """The top-level names that a folder's files import from elsewhere."""
     names: set[str] = set()
     for path in (ROOT / folder).rglob("*.py"):
+        if path.parent.name == "peers":  # other people's loaders, each in an environment of its own
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
@@ -53,12 +55,13 @@ def imports(folder: str) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["ingest", "store", "train", "evaluate", "tests"])
 def test_imported_distributions_are_declared(folder: str) -> None:
-    extras = {"ingest": ["filters"], "train": ["torch", "keras"], "tests": ["torch", "keras", "test"]}
+    frameworks = ["torch", "keras", "keras-gpu"]
+    extras = {"ingest": ["filters"], "train": frameworks, "tests": [*frameworks, "test"]}
     needs = requirements(*extras.get(folder, []))
     declared = {canonicalize_name(name) for need in needs for name in {need.name, *need.extras}}  # dask[distributed]
     owners = importlib.metadata.packages_distributions()
     for name in imports(folder) - {"backend"}:
-        assert declared & {canonicalize_name(owner) for owner in owners.get(name, [])}, f"{folder} imports {name}"
+        assert declared & {canonicalize_name(owner) for owner in owners.get(name, [name])}, f"{folder} imports {name}"
 
 
 def installed(*names: str) -> bool:
