@@ -210,11 +210,27 @@ def damage_index(data):
     return data[:-10] + bytes([data[-10] ^ 1]) + data[-9:]
 
 
-def damage_outside(data):
-    """Let the index, its checksum right, point beyond the shard."""
+def with_index(data, at, value):
+    """Return a shard of two chunks with another number in its index, whose checksum is right."""
     index = np.frombuffer(data[-36:-4], "<u8").copy()
-    index[0] = 2**63
+    index[at] = value
     return data[:-36] + index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little")
+
+
+def damage_far(data):
+    return with_index(data, 0, 2**63)
+
+
+def damage_behind(data):
+    return with_index(data, 2, len(data) - 35)
+
+
+def damage_long(data):
+    return with_index(data, 3, len(data))
+
+
+def damage_endless(data):
+    return with_index(data, 1, 2**64 - 1)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +240,10 @@ def damage_outside(data):
         (damage_short, "20 bytes are too few for the shard's index"),
         (damage_cut, "the shard's index does not match its checksum"),
         (damage_index, "the shard's index does not match its checksum"),
-        (damage_outside, "the shard's index points outside the shard"),
+        (damage_far, "the shard's index points outside the shard"),
+        (damage_behind, "the shard's index points outside the shard"),
+        (damage_long, "the shard's index points outside the shard"),
+        (damage_endless, "the shard's index points outside the shard"),
     ],
 )
 def test_a_damaged_index_is_named_when_the_store_is_opened(stored, damage, reason):
@@ -284,7 +303,7 @@ def test_the_zarr_reader_names_what_it_cannot_read(stored):
 def test_random_damage_ends_in_a_named_error_or_other_values_but_never_in_a_crash(tmp_path, what):
     # in a process of its own, where a read or write out of bounds shows as a signal
     fuzz = subprocess.run(
-        [sys.executable, Path(__file__).with_name("fuzz_chunks.py"), what, tmp_path],
+        [sys.executable, "-m", "tests.store.fuzz_chunks", what, tmp_path],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert fuzz.returncode == 0, f"exit status {fuzz.returncode}\n{fuzz.stderr[-2000:]}"

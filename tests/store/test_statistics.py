@@ -99,6 +99,15 @@ def test_the_histogram_counts_every_non_zero_value_in_its_bin(example):
         assert got.sum() == values.size
 
 
+def test_the_histogram_has_four_bins_an_octave_where_anything_is():
+    images = np.zeros((2, *SHAPE), np.float32)
+    images[:, 0, :, 0] = 1, 1.2, 1.3, 1.6, 1.99, 2, -0.9
+    dataset = to_dataset(of(images, np.array([0, 1], np.uint8)), DESCRIPTION)
+    assert dataset["bin_lower"].values.tolist() == [-np.nextafter(np.float32(1), np.float32(0)), 1, 1.25, 1.5, 1.75, 2]
+    assert dataset["bin_upper"].values[1:].tolist() == [1.25, 1.5, 1.75, 2, 2.5]
+    assert dataset["histogram"].values[0, 0].tolist() == [1, 2, 1, 1, 1, 1]
+
+
 @given(st.lists(st.floats(width=32, min_value=-(2.0**100), max_value=2.0**100), min_size=1, max_size=40))
 def test_the_histogram_holds_for_any_values(values):
     images = np.zeros((1, *SHAPE), np.float32)

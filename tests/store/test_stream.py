@@ -2,10 +2,14 @@ import hashlib
 import itertools
 import json
 import multiprocessing
+import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from store.plan import SHUFFLES, BatchPlan
 from store.stream import BatchStream
 from tests.examples import SHAPE, tell_tale_images, tell_tale_labels, write_store
 
+ROOT = Path(__file__).parents[2]
 RANGES = {"train": (0, 350), "validation": (350, 403), "test": (403, 500)}
 BATCH_BYTES = 16 * 4 * int(np.prod(SHAPE))  # of 16 images
 IMAGES, LABELS = tell_tale_images(500), tell_tale_labels(500)
@@ -343,3 +348,30 @@ def fingerprint(path):
 def test_a_spawned_process_gives_the_same_epoch(made_up):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(fingerprint, (made_up,)) == fingerprint(made_up)
+
+
+FORK = """
+import os, sys
+from store import BatchStream
+from store.errors import PlanError
+
+def refused(batches):
+    try:
+        next(batches)
+    except PlanError as error:
+        return "iterate anew" in str(error)
+
+stream = BatchStream(sys.argv[1], split="train", batch_size=16, threads=3)
+batches = iter(stream)
+next(batches)
+child = os.fork()
+if child == 0:
+    os._exit(0 if refused(batches) and len(list(stream)) == 21 else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(list(batches)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+def test_a_forked_process_iterates_anew_and_leaves_its_parent_alone(made_up):
+    done = subprocess.run([sys.executable, "-c", FORK, made_up], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0 21\n", done.stderr
