@@ -118,6 +118,7 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     at_once, limit = share_memory(job.memory, sources, workers.count)
     label = np.concatenate([source.labels() for source in sources])
     order, split_sizes = arrange(label, job.split, job.seed, job.description.classes)
+    times = [source.path.stat().st_mtime_ns for source in sources]
     identities = _identities(sources, workers)
     check_space(work, sources)
     work.start(
@@ -139,6 +140,9 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
         for file, stretch in cut(sources)
     ]
     scattered = workers.run(scatter, calls, "reading sources", at_once)
+    for source, time, identity in zip(sources, times, identities, strict=True):
+        if source.path.stat().st_mtime_ns != time and sha256(source.path) != identity["sha256"]:
+            raise SourceError(f"{source.path}: was changed while it was read")
     runs = [run for part in scattered for run in part.runs]
     digests = workers.run(
         gather,

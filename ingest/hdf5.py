@@ -140,7 +140,7 @@ class Hdf5Source:
                 stored = _read_chunk(dataset, start, stop)
                 if stored is None:
                     stored = dataset[start:stop]
-        except (OSError, deflate.DeflateError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError, deflate.DeflateError) as error:  # as h5py happens to raise
             raise OSError(f"{self.path}: rows {start} to {stop - 1} cannot be read ({error})") from error
         with np.errstate(over="ignore"):
             images = np.ascontiguousarray(stored, dtype=np.float32)

@@ -99,7 +99,8 @@ def scatter(stretch: Stretch, position: npt.NDArray[np.int64], layout: Layout, s
     record = spool / f"{stretch.number:06d}.json"
     if record.exists():
         done = json.loads(record.read_text())
-        return Scattered(runs=tuple(done["runs"]), empty=done["empty"])
+        if all(file.exists() for run in done["runs"] for file in _files(spool, run)):
+            return Scattered(runs=tuple(done["runs"]), empty=done["empty"])
     runs: list[str] = []
     empty, held, zero = 0, 0, zero_block(layout)
     pending: list[tuple[int, bytes]] = []
@@ -124,6 +125,11 @@ def scatter(stretch: Stretch, position: npt.NDArray[np.int64], layout: Layout, s
     return Scattered(runs=tuple(runs), empty=empty)
 
 
+def _files(spool: Path, run: str) -> tuple[Path, Path]:
+    """Return where a run's samples and their index are."""
+    return spool / f"{run}.run", spool / f"{run}.npy"
+
+
 def _write_run(stretch: Stretch, pending: list[tuple[int, bytes]], spool: Path) -> str:
     """Write samples sorted by place, under a name of their own: a call repeated elsewhere must not meet this one."""
     name = f"{stretch.number:06d}-{uuid.uuid4().hex}"
@@ -131,18 +137,19 @@ def _write_run(stretch: Stretch, pending: list[tuple[int, bytes]], spool: Path) 
     index = np.empty((2, len(pending) + 1), np.int64)
     index[0] = [*(place for place, _ in pending), np.iinfo(np.int64).max]
     index[1] = np.cumsum([0, *(len(block) for _, block in pending)])
-    with (spool / f"{name}.run").open("wb") as file:
+    samples, index_file = _files(spool, name)
+    with samples.open("wb") as file:
         file.writelines(block for _, block in pending)
-    np.save(spool / f"{name}.npy", index, allow_pickle=False)
+    np.save(index_file, index, allow_pickle=False)
     return name
 
 
 def discard(spool: Path) -> None:
     """Delete what calls of `scatter` that did not finish have left."""
     finished = [json.loads(record.read_text())["runs"] for record in spool.glob("*.json")]
-    kept = {name for runs in finished for run in runs for name in (f"{run}.run", f"{run}.npy")}
+    kept = {file for runs in finished for run in runs for file in _files(spool, run)}
     for file in spool.iterdir():
-        if file.suffix != ".json" and file.name not in kept:
+        if file.suffix != ".json" and file not in kept:
             file.unlink()
 
 
@@ -175,12 +182,13 @@ def gather(shard: int, samples: int, layout: Layout, spool: Path, runs: Sequence
     stop = min(samples, start + layout.shard)
     blocks = [b""] * (stop - start)
     for run in runs:
-        index = np.load(spool / f"{run}.npy", mmap_mode="r", allow_pickle=False)
+        samples_file, index_file = _files(spool, run)
+        index = np.load(index_file, mmap_mode="r", allow_pickle=False)
         first, last = np.searchsorted(index[0], [start, stop]).tolist()
         if first == last:
             continue
         offsets = index[1, first : last + 1]
-        with (spool / f"{run}.run").open("rb") as file:
+        with samples_file.open("rb") as file:
             file.seek(int(offsets[0]))
             data = file.read(int(offsets[-1] - offsets[0]))
         cuts = (offsets - offsets[0]).tolist()

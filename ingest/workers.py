@@ -1,12 +1,15 @@
 """Running many independent calls on Dask, with a progress bar: in threads, or on a `distributed` cluster."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import rich.progress
+from dask import threaded
 from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import delayed
@@ -28,7 +31,10 @@ class Workers(Protocol):
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], description: str, at_once: int | None = None
     ) -> list[T]:
-        """Call a function once for each tuple of arguments, at most `at_once` at a time; return results in order."""
+        """Call a function once for each tuple of arguments, at most `at_once` at a time; return results in order.
+
+        An error of a call is raised when no other call runs any more.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +56,9 @@ class Threads:
         tasks = [delayed(functools.partial(function, *call), pure=False)() for call in calls]
         with rich.progress.Progress(console=console) as bar:
             line = bar.add_task(description, total=len(tasks))
-            with Callback(posttask=lambda *_: bar.advance(line)):
-                return list(compute(*tasks, scheduler="threads", num_workers=min(self.count, at_once or self.count)))
+            pool = ThreadPoolExecutor(min(self.count, at_once or self.count))
+            with pool, Callback(posttask=lambda *_: bar.advance(line)):
+                return list(compute(*tasks, scheduler=threaded.get, pool=pool))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +84,25 @@ class Cluster:
         """See `Workers.run`."""
         from distributed import as_completed
 
-        results: dict[Any, T] = {}
+        results: dict[int, T] = {}
+        failed: Exception | None = None
         waiting = iter(enumerate(calls))
         with rich.progress.Progress(console=console) as bar:
             line = bar.add_task(description, total=len(calls))
-            running = as_completed(with_results=True)
+            running = as_completed()
             numbers = {}
-            free = min(at_once or len(calls), len(calls))
-            for number, call in (next(waiting) for _ in range(free)):
+            for number, call in itertools.islice(waiting, at_once or 2 * self.count):
                 numbers[self._start(running, function, call)] = number
-            for future, result in running:
-                results[numbers.pop(future.key)] = result
+            for future in running:
+                try:
+                    results[numbers.pop(future.key)] = future.result()
+                except Exception as error:
+                    failed = failed or error
                 bar.advance(line)
-                if (following := next(waiting, None)) is not None:
+                if failed is None and (following := next(waiting, None)) is not None:
                     numbers[self._start(running, function, following[1])] = following[0]
+        if failed is not None:
+            raise failed
         return [results[number] for number in range(len(calls))]
 
     def _start(self, running: Any, function: Callable[..., T], call: tuple[Any, ...]) -> str:
