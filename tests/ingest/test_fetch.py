@@ -183,7 +183,7 @@ def test_a_file_that_changed_between_two_parts_is_never_stitched_together(server
 
 
 def test_a_stalled_connection_is_given_up_and_taken_up_again(server, folder, monkeypatch):
-    monkeypatch.setattr(fetch, "TIMEOUT", (2, 0.2))
+    monkeypatch.setattr(fetch, "TIMEOUT", (2, 0.5))
     server.faults = ["stall"]
     get(server, folder)
     assert (folder / NAME).read_bytes() == server.content

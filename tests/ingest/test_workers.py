@@ -20,12 +20,13 @@ def test_results_come_in_the_order_of_the_calls():
 @pytest.mark.parametrize(("count", "at_once", "expected"), [(3, None, 3), (3, 2, 2), (2, 5, 2), (1, None, 1)])
 def test_no_more_calls_run_at_once_than_asked(count, at_once, expected):
     running, most, lock = set(), [0], threading.Lock()
+    together = threading.Barrier(expected, timeout=30)
 
     def work(number):
         with lock:
             running.add(number)
             most[0] = max(most[0], len(running))
-        time.sleep(0.005)
+        together.wait()  # passes only when as many as expected are here
         with lock:
             running.discard(number)
 
