@@ -1,5 +1,6 @@
 """The whole ingest: sources in, one complete store out, or none."""
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -81,7 +82,7 @@ def ingest(job: Ingest, workers: Workers) -> Path:
     SourceError
         If a source breaks a rule.
     StoreError
-        If the output exists and `overwrite` is not set, another ingest is making it, or the disk is too small.
+        If the output exists and `overwrite` is not set, another ingest is making it, or the disk is too small or full.
     StateError
         If an interrupted ingest of something else lies at the destination.
     ConfigError
@@ -98,6 +99,12 @@ def ingest(job: Ingest, workers: Workers) -> Path:
         except (SourceError, ConfigError):
             work.abandon()
             raise
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise StoreError(
+                f"{job.output.parent}: {error.strerror}; make room and run this again: it goes on where it was"
+            ) from error
         work.publish()
     return job.output
 

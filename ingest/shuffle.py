@@ -5,6 +5,7 @@ store; `gather` picks from every run what belongs to one shard. A run or shard i
 can be repeated after a crash, and no two calls write the same file.
 """
 
+import io
 import json
 import uuid
 from collections.abc import Iterator, Sequence
@@ -140,7 +141,9 @@ def _write_run(stretch: Stretch, pending: list[tuple[int, bytes]], spool: Path) 
     samples, index_file = _files(spool, name)
     with samples.open("wb") as file:
         file.writelines(block for _, block in pending)
-    np.save(index_file, index, allow_pickle=False)
+    content = io.BytesIO()  # straight to the file, a full disk would be an error without its number
+    np.save(content, index, allow_pickle=False)
+    index_file.write_bytes(content.getbuffer())
     return name
 
 
