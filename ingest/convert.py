@@ -131,7 +131,7 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     work.start(
         {
             "dataset": job.description.name,
-            "sources": identities,
+            "sources": [f"{identity['name']}, sha256 {identity['sha256']}" for identity in identities],
             "split": job.split.scheme,
             "seed": job.seed,
             "versions": versions(),

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,12 @@ class WorkFolder:
             If the folder is of another ingest; the message names the difference.
         """
         if self._record.exists():
-            found = json.loads(self._record.read_text())
-            for name, value in ingest.items():
-                if found.get(name) != value:
-                    raise StateError(
-                        f"{self.path}: an interrupted ingest has {name}={found.get(name)!r}, this one {value!r}; "
-                        "finish that one, or delete the folder"
-                    )
+            where, there, here = _difference("", json.loads(self._record.read_text()), ingest)
+            if there != here:
+                raise StateError(
+                    f"{self.path}: an interrupted ingest has {where}={there!r}, this one {here!r}; "
+                    "finish that one, or delete the folder"
+                )
         else:
             self.clear()
             self.spool.mkdir()
@@ -132,3 +132,14 @@ class WorkFolder:
             os.fsync(folder)
             os.close(folder)
         self.remove()
+
+
+def _difference(name: str, found: Any, wanted: Any) -> tuple[str, Any, Any]:
+    """Return where two JSON values differ first, and what each has there."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        parts = [(f"{name}.{key}".lstrip("."), found.get(key), value) for key, value in wanted.items()]
+    elif isinstance(found, list) and isinstance(wanted, list):
+        parts = [(f"{name}[{at}]", *pair) for at, pair in enumerate(zip_longest(found, wanted))]
+    else:
+        return name, found, wanted
+    return next((_difference(*part) for part in parts if part[1] != part[2]), (name, None, None))
