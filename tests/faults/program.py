@@ -3,13 +3,18 @@
 Processes are forked from one that has the imports behind it: a run takes half a second instead of two.
 """
 
+import itertools
 import multiprocessing
 import os
+import re
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import psutil
 
 MEMORY = "5.2MB"  # two stretches at once, each in several runs
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -44,6 +49,16 @@ class Run:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
+    def wait_until_stopped(self) -> None:
+        """Wait until the process has stopped itself."""
+        process = psutil.Process(self.process.pid)
+        while process.status() != psutil.STATUS_STOPPED:
+            assert self.process.is_alive(), self.output
+            time.sleep(0.005)
+
+    def go_on(self) -> None:
+        self.kill(signal.SIGCONT)
+
     @property
     def output(self) -> str:
         return self.printed.read_text()
@@ -53,7 +68,7 @@ class Run:
         return self.steps.read_text().splitlines()
 
 
-def start(notes: Path, *words: str | Path, end: int = 0, stop: int = 0) -> Run:
+def start(notes: Path, *words: str | Path, end: int | str = 0, stop: int | str = 0) -> Run:
     """Start ``ingest`` with some words; `notes` is a folder for what it prints and does.
 
     Parameters
@@ -63,7 +78,8 @@ def start(notes: Path, *words: str | Path, end: int = 0, stop: int = 0) -> Run:
     words
         Of the command line.
     end, stop
-        Number of the step, from 1, just before which the process ends or stops itself by SIGKILL or SIGSTOP; 0: never.
+        Step just before which the process ends or stops itself, by SIGKILL or SIGSTOP: its number, from 1, or a
+        pattern that its line in `Run.steps` matches.
     """
     number = len(list(notes.glob("*.steps")))
     run = Run(
@@ -76,29 +92,36 @@ def start(notes: Path, *words: str | Path, end: int = 0, stop: int = 0) -> Run:
     return run
 
 
-def _ingest(words: list[str], notes: Path, end: int, stop: int) -> None:
+def _ingest(words: list[str], notes: Path, end: int | str, stop: int | str) -> None:
     """Be the program."""
     printed = os.open(notes.with_suffix(".printed"), os.O_WRONLY | os.O_CREAT)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
     _make_stages_small()
     steps = os.open(notes.with_suffix(".steps"), os.O_WRONLY | os.O_APPEND)
-    done = 0
+    numbers = itertools.count(1)
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal done
+        nonlocal stop
         if not _changes_files(event, arguments):
             return
-        done += 1
-        if done in (end, stop):
-            os.kill(os.getpid(), signal.SIGKILL if done == end else signal.SIGSTOP)
-        os.write(steps, f"{event} {arguments[0]}\n".encode())
+        number, change = next(numbers), f"{event} {arguments[0]}"
+        if _is_step(end, number, change):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if _is_step(stop, number, change):
+            stop = 0
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os.write(steps, f"{change}\n".encode())
 
     sys.addaudithook(watch)
     sys.argv = ["ingest", *words]
     from ingest.cli import main
 
     main()
+
+
+def _is_step(which: int | str, number: int, change: str) -> bool:
+    return number == which if isinstance(which, int) else re.search(which, change) is not None
 
 
 def _make_stages_small() -> None:
@@ -114,6 +137,6 @@ def _make_stages_small() -> None:
 
 def _changes_files(event: str, arguments: tuple[object, ...]) -> bool:
     if event == "open":
-        path, mode, flags = arguments
+        path, _, flags = arguments
         return isinstance(path, str) and isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
     return event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir")

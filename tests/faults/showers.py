@@ -9,14 +9,15 @@ SAMPLE = Path(__file__).parents[2] / "ingest" / "sample"
 ROWS, CHUNK = 1500, 100
 
 
-def write_sources(folder: Path, **options: object) -> Sequence[Path]:
-    """Return one file of each class with `ROWS` showers in chunks of `CHUNK`."""
+def write_sources(folder: Path, first: int = 0) -> Sequence[Path]:
+    """Return one file of each class with `ROWS` showers of the sample, from number `first`, in chunks of `CHUNK`."""
     paths = []
     for sample in sorted(SAMPLE.glob("*.hdf5")):
         path = folder / f"{sample.name[:12]}.hdf5"
         with h5py.File(sample) as whole, h5py.File(path, "w") as part:
-            options = {"compression": "gzip", "compression_opts": 1, **options}
-            part.create_dataset("X", data=whole["X"][:ROWS], chunks=(CHUNK, *whole["X"].shape[1:]), **options)
-            part["y"] = whole["y"][:ROWS]
+            images = whole["X"][first : first + ROWS]
+            chunks = (CHUNK, *images.shape[1:])
+            part.create_dataset("X", data=images, chunks=chunks, compression="gzip", compression_opts=1)
+            part["y"] = whole["y"][first : first + ROWS]
         paths.append(path)
     return paths
