@@ -12,7 +12,7 @@ from ingest.sources import open_sources
 from ingest.workers import Workers
 from store.chunks import open_reader
 from store.digests import NAME, read_digests, sha256
-from store.errors import CalostreamError, SourceError
+from store.errors import SourceError
 from store.reader import Store, open_store
 from store.schema import SPLITS
 
@@ -62,7 +62,7 @@ def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verificatio
     common = sorted(present & recorded.keys())
     digests = workers.run(sha256, [(path / name,) for name in common], "digests of files")
     problems += [
-        f"{path / name}: sha256 {digest} is not the recorded {recorded[name]}"
+        f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {NAME}"
         for name, digest in zip(common, digests, strict=True)
         if digest != recorded[name]
     ]
@@ -77,8 +77,8 @@ def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verificatio
             problems += [problem for part in differences for problem in part]
     except SourceError:
         raise
-    except (CalostreamError, OSError, KeyError, ValueError) as error:
-        if not problems:
+    except Exception as error:
+        if not problems:  # else it is damage that was named already, and libraries raise anything on damaged bytes
             raise
         problems.append(f"{path}: not looked at any further: {error}")
     return Verification(files=len(common), images=images, problems=tuple(problems))
@@ -110,6 +110,12 @@ def check_format(store: Store) -> list[str]:
     split = np.asarray(group["split"][:])  # type: ignore[index]
     if not np.array_equal(split, np.repeat([0, 1, 2], sizes)):
         problems.append(f"{store.path / 'split'}: does not agree with split_ranges")
+    file, row = (np.asarray(group[name][:]) for name in ("source_file", "source_row"))  # type: ignore[index]
+    rows = np.array([source["rows"] for source in store.attributes["sources"]])
+    if file.max() >= rows.size or row.min() < 0 or np.any(row >= rows[file]):
+        problems.append(f"{store.path / 'source_row'}: names rows that no source has")
+    elif np.unique(row * rows.size + file).size != samples:
+        problems.append(f"{store.path / 'source_row'}: two samples are of the same row of the same source")
     return problems
 
 
