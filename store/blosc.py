@@ -15,6 +15,7 @@ import numpy.typing as npt
 from store.layout import Layout
 
 HEADER = struct.Struct("<BBBBIII")  # version, codec version, flags, typesize, bytes, block size, compressed bytes
+LZ4_BLOCKS = (2, 1, 0x30)  # first bytes of a header: Blosc 1, LZ4, flags "LZ4" and "blocks are not split"
 STORED = 0x2  # flag: the whole chunk is a plain copy, without offsets
 
 
@@ -50,32 +51,21 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
     lengths = np.fromiter(map(len, blocks), np.int64, count)
     starts = HEADER.size + 4 * count + np.cumsum(lengths) - lengths
     total = HEADER.size + 4 * count + int(lengths.sum())
-    header = HEADER.pack(
-        *_codec_bytes(layout), layout.typesize, count * layout.sample_bytes, layout.sample_bytes, total
-    )
+    header = HEADER.pack(*LZ4_BLOCKS, layout.typesize, count * layout.sample_bytes, layout.sample_bytes, total)
     return b"".join((header, starts.astype("<i4").tobytes(), *blocks))
 
 
-def decode_block(block: bytes, layout: Layout) -> bytes:
+def decode_block(block: bytes, sample_bytes: int) -> bytes:
     """Return the sample of one block, through numcodecs' public decoder: the block becomes a chunk of its own.
 
     Raises
     ------
     RuntimeError
-        If the block does not decode to a sample.
+        If the data do not decode to a sample.
     """
     start = HEADER.size + 4
-    header = HEADER.pack(
-        *_codec_bytes(layout), layout.typesize, layout.sample_bytes, layout.sample_bytes, start + len(block)
-    )
+    header = HEADER.pack(*LZ4_BLOCKS, 32, sample_bytes, sample_bytes, start + len(block))
     return bytes(numcodecs.Blosc().decode(header + struct.pack("<i", start) + block))
-
-
-@functools.cache
-def _codec_bytes(layout: Layout) -> tuple[int, int, int]:
-    """Return the first three header bytes (versions and flags) that the codec writes for compressed samples."""
-    probe = numcodecs.Blosc(**layout.codec).encode(np.zeros(layout.sample_bytes // 4, np.float32))
-    return probe[0], probe[1], probe[2]
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import zarr
 
 from store.errors import CorruptStoreError
 from store.layout import LEAST_BYTES
-from store.native import gather, lz4_address
+from store.native import gather, lz4_address, public_address
 
 Image = zarr.Array[Any]
 MISSING = np.uint64(2**64 - 1)
@@ -39,9 +39,7 @@ class SampleReader(Protocol):
 
 def open_reader(image: Image, root: Path) -> SampleReader:
     """Return the fastest reader for the array ``image`` of the store at `root`."""
-    if lz4_address() and has_sample_blocks(image):
-        return BlockReader(image, root)
-    return ZarrReader(image)
+    return BlockReader(image, root) if has_sample_blocks(image) else ZarrReader(image)
 
 
 def has_sample_blocks(image: Image) -> bool:
@@ -116,11 +114,11 @@ class BlockReader:
         If a shard is shorter than its index, or the index is not what was written.
     """
 
-    kind = "blocks"
-
     def __init__(self, image: Image, root: Path) -> None:
         assert image.shards is not None
-        self._lz4 = lz4_address()
+        lz4 = lz4_address()
+        self.kind = "blocks" if lz4 else "blocks, decoded one by one through numcodecs"
+        self._lz4 = lz4 or public_address()
         self._sample_bytes = 4 * int(np.prod(image.shape[1:]))
         self._chunk = image.chunks[0]
         self._per_shard = image.shards[0] // image.chunks[0]

@@ -6,12 +6,15 @@ its address at run time, instead of binding it, lets the compiled loop that call
 
 import ctypes
 import ctypes.util
+import struct
 
 import numba
 import numcodecs.blosc
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from store.blosc import decode_block
 
 AHEAD = 8  # samples between asking for a cache line and using it
 
@@ -25,6 +28,22 @@ def lz4_address() -> int:
             continue
         return ctypes.cast(function, ctypes.c_void_p).value or 0
     return 0
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+def _public_decoder(source: int, target: int, size: int, capacity: int) -> int:
+    """Do what ``LZ4_decompress_safe`` does through the public functions of numcodecs, more slowly."""
+    try:
+        sample = decode_block(struct.pack("<i", size) + ctypes.string_at(source, size), capacity)
+    except RuntimeError:
+        return -1
+    ctypes.memmove(target, sample, len(sample))
+    return len(sample)
+
+
+def public_address() -> int:
+    """Return the address of a function that stands in for ``LZ4_decompress_safe`` where that cannot be found."""
+    return ctypes.cast(_public_decoder, ctypes.c_void_p).value or 0
 
 
 @intrinsic

@@ -7,12 +7,11 @@ The order of an epoch is a permutation of the samples of a split. Nothing of it 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from store.errors import PlanError
-from store.permutation import invert, make_keys, permute, sides
+from store.permutation import fill_chunks, fill_full, make_keys
 
 PLAN_VERSION = 1
 Shuffle = Literal["full", "window", "chunks", "none"]
@@ -116,56 +115,8 @@ class BatchPlan:
         if self.shuffle == "none":
             out[:] = np.arange(self.start + lower, self.start + upper)
         elif self.shuffle == "full":
-            _full(lower, self.start, self.sample_count, keys, out)
+            fill_full(lower, self.start, self.sample_count, keys, out)
         else:
             cells = -(-self.window // self.chunk) if self.shuffle == "window" else 0
-            _chunks(lower, self.start, self.stop, self.chunk, cells, keys, out)
+            fill_chunks(lower, self.start, self.stop, self.chunk, cells, keys, out)
         return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _full(lower, start, n, keys, out):
-    a, b = sides(n)
-    for k in range(out.size):
-        out[k] = start + permute(lower + k, n, a, b, keys)
-
-
-@numba.njit(cache=True, nogil=True)
-def _chunks(lower, start, stop, chunk, cells, keys, out):
-    """Fill `out` from a random order of chunks; windows of `cells` chunks are permuted inside unless `cells` is 0.
-
-    All chunks of the range are whole but perhaps the first and the last, so the number of samples before the q-th chunk
-    drawn follows from when those two are drawn.
-    """
-    head, tail = start // chunk, (stop - 1) // chunk
-    count = tail - head + 1
-    a, b = sides(count)
-    missing_head, missing_tail = start - head * chunk, (tail + 1) * chunk - stop
-    drawn_head, drawn_tail = invert(0, count, a, b, keys), invert(count - 1, count, a, b, keys)
-    inner = keys.copy()
-
-    for k in range(out.size):
-        position = lower + k
-        q = position // chunk
-        while position >= _before(q + 1, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
-            q += 1
-        if cells > 0:
-            w = q // cells
-            first = _before(w * cells, chunk, drawn_head, missing_head, drawn_tail, missing_tail)
-            last = _before(min(count, (w + 1) * cells), chunk, drawn_head, missing_head, drawn_tail, missing_tail)
-            for r in range(keys.size):
-                inner[r] = keys[r] + np.uint64(w + 1) * np.uint64(0x9E3779B97F4A7C15)
-            ia, ib = sides(last - first)
-            position = first + permute(position - first, last - first, ia, ib, inner)
-            q = position // chunk
-            while position >= _before(q + 1, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
-                q += 1
-        drawn = permute(q, count, a, b, keys)
-        into = position - _before(q, chunk, drawn_head, missing_head, drawn_tail, missing_tail)
-        out[k] = max(start, (head + drawn) * chunk) + into
-
-
-@numba.njit(cache=True, nogil=True)
-def _before(q, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
-    """Return the number of samples in the first q chunks drawn."""
-    return q * chunk - (missing_head if drawn_head < q else 0) - (missing_tail if drawn_tail < q else 0)

@@ -64,7 +64,8 @@ class BatchStream:
     buffers : BufferPool
         Where the memory of batches comes from.
     reader : str
-        How samples are read: ``blocks`` (one by one out of the shards) or ``zarr``.
+        How samples are read: ``blocks`` (one by one out of the shards; it adds where LZ4 itself was not found) or
+        ``zarr``.
 
     Raises
     ------

@@ -151,10 +151,21 @@ def test_samples_too_small_to_be_blocks_are_read_through_zarr(tmp_path):
     assert np.array_equal(read(reader, [19, 0, 5], (4, 4, 1)), stack[[19, 0, 5]].view(np.uint32))
 
 
-def test_without_a_compiled_decoder_zarr_reads(tmp_path, monkeypatch):
-    write_images(tmp_path, tell_tale_images(5, SHAPE), LAYOUT)
+def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_named(tmp_path, monkeypatch):
+    stack = tell_tale_images(20, SHAPE)
+    write_images(tmp_path, stack, LAYOUT)
     monkeypatch.setattr(chunks, "lz4_address", lambda: 0)
-    assert open_reader(open_image(tmp_path), tmp_path).kind == "zarr"
+    reader = open_reader(open_image(tmp_path), tmp_path)
+    assert reader.kind.startswith("blocks, decoded one by one")
+    order = [19, 0, 5, 5, 7]
+    assert np.array_equal(read(reader, order, SHAPE), stack[order].view(np.uint32))
+    shard = shard_path(tmp_path, 0)
+    data = bytearray(shard.read_bytes())
+    start = 16 + 4 * LAYOUT.chunk
+    data[start + 4 : start + 16] = b"\xff" * 12  # the first block's data
+    shard.write_bytes(data)
+    with pytest.raises(CorruptStoreError, match=r"c\.0.*sample 0 .*does not decode"):
+        read(open_reader(open_image(tmp_path), tmp_path), [0], SHAPE)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from store.permutation import invert, make_keys, permutation, permute, sides
 
 LARGE = (257, 1_000, 65_537, 1_000_003)
 HUGE = (10**9, 2**40 + 1, 2**62)
-GOLDEN_12 = [2, 3, 10, 5, 7, 4, 11, 6, 1, 0, 9, 8]
+GOLDEN_12 = [10, 9, 3, 8, 2, 11, 4, 7, 5, 0, 6, 1]
 GOLDEN_BILLION = [212520421, 252716107, 161102870, 538466016]
 RARE = 1e-6  # the seeds are fixed, so that a test either always passes or never
 
@@ -56,7 +56,7 @@ def test_the_first_position_is_uniform_over_seeds():
 
 
 def test_neighbours_land_on_any_two_places_alike():
-    n, seeds = 64, 30_000  # the chunks of a small split; below about 32 six rounds leave pairs some 10 % uneven
+    n, seeds = 10, 30_000  # where six rounds leave pairs some 10 % uneven
     counts = np.zeros((n, n))
     for seed in range(seeds):
         keys = make_keys(0, seed)
