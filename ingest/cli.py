@@ -28,7 +28,7 @@ def convert(
     ] = None,
     dataset: Annotated[str, typer.Option(help="What the files hold.")] = "electron-photon",
     output: Annotated[Path | None, typer.Option(help="The store to make.  [default: data/DATASET.zarr]")] = None,
-    split: Annotated[str, typer.Option(help="Fractions of each split, or 'challenge'.")] = "0.7,0.1,0.2",
+    split: Annotated[str, typer.Option(help="Fractions of each split, challenge or challenge-scaled.")] = "0.7,0.1,0.2",
     seed: Annotated[int, typer.Option(help="Chooses the shuffle.")] = 0,
     memory: Annotated[str, typer.Option(help="Bound on the samples held in memory.")] = "1GiB",
     workers: WORKERS = None,

@@ -1,6 +1,7 @@
 """Downloading the real files: with progress, going on where a broken download stopped, checked before they count."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from store.schema import describe
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and without any byte
 ATTEMPTS = 5  # without any progress
+PAUSE = 1.0  # seconds after the first of them, twice as many after each further one
 PIECE = 1 << 20
 SHARE = "https://cernbox.cern.ch/remote.php/dav/public-files"
 
@@ -122,6 +124,8 @@ def _receive(download: Download, folder: Path) -> Path:
             idle = 0 if after > before else idle + 1
             if idle == ATTEMPTS:
                 raise SourceError(f"{download.url}: no progress in {ATTEMPTS} attempts ({reason}); call again to go on")
+            if idle:
+                time.sleep(PAUSE * 2 ** (idle - 1))
 
 
 def _continue(url: str, partial: Path, tag: Path, bar: rich.progress.Progress, task: rich.progress.TaskID) -> int:

@@ -91,6 +91,7 @@ def server(tmp_path, monkeypatch):
     """Return a server of a good file of about 200 kB."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(fetch, "PIECE", PIECE)
+    monkeypatch.setattr(fetch, "PAUSE", 0.01)
     server = Server(write_hdf5(tmp_path / "served.hdf5", showers(25), 0).read_bytes())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -200,6 +201,7 @@ def test_a_server_that_only_stalls_is_given_up(server, folder, monkeypatch):
 
 def test_a_server_that_is_not_there_is_named(folder, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetch, "PAUSE", 0.01)
     nowhere = Download(name=NAME, url=f"http://127.0.0.1:9/{NAME}")
     with pytest.raises(SourceError, match=re.escape(f"{nowhere.url}: no progress in 5 attempts")):
         fetch_dataset("electron-photon", folder, [nowhere])
