@@ -1,7 +1,8 @@
 """Damage to a store is found and the file named, wherever it is."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from store.writer import write_shard
 from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import start
 from tests.faults.showers import ROWS, write_sources
-from tests.faults.test_kill import points
 
+Place = Callable[[int, np.random.Generator], int]
 WORKERS = Threads(count=2)
 INDEX = 16 * 32 + 4  # bytes of a shard's index of 32 chunks and its checksum
 
@@ -36,7 +37,7 @@ def in_checksum(size: int, random: np.random.Generator) -> int:
     return int(random.integers(size - 4, size))
 
 
-FILES: dict[str, tuple[str, Callable[[int, np.random.Generator], int]]] = {
+FILES: dict[str, tuple[str, Place]] = {
     "shard": ("image/c.*", anywhere),
     "index of a shard": ("image/c.*", in_index),
     "checksum of an index": ("image/c.*", in_checksum),
@@ -54,6 +55,12 @@ def copy(undisturbed: Undisturbed, tmp_path: Path) -> Path:
     return shutil.copytree(undisturbed.store, tmp_path / "showers.zarr")
 
 
+@pytest.fixture
+def points(pytestconfig: pytest.Config) -> Iterable[int]:
+    """Return seeds, one for each place to damage."""
+    return range(30 if pytestconfig.getoption("faults") else 1)
+
+
 def problems(store: Path, sources: Sequence[Path] = ()) -> tuple[str, ...]:
     """Return what the program would print."""
     try:
@@ -62,34 +69,39 @@ def problems(store: Path, sources: Sequence[Path] = ()) -> tuple[str, ...]:
         return (str(error),)
 
 
-def flip(store: Path, kind: str, random: np.random.Generator) -> Path:
-    """Change a byte of one file of a kind, and return the file."""
-    pattern, place = {**FILES, "record": (NAME, anywhere)}[kind]
+@contextmanager
+def flipped(store: Path, pattern: str, place: Place, seed: int) -> Iterator[Path]:
+    """Change one byte of one file of a store, give the file, and change it back."""
+    random = np.random.default_rng([seed, *pattern.encode()])
     path = Path(random.choice(sorted(path for path in store.glob(pattern) if path.is_file())))
-    content = bytearray(path.read_bytes())
-    content[place(len(content), random)] ^= int(random.integers(1, 256))
+    content = path.read_bytes()
+    other = bytearray(content)
+    other[place(len(content), random)] ^= int(random.integers(1, 256))
+    path.write_bytes(other)
+    yield path
     path.write_bytes(content)
-    return path
 
 
-@pytest.mark.parametrize("point", points(30, 1))
-@pytest.mark.parametrize("kind", FILES)
-def test_a_flipped_byte(copy: Path, kind: str, point: int) -> None:
-    path = flip(copy, kind, np.random.default_rng([point, *kind.encode()]))
-    assert any(str(path) in problem for problem in problems(copy))
+@pytest.mark.parametrize(("pattern", "place"), FILES.values(), ids=FILES)
+def test_a_flipped_byte(copy: Path, pattern: str, place: Place, points: Iterable[int]) -> None:
+    for point in points:
+        with flipped(copy, pattern, place, point) as path:
+            assert any(str(path) in problem for problem in problems(copy))
 
 
-@pytest.mark.parametrize("point", points(30, 1))
-@pytest.mark.parametrize("kind", FILES)
-def test_a_flipped_byte_beside_the_sources(undisturbed: Undisturbed, copy: Path, kind: str, point: int) -> None:
-    path = flip(copy, kind, np.random.default_rng([point, *kind.encode()]))
-    assert any(str(path) in problem for problem in problems(copy, undisturbed.sources))
+@pytest.mark.parametrize(("pattern", "place"), FILES.values(), ids=FILES)
+def test_a_flipped_byte_beside_the_sources(
+    undisturbed: Undisturbed, copy: Path, pattern: str, place: Place, points: Iterable[int]
+) -> None:
+    for point in points:
+        with flipped(copy, pattern, place, point) as path:
+            assert any(str(path) in problem for problem in problems(copy, undisturbed.sources))
 
 
-@pytest.mark.parametrize("point", points(30, 1))
-def test_a_flipped_byte_in_the_record_of_digests(copy: Path, point: int) -> None:
-    flip(copy, "record", np.random.default_rng(point))
-    assert any(NAME in problem or "not among the recorded digests" in problem for problem in problems(copy))
+def test_a_flipped_byte_in_the_record_of_digests(copy: Path, points: Iterable[int]) -> None:
+    for point in points:
+        with flipped(copy, NAME, anywhere, point):
+            assert any(NAME in problem or "not among the recorded digests" in problem for problem in problems(copy))
 
 
 @pytest.mark.parametrize("name", ["image/c.3.0.0.0", "label/c/0", "zarr.json", "statistics/mean/zarr.json"])
@@ -139,5 +151,5 @@ def test_another_source_is_refused(undisturbed: Undisturbed, tmp_path: Path) -> 
 
 
 def test_the_program_names_the_file_and_fails(copy: Path, notes: Path) -> None:
-    path = flip(copy, "labels", np.random.default_rng(0))
-    assert f"{path}: sha256" in refusal(start(notes, "verify", copy))
+    with flipped(copy, *FILES["labels"], seed=0) as path:
+        assert f"{path}: sha256" in refusal(start(notes, "verify", copy))
