@@ -11,7 +11,7 @@ from train.specification import Specification
 
 def make_learner(specification: Specification, config: TrainConfig) -> Learner:
     """Import PyTorch and return its learner."""
-    # Threads that wait by spinning take the processor from those that decode, and from anybody else: three times slower.
+    # Threads that spin while they wait take the processor from those that decode, and from everybody else.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from train.fit_torch import TorchLearner
 
