@@ -1,0 +1,32 @@
+"""The batch stream in all its modes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from store.plan import Shuffle
+from store.stream import BatchStream
+from tests.benchmarks.reader import Place, Reader
+
+SHUFFLING: dict[Shuffle, str] = {
+    "full": "all images",
+    "window": "windows of 8,192 images from random chunks",
+    "chunks": "chunks of 64 images",
+    "none": "not shuffled",
+}
+
+
+def open_stream(shuffle: Shuffle, threads: int) -> Callable[[Place], Callable[[int], Iterator[Any]]]:
+    def open_(place: Place) -> Callable[[int], Iterator[Any]]:
+        stream = BatchStream(place.store, split="train", batch_size=place.batch, shuffle=shuffle, threads=threads)
+        return lambda epoch: (batch.image for batch in stream)
+
+    return open_
+
+
+READERS = {
+    f"ours, {shuffle}, {threads} thread{'s' * (threads > 1)}": Reader(
+        open=open_stream(shuffle, threads), shuffling=words, full=shuffle == "full"
+    )
+    for shuffle, words in SHUFFLING.items()
+    for threads in (1, 2)
+}

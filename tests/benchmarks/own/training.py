@@ -1,0 +1,60 @@
+"""Epochs of training the reference network: from the stream, and from arrays in memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from store.stream import Batch, BatchStream
+from tests.benchmarks.own.reference import in_memory
+from tests.benchmarks.reader import Place, Reader
+from train.architecture import CNN
+from train.config import TrainConfig
+from train.learner import Learner, MakeLearner
+from train.normalisation import Normalisation
+from train.specification import Specification
+
+Images = Iterator[np.ndarray]
+
+
+def readers(framework: str, make_learner: MakeLearner) -> dict[str, Reader]:
+    """Return the readers that train in a framework while they read."""
+
+    def opening(source: Callable[[Place], Iterable[Batch]]) -> Callable[[Place], Callable[[int], Images]]:
+        def open_(place: Place) -> Callable[[int], Images]:
+            normalisation = Normalisation(recipe="none", scale=(1, 1), offset=(0, 0))
+            specification = Specification(architecture=CNN, normalisation=normalisation, image_shape=place.images.shape)
+            learner = make_learner(specification, TrainConfig(run=Path("unused"), device="cpu"))
+            batches = source(place)
+            return lambda epoch: train(learner, batches)
+
+        return open_
+
+    return {
+        f"training {framework}, {name}": Reader(open=opening(source), shuffling="all images", full=True)
+        for name, source in (("from the stream", streamed), ("from arrays", Held))
+    }
+
+
+def train(learner: Learner, batches: Iterable[Batch]) -> Images:
+    for batch, image, label in learner.feed(batches):  # type: ignore[arg-type]
+        learner.to_numpy(learner.train(image, label))
+        yield batch.image
+
+
+def streamed(place: Place) -> Iterable[Batch]:
+    return BatchStream(place.store, split="train", batch_size=place.batch)
+
+
+class Held:
+    """Shuffled batches of arrays in memory."""
+
+    def __init__(self, place: Place) -> None:
+        self._images, self._labels, self._batch = in_memory(place), place.images.labels(), place.batch
+        self._random = np.random.default_rng(0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self._random.permutation(len(self._images))
+        for start in range(0, len(order), self._batch):
+            rows = order[start : start + self._batch]
+            yield Batch(self._images[rows], self._labels[rows], rows)

@@ -1,0 +1,37 @@
+"""annbatch over its own pre-shuffled collection, with the zarrs pipeline, which it asks for on a local disk."""
+
+from collections.abc import Callable, Iterator
+
+import anndata as ad
+import numpy as np
+import zarr
+import zarrs  # noqa: F401  registers the pipeline
+from annbatch import DatasetCollection, Loader
+
+from tests.benchmarks.reader import Place, Reader
+
+zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+
+MOST = 100_000
+
+
+def write(place: Place) -> None:
+    flat = np.concatenate([block.reshape(len(block), -1) for block in place.images.blocks()])
+    source = place.folder / "images.h5ad"
+    ad.AnnData(X=flat).write_h5ad(source)
+    DatasetCollection(place.folder / "collection.zarr").add_adatas([source])
+
+
+def open_collection(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
+    def epochs(epoch: int) -> Iterator[np.ndarray]:
+        loader = Loader(batch_size=place.batch, chunk_size=64, preload_nchunks=256, shuffle=True)
+        collection = DatasetCollection(place.folder / "collection.zarr")
+        loader.use_collection(collection, load_adata=lambda group: ad.AnnData(X=group["X"]))
+        return (batch["X"].reshape(-1, *place.images.shape) for batch in loader)
+
+    return epochs
+
+
+READERS = {
+    "annbatch": Reader(open=open_collection, shuffling="256 random chunks of 64 images at a time, permuted inside")
+}

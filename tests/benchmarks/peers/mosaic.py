@@ -1,0 +1,38 @@
+"""MosaicML streaming from a local disk, with its default shuffle."""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import torch
+from torch.utils.data import DataLoader
+
+from tests.benchmarks.reader import Place, Reader
+
+# streaming imports torchvision for its classes; the ordinary wheel, made for CUDA, declares operators that it does not
+# find beside a torch for the CPU.
+sys.modules["torchvision._meta_registrations"] = ModuleType("torchvision._meta_registrations")
+from streaming import MDSWriter, StreamingDataset  # noqa: E402
+
+MOST = 20_000
+
+
+def write(place: Place) -> None:
+    shape = ",".join(map(str, place.images.shape))
+    with MDSWriter(out=str(place.folder / "shards"), columns={"image": f"ndarray:float32:{shape}"}) as writer:
+        for block in place.images.blocks():
+            for image in block:
+                writer.write({"image": image})
+
+
+def open_shards(place: Place) -> Callable[[int], Iterator[torch.Tensor]]:
+    images = StreamingDataset(local=str(place.folder / "shards"), shuffle=True, batch_size=place.batch)
+    loader = DataLoader(images, batch_size=place.batch)
+    return lambda epoch: (batch["image"] for batch in loader)
+
+
+READERS = {
+    "mosaicml-streaming": Reader(
+        open=open_shards, shuffling="py1e: shards spread over 262,144 images or more", full=True
+    )
+}

@@ -1,0 +1,132 @@
+"""Readers that run in a worker process of their own, seen from the benchmark."""
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+class MissingError(Exception):
+    """A module needs something that is not installed."""
+
+
+class Worker:
+    """A process that measures the readers of one module.
+
+    Attributes
+    ----------
+    images
+        How many images its readers deliver in an epoch.
+    readers
+        For each of them what it shuffles, and whether fully.
+
+    Raises
+    ------
+    MissingError
+        If the module needs something that is not installed.
+    RuntimeError
+        If the process ends, with the end of what it wrote on its standard error.
+    """
+
+    def __init__(
+        self, module: str, *, store: Path, folder: Path, images: int, batch: int, python: str = sys.executable
+    ) -> None:
+        self._module = module
+        words = [python, "-m", "tests.benchmarks.worker", module, str(store), str(folder), str(images), str(batch)]
+        with tempfile.NamedTemporaryFile("w", dir=folder.parent, suffix=".log", delete=False) as log:
+            self._log = Path(log.name)
+            self._process = subprocess.Popen(
+                words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        found = self._answer()
+        if "missing" in found:
+            self.close()
+            raise MissingError(found["missing"])
+        self.images: int = found["images"]
+        self.readers: dict[str, dict[str, Any]] = found["readers"]
+        self.is_peer = ".peers." in module
+
+    def ask(self, do: str, **command: Any) -> dict[str, Any]:
+        """Give a command to the process and return its answer."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"do": do, **command}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            self.close()
+            raise RuntimeError(f"{self._module}: the process ended:\n{self._log.read_text()[-4000:]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin
+        assert self._process.stdout
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+@contextlib.contextmanager
+def closing_all() -> Iterator[list[Worker]]:
+    """Give a list; close what is put there at the end."""
+    workers: list[Worker] = []
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A contender in a worker process: the first round checks what it delivers."""
+
+    worker: Worker
+    reader: str
+    note: str
+    command: str = "time"
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    def measure(self, round_: int) -> float:
+        """See `Contender.measure`."""
+        if round_ == 0:
+            in_order = self.worker.ask("check", reader=self.reader, epoch=0)["in_order"]
+            shuffles = not self.worker.readers[self.reader]["shuffling"].startswith("not shuffled")
+            assert self.worker.images < 2 or in_order != shuffles, f"{self.reader}: in order: {in_order}"
+        answer = self.worker.ask(self.command, reader=self.reader, epoch=1 + round_)
+        assert answer["images"] == self.worker.images
+        if round_:
+            self.answers.append(answer)
+        return float(answer["images"] / answer["seconds"])
+
+    def more(self) -> dict[str, Any]:
+        """Return what is known of the reader besides its rate."""
+        about = self.worker.readers[self.reader]
+        return {
+            "full": about["full"],
+            "peer": self.worker.is_peer,
+            "images": self.worker.images,
+            "first_ms": 1000 * self.median("first"),
+        }
+
+    def median(self, key: str) -> float:
+        """Return the median of what the answers say."""
+        return statistics.median(answer[key] for answer in self.answers)
