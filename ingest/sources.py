@@ -80,4 +80,4 @@ def open_sources(paths: Sequence[Path], description: Description) -> list[Source
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise SourceError(f"two source files are called {twice}")
-    return [Hdf5Source(path, description) for path in paths]
+    return [Hdf5Source(path.absolute(), description) for path in paths]  # a cluster's workers may run elsewhere

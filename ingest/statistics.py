@@ -26,6 +26,7 @@ def write_statistics(path: Path, workers: Workers) -> None:
     StoreError
         If the path holds no store, or the training split lacks a class.
     """
+    path = path.absolute()  # a cluster's workers may run elsewhere
     store = open_store(path)
     start, stop = store.split_range("train")
     step = (store.image.shards or store.image.chunks)[0]

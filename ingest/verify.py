@@ -55,6 +55,7 @@ def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verificatio
     SourceError
         If a source is not one of the store's.
     """
+    path = path.absolute()  # a cluster's workers may run elsewhere
     recorded = read_digests(path)
     present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {NAME}
     problems = [f"{path / name}: not among the recorded digests" for name in sorted(present - recorded.keys())]

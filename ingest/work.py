@@ -33,8 +33,8 @@ class WorkFolder:
     """
 
     def __init__(self, output: Path) -> None:
-        self.output = output
-        self.path = output.with_name(f".{output.name}.ingest")
+        self.output = output.absolute()  # a cluster's workers may run elsewhere
+        self.path = self.output.with_name(f".{output.name}.ingest")
         self.root, self.spool = self.path / "store", self.path / "spool"
         self._record, self._replaced = self.path / "ingest.json", self.path / "replaced"
         self._started = False
