@@ -18,6 +18,7 @@ def write_sources(folder: Path, first: int = 0) -> Sequence[Path]:
             images = whole["X"][first : first + ROWS]
             chunks = (CHUNK, *images.shape[1:])
             part.create_dataset("X", data=images, chunks=chunks, compression="gzip", compression_opts=1)
+            part.attrs["simulation"] = whole.attrs["simulation"]
             part["y"] = whole["y"][first : first + ROWS]
         paths.append(path)
     return paths

@@ -1,0 +1,160 @@
+"""On a cluster of processes the result is the same, and a process that dies costs only what it was doing."""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+
+from ingest.convert import Ingest, ingest
+from ingest.split import Split
+from ingest.statistics import write_statistics
+from ingest.verify import verify
+from ingest.workers import Cluster
+from store.digests import write_digests
+from store.schema import ELECTRON_PHOTON
+from store.writer import write_whole
+from tests.faults.conftest import Undisturbed, refusal
+from tests.faults.program import Run, start
+from tests.faults.test_kill import FULL, check_rerun, identities
+
+NOBODY = "tcp://127.0.0.1:9"  # the port of the discard service, which nobody runs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unanswered(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Start what takes ten seconds to give up, so that it waits while the other tests run."""
+    store = tmp_path_factory.mktemp("unanswered") / "showers.zarr"
+    return start(tmp_path_factory.mktemp("notes"), *undisturbed.words, "--output", store, "--scheduler", NOBODY)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_two_processes_of_its_own_make_the_same_store(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
+    store = tmp_path / "showers.zarr"
+    run = start(notes, *undisturbed.words, "--output", store, "--workers", "2")
+    assert run.wait() == 0, run.output
+    undisturbed.check(store)
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("store.writer", "write_whole"),  # of a shard
+        pytest.param("ingest.shuffle", "write_whole", marks=FULL),  # of the record of a stretch
+        pytest.param("ingest.statistics", "open_reader", marks=FULL),
+    ],
+)
+def test_a_worker_that_dies_costs_only_its_task(
+    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, notes: Path, module: str, function: str
+) -> None:
+    cluster.wait_for_workers(2)
+    victim, *_ = cluster.scheduler_info()["workers"]
+    death = notes / "death.json"
+    cluster.run(replace, module, function, partial(die, death), workers=[victim])
+    store = tmp_path / "showers.zarr"
+    run = start(notes, *undisturbed.words, "--output", store, "--scheduler", cluster.scheduler.address)
+    assert run.wait() == 0, run.output
+    undisturbed.check(store)
+    shards = json.loads(death.read_text())
+    assert {name: list(identity) for name, identity in image_files(store).items()}.items() >= shards.items()
+
+
+def replace(module: str, name: str, function: object) -> None:
+    """Replace a function of this process."""
+    setattr(importlib.import_module(module), name, function)
+
+
+def image_files(store: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): identity for path, identity in identities(store / "image", "c.*.0.0.0").items()}
+
+
+def die(death: Path, *arguments: object) -> None:
+    """Die with half of a file written, having noted which shards are finished."""
+    path, content = (next((value for value in arguments if isinstance(value, kind)), None) for kind in (Path, bytes))
+    work = next(folder for folder in (path, *path.parents) if folder.name.endswith(".ingest"))
+    death.write_text(json.dumps(image_files(work / "store")))
+    if content:
+        path.with_name(f"{path.name}.partial").write_bytes(content[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_may_run_in_another_folder(
+    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources = tuple(Path(shutil.copy(source, source.name)) for source in undisturbed.sources)
+    workers, store = Cluster(client=cluster), Path("showers.zarr")
+    ingest(
+        Ingest(sources=sources, description=ELECTRON_PHOTON, output=store, split=Split.parse("0.7,0.1,0.2")), workers
+    )
+    write_statistics(store, workers)
+    write_digests(store)
+    assert verify(store, sources, workers).problems == ()
+
+
+@FULL
+def test_what_workers_still_do_after_the_program_was_killed_does_no_harm(
+    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, notes: Path
+) -> None:
+    cluster.wait_for_workers(2)
+    slow, *_ = cluster.scheduler_info()["workers"]
+    cluster.run(replace, "ingest.shuffle", "write_whole", partial(wait_and_write, notes), workers=[slow])
+    store = tmp_path / "showers.zarr"
+    run = start(notes, *undisturbed.words, "--output", store, "--scheduler", cluster.scheduler.address)
+    wait_for(notes / "waiting")
+    run.kill()
+    run.wait()
+    check_rerun(undisturbed, notes, store)
+    (notes / "go").touch()
+    wait_for(notes / "done")
+    undisturbed.check(store)
+    cluster.run(replace, "ingest.shuffle", "write_whole", write_whole, workers=[slow])
+
+
+def wait_and_write(notes: Path, path: Path, content: bytes) -> None:
+    (notes / "waiting").touch()
+    wait_for(notes / "go")
+    try:
+        write_whole(path, content)
+    finally:
+        (notes / "done").touch()
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+@FULL
+def test_a_cluster_of_its_own_ends_with_the_program(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
+    store = tmp_path / "showers.zarr"
+    run = start(notes, *undisturbed.words, "--output", store, "--workers", "2")
+    wait_for(tmp_path / ".showers.zarr.ingest" / "spool")
+    processes = psutil.Process(run.process.pid).children(recursive=True)
+    assert len(processes) >= 2
+    run.kill()
+    run.wait()
+    check_rerun(undisturbed, notes, store)
+    _, alive = psutil.wait_procs(processes, timeout=100)
+    assert not alive
+    undisturbed.check(store)
+
+
+def test_nobody_answers(unanswered: Run) -> None:
+    assert f"scheduler={NOBODY}: no dask scheduler answers there" in refusal(unanswered)
