@@ -15,7 +15,8 @@ KEYS = 1 << (9 + MANTISSA_BITS)
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
 MAGNITUDE = np.uint32(0x7FFFFFFF)  # all bits of a value but its sign
-GROUP = 16  # values looked at together: most groups are all zeros
+SIGN = np.uint32(0x80000000)
+GROUP = 8  # values looked at together: most groups are all zeros
 Floats = npt.NDArray[np.float64]
 
 
@@ -87,39 +88,55 @@ def _add(images, label, count, empty, total, square, minimum, maximum, keys):
     channels = minimum.shape[1]
     pixels = images.shape[1]
     bits = images.view(np.uint32)
+    channel_of = np.arange(pixels) % channels
+    hit = np.empty(pixels + 1, np.int64)
     hits = np.zeros(channels, np.int64)
     for k in range(images.shape[0]):
         c = label[k]
+        row, pattern = images[k], bits[k]
+        of_pixel, squares, low, high, of_key = total[c], square[c], minimum[c], maximum[c], keys[c]
+        found = _find_hits(pattern, hit)
         hits[:] = 0
-        for group in range(-(-pixels // GROUP)):
-            first = group * GROUP
-            if first + GROUP <= pixels:
-                occupied = np.uint32(0)
-                for p in range(GROUP):
-                    occupied |= bits[k, first + p]
-                if occupied & MAGNITUDE == 0:
-                    continue
-            for p in range(first, min(pixels, first + GROUP)):
-                pattern = bits[k, p]
-                if pattern & MAGNITUDE == 0:
-                    continue
-                channel = p % channels
-                value = np.float64(images[k, p])
-                hits[channel] += 1
-                total[c, p] += value
-                square[c, p] += value * value
-                if value < minimum[c, channel]:
-                    minimum[c, channel] = value
-                if value > maximum[c, channel]:
-                    maximum[c, channel] = value
-                pattern = ~pattern if pattern >> np.uint32(31) else pattern | np.uint32(0x80000000)
-                keys[c, channel, pattern >> np.uint32(23 - MANTISSA_BITS)] += 1
+        for i in range(found):
+            p = hit[i]
+            channel = channel_of[p]
+            value = np.float64(row[p])
+            hits[channel] += 1
+            of_pixel[p] += value
+            squares[p] += value * value
+            if value < low[channel]:
+                low[channel] = value
+            if value > high[channel]:
+                high[channel] = value
+            sign = np.uint32(np.int32(pattern[p]) >> 31)  # all ones for negative values
+            of_key[channel, (pattern[p] ^ (sign | SIGN)) >> np.uint32(23 - MANTISSA_BITS)] += 1
         count[c] += 1
-        empty[c] += hits.sum() == 0
+        empty[c] += found == 0
         for channel in range(channels):
             if hits[channel] * channels < pixels:
                 minimum[c, channel] = min(minimum[c, channel], 0.0)
                 maximum[c, channel] = max(maximum[c, channel], 0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_hits(bits, hit):
+    """Write the places of non-zero values into `hit` and return how many there are, without unforeseeable branches."""
+    found = 0
+    whole = bits.size // GROUP
+    for group in range(whole):
+        first = group * GROUP
+        occupied = np.uint32(0)
+        for p in range(GROUP):
+            occupied |= bits[first + p]
+        if occupied & MAGNITUDE == 0:
+            continue
+        for p in range(GROUP):
+            hit[found] = first + p
+            found += (bits[first + p] & MAGNITUDE) != 0
+    for p in range(whole * GROUP, bits.size):
+        hit[found] = p
+        found += (bits[p] & MAGNITUDE) != 0
+    return found
 
 
 def key_edges() -> Floats:
