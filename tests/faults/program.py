@@ -18,7 +18,7 @@ import psutil
 
 MEMORY = "5.2MB"  # two stretches at once, each in several runs
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ingest.cli", "ingest.convert", "ingest.workers", "xarray.backends.zarr"])
+CONTEXT.set_forkserver_preload(["ingest.cli", "ingest.info", "xarray.backends.zarr", "tests.faults.warm"])
 
 
 @dataclass(frozen=True, kw_only=True)
