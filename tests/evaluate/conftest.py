@@ -70,8 +70,8 @@ def two_runs(make_run: MakeRun) -> list[Run]:
 def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 1,000 images, made by the project's own ingest."""
     from ingest.convert import Ingest, ingest
-    from ingest.run_tasks import Workers
     from ingest.split import Split
+    from ingest.workers import Threads
     from store.schema import ELECTRON_PHOTON
 
     folder = tmp_path_factory.mktemp("real")
@@ -90,4 +90,4 @@ def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         memory=2**28,
         overwrite=False,
     )
-    return ingest(job, Workers(count=1))
+    return ingest(job, Threads(count=1))
