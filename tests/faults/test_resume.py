@@ -52,6 +52,26 @@ def test_another_version_is_refused(undisturbed: Undisturbed, tmp_path: Path, no
     assert f"an interrupted ingest has versions.numcodecs='0.1', this one '{here}';" in line
 
 
+def test_what_is_not_finished_does_not_pile_up(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
+    spool = tmp_path / ".showers.zarr.ingest" / "spool"
+    for _ in range(4):
+        run = start(notes, *undisturbed.words, "--output", tmp_path / "showers.zarr", end=r"open .*/spool/.*\.json")
+        assert run.wait() == -signal.SIGKILL
+    assert 3 <= len(list(spool.glob("*.run"))) <= 6  # two threads were at a stretch of three runs each
+
+
+def test_a_stretch_whose_runs_are_gone_is_read_again(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
+    store = tmp_path / "showers.zarr"
+    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/c\.5\.0\.0\.0")
+    assert run.wait() == -signal.SIGKILL
+    spool = tmp_path / ".showers.zarr.ingest" / "spool"
+    next(spool.glob("000001-*.run")).unlink()
+    next(spool.glob("000002-*.npy")).unlink()
+    rerun = start(notes, *undisturbed.words, "--output", store)
+    assert rerun.wait() == 0, rerun.output
+    undisturbed.check(store)
+
+
 def test_the_second_of_two_at_once_is_refused(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store, stop=r"open .*/c\.5\.0\.0\.0")

@@ -1,7 +1,5 @@
 """A source that turns unreadable, or other, while it is read."""
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import h5py
 import numpy as np
 import pytest
 
-from ingest.workers import Threads, Workers
 from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import MEMORY, start
 from tests.faults.showers import CHUNK, ROWS, write_sources
@@ -109,25 +106,3 @@ def test_not_finite_late_in_a_file(folders: tuple[Path, Path], notes: Path, valu
     line = refusal(start(notes, *sources, "--memory", MEMORY, "--output", out / "showers.zarr"))
     assert f"{sources[1]}: X[{ROWS - 3}, 31, 30, 1] = {value} is not finite" in line
     assert not list(out.iterdir())
-
-
-def test_threads_end_before_an_error_is_raised() -> None:
-    ends_before_an_error_is_raised(Threads(count=2))
-
-
-def ends_before_an_error_is_raised(workers: Workers) -> None:
-    """Assert that no call runs on when an error is raised: what it writes would come after what the error deletes."""
-    started, ended = threading.Event(), threading.Event()
-
-    def call(number: int) -> None:
-        if number:
-            started.set()
-            time.sleep(0.1)
-            ended.set()
-        else:
-            started.wait()
-            raise ValueError("wrong")
-
-    with pytest.raises(ValueError, match="wrong"):
-        workers.run(call, [(0,), (1,)], "failing")
-    assert ended.is_set()

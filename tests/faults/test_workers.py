@@ -1,0 +1,38 @@
+"""An error of one call is raised when the others have ended: what they write must not come after what it deletes."""
+
+import time
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+
+from ingest.workers import Cluster, Threads, Workers
+
+
+def test_threads(tmp_path: Path) -> None:
+    check(Threads(count=2), tmp_path)
+
+
+def test_cluster(tmp_path: Path) -> None:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        check(Cluster(client=client), tmp_path)
+
+
+def check(workers: Workers, folder: Path) -> None:
+    with pytest.raises(ValueError, match="wrong"):
+        workers.run(fail_or_last, [(folder, number) for number in range(2)], "failing")
+    assert (folder / "ended").exists()
+
+
+def fail_or_last(folder: Path, number: int) -> None:
+    if number:
+        (folder / "started").touch()
+        time.sleep(0.3)
+        (folder / "ended").touch()
+    else:
+        while not (folder / "started").exists():
+            time.sleep(0.01)
+        raise ValueError("wrong")
