@@ -56,7 +56,8 @@ def hash_feed(store: Path) -> list[str]:
 
 
 def train(folder: Path, store: Path) -> list[float]:
-    learner = KerasLearner(specification(store, "standard", SMOOTH), TrainConfig(run=folder, seed=1))
+    config = TrainConfig(run=folder, seed=1, learning_rate=3e-4)
+    learner = KerasLearner(specification(store, "standard", SMOOTH), config)
     start = {name: value for name, value in learner.state().items() if not name.startswith("weights/")}
     given = weights.load(folder / "smooth-start.npz")
     learner.load_state(start | {f"weights/{name}": value for name, value in given.items()})

@@ -11,7 +11,8 @@ from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
 def test_same_losses_while_training(sides: Sides) -> None:
-    learner = TorchLearner(specification(sides.store, "standard", SMOOTH), TrainConfig(run=sides.folder, seed=2))
+    config = TrainConfig(run=sides.folder, seed=2, learning_rate=3e-4)
+    learner = TorchLearner(specification(sides.store, "standard", SMOOTH), config)
     start = weights.load(sides.folder / "smooth-start.npz")
     learner.load_state({**learner.state(), **{f"weights/{name}": value for name, value in start.items()}})
     stream, losses = open_feed(sides.store), []
