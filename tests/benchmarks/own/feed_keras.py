@@ -1,6 +1,7 @@
-"""The Keras feed on the CPU, and other ways from numpy batches to TensorFlow that it could have been."""
+"""The Keras feed on the CPU, the stream beside it, and other ways to give numpy batches to TensorFlow."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -8,11 +9,19 @@ from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader
 from train.feed_keras import feed
 
-Tensors = Iterator[tf.Tensor]
+Tensors = Iterator[Any]
 
 
 def by_feed(stream: BatchStream) -> Tensors:
     return (image for _, image, _ in feed(stream, "/CPU:0"))
+
+
+def bare(stream: BatchStream) -> Tensors:
+    return (batch.image for batch in stream)
+
+
+def by_convert(stream: BatchStream) -> Tensors:
+    return (tf.convert_to_tensor(batch.image) for batch in stream)
 
 
 def by_dlpack(stream: BatchStream) -> Tensors:
@@ -33,8 +42,13 @@ def opening(convert: Callable[[BatchStream], Tensors]) -> Callable[[Place], Call
     return open_
 
 
+WAYS = {
+    "ours, beside TensorFlow": bare,
+    "ours, Keras feed": by_feed,
+    "ours, convert_to_tensor": by_convert,
+    "ours, from_dlpack": by_dlpack,
+    "ours, tf.data from_generator": by_generator,
+}
 READERS = {
-    "ours, Keras feed": Reader(open=opening(by_feed), shuffling="all images, 2 threads", full=True),
-    "ours, TensorFlow by DLPack": Reader(open=opening(by_dlpack), shuffling="all images, 2 threads", full=True),
-    "ours, tf.data from_generator": Reader(open=opening(by_generator), shuffling="all images, 2 threads", full=True),
+    name: Reader(open=opening(convert), shuffling="all images, 2 threads", full=True) for name, convert in WAYS.items()
 }
