@@ -1,7 +1,7 @@
 """Sources for the fault tests, and the store that an undisturbed ingest makes of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ingest.verify import verify
 from ingest.workers import Threads
 from store.digests import NAME, sha256
 from store.reader import open_store
-from tests.faults.program import MEMORY, Run, start
+from tests.faults.program import MEMORY, Run, end_all, start
 from tests.faults.showers import write_sources
 
 
@@ -56,9 +56,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 @pytest.fixture
-def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for what the program prints and does."""
-    return tmp_path_factory.mktemp("notes")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a folder for what the program prints and does."""
+    folder = tmp_path_factory.mktemp("notes")
+    yield folder
+    end_all(folder)
 
 
 def refusal(run: Run) -> str:

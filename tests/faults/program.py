@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -68,6 +69,9 @@ class Run:
         return self.steps.read_text().splitlines()
 
 
+STARTED: dict[Path, list[Run]] = defaultdict(list)
+
+
 def start(notes: Path, *words: str | Path, end: int | str = 0, stop: int | str = 0) -> Run:
     """Start ``ingest`` with some words; `notes` is a folder for what it prints and does.
 
@@ -81,15 +85,22 @@ def start(notes: Path, *words: str | Path, end: int | str = 0, stop: int | str =
         Step just before which the process ends or stops itself, by SIGKILL or SIGSTOP: its number, from 1, or a
         pattern that its line in `Run.steps` matches.
     """
-    number = len(list(notes.glob("*.steps")))
+    number = len(STARTED[notes])
     run = Run(
         process=CONTEXT.Process(target=_ingest, args=([*map(str, words)], notes / str(number), end, stop)),
         printed=notes / f"{number}.printed",
         steps=notes / f"{number}.steps",
     )
+    STARTED[notes].append(run)
     run.steps.touch()
     run.process.start()
     return run
+
+
+def end_all(notes: Path) -> None:
+    """End what still runs, or is stopped, because a test failed."""
+    for run in STARTED.pop(notes, []):
+        run.process.kill()
 
 
 def _ingest(words: list[str], notes: Path, end: int | str, stop: int | str) -> None:
