@@ -1,4 +1,4 @@
-"""The compiled loop that decodes samples, and what numba cannot say by itself: read and call at an address.
+"""The compiled loop that decodes samples, and what numba cannot say by itself: read and call at an address, find hits.
 
 The C function is LZ4's bounds-checked ``LZ4_decompress_safe``, which the Blosc extension of numcodecs carries; taking
 its address at run time, instead of binding it, lets the compiled loop that calls it be cached on disk.
@@ -10,6 +10,7 @@ import struct
 
 import numba
 import numcodecs.blosc
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -112,6 +113,51 @@ def fill_zero(typing_context, target, size):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), code
+
+
+@intrinsic
+def lowest_bit(typing_context, word):
+    """Return the place of the lowest set bit of a uint64, or 64 if there is none."""
+
+    def code(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(0))
+
+    return types.uint64(types.uint64), code
+
+
+@intrinsic
+def count_bits(typing_context, word):
+    """Return how many bits of a uint64 are set."""
+
+    def code(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), code
+
+
+@intrinsic
+def nonzero_of_64(typing_context, row, first):
+    """Return a uint64 whose bit i says that float32 ``row[first + i]`` is not zero, for 64 values at once."""
+
+    def code(context, builder, signature, arguments):
+        vector = ir.VectorType(ir.FloatType(), 64)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+        values = builder.load(pointer, align=4)
+        return builder.bitcast(builder.fcmp_unordered("!=", values, vector([0.0] * 64)), ir.IntType(64))
+
+    return types.uint64(row, types.uint64), code
+
+
+@numba.njit(cache=True, nogil=True)
+def nonzero(row, first, size):
+    """Return a uint64 whose bit i says that ``row[first + i]``, C-contiguous float32 (size,), is there and not zero."""
+    if first + np.uint64(64) <= size:
+        return nonzero_of_64(row, first)
+    mask = np.uint64(0)
+    for i in range(size - first):
+        mask |= np.uint64(row[first + i] != 0) << i
+    return mask
 
 
 @numba.njit(cache=True, nogil=True)

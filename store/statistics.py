@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from store.native import count_bits, lowest_bit, nonzero
 from store.schema import Description
 
 MANTISSA_BITS = 8  # kept in a key: two values with the same key differ by at most 1 part in 256
 KEYS = 1 << (9 + MANTISSA_BITS)
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
-MAGNITUDE = np.uint32(0x7FFFFFFF)  # all bits of a value but its sign
 SIGN = np.uint32(0x80000000)
-GROUP = 8  # values looked at together: most groups are all zeros
+HITS_AT_ONCE = 4
 Floats = npt.NDArray[np.float64]
 
 
@@ -31,10 +31,10 @@ class Statistics:
     ----------
     images, empty
         int64 (class,), images, and those of them without any non-zero value.
-    sum, square
-        float64 (class, ieta, iphi, channel), sums of values and of their squares.
+    sums
+        float64 (class, ieta, iphi, channel, 2), sums of values and of their squares, side by side in memory.
     minimum, maximum
-        float64 (class, channel).
+        float64 (class, channel), of the non-zero values.
     keys
         int64 (class, channel, 131072), how many non-zero values have each key; a key is the leading bits of a value's
         float32 pattern, mapped so that keys are in the order of values.
@@ -42,8 +42,7 @@ class Statistics:
 
     images: npt.NDArray[np.int64]
     empty: npt.NDArray[np.int64]
-    sum: Floats
-    square: Floats
+    sums: Floats
     minimum: Floats
     maximum: Floats
     keys: npt.NDArray[np.int64]
@@ -56,8 +55,7 @@ class Statistics:
         return cls(
             images=np.zeros(classes, np.int64),
             empty=np.zeros(classes, np.int64),
-            sum=np.zeros(pixels),
-            square=np.zeros(pixels),
+            sums=np.zeros((*pixels, 2)),
             minimum=np.full((classes, channels), np.inf),
             maximum=np.full((classes, channels), -np.inf),
             keys=np.zeros((classes, channels, KEYS), np.int64),
@@ -66,12 +64,11 @@ class Statistics:
     def add(self, images: npt.NDArray[np.float32], label: npt.NDArray[np.uint8]) -> None:
         """Count in some images, float32 (n, ieta, iphi, channel), and their classes, uint8 (n,), in place."""
         _add(
-            images.reshape(len(images), self.sum[0].size),
+            images.reshape(len(images), self.sums[0, ..., 0].size),
             label,
             self.images,
             self.empty,
-            self.sum.reshape(len(self.sum), -1),
-            self.square.reshape(len(self.square), -1),
+            self.sums.reshape(len(self.sums), -1, 2),
             self.minimum,
             self.maximum,
             self.keys,
@@ -84,59 +81,47 @@ class Statistics:
 
 
 @numba.njit(cache=True, nogil=True)
-def _add(images, label, count, empty, total, square, minimum, maximum, keys):
-    channels = minimum.shape[1]
-    pixels = images.shape[1]
+def _add(images, label, count, empty, sums, minimum, maximum, keys):
+    pixels = np.uint64(images.shape[1])
     bits = images.view(np.uint32)
-    channel_of = np.arange(pixels) % channels
-    hit = np.empty(pixels + 1, np.int64)
-    hits = np.zeros(channels, np.int64)
+    channel_of = (np.arange(images.shape[1]) % minimum.shape[1]).astype(np.uint64)
+    hit = np.empty(images.shape[1] + HITS_AT_ONCE, np.uint64)
     for k in range(images.shape[0]):
-        c = label[k]
+        c = np.uint64(label[k])
         row, pattern = images[k], bits[k]
-        of_pixel, squares, low, high, of_key = total[c], square[c], minimum[c], maximum[c], keys[c]
-        found = _find_hits(pattern, hit)
-        hits[:] = 0
+        found = np.uint64(0)
+        for first in range(np.uint64(0), pixels, np.uint64(64)):
+            found = _list_hits(nonzero(row, first, pixels), first, hit, found)
         for i in range(found):
             p = hit[i]
             channel = channel_of[p]
             value = np.float64(row[p])
-            hits[channel] += 1
-            of_pixel[p] += value
-            squares[p] += value * value
-            if value < low[channel]:
-                low[channel] = value
-            if value > high[channel]:
-                high[channel] = value
+            sums[c, p, 0] += value
+            sums[c, p, 1] += value * value
+            if value < minimum[c, channel]:
+                minimum[c, channel] = value
+            if value > maximum[c, channel]:
+                maximum[c, channel] = value
             sign = np.uint32(np.int32(pattern[p]) >> 31)  # all ones for negative values
-            of_key[channel, (pattern[p] ^ (sign | SIGN)) >> np.uint32(23 - MANTISSA_BITS)] += 1
+            keys[c, channel, np.uint64((pattern[p] ^ (sign | SIGN)) >> np.uint32(23 - MANTISSA_BITS))] += 1
         count[c] += 1
         empty[c] += found == 0
-        for channel in range(channels):
-            if hits[channel] * channels < pixels:
-                minimum[c, channel] = min(minimum[c, channel], 0.0)
-                maximum[c, channel] = max(maximum[c, channel], 0.0)
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_hits(bits, hit):
-    """Write the places of non-zero values into `hit` and return how many there are, without unforeseeable branches."""
-    found = 0
-    whole = bits.size // GROUP
-    for group in range(whole):
-        first = group * GROUP
-        occupied = np.uint32(0)
-        for p in range(GROUP):
-            occupied |= bits[first + p]
-        if occupied & MAGNITUDE == 0:
-            continue
-        for p in range(GROUP):
-            hit[found] = first + p
-            found += (bits[first + p] & MAGNITUDE) != 0
-    for p in range(whole * GROUP, bits.size):
-        hit[found] = p
-        found += (bits[p] & MAGNITUDE) != 0
-    return found
+def _list_hits(occupied, first, hit, found):
+    """Append `first` plus the place of each set bit to `hit`, and return the new length.
+
+    Some places too many are written each time, since a branch that cannot be foreseen costs more.
+    """
+    end = found + count_bits(occupied)  # type: ignore[call-arg]
+    while True:
+        for i in range(np.uint64(HITS_AT_ONCE)):
+            hit[found + i] = first + lowest_bit(occupied)
+            occupied &= occupied - np.uint64(1)
+        if occupied == 0:
+            return end
+        found += np.uint64(HITS_AT_ONCE)
 
 
 def key_edges() -> Floats:
@@ -163,10 +148,14 @@ def to_dataset(statistics: Statistics, description: Description) -> xr.Dataset:
     """
     s, pixels = statistics, description.image_shape[0] * description.image_shape[1]
     images = s.images[:, None, None, None]
-    mean_image = s.sum / images
+    sums, squares = s.sums[..., 0], s.sums[..., 1]
+    mean_image = sums / images
     count = np.repeat(s.images[:, None] * pixels, len(description.channels), axis=1)
-    total, square = s.sum.sum(axis=(1, 2)), s.square.sum(axis=(1, 2))
+    total, square = sums.sum(axis=(1, 2)), squares.sum(axis=(1, 2))
     mean, pooled_mean = total / count, total.sum(0) / count.sum(0)
+    nonzero_count = s.keys.sum(axis=2)
+    zero = np.where(nonzero_count < count, 0.0, np.nan)
+    minimum, maximum = np.fmin(s.minimum, zero), np.fmax(s.maximum, zero)
     lower, upper, histogram = _histogram(s.keys)
     by, image = ("class", "channel"), ("class", "ieta", "iphi", "channel")
     dataset = xr.Dataset(
@@ -176,21 +165,21 @@ def to_dataset(statistics: Statistics, description: Description) -> xr.Dataset:
             "count": (by, count, {"long_name": "pixels"}),
             "mean": (by, mean, {"long_name": "mean over all pixels"}),
             "std": (by, _std(square, mean, count), {"long_name": "standard deviation over all pixels"}),
-            "minimum": (by, s.minimum, {"long_name": "minimum"}),
-            "maximum": (by, s.maximum, {"long_name": "maximum"}),
-            "nonzero_share": (by, s.keys.sum(axis=2) / count, {"long_name": "share of pixels that are not zero"}),
+            "minimum": (by, minimum, {"long_name": "minimum"}),
+            "maximum": (by, maximum, {"long_name": "maximum"}),
+            "nonzero_share": (by, nonzero_count / count, {"long_name": "share of pixels that are not zero"}),
             "quantile": ((*by, "probability"), _quantiles(s), {"long_name": "quantile of the non-zero values"}),
             "histogram": ((*by, "bin"), histogram, {"long_name": "non-zero values in each bin"}),
             "mean_image": (image, mean_image, {"long_name": "mean image"}),
-            "std_image": (image, _std(s.square, mean_image, images), {"long_name": "standard deviation of each pixel"}),
+            "std_image": (image, _std(squares, mean_image, images), {"long_name": "standard deviation of each pixel"}),
             "pooled_mean": ("channel", pooled_mean, {"long_name": "mean over all pixels, classes pooled"}),
             "pooled_std": (
                 "channel",
                 _std(square.sum(0), pooled_mean, count.sum(0)),
                 {"long_name": "standard deviation over all pixels, classes pooled"},
             ),
-            "pooled_minimum": ("channel", s.minimum.min(0), {"long_name": "minimum, classes pooled"}),
-            "pooled_maximum": ("channel", s.maximum.max(0), {"long_name": "maximum, classes pooled"}),
+            "pooled_minimum": ("channel", minimum.min(0), {"long_name": "minimum, classes pooled"}),
+            "pooled_maximum": ("channel", maximum.max(0), {"long_name": "maximum, classes pooled"}),
         },
         {
             "class": np.array(description.classes, dtype=np.dtypes.StringDType()),
@@ -214,7 +203,7 @@ def _std(square: Floats, mean: Floats, count: npt.NDArray[np.int64]) -> Floats:
 
 
 def _quantiles(s: Statistics) -> Floats:
-    """Return float64 (class, channel, probability): linear inside a key's bin, inside [minimum, maximum]."""
+    """Return float64 (class, channel, probability) of the non-zero values: linear inside a key's bin."""
     edges = key_edges()
     out = np.full((*s.minimum.shape, len(PROBABILITIES)), np.nan)
     for at in np.ndindex(s.minimum.shape):
