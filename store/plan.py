@@ -5,13 +5,14 @@ The order of an epoch is a permutation of the samples of a split. Nothing of it 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from store.errors import PlanError
-from store.permutation import fill_chunks, fill_full, make_keys
+from store.permutation import Keys, fill_chunks, fill_full, make_keys
 
 PLAN_VERSION = 1
 Shuffle = Literal["full", "window", "chunks", "none"]
@@ -86,6 +87,10 @@ class BatchPlan:
     def _shares_batches(self) -> bool:
         return self.shuffle in ("full", "none")
 
+    @cached_property
+    def _keys(self) -> Keys:
+        return make_keys(PLAN_VERSION, self.seed, self.epoch)
+
     def __len__(self) -> int:
         return -(-self.sample_count // (self.batch_size * self.world_size))
 
@@ -110,13 +115,12 @@ class BatchPlan:
     def __getitem__(self, index: int) -> npt.NDArray[np.int64]:
         """Return the samples of batch `index`: int64 (batch,), positions in the store."""
         lower, upper = self.bounds(index)
-        keys = make_keys(PLAN_VERSION, self.seed, self.epoch)
         out = np.empty(upper - lower, np.int64)
         if self.shuffle == "none":
             out[:] = np.arange(self.start + lower, self.start + upper)
         elif self.shuffle == "full":
-            fill_full(lower, self.start, self.sample_count, keys, out)
+            fill_full(lower, self.start, self.sample_count, self._keys, out)
         else:
             cells = -(-self.window // self.chunk) if self.shuffle == "window" else 0
-            fill_chunks(lower, self.start, self.stop, self.chunk, cells, keys, out)
+            fill_chunks(lower, self.start, self.stop, self.chunk, cells, self._keys, out)
         return out

@@ -1,18 +1,32 @@
 """From the batch stream to TensorFlow tensors."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy.typing as npt
 import tensorflow as tf
 
 from store.stream import Batch
+
+ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts elsewhere
 
 
 def feed(stream: Iterable[Batch], device: str) -> Iterator[tuple[Batch, tf.Tensor, tf.Tensor]]:
     """Yield every batch with its image (batch, ieta, iphi, channel) and label (batch,) on the device.
 
-    TensorFlow copies on its own threads; on the CPU it takes over the batch's own memory where that is aligned.
+    On the CPU the image is the batch's own memory.
     """
     for batch in stream:
-        with tf.device(device):
-            image, label = tf.convert_to_tensor(batch.image), tf.convert_to_tensor(batch.label)
+        image, label = to_tensor(batch.image), to_tensor(batch.label)
+        if not device.startswith("/CPU"):
+            with tf.device(device):
+                image, label = tf.identity(image), tf.identity(label)
         yield batch, image, label
+
+
+def to_tensor(array: npt.NDArray[Any]) -> tf.Tensor:
+    """Return a tensor on the CPU: the array's own memory where TensorFlow can take it, else a copy."""
+    with tf.device("/CPU:0"):
+        if array.ctypes.data % ALIGNMENT:
+            return tf.convert_to_tensor(array)
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
