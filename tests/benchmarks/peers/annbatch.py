@@ -1,4 +1,4 @@
-"""annbatch over its own pre-shuffled collection, with the zarrs pipeline, which it asks for on a local disk."""
+"""annbatch with its defaults over its own pre-shuffled collection, and the zarrs pipeline, as it asks for."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,15 +23,16 @@ def write(place: Place) -> None:
 
 
 def open_collection(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
+    collection = DatasetCollection(place.folder / "collection.zarr")
+
     def epochs(epoch: int) -> Iterator[np.ndarray]:
-        loader = Loader(batch_size=place.batch, chunk_size=64, preload_nchunks=256, shuffle=True)
-        collection = DatasetCollection(place.folder / "collection.zarr")
-        loader.use_collection(collection, load_adata=lambda group: ad.AnnData(X=group["X"]))
+        loader = Loader(batch_size=place.batch, shuffle=True, rng=np.random.default_rng(epoch))
+        loader.add_datasets([group["X"] for group in collection])
         return (batch["X"].reshape(-1, *place.images.shape) for batch in loader)
 
     return epochs
 
 
 READERS = {
-    "annbatch": Reader(open=open_collection, shuffling="256 random chunks of 64 images at a time, permuted inside")
+    "annbatch": Reader(open=open_collection, shuffling="32 random chunks of 512 images at a time, permuted inside")
 }

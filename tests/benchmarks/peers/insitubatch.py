@@ -1,4 +1,7 @@
-"""insitubatch on our store."""
+"""insitubatch on our store, whose shards it takes for chunks.
+
+It keeps two windows decoded, 131,072 images: no more than those are decoded only in the first epoch.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -6,8 +9,6 @@ import numpy as np
 from insitubatch import InSituDataset, obstore_store, open_geometries, split_by_chunk
 
 from tests.benchmarks.reader import Place, Reader
-
-MOST = 24 * 4_096  # whole chunks only
 
 
 def open_store(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
@@ -23,4 +24,4 @@ def open_store(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
     return epochs
 
 
-READERS = {"insitubatch": Reader(open=open_store, shuffling="windows of 16 chunks")}
+READERS = {"insitubatch": Reader(open=open_store, shuffling="windows of 16 shards (65,536 images)")}

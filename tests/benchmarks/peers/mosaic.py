@@ -25,14 +25,18 @@ def write(place: Place) -> None:
                 writer.write({"image": image})
 
 
-def open_shards(place: Place) -> Callable[[int], Iterator[torch.Tensor]]:
-    images = StreamingDataset(local=str(place.folder / "shards"), shuffle=True, batch_size=place.batch)
-    loader = DataLoader(images, batch_size=place.batch)
-    return lambda epoch: (batch["image"] for batch in loader)
+def opening(workers: int) -> Callable[[Place], Callable[[int], Iterator[torch.Tensor]]]:
+    def open_(place: Place) -> Callable[[int], Iterator[torch.Tensor]]:
+        images = StreamingDataset(local=str(place.folder / "shards"), shuffle=True, batch_size=place.batch)
+        loader = DataLoader(images, batch_size=place.batch, num_workers=workers, persistent_workers=workers > 0)
+        return lambda epoch: (batch["image"] for batch in loader)
+
+    return open_
 
 
 READERS = {
-    "mosaicml-streaming": Reader(
-        open=open_shards, shuffling="py1e: shards spread over 262,144 images or more", full=True
+    f"mosaicml-streaming, {workers} workers": Reader(
+        open=opening(workers), shuffling="py1e: shards spread over 3,000,000 images or more", full=True
     )
+    for workers in (0, 2)
 }

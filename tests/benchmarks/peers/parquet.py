@@ -1,4 +1,4 @@
-"""Parquet read with pyarrow, a row group a batch."""
+"""Parquet read with pyarrow, a row group a batch: an image is one value of fixed size."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,26 +9,35 @@ import pyarrow.parquet as pq
 from tests.benchmarks.reader import Place, Reader
 
 MOST = 100_000
+COMPRESSIONS = ("zstd", "lz4")
 
 
 def write(place: Place) -> None:
-    width = int(np.prod(place.images.shape))
-    schema = pa.schema({"image": pa.list_(pa.float32(), width)})
-    with pq.ParquetWriter(place.folder / "images.parquet", schema, compression="zstd") as writer:
-        for block in place.images.blocks(place.batch):
-            flat = pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), width)
-            writer.write_table(pa.table({"image": flat}, schema=schema), row_group_size=place.batch)
+    schema = pa.schema({"image": pa.binary(4 * int(np.prod(place.images.shape)))})
+    for compression in COMPRESSIONS:
+        path = place.folder / f"{compression}.parquet"
+        with pq.ParquetWriter(path, schema, compression=compression, use_dictionary=False) as writer:
+            for block in place.images.blocks(place.batch):
+                buffers = [None, pa.py_buffer(block)]
+                images = pa.FixedSizeBinaryArray.from_buffers(schema.field("image").type, len(block), buffers)
+                writer.write_table(pa.table([images], schema=schema), row_group_size=place.batch)
 
 
-def open_file(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
-    file = pq.ParquetFile(place.folder / "images.parquet", memory_map=True)
+def opening(compression: str) -> Callable[[Place], Callable[[int], Iterator[np.ndarray]]]:
+    def open_(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
+        file = pq.ParquetFile(place.folder / f"{compression}.parquet", memory_map=True)
 
-    def epochs(epoch: int) -> Iterator[np.ndarray]:
-        for group in np.random.default_rng(epoch).permutation(file.num_row_groups):
-            column = file.read_row_group(int(group))["image"].combine_chunks()
-            yield column.flatten().to_numpy().reshape(len(column), *place.images.shape)
+        def epochs(epoch: int) -> Iterator[np.ndarray]:
+            for group in np.random.default_rng(epoch).permutation(file.num_row_groups):
+                images = file.read_row_group(int(group))["image"].combine_chunks()
+                yield np.frombuffer(images.buffers()[1], np.float32).reshape(-1, *place.images.shape)
 
-    return epochs
+        return epochs
+
+    return open_
 
 
-READERS = {"Parquet (pyarrow)": Reader(open=open_file, shuffling="row groups of 512 images")}
+READERS = {
+    f"Parquet (pyarrow), {compression}": Reader(open=opening(compression), shuffling="row groups of 512 images")
+    for compression in COMPRESSIONS
+}
