@@ -1,10 +1,10 @@
-"""grain over ArrayRecord: records in groups of one, as its documentation asks for random access."""
+"""ArrayRecord, records in groups of one, as its documentation asks for random access: through grain, and by itself."""
 
 from collections.abc import Callable, Iterator
 
 import grain
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordWriter
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from tests.benchmarks.reader import Place, Reader
 
@@ -12,7 +12,7 @@ MOST = 50_000
 
 
 def write(place: Place) -> None:
-    writer = ArrayRecordWriter(str(place.folder / "images.array_record"), "group_size:1")
+    writer = ArrayRecordWriter(str(place.folder / "images.array_record"), "group_size:1,uncompressed")
     for block in place.images.blocks():
         for image in block:
             writer.write(image.tobytes())
@@ -33,4 +33,21 @@ def open_threads(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
     return epochs
 
 
-READERS = {"grain + ArrayRecord": Reader(open=open_threads, shuffling="all images", full=True)}
+def open_batches(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
+    path = str(place.folder / "images.array_record")
+    reader = ArrayRecordReader(path, options="readahead_buffer_size:0", file_reader_buffer_size=8192)
+    count = reader.num_records()
+
+    def epochs(epoch: int) -> Iterator[np.ndarray]:
+        order = np.random.default_rng(epoch).permutation(count).tolist()
+        for start in range(0, count, place.batch):
+            records = b"".join(reader.read(order[start : start + place.batch]))
+            yield np.frombuffer(records, np.float32).reshape(-1, *place.images.shape)
+
+    return epochs
+
+
+READERS = {
+    "grain + ArrayRecord": Reader(open=open_threads, shuffling="all images", full=True),
+    "ArrayRecord, a batch a read": Reader(open=open_batches, shuffling="all images", full=True),
+}
