@@ -1,139 +1,39 @@
 """Each model once, as data: what `model_torch` and `model_keras` build, counted and checked by arithmetic."""
 
-import dataclasses
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from store.errors import ConfigError
+from train.layers import (
+    LAYERS,
+    Activation,
+    Attention,
+    BatchNorm,
+    Conv,
+    Crop,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    Patches,
+    Residual,
+    Shape,
+    ShapeError,
+    ShowerFeatures,
+    Step,
+    Weight,
+    from_json,
+    steps,
+    to_json,
+    weights,
+)
 
-Shape = tuple[int, ...]
-
-
-class ShapeError(ConfigError):
-    """A layer cannot take what the layer before it gives."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conv:
-    """Convolution with stride 1, padded with zeros to keep the image's size, and a bias.
-
-    Attributes
-    ----------
-    filters
-        Channels that come out.
-    kernel
-        Size of the square kernel.
-    activation
-        ``"relu"`` or ``"linear"``.
-    """
-
-    filters: int
-    kernel: int = 3
-    activation: str = "relu"
-    kind: ClassVar[str] = "conv"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta, iphi, filters) for an image (ieta, iphi, channel)."""
-        if len(shape) != 3:
-            raise ShapeError(f"needs (ieta, iphi, channel) but gets {shape}")
-        return (*shape[:2], self.filters)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Return the shapes of the kernel (row, column, in, out) and the bias."""
-        return {"kernel": (self.kernel, self.kernel, shape[-1], self.filters), "bias": (self.filters,)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaxPool:
-    """Largest value of every `size` x `size` patch; a remainder at the far edges is dropped."""
-
-    size: int = 2
-    kind: ClassVar[str] = "maxpool"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta // size, iphi // size, channel)."""
-        if len(shape) != 3 or min(shape[:2]) < self.size:
-            raise ShapeError(f"needs (ieta, iphi, channel) of at least {self.size} x {self.size} but gets {shape}")
-        return (shape[0] // self.size, shape[1] // self.size, shape[2])
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Return nothing: the layer has no weights."""
-        return {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flatten:
-    """All values in one row, channel running fastest."""
-
-    kind: ClassVar[str] = "flatten"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta * iphi * channel,)."""
-        return (math.prod(shape),)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Return nothing: the layer has no weights."""
-        return {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dense:
-    """Every output from every input, and a bias.
-
-    Attributes
-    ----------
-    units
-        Values that come out.
-    activation
-        ``"relu"`` or ``"linear"``.
-    """
-
-    units: int
-    activation: str = "relu"
-    kind: ClassVar[str] = "dense"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (units,)."""
-        if len(shape) != 1:
-            raise ShapeError(f"needs one row of values but gets {shape}")
-        return (self.units,)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Return the shapes of the kernel (in, out) and the bias."""
-        return {"kernel": (shape[0], self.units), "bias": (self.units,)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dropout:
-    """In training, a share `rate` of the values is zeroed and the rest scaled up to the same mean."""
-
-    rate: float
-    kind: ClassVar[str] = "dropout"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        return shape
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Return nothing: the layer has no weights."""
-        return {}
-
-
-Layer = Conv | MaxPool | Flatten | Dense | Dropout
-LAYERS: dict[str, type[Layer]] = {layer.kind: layer for layer in (Conv, MaxPool, Flatten, Dense, Dropout)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One layer in its place: its unique name, and the shapes (without the batch) that enter and leave it."""
-
-    name: str
-    layer: Layer
-    input_shape: Shape
-    output_shape: Shape
+INITIALISERS = ("truncated-normal", "he", "glorot")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,14 +48,23 @@ class Architecture:
         Where the layers and settings were published.
     layers
         In order, in channel-last terms; the normalisation before them belongs to the data.
-    kernel_deviation
-        Standard deviation of the normal distribution, cut at two of them, that kernels start from. Biases start at 0.
+    initialiser
+        One of `INITIALISERS`: how kernels are drawn, see `train.weights.initial`.
     """
 
     name: str
     source: str
     layers: tuple[Layer, ...]
-    kernel_deviation: float
+    initialiser: str
+
+    def __post_init__(self) -> None:
+        if self.initialiser not in INITIALISERS:
+            raise ConfigError(f"unknown initialiser {self.initialiser!r}; known: {', '.join(INITIALISERS)}")
+
+    @property
+    def raw(self) -> bool:
+        """Whether it makes features of its own out of images as they are in the file."""
+        return any(isinstance(layer, ShowerFeatures) for layer in self.layers)
 
     def steps(self, image_shape: Shape) -> Iterator[Step]:
         """Yield the layers with names and shapes for images (ieta, iphi, channel).
@@ -165,44 +74,44 @@ class Architecture:
         ShapeError
             If a layer cannot take what it is given, or the end is not one logit.
         """
-        count: Counter[str] = Counter()
         shape = tuple(image_shape)
-        for layer in self.layers:
-            count[layer.kind] += 1
-            name = f"{layer.kind}{count[layer.kind]}"
-            try:
-                step = Step(name=name, layer=layer, input_shape=shape, output_shape=layer.output_shape(shape))
-            except ShapeError as error:
-                raise ShapeError(f"model {self.name!r} does not fit images of {image_shape}: {name} {error}") from None
-            shape = step.output_shape
-            yield step
+        try:
+            for step in steps(self.layers, shape):
+                shape = step.output_shape
+                yield step
+        except ShapeError as error:
+            raise ShapeError(f"model {self.name!r} does not fit images of {image_shape}: {error}") from None
         if shape != (1,):
             raise ShapeError(f"model {self.name!r} ends in {shape}; it must end in one logit, (1,)")
 
+    def weights(self, image_shape: Shape) -> dict[str, Weight]:
+        """Return every weight by its neutral name, ``conv1.kernel`` or ``residual1.body.conv1.kernel``."""
+        return weights(self.steps(image_shape))
+
     def weight_shapes(self, image_shape: Shape) -> dict[str, Shape]:
-        """Return the shape of every weight by its neutral name, ``conv1.kernel`` and so on, in channel-last order."""
-        return {
-            f"{step.name}.{weight}": shape
-            for step in self.steps(image_shape)
-            for weight, shape in step.layer.weight_shapes(step.input_shape).items()
-        }
+        """Return the shape of every weight by its neutral name, in channel-last order."""
+        return {name: weight.shape for name, weight in self.weights(image_shape).items()}
 
     def parameter_count(self, image_shape: Shape) -> int:
         """Return the number of trainable parameters."""
-        return sum(math.prod(shape) for shape in self.weight_shapes(image_shape).values())
+        return count(self.weights(image_shape))
 
     def describe(self, image_shape: Shape) -> str:
         """Return a table of the layers: name, output shape, parameters."""
         lines = [f"{self.name}: {self.source}"]
         for step in self.steps(image_shape):
-            parameters = sum(math.prod(shape) for shape in step.layer.weight_shapes(step.input_shape).values())
-            lines.append(f"{step.name:<10} {' x '.join(map(str, step.output_shape)):<14} {parameters:>9,}")
-        return "\n".join([*lines, f"{'parameters':<25} {self.parameter_count(image_shape):>9,}"])
+            parameters = count(step.layer.weights(step.input_shape))
+            lines.append(f"{step.name:<12} {' x '.join(map(str, step.output_shape)):<14} {parameters:>9,}")
+        return "\n".join([*lines, f"{'parameters':<27} {self.parameter_count(image_shape):>9,}"])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` turns back into an equal architecture."""
-        layers = [{"kind": layer.kind, **dataclasses.asdict(layer)} for layer in self.layers]
-        return {**dataclasses.asdict(self), "layers": layers}
+        return {
+            "name": self.name,
+            "source": self.source,
+            "layers": to_json(self.layers),
+            "initialiser": self.initialiser,
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Architecture":
@@ -214,13 +123,14 @@ class Architecture:
             If a layer is of no known kind, or the values are not those of an architecture.
         """
         try:
-            layers = tuple(
-                LAYERS[layer["kind"]](**{key: value for key, value in layer.items() if key != "kind"})
-                for layer in values["layers"]
-            )
-            return cls(**{**values, "layers": layers})
+            return cls(**{**values, "layers": from_json(values["layers"])})
         except (KeyError, TypeError) as error:
             raise ConfigError(f"not an architecture of this version: {error}; layers are {', '.join(LAYERS)}") from None
+
+
+def count(weights: dict[str, Weight]) -> int:
+    """Return the number of trainable values."""
+    return sum(math.prod(weight.shape) for weight in weights.values() if weight.trained)
 
 
 CNN = Architecture(
@@ -237,7 +147,101 @@ CNN = Architecture(
         *(Dense(units=64), Dropout(rate=0.3)),
         Dense(units=1, activation="linear"),
     ),
-    kernel_deviation=0.05,
+    initialiser="truncated-normal",
 )
 
-ARCHITECTURES = {architecture.name: architecture for architecture in (CNN,)}
+CNN_SMALL = Architecture(
+    name="cnn-small",
+    source="CNN of a GSoC 2023 entry; weights start as Keras' defaults would, but from a normal distribution",
+    layers=(
+        *(Conv(filters=filters, padding="valid") for filters in (32, 64)),
+        MaxPool(),
+        *(Conv(filters=64, padding="valid") for _ in range(3)),
+        MaxPool(),
+        Flatten(),
+        *(Dense(units=64), Dense(units=64), Dense(units=1, activation="linear")),
+    ),
+    initialiser="glorot",
+)
+
+
+def basic_block(filters: int, stride: int = 1, *, project: bool = False) -> Residual:
+    """Return two 3x3 convolutions with batch normalisation, beside an identity or a 1x1 convolution."""
+    return Residual(
+        body=(
+            *normalised(filters, 3, stride, "relu"),
+            *normalised(filters, 3, 1, "linear"),
+        ),
+        shortcut=normalised(filters, 1, stride, "linear") if project else (),
+        activation="relu",
+    )
+
+
+def normalised(filters: int, size: int, stride: int, activation: Activation) -> tuple[Conv, BatchNorm]:
+    """Return a convolution without bias, and a batch normalisation."""
+    conv = Conv(filters=filters, kernel=(size, size), stride=stride, bias=False, activation="linear")
+    return conv, BatchNorm(activation=activation)
+
+
+RESNET15 = Architecture(
+    name="resnet15",
+    source="ResNet-15 of a GSoC 2024 entry; weights as in https://arxiv.org/abs/1502.01852",
+    layers=(
+        *normalised(16, 3, 1, "relu"),
+        *(basic_block(16), basic_block(16)),
+        *(basic_block(32, 2, project=True), basic_block(32)),
+        *(basic_block(64, 2, project=True), basic_block(64)),
+        GlobalPool(),
+        Dense(units=1, activation="linear"),
+    ),
+    initialiser="he",
+)
+
+
+def encoder_block(width: int, heads: int) -> tuple[Residual, Residual]:
+    """Return a block of a transformer, normalised before each half: attention, then a network on each token."""
+    network = Dense(units=4 * width, activation="gelu"), Dense(units=width, activation="linear")
+    return Residual(body=(LayerNorm(), Attention(heads=heads))), Residual(body=(LayerNorm(), *network))
+
+
+VIT = Architecture(
+    name="vit",
+    source="vision transformer (https://arxiv.org/abs/2010.11929), as large as the reference network, no dropout",
+    layers=(
+        Patches(width=128),
+        *(layer for _ in range(4) for layer in encoder_block(width=128, heads=4)),
+        *(LayerNorm(), GlobalPool()),
+        Dense(units=1, activation="linear"),
+    ),
+    initialiser="glorot",
+)
+
+
+def identity_block(filters: int, kernel: tuple[int, int]) -> Residual:
+    """Return two convolutions beside an identity, adding nothing at the start."""
+    return Residual(
+        body=(
+            Conv(filters=filters, kernel=kernel),
+            Conv(filters=filters, kernel=kernel, activation="linear", start="zeros"),
+        ),
+        activation="relu",
+    )
+
+
+# Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. One convolution
+# over all rows leaves a line of cells along phi at full resolution, on which deep layers cost little.
+SHOWER = Architecture(
+    name="shower",
+    source="ours: the central rows, then a residual network along phi",
+    layers=(
+        *(ShowerFeatures(), Crop(rows=9, columns=31)),
+        *(Conv(filters=24), identity_block(24, (3, 3))),
+        Conv(filters=64, kernel=(9, 1), padding="valid"),
+        *(identity_block(64, (1, 3)) for _ in range(3)),
+        GlobalPool(maximum=True),
+        *(Dense(units=64), Dense(units=1, activation="linear")),
+    ),
+    initialiser="he",
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER)}

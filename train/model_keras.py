@@ -1,15 +1,36 @@
 """The models in Keras."""
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from train.architecture import Conv, Dense, Dropout, Flatten, MaxPool, Step
+from train.layers import (
+    Attention,
+    BatchNorm,
+    Conv,
+    Crop,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    LayerNorm,
+    MaxPool,
+    Patches,
+    Residual,
+    Shape,
+    ShowerFeatures,
+    Step,
+    steps,
+)
 from train.normalisation import Normalisation
 from train.specification import Specification
 from train.weights import Weights, check
+
+NEUTRAL_NAMES = {"gamma": "scale", "beta": "bias"}
 
 
 def build_model(specification: Specification) -> keras.Model:
@@ -21,8 +42,7 @@ def build_model(specification: Specification) -> keras.Model:
     keras.config.set_image_data_format("channels_last")
     image = keras.Input(specification.image_shape, name="image", dtype="float32")
     x = normalise(image, specification.normalisation)
-    for step in specification.architecture.steps(specification.image_shape):
-        x = build_layer(step)(x)
+    x = apply_layers(specification.architecture.steps(specification.image_shape), x)
     return keras.Model(image, x, name=specification.architecture.name.replace("-", "_"))
 
 
@@ -35,28 +55,117 @@ def normalise(image: Any, normalisation: Normalisation) -> Any:
     return image
 
 
-def build_layer(step: Step) -> keras.Layer:
-    """Return one layer, with its activation."""
+def apply_layers(found: Iterable[Step], x: Any, prefix: str = "") -> Any:
+    """Return what layers make of x one after the other; their names begin with the prefix."""
+    for step in found:
+        x = apply_layer(step, x, f"{prefix}{step.name}")
+    return x
+
+
+def apply_layer(step: Step, x: Any, name: str) -> Any:
+    """Return what one layer, with its activation, makes of x."""
+    shape = step.input_shape
     match step.layer:
-        case Conv(filters=filters, kernel=kernel, activation=activation):
-            return keras.layers.Conv2D(
-                filters, kernel, padding="same", activation=activation, data_format="channels_last", name=step.name
-            )
-        case MaxPool(size=size):
-            return keras.layers.MaxPooling2D(size, data_format="channels_last", name=step.name)
-        case Flatten():
-            return keras.layers.Flatten(data_format="channels_last", name=step.name)
+        case Conv() as conv:
+            return convolve(conv, x, name)
         case Dense(units=units, activation=activation):
-            return keras.layers.Dense(units, activation=activation, name=step.name)
+            return keras.layers.Dense(units, activation=activation, name=name)(x)
+        case BatchNorm(momentum=momentum, epsilon=epsilon, activation=activation):
+            x = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(x)
+            return keras.layers.Activation(activation, name=f"{name}.{activation}")(x)
+        case LayerNorm(epsilon=epsilon):
+            return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
+        case Patches() as patches:
+            return make_tokens(patches, shape, x, name)
+        case Attention(heads=heads):
+            return attend(heads, shape, x, name)
+        case Residual(body=body, shortcut=shortcut, activation=activation):
+            ways = [
+                apply_layers(steps(body, shape), x, f"{name}.body."),
+                apply_layers(steps(shortcut, shape), x, f"{name}.shortcut."),
+            ]
+            x = keras.layers.Add(name=name)(ways)
+            return keras.layers.Activation(activation, name=f"{name}.{activation}")(x)
+        case MaxPool(size=size):
+            return keras.layers.MaxPooling2D(size, data_format="channels_last", name=name)(x)
+        case GlobalPool(maximum=maximum):
+            axes = tuple(range(1, len(shape)))
+            average = keras.ops.mean(x, axis=axes)
+            return keras.ops.concatenate([average, keras.ops.max(x, axis=axes)], axis=1) if maximum else average
+        case Flatten():
+            return keras.layers.Flatten(data_format="channels_last", name=name)(x)
         case Dropout(rate=rate):
-            return keras.layers.Dropout(rate, name=step.name)
+            return keras.layers.Dropout(rate, name=name)(x)
+        case Crop() as crop:
+            return keras.layers.Cropping2D(crop.margins(shape), data_format="channels_last", name=name)(x)
+        case ShowerFeatures() as features:
+            return make_features(features, x)
+
+
+def convolve(conv: Conv, x: Any, name: str) -> Any:
+    """Return the convolution of x (batch, ieta, iphi, channel)."""
+    padding = conv.padding
+    if padding == "same" and conv.stride > 1:
+        # Keras would pad a strided convolution on the far side only.
+        x = keras.layers.ZeroPadding2D(conv.zeros, data_format="channels_last", name=f"{name}.zeros")(x)
+        padding = "valid"
+    return keras.layers.Conv2D(
+        conv.filters,
+        conv.kernel,
+        strides=conv.stride,
+        padding=padding,
+        use_bias=conv.bias,
+        activation=conv.activation,
+        data_format="channels_last",
+        name=name,
+    )(x)
+
+
+def make_tokens(patches: Patches, shape: Shape, x: Any, name: str) -> Any:
+    """Return tokens (batch, token, width) of images (batch, ieta, iphi, channel)."""
+    (rows, columns), (below, right), grid = patches.patch(shape), patches.padding(shape), patches.grid
+    x = keras.layers.ZeroPadding2D(((0, below), (0, right)), data_format="channels_last", name=f"{name}.zeros")(x)
+    x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}.cut")(x)
+    project = keras.layers.EinsumDense(
+        "bricjk,ijkw->brcw",
+        output_shape=(grid, grid, patches.width),
+        bias_axes="rcw",
+        name=name,
+    )
+    return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}.row")(project(x))
+
+
+def attend(heads: int, shape: Shape, x: Any, name: str) -> Any:
+    """Return the attention of tokens (batch, token, width) to each other."""
+    tokens, width = shape
+    query, key, value = (
+        keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}.{part}.heads")(
+            keras.layers.Dense(width, name=f"{name}.{part}")(x)
+        )
+        for part in ("query", "key", "value")
+    )
+    mixed = keras.layers.Reshape((tokens, width), name=f"{name}.mixed")(
+        keras.ops.dot_product_attention(query, key, value)
+    )
+    return keras.layers.Dense(width, name=f"{name}.output")(mixed)
+
+
+def make_features(features: ShowerFeatures, image: Any) -> Any:
+    """Return (batch, ieta, iphi, 5) of images (batch, ieta, iphi, 2)."""
+    unit = features.energy_unit
+    energy, time = keras.ops.split(image, 2, axis=-1)
+    energy = keras.ops.relu(energy)
+    total = keras.ops.sum(energy, axis=(1, 2), keepdims=True)
+    share = energy / keras.ops.maximum(total, unit)
+    logarithm = keras.ops.log1p(energy / unit) / math.log1p(1 / unit)
+    timing = time * energy / features.time_unit
+    total = total + keras.ops.zeros_like(energy)
+    return keras.ops.concatenate([share, keras.ops.sqrt(share), logarithm, timing, total], axis=-1)
 
 
 def get_weights(model: keras.Model) -> Weights:
     """Return the weights in the neutral layout."""
-    return {
-        f"{layer.name}.{weight.name}": np.asarray(weight.numpy()) for layer in model.layers for weight in layer.weights
-    }
+    return {name: np.asarray(weight.numpy()) for name, weight in places(model).items()}
 
 
 def set_weights(model: keras.Model, values: Weights) -> None:
@@ -67,10 +176,19 @@ def set_weights(model: keras.Model, values: Weights) -> None:
     StateError
         If they are of another architecture.
     """
-    places = {f"{layer.name}.{weight.name}": weight for layer in model.layers for weight in layer.weights}
-    check(values, {name: tuple(weight.shape) for name, weight in places.items()})
-    for name, weight in places.items():
+    there = places(model)
+    check(values, {name: tuple(weight.shape) for name, weight in there.items()})
+    for name, weight in there.items():
         weight.assign(values[name])
+
+
+def places(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the variables of a model by their neutral names."""
+    return {
+        f"{layer.name}.{NEUTRAL_NAMES.get(weight.name, weight.name)}": weight
+        for layer in model.layers
+        for weight in layer.weights
+    }
 
 
 def save_model(model: keras.Model, folder: Path) -> None:

@@ -1,16 +1,36 @@
 """The models in PyTorch."""
 
 import json
+import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from store.errors import RunError
-from train.architecture import Conv, Dense, Dropout, Flatten, MaxPool, Step
+from train.layers import (
+    Attention,
+    BatchNorm,
+    Conv,
+    Crop,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    LayerNorm,
+    MaxPool,
+    Patches,
+    Residual,
+    Shape,
+    ShowerFeatures,
+    Step,
+    steps,
+)
 from train.normalisation import Normalisation
 from train.specification import Specification
 from train.weights import Weights, check, from_torch, to_torch
@@ -34,12 +54,134 @@ class Normalise(nn.Module):
         return torch.sign(image) * torch.log1p(torch.abs(image)) if self.log else image
 
 
+class Features(nn.Module):
+    """What says something about a shower, see `train.layers.ShowerFeatures`."""
+
+    def __init__(self, layer: ShowerFeatures) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, 5, ieta, iphi) for (batch, 2, ieta, iphi)."""
+        unit = self.layer.energy_unit
+        energy, time = functional.relu(image[:, :1]), image[:, 1:]
+        total = energy.sum((2, 3), keepdim=True)
+        share = energy / total.clamp(min=unit)
+        logarithm = torch.log1p(energy / unit) / math.log1p(1 / unit)
+        timing = time * energy / self.layer.time_unit
+        return torch.cat([share, share.sqrt(), logarithm, timing, total.expand_as(energy)], 1)
+
+
+class Middle(nn.Module):
+    """The middle of an image, see `train.layers.Crop`."""
+
+    def __init__(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        super().__init__()
+        self.padding = (-columns[0], -columns[1], -rows[0], -rows[1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, channel, rows, columns)."""
+        return functional.pad(image, self.padding)
+
+
 class FlattenChannelLast(nn.Module):
     """Rows in channel-last order, as Keras has them; no copy where memory is channel-last already."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Return (batch, ieta * iphi * channel) for (batch, channel, ieta, iphi)."""
         return image.permute(0, 2, 3, 1).flatten(1)
+
+
+class Pool(nn.Module):
+    """Averages over an image or tokens, and on request the largest values."""
+
+    def __init__(self, axes: tuple[int, ...], *, maximum: bool) -> None:
+        super().__init__()
+        self.axes, self.maximum = axes, maximum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, channel), or twice as many channels with the maximum."""
+        average = x.mean(self.axes)
+        return torch.cat([average, x.amax(self.axes)], 1) if self.maximum else average
+
+
+class ChannelNorm(nn.Module):
+    """Batch normalisation whose average is of the batch's variance, as in Keras; PyTorch's is of n / (n - 1) of it."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, layer: BatchNorm) -> None:
+        super().__init__()
+        self.layer = layer
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, channel, ieta, iphi) normalised."""
+        momentum = self.layer.momentum
+        # What is handed over is kept for the backward pass and must not change after this.
+        mean, variance = self.running_mean.clone(), self.running_var.clone()
+        normalised = functional.batch_norm(
+            image, mean, variance, self.weight, self.bias, self.training, 1 - momentum, self.layer.epsilon
+        )
+        if self.training:
+            places = image.numel() // image.shape[1]
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(torch.lerp(variance, momentum * self.running_var, 1 / places))
+        return normalised
+
+
+class Tokens(nn.Module):
+    """An image as tokens, see `train.layers.Patches`."""
+
+    def __init__(self, weight: Shape, bias: Shape, padding: tuple[int, int]) -> None:
+        super().__init__()
+        rows, columns, channels, width = weight
+        self.weight = nn.Parameter(torch.zeros(width, channels, rows, columns))
+        self.bias = nn.Parameter(torch.zeros(bias))
+        self.padding = (0, padding[1], 0, padding[0])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, token, width) for (batch, channel, ieta, iphi)."""
+        patches = functional.conv2d(
+            functional.pad(image, self.padding), self.weight, stride=(self.weight.shape[2], self.weight.shape[3])
+        )
+        return (patches.permute(0, 2, 3, 1) + self.bias).flatten(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Scaled dot products between tokens, see `train.layers.Attention`."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, token: Tensor) -> Tensor:
+        """Return (batch, token, width)."""
+        query, key, value = (
+            projection(token).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        projected: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return projected
+
+
+class Sum(nn.Module):
+    """Two ways through other layers, added."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum of both."""
+        total: Tensor = self.body(x) + self.shortcut(x)
+        return total
 
 
 class Classifier(nn.Module):
@@ -55,12 +197,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.specification = specification
         self.normalise = Normalise(specification.normalisation)
-        modules: OrderedDict[str, nn.Module] = OrderedDict()
-        for step in specification.architecture.steps(specification.image_shape):
-            modules[step.name] = build_layer(step)
-            if getattr(step.layer, "activation", "linear") == "relu":
-                modules[f"{step.name}_relu"] = nn.ReLU()
-        self.layers = nn.Sequential(modules)
+        self.layers = build_layers(specification.architecture.steps(specification.image_shape))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Tensor:
@@ -89,19 +226,52 @@ class Classifier(nn.Module):
         self.layers.load_state_dict({name: torch.tensor(value) for name, value in to_torch(values).items()})
 
 
+def build_layers(found: Iterable[Step]) -> nn.Sequential:
+    """Return layers in their order, each followed by its activation."""
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    for step in found:
+        modules[step.name] = build_layer(step)
+        match getattr(step.layer, "activation", "linear"):
+            case "relu":
+                modules[f"{step.name}_relu"] = nn.ReLU()
+            case "gelu":
+                modules[f"{step.name}_gelu"] = nn.GELU(approximate="none")
+    return nn.Sequential(modules)
+
+
 def build_layer(step: Step) -> nn.Module:
     """Return the module of one layer, without its activation."""
+    shape = step.input_shape
     match step.layer:
-        case Conv(filters=filters, kernel=kernel):
-            return nn.Conv2d(step.input_shape[-1], filters, kernel, padding="same")
+        case Conv() as conv:
+            return nn.Conv2d(
+                shape[-1], conv.filters, conv.kernel, stride=conv.stride, padding=conv.zeros, bias=conv.bias
+            )
+        case Dense(units=units):
+            return nn.Linear(shape[-1], units)
+        case BatchNorm() as norm:
+            return ChannelNorm(shape[-1], norm)
+        case LayerNorm(epsilon=epsilon):
+            return nn.LayerNorm(shape[-1], eps=epsilon)
+        case Patches() as patches:
+            weights = patches.weights(shape)
+            return Tokens(weights["kernel"].shape, weights["bias"].shape, patches.padding(shape))
+        case Attention(heads=heads):
+            return SelfAttention(shape[-1], heads)
+        case Residual(body=body, shortcut=shortcut):
+            return Sum(build_layers(steps(body, shape)), build_layers(steps(shortcut, shape)))
         case MaxPool(size=size):
             return nn.MaxPool2d(size)
+        case GlobalPool(maximum=maximum):
+            return Pool((2, 3) if len(shape) == 3 else (1,), maximum=maximum)
         case Flatten():
             return FlattenChannelLast()
-        case Dense(units=units):
-            return nn.Linear(step.input_shape[0], units)
         case Dropout(rate=rate):
             return nn.Dropout(rate)
+        case Crop() as crop:
+            return Middle(*crop.margins(shape))
+        case ShowerFeatures() as features:
+            return Features(features)
 
 
 def save_model(model: Classifier, folder: Path) -> None:

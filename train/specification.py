@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from store.errors import ConfigError
-from train.architecture import Architecture, Shape
+from train.architecture import Architecture
+from train.layers import Shape
 from train.normalisation import Normalisation
 
 
