@@ -8,7 +8,7 @@ import typer
 from store import console
 
 if TYPE_CHECKING:
-    from evaluate.summary import Document
+    from evaluate.measure import Document
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 

@@ -1,6 +1,6 @@
 """Figures of runs: how they learned, and how well they separate the classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from evaluate import metrics, ranking, style
+from evaluate.measure import SCORE_BINS, Document
 from evaluate.runs import Run
 
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
@@ -16,7 +17,6 @@ SPLIT_LINES: dict[str, dict[str, Any]] = {
     "validation": {"linestyle": "-", "marker": "o", "markersize": 3.5},
     "train": {"linestyle": (0, (2, 1.5)), "linewidth": 1.2, "marker": "o", "markersize": 3.5, "fillstyle": "none"},
 }
-SCORE_BINS = 40
 
 
 @style.styled
@@ -59,6 +59,50 @@ def rejection(runs: Sequence[Run], split: str = "test") -> Figure:
     axes.set_ylim(bottom=1)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_minor_locator(NullLocator())
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw precision, the share of signal in what passes a cut, against signal efficiency; parameters as `roc`."""
+    signal = class_names(runs)[1]
+    figure, axes = style.new("Precision and recall", f"{signal} efficiency (recall)", "precision", len(runs))
+    entries = {}
+    for index, run in enumerate(runs):
+        curve = ranking.roc(run.predictions[split].label, run.predictions[split].score)
+        text = f"{run.name}: average {curve.average_precision:.4f}"
+        (entries[text],) = axes.plot(curve.signal[1:], curve.precision[1:], **style.run_line(index))
+    axes.set(xlim=(0, 1), ylim=(None, 1))
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Document]) -> Figure:
+    """Draw the test AUC in bins of a variable, with standard errors; bins without an AUC are left out.
+
+    Parameters
+    ----------
+    runs
+        By their place in the report, which is that of their colours.
+    slices
+        Of each of these runs, for one variable.
+    """
+    variable = slices[0]
+    unit = "" if variable["units"] == "1" else f" ({variable['units']})"
+    title = f"AUC by {variable['variable'].replace('_', ' ')}"
+    figure, axes = style.new(title, f"{variable['long_name']}{unit}", "test AUC", len(runs))
+    entries = {}
+    for (index, run), part in zip(runs.items(), slices, strict=True):
+        bins = [one for one in part["bins"] if one["auc"]]
+        mean = np.array([one["mean"] for one in bins])
+        value = [one["auc"]["value"] for one in bins]
+        error = [one["auc"]["standard_error"] for one in bins]
+        width = [mean - [one["low"] for one in bins], [one["high"] for one in bins] - mean]
+        entries[run.name] = axes.errorbar(
+            mean, value, error, width, **style.run_line(index) | {"linestyle": ""}, marker="o", markersize=3.5
+        )
     style.legend(figure, entries)
     return figure
 

@@ -1,14 +1,15 @@
 """Every figure of a report, with the words that go with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from evaluate import curves, showers
+from evaluate.measure import Document
 from evaluate.runs import Run
-from evaluate.summary import Document
+from evaluate.stores import SeenStore
 from store.schema import Description
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Drawing:
     name
         Unique; the stem of its files.
     section
-        Of the page: ``"separation"``, ``"training"``, ``"scores"`` or ``"showers"``.
+        Of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"`` or
+        ``"showers-1"`` for the first store and so on.
     alt
         What it shows, for those who do not see it.
     caption
@@ -50,14 +52,10 @@ class Drawing:
 def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
     """Return the figures of the runs, whose metrics are in the document."""
     background, signal = curves.class_names(runs)
-    aucs = "; ".join(f"{run['name']} {run['splits']['test']['auc']['value']:.4f}" for run in document["runs"])
-    at_half = "; ".join(
-        f"{run['name']} {run['splits']['test']['background_rejection']['0.5'] or float('inf'):.3g}"
-        for run in document["runs"]
-    )
-    errors = "; ".join(
-        f"{run['name']} {run['splits']['test']['expected_calibration_error']:.4f}" for run in document["runs"]
-    )
+    aucs = _each(document, lambda test: f"{test['auc']['value']:.4f}")
+    at_half = _each(document, lambda test: show(test["background_rejection"]["0.5"], "∞"))
+    precisions = _each(document, lambda test: f"{test['average_precision']:.4f}")
+    errors = _each(document, lambda test: f"{test['expected_calibration_error']:.4f}")
     return [
         Drawing(
             name="roc",
@@ -74,6 +72,13 @@ def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
             figure=curves.rejection(runs),
         ),
         Drawing(
+            name="precision",
+            section="separation",
+            alt=f"Precision against recall on the test split. Average precision: {precisions}.",
+            caption=f"Test split: share of {signal}s in what passes the cut that keeps this share of the {signal}s.",
+            figure=curves.precision_recall(runs),
+        ),
+        Drawing(
             name="calibration",
             section="separation",
             alt=f"Share of signal against mean score on the test split. Expected calibration error: {errors}.",
@@ -83,6 +88,38 @@ def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
         *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
         *(_draw_scores(run, place) for place, run in enumerate(runs, start=1)),
     ]
+
+
+def _each(document: Document, say: Callable[[Document], str]) -> str:
+    """Return what there is to say of the test split of every run."""
+    return "; ".join(f"{run['name']} {say(run['splits']['test'])}" for run in document["runs"])
+
+
+def show(estimate: Document | None, none: str) -> str:
+    """Return the value of an estimate to three digits."""
+    return f"{estimate['value']:.3g}" if estimate else none
+
+
+def draw_slices(runs: Sequence[Run], document: Document, seen: SeenStore) -> list[Drawing]:
+    """Return the AUCs of the runs on one store by each of its variables."""
+    members = {place: run for place, run in enumerate(runs) if run in seen.runs}
+    parts = [document["runs"][place]["slices"] for place in members]
+    return [_draw_slice(members, slices, seen.place) for slices in zip(*parts, strict=True)]
+
+
+def _draw_slice(members: Mapping[int, Run], slices: Sequence[Document], place: int) -> Drawing:
+    variable = slices[0]
+    aucs = "; ".join(
+        f"{run.name} {' '.join(show(one['auc'], 'none') for one in part['bins'])}"
+        for run, part in zip(members.values(), slices, strict=True)
+    )
+    return Drawing(
+        name=f"store-{place}-by-{variable['variable']}",
+        section="slices",
+        alt=f"Test AUC in bins of {variable['long_name']}: {aucs}.",
+        caption="Bins of about equal numbers of test samples; points at the mean of the bin.",
+        figure=curves.sliced_auc(members, slices),
+    )
 
 
 def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
@@ -118,7 +155,7 @@ def draw_showers(statistics: "xarray.Dataset", description: Description, place: 
         for label, name in enumerate(description.classes):
             drawing = Drawing(
                 name=f"store-{place}-{described.name}-{name}",
-                section="showers",
+                section=f"showers-{place}",
                 alt=f"{AVERAGES[kind].capitalize()} of the {described.name} by pixel, for {name}s.",
                 caption=f"{meaning}; {AVERAGES[kind]} over the training split.",
                 figure=showers.average_shower(statistics, description, channel, label),
@@ -126,7 +163,7 @@ def draw_showers(statistics: "xarray.Dataset", description: Description, place: 
             drawings.append(drawing)
         drawing = Drawing(
             name=f"store-{place}-{described.name}-asymmetry",
-            section="showers",
+            section=f"showers-{place}",
             alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} by pixel.",
             caption=f"Where the classes differ: red where {signal}s have more, blue where {background}s.",
             figure=showers.asymmetry(statistics, description, channel),

@@ -70,20 +70,19 @@ def checked(label: Array, score: Array) -> tuple[npt.NDArray[np.bool_], Floats]:
     Raises
     ------
     RunError
-        For labels other than 0 and 1, scores that are not finite, or less than two samples of a class.
+        For labels other than 0 and 1, scores that are not finite, or less than two samples.
     """
     label, score = np.asarray(label), np.asarray(score, dtype=np.float64)
     if label.ndim != 1 or label.shape != score.shape:
         raise RunError(f"labels and scores must be two columns of one length, got {label.shape} and {score.shape}")
-    strange = np.setdiff1d(label, [0, 1])
+    if label.size < 2:
+        raise RunError(f"needs two samples at least, got {label.size}")
+    strange = np.flatnonzero((label != 0) & (label != 1))
     if strange.size:
-        raise RunError(f"labels must be 0 or 1, got {strange[0]}")
+        raise RunError(f"labels must be 0 or 1, got {label[strange[0]]} in row {strange[0]} ({strange.size} in all)")
     broken = np.flatnonzero(~np.isfinite(score))
     if broken.size:
         raise RunError(f"scores must be finite, got {score[broken[0]]} in row {broken[0]} ({broken.size} in all)")
-    signal = int(label.sum())
-    if min(signal, label.size - signal) < 2:
-        raise RunError(f"needs two samples of each class at least, got {label.size - signal} of 0 and {signal} of 1")
     return label.astype(bool), score
 
 
@@ -98,7 +97,21 @@ def checked_probability(label: Array, score: Array) -> tuple[npt.NDArray[np.bool
 def accuracy(label: Array, score: Array, threshold: float = 0.5) -> Estimate:
     """Return the share of samples on the right side of ``score >= threshold``; raises as `checked`."""
     signal, score = checked(label, score)
-    return _mean((score >= threshold) == signal)
+    return _binomial((score >= threshold) == signal)
+
+
+def precision(label: Array, score: Array, threshold: float = 0.5) -> Estimate | None:
+    """Return the share of class 1 among samples with ``score >= threshold``, None without any; raises as `checked`."""
+    signal, score = checked(label, score)
+    passed = signal[score >= threshold]
+    return _binomial(passed) if passed.size else None
+
+
+def recall(label: Array, score: Array, threshold: float = 0.5) -> Estimate | None:
+    """Return the share of class 1 with ``score >= threshold``, None without that class; raises as `checked`."""
+    signal, score = checked(label, score)
+    passed = score[signal] >= threshold
+    return _binomial(passed) if passed.size else None
 
 
 def log_loss(label: Array, score: Array) -> Estimate:
@@ -124,7 +137,12 @@ def brier_score(label: Array, score: Array) -> Estimate:
     return _mean((score - signal) ** 2)
 
 
-def _mean(values: npt.NDArray[np.bool_] | Floats) -> Estimate:
+def _binomial(hit: npt.NDArray[np.bool_]) -> Estimate:
+    value = float(hit.mean())
+    return Estimate(value=value, standard_error=math.sqrt(value * (1 - value) / hit.size))
+
+
+def _mean(values: Floats) -> Estimate:
     return Estimate(value=float(values.mean()), standard_error=float(values.std(ddof=1)) / math.sqrt(values.size))
 
 

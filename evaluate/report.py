@@ -1,10 +1,8 @@
 """One self-contained page about any number of runs, with its numbers as JSON and its figures as files."""
 
-import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,11 @@ from markupsafe import Markup
 import store
 from evaluate import folder, style
 from evaluate.curves import class_names
-from evaluate.figures import Drawing, draw_runs, draw_showers
+from evaluate.figures import Drawing, draw_runs, draw_showers, draw_slices
+from evaluate.measure import SIGNAL_EFFICIENCIES, Document
 from evaluate.runs import Run, load_runs
-from evaluate.summary import SIGNAL_EFFICIENCIES, Document, summarise
-from store.errors import CalostreamError, StoreError
+from evaluate.stores import SeenStore, find_stores
+from evaluate.summary import summarise
 
 
 def write_report(paths: Sequence[Path], output: Path) -> Document:
@@ -41,14 +40,13 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
     """
     with folder.replacing(output) as page:
         runs = load_runs(paths)
-        document = summarise(runs)
-        stores = _describe_stores(runs)
+        stores = find_stores(runs)
+        document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
+        for seen in stores:
+            drawings += [*draw_slices(runs, document, seen), *_draw_store(seen)]
         (page / "figures").mkdir()
-        pictures = {
-            drawing.name: _write_figure(drawing, page / "figures")
-            for drawing in itertools.chain(drawings, *(part.showers for part in stores))
-        }
+        pictures = {drawing.name: _write_figure(drawing, page / "figures") for drawing in drawings}
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")
         document["files"] = sorted([*folder.files_in(page), folder.METRICS])
@@ -56,51 +54,11 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
     return document
 
 
-@dataclass(frozen=True, kw_only=True)
-class StorePart:
-    """What the page says about one store.
-
-    Attributes
-    ----------
-    identity
-        As the runs recorded it.
-    runs
-        Names of the runs that saw it.
-    showers
-        Its average showers.
-    note
-        Why there are none, if so.
-    """
-
-    identity: Mapping[str, Any]
-    runs: Sequence[str]
-    showers: Sequence[Drawing]
-    note: str
-
-
-def _describe_stores(runs: Sequence[Run]) -> list[StorePart]:
-    """Return the stores of the runs, each digest once."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.store["digest"], []).append(run)
-    parts = []
-    for place, group in enumerate(groups.values(), start=1):
-        showers, note = _draw_store(group[0], place)
-        names = [run.name for run in group]
-        parts.append(StorePart(identity=group[0].store, runs=names, showers=showers, note=note))
-    return parts
-
-
-def _draw_store(run: Run, place: int) -> tuple[list[Drawing], str]:
-    """Return the average showers of a run's store, or none and the sentence that says why."""
-    path, digest = run.store["path"], run.store["digest"]
-    try:
-        found = store.open_store(path).digest
-        if found != digest:
-            raise StoreError(f"{path} now holds other data (digest {found[:12]}) than the run saw")
-        return draw_showers(store.open_statistics(path), run.description, place), ""
-    except (CalostreamError, OSError) as error:
-        return [], f"The average showers cannot be shown: {error}."
+def _draw_store(seen: SeenStore) -> list[Drawing]:
+    """Return the average showers of a store, none if it cannot be read."""
+    if seen.note:
+        return []
+    return draw_showers(store.open_statistics(seen.path), seen.runs[0].description, seen.place)
 
 
 def _write_figure(drawing: Drawing, place: Path) -> Markup:
@@ -162,5 +120,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
 def plus_minus(estimate: Mapping[str, float]) -> str:
     """Return value and standard error, to two digits of the error."""
     error = estimate["standard_error"]
-    digits = min(max(1 - math.floor(math.log10(error)), 2), 6) if error > 0 else 4
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 6) if error > 0 else 4
     return f"{estimate['value']:.{digits}f} ± {error:.{digits}f}"

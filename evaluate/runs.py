@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluate.metrics import Floats, checked_probability
+from evaluate.ranking import checked_classes
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from store.schema import SPLITS, Description, describe
@@ -160,6 +161,7 @@ def _load_predictions(path: Path, split_ranges: Mapping[str, Sequence[int]], spl
     predictions = Predictions.load(path)
     try:
         checked_probability(predictions.label, predictions.score)
+        checked_classes(predictions.label, predictions.score)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
     if np.any(np.diff(predictions.sample) <= 0):

@@ -1,36 +1,41 @@
-"""All numbers of a report as one JSON document, ``metrics.json``."""
+"""All numbers of a report as one JSON document, ``metrics.json``; its schema is ``metrics.schema.json``."""
 
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evaluate import metrics, ranking
+from evaluate import ranking
+from evaluate.measure import DIFFERENCE, Document, draw, estimate, measure
 from evaluate.metrics import CONFIDENCE, Estimate
+from evaluate.published import list_results
 from evaluate.runs import Run
-from store.predictions import Predictions
+from evaluate.slices import slice_by
+from evaluate.stores import SeenStore
 from store.schema import SPLITS
 
-SCHEMA = "calostream-metrics/1"
-SIGNAL_EFFICIENCIES = (0.5, 0.7, 0.9, 0.95)
-SHARE = (0.0, 1.0)
-
-Document = dict[str, Any]
+SCHEMA = "calostream-metrics/2"
 
 
-def summarise(runs: Sequence[Run]) -> Document:
+def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> Document:
     """Return every metric of every run, the paired comparisons, and warnings about what cannot be compared.
+
+    Parameters
+    ----------
+    stores
+        Of the runs, as `evaluate.stores.find_stores` returns them.
+    runs
+        In the order of the report.
 
     Returns
     -------
     dict
         JSON-able: ``schema``, ``confidence`` (of all intervals), ``runs`` in the order given, ``comparisons`` on the
-        test split, ``warnings``. An estimate is an object of ``value``, ``standard_error`` and ``interval``. A
-        background rejection is null where no background passes.
+        test split, ``published`` results by the digest of the store, ``warnings``. Metrics are those of `measure`.
     """
-    documents = [_summarise_run(run) for run in runs]
+    seen = {store.identity["digest"]: store for store in stores}
+    documents = [_summarise_run(run, seen[run.store["digest"]]) for run in runs]
     warnings = [warning for run, document in zip(runs, documents, strict=True) for warning in _doubts(run, document)]
     groups = _comparable(runs)
     for group in groups[1:]:
@@ -42,50 +47,53 @@ def summarise(runs: Sequence[Run]) -> Document:
         "confidence": CONFIDENCE,
         "runs": documents,
         "comparisons": [_compare(*pair) for pair in pairs],
+        "published": {digest: list_results(store.identity) for digest, store in seen.items()},
         "warnings": warnings,
     }
 
 
-def _summarise_run(run: Run) -> Document:
+def _summarise_run(run: Run, store: SeenStore) -> Document:
     background, signal = run.description.classes
-    aucs = {split: ranking.auc(run.predictions[split].label, run.predictions[split].score) for split in SPLITS}
+    validation, test = run.predictions["validation"], run.predictions["test"]
+    threshold = ranking.roc(validation.label, validation.score).best_threshold
+    splits = {
+        split: {
+            **measure(predictions.label, predictions.score, threshold),
+            "curves": draw(predictions.label, predictions.score),
+        }
+        for split, predictions in run.predictions.items()
+    }
+    rows = test.sample - run.store["split_ranges"]["test"][0]
     return {
         "name": run.name,
         "path": str(run.path),
         "framework": run.framework,
         "model": run.model,
         "parameters": run.config["parameters"],
+        "config": dict(run.config),
+        "environment": {name: value for name, value in run.environment.items() if name != "store"},
         "store": dict(run.store),
         "signal": signal,
         "background": background,
-        "splits": {split: _summarise_split(run.predictions[split], aucs[split]) for split in SPLITS},
-        "generalisation_gap": _estimate(aucs["train"] - aucs["test"], (-1.0, 1.0)),
+        "history": {name: [_number(value) for value in values] for name, values in run.history.items()},
+        "best_threshold": threshold,
+        "splits": splits,
+        "generalisation_gap": {name: _gap(splits, name) for name in ("auc", "accuracy", "log_loss")},
+        "slices": [slice_by(variable.take(rows), test.label, test.score) for variable in store.variables],
     }
 
 
-def _summarise_split(predictions: Predictions, auc: Estimate) -> Document:
-    columns = predictions.label, predictions.score
-    rejections = ranking.background_rejection(ranking.roc(*columns), SIGNAL_EFFICIENCIES)
-    signal = int(predictions.label.sum())
-    return {
-        "samples": predictions.label.size,
-        "signal_samples": signal,
-        "background_samples": predictions.label.size - signal,
-        "auc": _estimate(auc, SHARE),
-        "accuracy": _estimate(metrics.accuracy(*columns), SHARE),
-        "log_loss": _estimate(metrics.log_loss(*columns), (0.0, math.inf)),
-        "brier_score": _estimate(metrics.brier_score(*columns), SHARE),
-        "expected_calibration_error": metrics.calibration(*columns).expected_error,
-        "background_rejection": {
-            str(efficiency): rejection if math.isfinite(rejection) else None
-            for efficiency, rejection in zip(SIGNAL_EFFICIENCIES, rejections, strict=True)
-        },
-    }
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
-def _estimate(estimate: Estimate, bounds: tuple[float, float]) -> Document:
-    interval = list(estimate.interval(bounds))
-    return {"value": estimate.value, "standard_error": estimate.standard_error, "interval": interval}
+def _gap(splits: Mapping[str, Document], name: str) -> Document | None:
+    """Return a metric on the training split minus that on the test split, which are independent."""
+    train, test = (
+        Estimate(value=splits[split][name]["value"], standard_error=splits[split][name]["standard_error"])
+        for split in ("train", "test")
+    )
+    return estimate(train - test, (-math.inf, math.inf))
 
 
 def _compare(first: Run, second: Run) -> Document:
@@ -94,7 +102,7 @@ def _compare(first: Run, second: Run) -> Document:
     return {
         "split": "test",
         "runs": [first.name, second.name],
-        "difference": _estimate(comparison.difference, (-1.0, 1.0)),
+        "difference": estimate(comparison.difference, DIFFERENCE),
         "p_value": comparison.p_value,
     }
 

@@ -14,7 +14,7 @@ def write_report(output, text, names=("index.html",)):
             (page / name).parent.mkdir(exist_ok=True)
             (page / name).write_text(text)
         files = [*folder.files_in(page), "metrics.json"]
-        (page / "metrics.json").write_text(json.dumps({"schema": "calostream-metrics/1", "files": files}))
+        (page / "metrics.json").write_text(json.dumps({"schema": "calostream-metrics/2", "files": files}))
 
 
 def test_a_report_appears_whole(tmp_path):

@@ -29,6 +29,9 @@ SCALES = {
 }
 
 
+FUNCTIONS = [metrics.accuracy, metrics.log_loss, metrics.brier_score, metrics.precision, metrics.recall]
+
+
 @pytest.mark.parametrize("name", SCALES)
 @given(data=labelled_scores())
 def test_values_are_those_of_scikit_learn(name, data):
@@ -90,20 +93,46 @@ def test_difference_of_independent_estimates_adds_errors_in_quadrature():
 @pytest.mark.parametrize(
     ("label", "score", "message"),
     [
-        ([1, 1, 1], [0.1, 0.2, 0.3], "two samples of each class at least, got 0 of 0 and 3 of 1"),
-        ([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.4], "got 3 of 0 and 1 of 1"),
-        ([], [], "got 0 of 0 and 0 of 1"),
-        ([0, 0, 1, 2], [0.1, 0.2, 0.3, 0.4], "labels must be 0 or 1, got 2"),
+        ([], [], "two samples at least, got 0"),
+        ([1], [0.5], "two samples at least, got 1"),
+        ([0, 0, 1, 2], [0.1, 0.2, 0.3, 0.4], r"labels must be 0 or 1, got 2 in row 3 \(1 in all\)"),
         ([0, 0, 1, math.nan], [0.1, 0.2, 0.3, 0.4], "labels must be 0 or 1, got nan"),
         ([0, 0, 1, 1], [0.1, math.nan, math.nan, 0.4], r"scores must be finite, got nan in row 1 \(2 in all\)"),
         ([0, 0, 1, 1], [0.1, 0.2, math.inf, 0.4], "scores must be finite, got inf in row 2"),
         ([0, 0, 1, 1], [0.1, 0.2, 0.3], r"one length, got \(4,\) and \(3,\)"),
     ],
 )
-@pytest.mark.parametrize("function", [metrics.accuracy, metrics.log_loss, metrics.brier_score, metrics.calibration])
+@pytest.mark.parametrize("function", [*FUNCTIONS, metrics.calibration])
 def test_unusable_columns_are_refused(function, label, score, message):
     with pytest.raises(RunError, match=message):
         function(label, score)
+
+
+@given(data=labelled_scores(), threshold=st.floats(0, 1))
+def test_precision_and_recall_are_those_of_scikit_learn(data, threshold):
+    label, score = data
+    found = [metrics.precision(label, score, threshold), metrics.recall(label, score, threshold)]
+    scores = [sklearn.metrics.precision_score, sklearn.metrics.recall_score]
+    for estimate, reference in zip(found, scores, strict=True):
+        expected = reference(label, score >= threshold, zero_division=np.nan)
+        assert math.isnan(expected) if estimate is None else estimate.value == pytest.approx(expected)
+
+
+def test_one_class_is_measured_as_far_as_it_goes():
+    label, score = [1, 1, 1], [0.9, 0.4, 0.8]
+    assert metrics.accuracy(label, score).value == pytest.approx(2 / 3)
+    assert metrics.recall(label, score).value == pytest.approx(2 / 3)
+    assert metrics.precision(label, score).value == 1
+    assert metrics.recall([0, 0], [0.1, 0.9]) is None
+    assert metrics.precision([0, 0], [0.1, 0.2]) is None
+    assert metrics.brier_score(label, score).value == pytest.approx((0.01 + 0.36 + 0.04) / 3)
+
+
+def test_constant_scores_are_measured():
+    assert metrics.accuracy([0, 1, 1], [0.5] * 3).value == pytest.approx(2 / 3)
+    assert metrics.log_loss([0, 1, 1], [0.5] * 3).value == pytest.approx(math.log(2))
+    assert metrics.log_loss([0, 1, 1], [0.5] * 3).standard_error == pytest.approx(0, abs=1e-12)
+    assert metrics.calibration([0, 1, 1], [0.5] * 3).expected_error == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize("function", [metrics.log_loss, metrics.brier_score, metrics.calibration])

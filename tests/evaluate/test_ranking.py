@@ -1,4 +1,6 @@
 import math
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -130,7 +132,7 @@ def test_rejection_is_that_of_the_tightest_cut_that_keeps_the_signal(data, effic
     cuts = [cut for cut in np.unique(score) if np.mean(score[label == 1] >= cut) >= efficiency]
     passed = np.mean(score[label == 0] >= max(cuts))
     (found,) = ranking.background_rejection(ranking.roc(label, score), [efficiency])
-    assert found == (pytest.approx(1 / passed) if passed else math.inf)
+    assert found.value == (pytest.approx(1 / passed) if passed else math.inf)
 
 
 def test_rejection_by_hand():
@@ -138,13 +140,65 @@ def test_rejection_by_hand():
     score = [*range(10, 20), *range(10)]
     score[10:12] = [17, 12.5]  # two background samples pass cuts that keep 3 and 7 of 10 signal samples
     curve = ranking.roc(label, score)
-    assert ranking.background_rejection(curve, [0.2, 0.3, 0.7, 0.9]) == [math.inf, 10, 10, 5]
+    rejections = ranking.background_rejection(curve, [0.2, 0.3, 0.7, 0.9])
+    assert [rejection.value for rejection in rejections] == [math.inf, 10, 10, 5]
+
+
+def test_the_error_of_a_rejection_is_its_spread_at_a_given_cut():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        background = rng.random(2000)
+        label, score = np.repeat([1, 0], [10, 2000]), np.concatenate([np.full(10, 0.9), background])
+        found += ranking.background_rejection(ranking.roc(label, score), [1.0])
+    spread = np.std([rejection.value for rejection in found])
+    assert np.mean([rejection.standard_error for rejection in found]) == pytest.approx(spread, rel=0.1)
+
+
+@given(data=labelled_scores())
+def test_precision_and_average_precision_are_those_of_scikit_learn(data):
+    label, score = data
+    curve = ranking.roc(label, score)
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(label, score)
+    np.testing.assert_allclose(curve.precision, precision[::-1])
+    np.testing.assert_allclose(curve.signal, recall[::-1])
+    assert curve.average_precision == pytest.approx(sklearn.metrics.average_precision_score(label, score))
+
+
+@given(data=labelled_scores())
+def test_no_cut_is_better_than_the_best_threshold(data):
+    label, score = data
+    best = ranking.roc(label, score).best_threshold
+    cuts = [*np.unique(score), math.inf]
+    accuracies = {cut: np.mean((score >= cut) == label) for cut in cuts}
+    assert math.isfinite(best)
+    assert np.mean((score >= best) == label) == max(accuracies.values())
+    assert all(cut <= best or cut == math.inf for cut in cuts if accuracies[cut] == max(accuracies.values()))
+
+
+def test_ten_million_samples_take_seconds_and_bounded_memory():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 10_000_000, dtype=np.uint8)
+    score = (rng.random(label.size) + label).round(6)
+    tracemalloc.start()
+    began = time.process_time()
+    estimate = ranking.auc(label, score)
+    seconds, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert estimate.value == 1 or estimate.standard_error > 0
+    assert seconds < 20
+    assert peak < 64 * label.size
 
 
 @pytest.mark.parametrize("function", [ranking.auc, ranking.roc, ranking.placements])
 @pytest.mark.parametrize(
     ("label", "score"),
-    [([1, 1, 1], [1, 2, 3]), ([0, 0, 1, 1], [1, 2, 3, math.nan]), ([0, 0, 1, 3], [1, 2, 3, 4])],
+    [
+        ([1, 1, 1], [1, 2, 3]),
+        ([0, 0, 0, 1], [1, 2, 3, 4]),
+        ([0, 0, 1, 1], [1, 2, 3, math.nan]),
+        ([0, 0, 1, 3], [1, 2, 3, 4]),
+    ],
 )
 def test_unusable_columns_are_refused(function, label, score):
     with pytest.raises(RunError):

@@ -56,7 +56,7 @@ def html(report):
 
 
 def test_a_report_is_a_page_numbers_and_figures(report):
-    names = ["roc", "rejection", "calibration", "scores-1", "scores-2"]
+    names = ["roc", "rejection", "precision", "calibration", "scores-1", "scores-2"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
     files = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert files == {"index.html", "metrics.json"} | {
@@ -67,7 +67,7 @@ def test_a_report_is_a_page_numbers_and_figures(report):
 
 def test_the_numbers_are_those_of_the_predictions(report):
     document = json.loads((report / "metrics.json").read_text())
-    assert document["schema"] == "calostream-metrics/1"
+    assert document["schema"] == "calostream-metrics/2"
     for run, seed in zip(document["runs"], (1, 2), strict=True):
         for split, values in run["splits"].items():
             predictions = make_predictions(split, seed)
@@ -82,7 +82,8 @@ def test_the_page_shows_the_numbers(report, html):
         for values in run["splits"].values():
             assert plus_minus(values["auc"]) in text
             assert plus_minus(values["log_loss"]) in text
-        assert f"{run['splits']['test']['background_rejection']['0.9']:.2f}" in text
+            assert plus_minus(values["precision"]) in text
+        assert plus_minus(run["splits"]["test"]["background_rejection"]["0.9"]) in text
     assert plus_minus(document["comparisons"][0]["difference"]) in text
 
 
@@ -109,9 +110,9 @@ def test_links_lead_somewhere(report, html):
 def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
     page = Page(html)
     pictures = page.attributes("svg")
-    assert len(pictures) == 8
+    assert len(pictures) == 9
     assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in pictures)
-    assert len(page.attributes("figcaption")) == 8
+    assert len(page.attributes("figcaption")) == 9
     assert all("scope" in heading for heading in page.attributes("th"))
     assert page.attributes("html") == [{"lang": "en"}]
 
@@ -133,7 +134,7 @@ def test_the_page_shows_settings_and_marks_what_differs(html):
 
 
 def test_a_store_that_is_gone_is_said_so(html):
-    assert "The average showers cannot be shown: data/gone.zarr" in html
+    assert "The showers of this store cannot be shown: data/gone.zarr" in html
 
 
 def test_names_are_text_and_never_markup(make_run, tmp_path):
@@ -166,15 +167,24 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
     identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
     write_report([make_run("a", store=identity)], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
-    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("store-1-*.svg")}
+    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("store-1-*-*.svg")}
     assert drawn == {
         f"store-1-{channel}-{what}.svg"
         for channel in ("energy", "time")
         for what in ("photon", "electron", "asymmetry")
-    }
+    } | {"store-1-by-total_energy.svg", "store-1-by-hits.svg"}
     assert "data:image/png;base64," in html
     assert "cannot be shown" not in html
-    assert len(Page(html).attributes("svg")) == 7 + 6
+    assert len(Page(html).attributes("svg")) == 8 + 2 + 6
+
+
+def test_published_results_are_marked_by_what_they_have_in_common(make_run, tmp_path):
+    challenge = STORE | {"digest": "77" * 32, "simulated": "", "split_scheme": "challenge"}
+    write_report([make_run("a"), make_run("b", store=challenge)], tmp_path / "report")
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert html.count('<td class="number">0.8104</td><td class="number">other data</td>') == 1
+    assert html.count('<td class="number">0.8104</td><td class="number">yes</td>') == 1
+    assert html.count('<td class="number">0.8044</td><td class="number">other split</td>') == 1
 
 
 def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path):
@@ -216,6 +226,7 @@ def test_a_run_directory_is_no_place_for_a_report(make_run):
         (0.5, 0, "0.5000 ± 0.0000"),
         (0.81043, 0.00994, "0.8104 ± 0.0099"),
         (0.5, 0.3, "0.50 ± 0.30"),
+        (250, 40, "250 ± 40"),
     ],
 )
 def test_numbers_are_rounded_to_two_digits_of_their_error(value, error, text):

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+import store
 from evaluate.runs import load_runs
-from evaluate.summary import SCHEMA, summarise
+from evaluate.stores import find_stores
+from evaluate.summary import SCHEMA
+from evaluate.summary import summarise as summarise_with
 from store.predictions import Predictions
 from tests.evaluate.conftest import RANGES, STORE
 
 
+def summarise(runs):
+    return summarise_with(find_stores(runs), runs)
+
+
 def test_numbers_are_those_computed_elsewhere(two_runs):
     document = summarise(two_runs)
-    assert document["schema"] == SCHEMA == "calostream-metrics/1"
+    assert document["schema"] == SCHEMA == "calostream-metrics/2"
     for run, found in zip(two_runs, document["runs"], strict=True):
         for split, values in found["splits"].items():
             label, score = run.predictions[split].label, run.predictions[split].score
@@ -26,7 +33,8 @@ def test_numbers_are_those_computed_elsewhere(two_runs):
             assert values["log_loss"]["value"] == pytest.approx(sklearn.metrics.log_loss(label, score))
             assert values["brier_score"]["value"] == pytest.approx(sklearn.metrics.brier_score_loss(label, score))
             cut = np.sort(score[label == 1])[::-1][math.ceil(0.7 * np.count_nonzero(label == 1)) - 1]
-            assert values["background_rejection"]["0.7"] == pytest.approx(1 / np.mean(score[label == 0] >= cut))
+            rejection = values["background_rejection"]["0.7"]["value"]
+            assert rejection == pytest.approx(1 / np.mean(score[label == 0] >= cut))
             assert set(values["background_rejection"]) == {"0.5", "0.7", "0.9", "0.95"}
 
 
@@ -39,9 +47,11 @@ def test_the_interval_is_around_the_value(two_runs):
 def test_the_gap_is_train_minus_test(two_runs):
     run = summarise(two_runs)["runs"][0]
     train, test = (run["splits"][split]["auc"] for split in ("train", "test"))
-    assert run["generalisation_gap"]["value"] == pytest.approx(train["value"] - test["value"])
-    error = math.hypot(train["standard_error"], test["standard_error"])
-    assert run["generalisation_gap"]["standard_error"] == pytest.approx(error)
+    gap = run["generalisation_gap"]["auc"]
+    assert gap["value"] == pytest.approx(train["value"] - test["value"])
+    assert gap["standard_error"] == pytest.approx(math.hypot(train["standard_error"], test["standard_error"]))
+    train, test = (run["splits"][split]["log_loss"]["value"] for split in ("train", "test"))
+    assert run["generalisation_gap"]["log_loss"]["value"] == pytest.approx(train - test)
 
 
 def test_runs_on_the_same_samples_are_compared(two_runs):
@@ -108,10 +118,53 @@ def test_a_rejection_without_background_is_null(make_run):
     Predictions(sample=test.sample, label=test.label, score=score).save(path / "predictions" / "test.npz")
     rejection = summarise(load_runs([path]))["runs"][0]["splits"]["test"]["background_rejection"]
     assert rejection["0.5"] is None
-    assert rejection["0.95"] == 1
+    assert rejection["0.95"]["value"] == 1
 
 
 def test_runs_are_left_as_they_were(two_runs):
     before = [copy.deepcopy(dict(run.store)) for run in two_runs]
     summarise(two_runs)
     assert [dict(run.store) for run in two_runs] == before
+
+
+def test_the_second_accuracy_is_at_the_best_threshold_of_validation(two_runs):
+    document = summarise(two_runs)
+    for run, found in zip(two_runs, document["runs"], strict=True):
+        validation, test = run.predictions["validation"], run.predictions["test"]
+        accuracies = [np.mean((validation.score >= cut) == validation.label) for cut in validation.score]
+        best = max(validation.score[np.array(accuracies) == max(accuracies)])
+        assert found["best_threshold"] == best
+        accuracy = found["splits"]["test"]["accuracy_at_best_threshold"]["value"]
+        assert accuracy == pytest.approx(np.mean((test.score >= best) == test.label))
+
+
+def test_curves_and_history_are_numbers_too(two_runs):
+    run = summarise(two_runs)["runs"][0]
+    curves = run["splits"]["test"]["curves"]
+    assert curves["roc"]["signal_efficiency"][-1] == curves["roc"]["background_efficiency"][-1] == 1
+    assert sum(curves["score_histogram"]["signal"]) == run["splits"]["test"]["signal_samples"]
+    assert sum(curves["calibration"]["samples"]) == 200
+    assert run["history"]["validation_loss"] == two_runs[0].history["validation_loss"].tolist()
+
+
+def test_published_results_stand_beside_the_runs_of_their_data_set(make_run):
+    challenge = STORE | {"digest": "1" * 64, "simulated": "", "split_scheme": "challenge"}
+    document = summarise(load_runs([make_run("a"), make_run("b", store=challenge)]))
+    simulated, real = document["published"][STORE["digest"]], document["published"]["1" * 64]
+    assert {row["difference"] for row in simulated} == {"other data"}
+    assert [row["auc"] for row in real if row["comparable"]] == ["0.8104"]
+
+
+def test_runs_are_measured_by_what_the_store_knows_of_samples(make_run, real_store):
+    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
+    run = make_run("a", store=identity)
+    test = Predictions.load(run / "predictions" / "test.npz")
+    part = Predictions(sample=test.sample[50:], label=test.label[50:], score=test.score[50:])
+    part.save(run / "predictions" / "test.npz")
+    document = summarise(load_runs([run]))
+    energy, hits = document["runs"][0]["slices"]
+    assert (energy["variable"], hits["variable"]) == ("total_energy", "hits")
+    (only,) = energy["bins"]
+    image = store.open_dataset(real_store, "test").image.values[50:, ..., 0]
+    assert only["mean"] == pytest.approx(image.sum(axis=(1, 2), dtype=np.float64).mean())
+    assert only["auc"]["value"] == document["runs"][0]["splits"]["test"]["auc"]["value"]

@@ -1,0 +1,134 @@
+"""Results that others published on these data sets, to stand beside one's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A published ROC AUC on a test set.
+
+    Attributes
+    ----------
+    dataset
+        Name of the data set's description.
+    source
+        Who published it.
+    model
+        What it was, and how it was trained and tested.
+    auc
+        As published; a range if there are several.
+    split_scheme
+        The store's split with the same protocol, empty if there is none.
+    note
+        What keeps one from believing it as it stands, if anything.
+    """
+
+    dataset: str
+    source: str
+    model: str
+    auc: str
+    split_scheme: str = ""
+    note: str = ""
+
+
+ELECTRON_PHOTON, QUARK_GLUON = "electron-photon", "quark-gluon"
+RESULTS = (
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="sample notebook of the challenge",
+        model="CNN of 868,993 parameters, Keras; 160,000 / 25,600 / 25,600 a class in file order",
+        auc="0.8104",
+        split_scheme="challenge",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="GSoC 2024 entry",
+        model="ResNet-15, PyTorch; 70 / 10 / 20",
+        auc="0.8044",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="GSoC 2023 entry",
+        model="CNN, divided by the maximum pixel; PyTorch",
+        auc="0.8004",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="GSoC 2023 entry",
+        model="CNN, divided by the maximum pixel; Keras",
+        auc="0.7863",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="public repository",
+        model="two-branch ResNet-15; 70 / 10 / 20 by file position",
+        auc="0.8109",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="public repository",
+        model="energy-only ResNet-15; 80 / 20",
+        auc="0.8158",
+        note="the test set also chose the checkpoint",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="public repository",
+        model="ResNet with flips in both axes, cosine decay, 50 epochs",
+        auc="0.8143",
+    ),
+    Result(dataset=ELECTRON_PHOTON, source="several", model="vision transformers", auc="0.76 to 0.765"),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="public repository",
+        model="LightGBM on hand-made features",
+        auc="0.779",
+    ),
+    Result(
+        dataset=ELECTRON_PHOTON,
+        source="public repository",
+        model="ResNet-15 on the time channel alone",
+        auc="0.6665",
+    ),
+    Result(dataset=QUARK_GLUON, source="GSoC entries", model="CNN", auc="0.70 to 0.73"),
+    Result(dataset=QUARK_GLUON, source="GSoC entry", model="pt and m0 alone", auc="0.72"),
+    Result(dataset=QUARK_GLUON, source="public repositories", model="CNN, VGG", auc="about 0.78"),
+    Result(dataset=QUARK_GLUON, source="public repository", model="EdgeConv", auc="0.7923"),
+)
+
+
+def differences(result: Result, store: Mapping[str, Any]) -> str:
+    """Return why a published result cannot stand beside runs on a store, or nothing if it can.
+
+    Parameters
+    ----------
+    result
+        Of the store's data set.
+    store
+        Identity of the store, as runs record it.
+    """
+    if store["simulated"]:
+        return "other data"
+    if not result.split_scheme:
+        return "other split"
+    if result.split_scheme != store["split_scheme"]:
+        return f"other split ({result.split_scheme})"
+    return ""
+
+
+def list_results(store: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the published results on a store's data set, each with how it differs, as a JSON-able list."""
+    return [
+        {
+            "source": result.source,
+            "model": result.model,
+            "auc": result.auc,
+            "note": result.note,
+            "comparable": not differences(result, store),
+            "difference": differences(result, store),
+        }
+        for result in RESULTS
+        if result.dataset == store["dataset"]
+    ]

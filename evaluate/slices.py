@@ -1,0 +1,56 @@
+"""The metrics again in bins of a variable: where a classifier does well, and where it does not."""
+
+import itertools
+
+import numpy as np
+
+from evaluate.measure import Document, measure
+from evaluate.metrics import Array
+from evaluate.variables import Variable
+
+BINS = 8
+SAMPLES_A_BIN = 100
+
+
+def slice_by(variable: Variable, label: Array, score: Array) -> Document:
+    """Return the metrics in bins of a variable.
+
+    Parameters
+    ----------
+    variable
+        Of the same n samples.
+    label
+        (n,), 0 or 1.
+    score
+        (n,), probabilities of class 1.
+
+    Returns
+    -------
+    dict
+        ``variable``, ``long_name``, ``units`` and ``bins``: up to 8 of about equal numbers of samples, fewer if that
+        would be less than 100. A bin includes its lower edge ``low``, the last one its upper edge ``high`` too. Values
+        that are not finite are in no bin, and a bin of less than two samples is left out.
+
+    Raises
+    ------
+    RunError
+        As `measure`.
+    """
+    known = np.isfinite(variable.value)
+    value, label, score = variable.value[known], np.asarray(label)[known], np.asarray(score)[known]
+    bins = []
+    if value.size:
+        count = min(BINS, max(1, value.size // SAMPLES_A_BIN))
+        lows = np.unique(np.quantile(value, np.linspace(0, 1, count, endpoint=False), method="lower"))
+        place = np.searchsorted(lows, value, side="right") - 1
+        for index, (low, high) in enumerate(itertools.pairwise([*lows, value.max()])):
+            inside = place == index
+            if np.count_nonzero(inside) >= 2:
+                limits = {"low": float(low), "high": float(high), "mean": float(value[inside].mean())}
+                bins.append({**limits, **measure(label[inside], score[inside])})
+    return {
+        "variable": variable.name,
+        "long_name": variable.long_name,
+        "units": variable.units,
+        "bins": bins,
+    }
