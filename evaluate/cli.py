@@ -1,14 +1,13 @@
 """The program ``evaluate``."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from store import console
-
-if TYPE_CHECKING:
-    from evaluate.measure import Document
+from store.writer import write_whole
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 
@@ -27,40 +26,29 @@ def report(
 ) -> None:
     """Write a page of curves and tables about runs, with the figures and numbers as files beside it."""
     from evaluate.report import write_report
+    from evaluate.terminal import print_summary
 
     with console.console.status("drawing the report"):
         document = write_report(run, output)
     print_summary(document, output)
 
 
-def print_summary(document: "Document", output: Path) -> None:
-    """Print AUC and accuracy of every run and split, what compares the runs, and where the page is."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run directory, or a file of predictions (.npz).")],
+    second: Annotated[Path, typer.Argument(help="Another one.")],
+    split: Annotated[str, typer.Option(help="Which predictions of a run to take.")] = "test",
+    most: Annotated[int, typer.Option(min=0, help="How many of the samples that differ most to list.")] = 10,
+    output: Annotated[Path | None, typer.Option(help="Also write the comparison there, as JSON.")] = None,
+) -> None:
+    """Say how far two classifiers agree on the same samples, where they differ most, and which ranks better."""
+    from evaluate import agreement
+    from evaluate.terminal import print_comparison
 
-    from evaluate.report import plus_minus
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("run", "framework", "model", "split"):
-        table.add_column(name, overflow="fold")
-    for heading in ("AUC", "accuracy"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for run in document["runs"]:
-        for place, (split, metrics) in enumerate(run["splits"].items()):
-            names = [run["name"], run["framework"], run["model"]] if place == 0 else [""] * 3
-            cells = [*names, split, plus_minus(metrics["auc"]), plus_minus(metrics["accuracy"])]
-            table.add_row(*(Text(cell) for cell in cells))
-    screen = Console(highlight=False, soft_wrap=True, markup=False)
-    screen.print(table)
-    for comparison in document["comparisons"]:
-        difference, pair = plus_minus(comparison["difference"]), " - ".join(comparison["runs"])
-        screen.print(f"test AUC, {pair}: {difference} (p = {comparison['p_value']:.2g})")
-    for warning in document["warnings"]:
-        screen.print(f"warning: {warning}", style="yellow")
-    for simulated in sorted({run["store"]["simulated"] for run in document["runs"]} - {""}):
-        screen.print(f"data: {simulated}", style="yellow")
-    screen.print(f"report: {output / 'index.html'}")
+    document = agreement.compare(first, second, split, most)
+    if output is not None:
+        write_whole(output, json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+    print_comparison(document)
 
 
 def main() -> None:

@@ -97,21 +97,21 @@ def checked_probability(label: Array, score: Array) -> tuple[npt.NDArray[np.bool
 def accuracy(label: Array, score: Array, threshold: float = 0.5) -> Estimate:
     """Return the share of samples on the right side of ``score >= threshold``; raises as `checked`."""
     signal, score = checked(label, score)
-    return _binomial((score >= threshold) == signal)
+    return share((score >= threshold) == signal)
 
 
 def precision(label: Array, score: Array, threshold: float = 0.5) -> Estimate | None:
     """Return the share of class 1 among samples with ``score >= threshold``, None without any; raises as `checked`."""
     signal, score = checked(label, score)
     passed = signal[score >= threshold]
-    return _binomial(passed) if passed.size else None
+    return share(passed) if passed.size else None
 
 
 def recall(label: Array, score: Array, threshold: float = 0.5) -> Estimate | None:
     """Return the share of class 1 with ``score >= threshold``, None without that class; raises as `checked`."""
     signal, score = checked(label, score)
     passed = score[signal] >= threshold
-    return _binomial(passed) if passed.size else None
+    return share(passed) if passed.size else None
 
 
 def log_loss(label: Array, score: Array) -> Estimate:
@@ -123,7 +123,7 @@ def log_loss(label: Array, score: Array) -> Estimate:
     signal, score = checked_probability(label, score)
     epsilon = np.finfo(np.float64).eps
     score = score.clip(epsilon, 1 - epsilon)
-    return _mean(-np.log(np.where(signal, score, 1 - score)))
+    return mean(-np.log(np.where(signal, score, 1 - score)))
 
 
 def brier_score(label: Array, score: Array) -> Estimate:
@@ -134,15 +134,17 @@ def brier_score(label: Array, score: Array) -> Estimate:
     Brier, Monthly Weather Review 78 (1950) 1, with one term a sample: between 0 and 1.
     """
     signal, score = checked_probability(label, score)
-    return _mean((score - signal) ** 2)
+    return mean((score - signal) ** 2)
 
 
-def _binomial(hit: npt.NDArray[np.bool_]) -> Estimate:
+def share(hit: npt.NDArray[np.bool_]) -> Estimate:
+    """Return how many of (n,) are true, with the binomial error."""
     value = float(hit.mean())
     return Estimate(value=value, standard_error=math.sqrt(value * (1 - value) / hit.size))
 
 
-def _mean(values: Floats) -> Estimate:
+def mean(values: Floats) -> Estimate:
+    """Return the mean of (n,), with its standard error."""
     return Estimate(value=float(values.mean()), standard_error=float(values.std(ddof=1)) / math.sqrt(values.size))
 
 

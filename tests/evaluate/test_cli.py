@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -53,3 +54,24 @@ def test_help_needs_no_drawing():
     code = "import sys, evaluate.cli; print({'matplotlib', 'sklearn'} & set(sys.modules) or 'quick')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "quick\n"
+
+
+def test_two_runs_are_compared(make_run, tmp_path, capsys):
+    runs = [make_run("cnn-torch", "torch", seed=1), make_run("cnn-keras", "keras", seed=2)]
+    assert evaluate("compare", *runs, "--most", 2, "--output", tmp_path / "both.json") == 0
+    printed = capsys.readouterr().out
+    assert "200 samples in common" in printed
+    for word in ("Spearman correlation", "difference of AUCs", "p = "):
+        assert word in printed
+    document = json.loads((tmp_path / "both.json").read_text())
+    assert document["schema"] == "calostream-comparison/1"
+    assert len(document["largest_differences"]) == 2
+    assert str(document["largest_differences"][0]["sample"]) in printed
+
+
+def test_a_comparison_that_fails_writes_nothing(make_run, tmp_path, capsys):
+    assert evaluate("compare", make_run("a"), tmp_path / "gone.npz", "--output", tmp_path / "both.json") == 1
+    assert (
+        capsys.readouterr().err == f"error: {tmp_path / 'gone.npz'}: no such predictions; has the training run ended?\n"
+    )
+    assert not (tmp_path / "both.json").exists()

@@ -1,0 +1,69 @@
+"""What the program says on the terminal."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluate.measure import Document
+from evaluate.report import plus_minus
+
+
+def print_comparison(document: Document) -> None:
+    """Print what `evaluate.agreement.compare` found."""
+    screen = _screen()
+    screen.print(f"{document['samples']:,} samples in common; first - second:")
+    auc = document["auc"]
+    test = f"{plus_minus(auc['difference'])} (p = {auc['p_value']:.2g})" if auc else "none, a class is missing"
+    facts = {
+        "same side of 0.5": plus_minus(document["agreement"]),
+        "Spearman correlation": _correlation(document["spearman"]),
+        "Pearson correlation": _correlation(document["pearson"]),
+        "mean difference of scores": plus_minus(document["mean_difference"]),
+        "mean absolute difference": plus_minus(document["mean_absolute_difference"]),
+        "difference of accuracies": plus_minus(document["accuracy"]["difference"]),
+        "difference of AUCs": test,
+    }
+    for name, value in facts.items():
+        screen.print(f"  {name:28}{value}")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("sample", "label", "first", "second"):
+        table.add_column(name, justify="right")
+    for row in document["largest_differences"]:
+        table.add_row(str(row["sample"]), str(row["label"]), *(f"{score:.4f}" for score in row["scores"]))
+    screen.print(table)
+    for warning in document["warnings"]:
+        screen.print(f"warning: {warning}", style="yellow")
+
+
+def _correlation(value: float | None) -> str:
+    return "none, constant scores" if value is None else f"{value:.4f}"
+
+
+def _screen() -> Console:
+    return Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def print_summary(document: Document, output: Path) -> None:
+    """Print AUC and accuracy of every run and split, what compares the runs, and where the page is."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("run", "framework", "model", "split"):
+        table.add_column(name, overflow="fold")
+    for heading in ("AUC", "accuracy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in document["runs"]:
+        for place, (split, metrics) in enumerate(run["splits"].items()):
+            names = [run["name"], run["framework"], run["model"]] if place == 0 else [""] * 3
+            cells = [*names, split, plus_minus(metrics["auc"]), plus_minus(metrics["accuracy"])]
+            table.add_row(*(Text(cell) for cell in cells))
+    screen = _screen()
+    screen.print(table)
+    for comparison in document["comparisons"]:
+        difference, pair = plus_minus(comparison["difference"]), " - ".join(comparison["runs"])
+        screen.print(f"test AUC, {pair}: {difference} (p = {comparison['p_value']:.2g})")
+    for warning in document["warnings"]:
+        screen.print(f"warning: {warning}", style="yellow")
+    for simulated in sorted({run["store"]["simulated"] for run in document["runs"]} - {""}):
+        screen.print(f"data: {simulated}", style="yellow")
+    screen.print(f"report: {output / 'index.html'}")

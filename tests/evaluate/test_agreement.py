@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluate import agreement, ranking
+from store.errors import ConfigError, RunError
+from store.predictions import Predictions
+from tests.evaluate.conftest import STORE, make_predictions
+
+
+def write(path, sample, label, score):
+    Predictions(sample=np.array(sample), label=np.array(label), score=np.array(score, float)).save(path)
+    return path
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1), min_size=1, max_size=40))
+def test_midranks_are_those_of_scipy(value):
+    np.testing.assert_array_equal(agreement.midranks(np.array(value)), scipy.stats.rankdata(value))
+
+
+def test_two_runs_are_compared_sample_by_sample(make_run):
+    document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2))
+    one, two = make_predictions("test", 1), make_predictions("test", 2)
+    assert document["samples"] == 200
+    assert document["agreement"]["value"] == pytest.approx(np.mean((one.score >= 0.5) == (two.score >= 0.5)))
+    assert document["spearman"] == pytest.approx(scipy.stats.spearmanr(one.score, two.score).statistic)
+    assert document["pearson"] == pytest.approx(scipy.stats.pearsonr(one.score, two.score).statistic)
+    assert document["mean_difference"]["value"] == pytest.approx(np.mean(one.score - two.score))
+    assert document["auc"]["p_value"] == ranking.compare_auc(one.label, one.score, two.score).p_value
+    right = [((run.score >= 0.5) == one.label).astype(float) for run in (one, two)]
+    paired = scipy.stats.ttest_rel(*right)
+    difference = document["accuracy"]["difference"]
+    assert difference["value"] / difference["standard_error"] == pytest.approx(paired.statistic)
+    assert document["warnings"] == []
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_the_samples_that_differ_most_come_first(make_run):
+    document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2), most=3)
+    one, two = make_predictions("test", 1), make_predictions("test", 2)
+    rows = document["largest_differences"]
+    assert [row["sample"] - 800 for row in rows] == np.argsort(-np.abs(one.score - two.score))[:3].tolist()
+    for row in rows:
+        place = row["sample"] - 800
+        assert (row["label"], row["scores"]) == (one.label[place], [one.score[place], two.score[place]])
+
+
+def test_files_are_compared_where_they_have_samples_in_common(tmp_path):
+    first = write(tmp_path / "a.npz", [1, 2, 3, 4, 5], [0, 1, 0, 1, 1], [0.1, 0.9, 0.2, 0.8, 0.4])
+    second = write(tmp_path / "b.npz", [9, 5, 4, 3, 2], [0, 1, 1, 0, 1], [0.5, 0.3, 0.7, 0.6, 0.9])
+    document = agreement.compare(first, second)
+    assert document["samples"] == 4
+    assert document["agreement"]["value"] == 0.75
+    assert document["auc"] is None
+    assert document["largest_differences"][0] == {"sample": 3, "label": 0, "scores": [0.2, 0.6]}
+    assert document["warnings"] == [
+        f"{first}: 1 of its 5 samples are not in the other",
+        f"{second}: 1 of its 5 samples are not in the other",
+        "files of predictions do not say which store they are of; its sample numbers are trusted",
+    ]
+
+
+def test_constant_scores_have_no_correlation(tmp_path):
+    first = write(tmp_path / "a.npz", [1, 2, 3, 4], [0, 1, 0, 1], [0.5] * 4)
+    second = write(tmp_path / "b.npz", [1, 2, 3, 4], [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4])
+    document = agreement.compare(first, second)
+    assert document["spearman"] is document["pearson"] is None
+    assert document["auc"]["values"][0]["value"] == 0.5
+
+
+def test_what_cannot_be_compared_is_refused(make_run, tmp_path):
+    a = make_run("a")
+    file = write(tmp_path / "x.npz", [800, 801, 802], [0, 1, 0], [0.1, 0.2, 0.3])
+    apart = write(tmp_path / "y.npz", [1, 2, 3], [0, 1, 0], [0.1, 0.2, 0.3])
+    labels = make_predictions("test", 0).label[:3]
+    flipped = write(tmp_path / "z.npz", [800, 801, 802], 1 - labels, [0.1, 0.2, 0.3])
+    with pytest.raises(RunError, match=r"saw different stores \(data/gone.zarr and other.zarr\)"):
+        agreement.compare(a, make_run("b", store=STORE | {"digest": "7" * 64, "path": "other.zarr"}))
+    with pytest.raises(RunError, match="have 0 samples in common"):
+        agreement.compare(file, apart)
+    with pytest.raises(RunError, match=r"give sample 800 different labels \(3 in all\)"):
+        agreement.compare(a, flipped)
+    with pytest.raises(ConfigError, match="unknown split 'best'; known: train, validation, test"):
+        agreement.compare(a, file, split="best")
+    with pytest.raises(RunError, match=r"w\.npz: scores must be finite, got nan in row 1"):
+        agreement.compare(a, write(tmp_path / "w.npz", [800, 801], [0, 1], [0.1, np.nan]))
+    with pytest.raises(RunError, match=r"v\.npz: samples must be distinct"):
+        agreement.compare(write(tmp_path / "v.npz", [800, 800], [0, 1], [0.1, 0.2]), a)
