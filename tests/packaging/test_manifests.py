@@ -56,7 +56,12 @@ def imports(folder: str) -> set[str]:
 @pytest.mark.parametrize("folder", ["ingest", "store", "train", "evaluate", "tests"])
 def test_imported_distributions_are_declared(folder: str) -> None:
     frameworks = ["torch", "keras", "keras-gpu"]
-    extras = {"ingest": ["filters"], "evaluate": ["filters", "parquet"], "train": frameworks, "tests": [*frameworks, "test"]}
+    extras = {
+        "ingest": ["filters"],
+        "evaluate": ["filters", "parquet"],
+        "train": frameworks,
+        "tests": [*frameworks, "test"],
+    }
     needs = requirements(*extras.get(folder, []))
     declared = {canonicalize_name(name) for need in needs for name in {need.name, *need.extras}}  # dask[distributed]
     owners = importlib.metadata.packages_distributions()
