@@ -1,4 +1,7 @@
-"""Hugging Face datasets: an Arrow file, mapped, shuffled by a table of indices."""
+"""Hugging Face datasets: an Arrow file, mapped, shuffled by a table of indices.
+
+Its arrays of several dimensions are converted image by image; flat ones, in its Arrow format, are not converted at all.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -11,19 +14,25 @@ MOST = 20_000
 
 
 def write(place: Place) -> None:
-    features = datasets.Features({"image": datasets.Array3D(shape=place.images.shape, dtype="float32")})
+    shape = place.images.shape
+    flat = (int(np.prod(shape)),)
+    for name, feature, size in (
+        ("arrays", datasets.Array3D(shape=shape, dtype="float32"), shape),
+        ("flat", datasets.List(datasets.Value("float32"), length=flat[0]), flat),
+    ):
 
-    def rows() -> Iterator[dict[str, np.ndarray]]:
-        for block in place.images.blocks():
-            for image in block:
-                yield {"image": image}
+        def rows(size: tuple[int, ...] = size) -> Iterator[dict[str, np.ndarray]]:
+            for block in place.images.blocks():
+                for image in block:
+                    yield {"image": image.reshape(size)}
 
-    made = datasets.Dataset.from_generator(rows, features=features, cache_dir=str(place.folder / "cache"))
-    made.save_to_disk(str(place.folder / "arrow"))
+        features = datasets.Features({"image": feature})
+        made = datasets.Dataset.from_generator(rows, features=features, cache_dir=str(place.folder / f"{name}-cache"))
+        made.save_to_disk(str(place.folder / name))
 
 
-def open_arrow(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
-    images = datasets.load_from_disk(str(place.folder / "arrow")).with_format("numpy")
+def open_arrays(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
+    images = datasets.load_from_disk(str(place.folder / "arrays")).with_format("numpy")
 
     def epochs(epoch: int) -> Iterator[np.ndarray]:
         shuffled = images.shuffle(seed=epoch, keep_in_memory=True)
@@ -32,4 +41,17 @@ def open_arrow(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
     return epochs
 
 
-READERS = {"Hugging Face datasets": Reader(open=open_arrow, shuffling="all images", full=True)}
+def open_flat(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
+    images = datasets.load_from_disk(str(place.folder / "flat")).with_format("arrow")
+
+    def epochs(epoch: int) -> Iterator[np.ndarray]:
+        for table in images.shuffle(seed=epoch, keep_in_memory=True).iter(batch_size=place.batch):
+            yield table["image"].combine_chunks().flatten().to_numpy().reshape(-1, *place.images.shape)
+
+    return epochs
+
+
+READERS = {
+    "Hugging Face datasets": Reader(open=open_arrays, shuffling="all images", full=True),
+    "Hugging Face datasets, flat, Arrow format": Reader(open=open_flat, shuffling="all images", full=True),
+}

@@ -1,4 +1,4 @@
-"""litdata: chunks of 64 MB on a local disk, shuffled with the windows it takes by itself."""
+"""litdata: chunks of 64 MB on a local disk, shuffled in the blocks it takes by itself."""
 
 from collections.abc import Callable, Iterator
 
@@ -39,7 +39,7 @@ def opening(workers: int) -> Callable[[Place], Callable[[int], Iterator[torch.Te
 
 READERS = {
     f"litdata, {workers} workers": Reader(
-        open=opening(workers), shuffling="chunks of 64 MB in random order, windows of 256 images inside"
+        open=opening(workers), shuffling="chunks of 64 MB in random order, blocks of 256 images inside, permuted"
     )
     for workers in (0, 2)
 }

@@ -34,4 +34,6 @@ def open_files(place: Place) -> Callable[[int], Iterator[tf.Tensor]]:
     return lambda epoch: iter(images)
 
 
-READERS = {"TFRecord, tf.data": Reader(open=open_files, shuffling=f"a buffer of {BUFFER:,} images")}
+READERS = {
+    "TFRecord, tf.data": Reader(open=open_files, shuffling=f"files in random order, a buffer of {BUFFER:,} images")
+}
