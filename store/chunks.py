@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from store.cache import fits
 from store.errors import CorruptStoreError
 from store.layout import LEAST_BYTES
 from store.native import gather, lz4_address, public_address
@@ -101,6 +102,9 @@ class ZarrReader:
 class BlockReader:
     """Reads single samples out of memory-mapped shards, decoding each straight into its row of the batch.
 
+    If the system can keep all shards in memory, it is asked to read them at once, in order: a cold disk gives single
+    samples in random order hundreds of times more slowly.
+
     Parameters
     ----------
     image
@@ -130,6 +134,7 @@ class BlockReader:
         self._maps: list[npt.NDArray[np.uint8]] = []
         self._address = np.zeros(len(self._shards) * self._per_shard, np.int64)
         self._size = np.zeros_like(self._address)
+        self._ahead = fits(sum(path.stat().st_size for path in self._shards if path.exists()))
         for shard, path in enumerate(self._shards):
             self._open(path, slice(shard * self._per_shard, (shard + 1) * self._per_shard))
 
@@ -137,11 +142,14 @@ class BlockReader:
         """Map a shard and note where its chunks are; a shard that is not there is all zeros."""
         try:
             with path.open("rb") as file:
-                data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             return
         except ValueError:
             raise CorruptStoreError(f"{path}: the shard is empty") from None
+        if self._ahead:
+            mapped.madvise(mmap.MADV_WILLNEED)
+        data = np.frombuffer(mapped, np.uint8)
         index_bytes = 16 * self._per_shard
         if data.size < index_bytes + 4:
             raise CorruptStoreError(f"{path}: {data.size} bytes are too few for the shard's index")

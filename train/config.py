@@ -9,12 +9,13 @@ from typing import Any
 from dask.utils import parse_bytes
 
 from store.errors import ConfigError
-from store.plan import SHUFFLES, Shuffle
+from store.plan import SHUFFLES
 from train.architecture import ARCHITECTURES
 from train.normalisation import RECIPES
 from train.schedule import SCHEDULES
 
-DEVICES = ("auto", "cpu", "cuda")
+AUTO = "auto"
+DEVICES = (AUTO, "cpu", "cuda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,8 @@ class TrainConfig:
         On a few thousand, with batches of 64 and a rate of 3e-4, ``log`` learned clearly faster; at 1e-3 the reference
         network often stays at chance there, with ``log`` too.
     shuffle
-        Order of the training samples, see `store.BatchPlan`.
+        Order of the training samples, see `store.BatchPlan`; ``auto`` is what `store.cache.choose_shuffle` says, and
+        the run records which.
     seed
         Chooses the initial weights, the dropout and the order of the samples.
     device
@@ -69,9 +71,9 @@ class TrainConfig:
     schedule: str = "plateau"
     patience: int = 4
     normalisation: str = "log"
-    shuffle: Shuffle = "full"
+    shuffle: str = AUTO
     seed: int = 0
-    device: str = "auto"
+    device: str = AUTO
     memory: str = "512MiB"
     threads: int = 2
 
@@ -81,7 +83,7 @@ class TrainConfig:
         self._known("model", ARCHITECTURES)
         self._known("schedule", SCHEDULES)
         self._known("normalisation", RECIPES)
-        self._known("shuffle", SHUFFLES)
+        self._known("shuffle", (AUTO, *SHUFFLES))
         self._known("device", DEVICES)
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("threads", 1), ("seed", 0)):
             if getattr(self, name) < least:

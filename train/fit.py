@@ -2,14 +2,17 @@
 
 import time
 from contextlib import closing
+from dataclasses import replace
+from typing import cast
 
+from store.cache import choose_shuffle
 from store.plan import Shuffle
 from store.reader import Store, open_statistics, open_store
 from store.schema import SPLITS
 from store.stream import BatchStream
 from train.architecture import ARCHITECTURES
 from train.checkpoint import Checkpoint
-from train.config import TrainConfig
+from train.config import AUTO, TrainConfig
 from train.journal import Epoch, Journal
 from train.learner import Learner, MakeLearner
 from train.normalisation import Normalisation
@@ -54,6 +57,8 @@ def fit(
         directory.check(overwrite=overwrite)
     store = open_store(config.store)
     specification = specify(config, store)
+    if config.shuffle == AUTO:
+        config = replace(config, shuffle=choose_shuffle(store))
     stream = open_stream(config, "train", config.shuffle)
     ordered = {split: open_stream(config, split, "none") for split in SPLITS}
     learner = make_learner(specification, config)
@@ -78,13 +83,13 @@ def specify(config: TrainConfig, store: Store) -> Specification:
     )
 
 
-def open_stream(config: TrainConfig, split: str, shuffle: Shuffle) -> BatchStream:
+def open_stream(config: TrainConfig, split: str, shuffle: str) -> BatchStream:
     """Open a stream of a split of the configured store."""
     return BatchStream(
         config.store,
         split=split,
         batch_size=config.batch_size,
-        shuffle=shuffle,
+        shuffle=cast("Shuffle", shuffle),
         seed=config.seed,
         memory=config.memory,
         threads=config.threads,

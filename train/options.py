@@ -39,7 +39,11 @@ def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
             str, typer.Option(help=f"First layer of the model; one of: {', '.join(RECIPES)}.")
         ] = DEFAULT.normalisation,
         shuffle: Annotated[
-            str, typer.Option(help="Order of the samples: full, or window for object stores and cold disks.")
+            str,
+            typer.Option(
+                help="Order of the samples: full, window, chunks or none; auto is full if memory holds the store's "
+                "compressed images, else window."
+            ),
         ] = DEFAULT.shuffle,
         seed: Annotated[int, typer.Option(help="Chooses weights, dropout and order.")] = DEFAULT.seed,
         device: Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")] = DEFAULT.device,

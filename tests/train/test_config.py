@@ -26,7 +26,7 @@ def test_survives_json() -> None:
         ({"model": "vgg"}, "unknown model 'vgg'; known: cnn"),
         ({"schedule": "cosinus"}, "unknown schedule 'cosinus'; known: plateau, constant"),
         ({"normalisation": "median"}, "known: none, max, standard, log"),
-        ({"shuffle": "half"}, "known: full, window, chunks, none"),
+        ({"shuffle": "half"}, "known: auto, full, window, chunks, none"),
         ({"device": "tpu"}, "known: auto, cpu, cuda"),
         ({"epochs": 0}, "epochs=0 is below 1"),
         ({"batch_size": 0}, "batch_size=0 is below 1"),
