@@ -88,15 +88,31 @@ class ZarrReader:
             return
         unique, inverse = np.unique(samples, return_inverse=True)
         try:
-            if unique[-1] - unique[0] + 1 == unique.size:
-                images = self._image[int(unique[0]) : int(unique[-1]) + 1]
-            else:
-                images = self._image.oindex[unique]
+            images = self._read(unique)
         except Exception as error:
-            raise CorruptStoreError(
-                f"{self._image.store_path}: samples {unique[0]} to {unique[-1]} cannot be read ({error})"
-            ) from error
-        np.take(np.asarray(images), inverse, axis=0, out=out, mode="clip")
+            raise self._name_file(unique, error) from error
+        np.take(images, inverse, axis=0, out=out, mode="clip")
+
+    def _read(self, ascending: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        if ascending[-1] - ascending[0] + 1 == ascending.size:
+            return np.asarray(self._image[int(ascending[0]) : int(ascending[-1]) + 1])
+        return np.asarray(self._image.oindex[ascending])
+
+    def _name_file(self, ascending: npt.NDArray[np.int64], error: Exception) -> CorruptStoreError:
+        """Return an error that names the shard, or the chunk if there are none, in which the first bad sample is."""
+        per_file = (self._image.shards or self._image.chunks)[0]
+        for samples in np.split(ascending, np.flatnonzero(np.diff(ascending // per_file)) + 1):
+            try:
+                self._read(samples)
+            except Exception as found:
+                place = (int(samples[0]) // per_file, *[0] * (self._image.ndim - 1))
+                key = self._image.metadata.encode_chunk_key(place)
+                return CorruptStoreError(
+                    f"{self._image.store_path}/{key}: samples {samples[0]} to {samples[-1]} cannot be read ({found})"
+                )
+        return CorruptStoreError(
+            f"{self._image.store_path}: samples {ascending[0]} to {ascending[-1]} cannot be read ({error})"
+        )
 
 
 class BlockReader:

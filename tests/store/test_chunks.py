@@ -304,10 +304,10 @@ def test_a_block_that_does_not_decode_is_named(stored):
 
 def test_the_zarr_reader_names_what_it_cannot_read(stored):
     root, _ = stored
-    path = shard_path(root, 0)
+    path = shard_path(root, 1)
     path.write_bytes(damage_index(path.read_bytes()))
-    with pytest.raises(CorruptStoreError, match=r"image: samples 0 to 5 cannot be read"):
-        read(ZarrReader(open_image(root)), [5, 0], SHAPE)
+    with pytest.raises(CorruptStoreError, match=r"image/c\.1\.0\.0\.0: samples 6 to 7 cannot be read"):
+        read(ZarrReader(open_image(root)), [7, 0, 6, 5], SHAPE)
 
 
 @pytest.mark.parametrize("what", ["shards", "chunks"])
