@@ -51,6 +51,21 @@ def compare(
     print_comparison(document)
 
 
+@app.command("score")
+def score(
+    run: Annotated[Path, typer.Argument(help="A run directory; its model is used.")],
+    file: Annotated[Path, typer.Argument(help="Images: HDF5, Parquet or a store, with labels or without.")],
+    output: Annotated[Path, typer.Option(help="Where the scores go, .csv or .parquet.")] = Path("scores.csv"),
+) -> None:
+    """Score images that nobody has seen; if they have labels, say how well."""
+    from evaluate.score import score
+    from evaluate.terminal import print_scores
+
+    with console.console.status("scoring"):
+        document = score(run, file, output)
+    print_scores(document, output)
+
+
 def main() -> None:
     """Run the program."""
     console.run(app, default="report")

@@ -89,6 +89,22 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
 
 def load_run(path: Path, name: str) -> Run:
     """Read one run directory; raises RunError as `load_runs`."""
+    config, environment = load_settings(path)
+    ranges = environment["store"]["split_ranges"]
+    return Run(
+        name=name,
+        path=path,
+        config=config,
+        environment=environment,
+        history=_load_history(path / "history.jsonl"),
+        predictions={
+            split: _load_predictions(path / "predictions" / f"{split}.npz", ranges, split) for split in SPLITS
+        },
+    )
+
+
+def load_settings(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Read the configuration and the environment of a run directory; raises RunError as `load_runs`."""
     if not path.is_dir():
         raise RunError(f"{path}: no such run directory")
     config = _load_object(path / "config.json", ("framework", "model", "parameters"))
@@ -102,17 +118,7 @@ def load_run(path: Path, name: str) -> Run:
         describe(store["dataset"])
     except ConfigError as error:
         raise RunError(f"{path / 'environment.json'}: {error}") from None
-    return Run(
-        name=name,
-        path=path,
-        config=config,
-        environment=environment,
-        history=_load_history(path / "history.jsonl"),
-        predictions={
-            split: _load_predictions(path / "predictions" / f"{split}.npz", store["split_ranges"], split)
-            for split in SPLITS
-        },
-    )
+    return config, environment
 
 
 def _load_object(path: Path, keys: Sequence[str]) -> dict[str, Any]:

@@ -67,3 +67,16 @@ def print_summary(document: Document, output: Path) -> None:
     for simulated in sorted({run["store"]["simulated"] for run in document["runs"]} - {""}):
         screen.print(f"data: {simulated}", style="yellow")
     screen.print(f"report: {output / 'index.html'}")
+
+
+def print_scores(document: Document, output: Path) -> None:
+    """Print what `evaluate.score.score` did."""
+    screen = _screen()
+    metrics = document["metrics"]
+    if metrics is None:
+        screen.print("no labels in the file, so nothing is known of how good the scores are")
+    else:
+        for name in ("auc", "accuracy", "log_loss", "brier_score"):
+            text = plus_minus(metrics[name]) if metrics[name] else "none, a class is missing"
+            screen.print(f"  {name.replace('_', ' '):14}{text}")
+    screen.print(f"{document['rows']:,} scores: {output}; metrics: {output.with_suffix('.json')}")

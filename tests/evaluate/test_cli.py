@@ -2,10 +2,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from evaluate.cli import app
+from evaluate.score import PROGRAMS
 from store import console
+from tests.examples import showers, write_hdf5
 
 
 def evaluate(*words):
@@ -75,3 +78,14 @@ def test_a_comparison_that_fails_writes_nothing(make_run, tmp_path, capsys):
         capsys.readouterr().err == f"error: {tmp_path / 'gone.npz'}: no such predictions; has the training run ended?\n"
     )
     assert not (tmp_path / "both.json").exists()
+
+
+def test_a_hidden_test_set_is_scored(make_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
+    run = make_run("cnn")
+    (run / "model.txt").write_text("good")
+    file = write_hdf5(tmp_path / "hidden.hdf5", showers(40), np.arange(40) % 2)
+    assert evaluate("score", run, file, "--output", tmp_path / "scores.csv") == 0
+    printed = capsys.readouterr().out
+    assert "auc" in printed
+    assert f"40 scores: {tmp_path / 'scores.csv'}; metrics: {tmp_path / 'scores.json'}" in printed

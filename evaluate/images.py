@@ -1,0 +1,212 @@
+"""Images to score, from HDF5, Parquet or a store, a block at a time; with their labels if there are any."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+import store
+from evaluate.tables import check_parquet
+from store.errors import SourceError
+from store.schema import SPLITS, Description
+
+with contextlib.suppress(ImportError):
+    import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
+
+BLOCK_BYTES = 1 << 24
+CHUNK_CACHE = 1 << 28  # HDF5 chunks may hold thousands of images, and blocks are smaller: each is decompressed once
+Block = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Images that can be read once or more, in the order of their rows.
+
+    Attributes
+    ----------
+    path
+        Where they are.
+    rows
+        How many.
+    label
+        uint8 (rows,), or None if the file has none.
+    blocks
+        Yields them as float32 (n, ieta, iphi, channel) with about 16 MiB a block; raises SourceError for values that
+        are not finite.
+    """
+
+    path: Path
+    rows: int
+    label: npt.NDArray[np.uint8] | None
+    blocks: Callable[[], Iterator[Block]]
+
+
+def open_images(path: Path, description: Description) -> Images:
+    """Open a store (a folder), a Parquet file (by its suffix) or an HDF5 file.
+
+    In Parquet an image is nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number
+    of bytes: little-endian float32 in the order ieta, iphi, channel.
+
+    Parameters
+    ----------
+    path
+        What to open.
+    description
+        Names of the columns, and the shape of an image.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing, or the images or labels break a rule; the message names file, rule and value.
+    ConfigError
+        If pyarrow is needed and not installed.
+    """
+    if path.is_dir():
+        images = _open_store(path, description)
+    elif not path.is_file():
+        raise SourceError(f"{path}: no such file")
+    elif path.suffix == ".parquet":
+        images = _open_parquet(path, description)
+    else:
+        images = _open_hdf5(path, description)
+    if not images.rows:
+        raise SourceError(f"{path}: holds no images")
+    return Images(path=path, rows=images.rows, label=images.label, blocks=lambda: _finite(images))
+
+
+def _finite(images: Images) -> Iterator[Block]:
+    start = 0
+    for block in images.blocks():
+        broken = ~np.isfinite(block).all(axis=(1, 2, 3))
+        if broken.any():
+            row = int(np.argmax(broken))
+            value = block[row][~np.isfinite(block[row])][0]
+            raise SourceError(f"{images.path}: image {start + row} holds {value}; values must be finite")
+        yield block
+        start += len(block)
+
+
+def _block_rows(description: Description) -> int:
+    return max(1, BLOCK_BYTES // description.sample_bytes)
+
+
+def _find(path: Path, names: list[str], description: Description) -> str:
+    """Return the name that the images have in a file."""
+    found = [key for key in description.image_keys if key in names]
+    if not found:
+        wanted, there = " or ".join(description.image_keys), ", ".join(names) or "nothing"
+        raise SourceError(f"{path}: no images called {wanted}; the file has {there}")
+    return found[0]
+
+
+def _check_shape(path: Path, key: str, shape: tuple[int, ...], description: Description) -> None:
+    if shape != description.image_shape:
+        raise SourceError(f"{path}: {key} holds images of shape {shape}, expected {description.image_shape}")
+
+
+def _check_labels(path: Path, key: str, values: npt.NDArray[Any], rows: int) -> npt.NDArray[np.uint8]:
+    if values.size != rows:
+        raise SourceError(f"{path}: {rows} images but {key} has shape {values.shape}")
+    values = values.reshape(-1)
+    strange = np.flatnonzero((values != 0) & (values != 1))
+    if strange.size:
+        raise SourceError(f"{path}: {key}[{strange[0]}] = {values[strange[0]]}; labels must be 0 or 1")
+    return values.astype(np.uint8)
+
+
+def _open_hdf5(path: Path, description: Description) -> Images:
+    label_key = description.label_key
+    try:
+        with h5py.File(path) as file:
+            key = _find(path, [name for name in file if isinstance(file[name], h5py.Dataset)], description)
+            _check_shape(path, key, file[key].shape[1:], description)
+            if file[key].dtype.kind != "f":
+                raise SourceError(f"{path}: {key} has dtype {file[key].dtype}, expected a float type")
+            rows = len(file[key])
+            label = _check_labels(path, label_key, file[label_key][()], rows) if label_key in file else None
+    except OSError as error:
+        raise SourceError(f"{path}: neither a store nor a readable HDF5 or Parquet file ({error})") from None
+
+    def blocks() -> Iterator[Block]:
+        with h5py.File(path, rdcc_nbytes=CHUNK_CACHE) as file:
+            for start in range(0, rows, _block_rows(description)):
+                try:
+                    yield file[key][start : start + _block_rows(description)].astype(np.float32, copy=False)
+                except OSError as error:
+                    raise SourceError(f"{path}: {key} cannot be read from row {start} on ({error})") from None
+
+    return Images(path=path, rows=rows, label=label, blocks=blocks)
+
+
+def _open_parquet(path: Path, description: Description) -> Images:
+    check_parquet(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    label_key = description.label_key
+    try:
+        with pq.ParquetFile(path) as file:
+            names, rows = file.schema_arrow.names, file.metadata.num_rows
+            key = _find(path, names, description)
+            label = None
+            if label_key in names:
+                label = _check_labels(path, label_key, file.read([label_key])[label_key].to_numpy(), rows)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{path}: not a readable Parquet file ({error})") from None
+
+    def blocks() -> Iterator[Block]:
+        with pq.ParquetFile(path) as file:
+            try:
+                for batch in file.iter_batches(_block_rows(description), columns=[key]):
+                    yield _from_arrow(path, key, batch.column(key), description)
+            except (pa.ArrowException, OSError) as error:
+                raise SourceError(f"{path}: {key} cannot be read ({error})") from None
+
+    return Images(path=path, rows=rows, label=label, blocks=blocks)
+
+
+def _from_arrow(path: Path, key: str, column: Any, description: Description) -> Block:
+    """Return a column of a Parquet file as images; see `open_images` for its two forms."""
+    from pyarrow import types
+
+    if column.null_count:
+        raise SourceError(f"{path}: {key} has {column.null_count} rows without an image")
+    if types.is_fixed_size_binary(column.type):
+        if column.type.byte_width != description.sample_bytes:
+            size, shape = column.type.byte_width, description.image_shape
+            raise SourceError(f"{path}: {key} has {size} bytes a row, expected {description.sample_bytes} for {shape}")
+        raw = column.buffers()[1]
+        first = column.offset * column.type.byte_width
+        values = np.frombuffer(raw, "<f4", offset=first, count=len(column) * description.sample_bytes // 4)
+        return values.reshape(len(column), *description.image_shape).astype(np.float32, copy=False)
+    lengths = [len(column)]
+    while types.is_nested(column.type):
+        found = np.unique(column.value_lengths().to_numpy())
+        if found.size != 1:
+            raise SourceError(f"{path}: {key} has lists of {found[0]} to {found[-1]} values, expected one length")
+        lengths.append(int(found[0]))
+        column = column.flatten()
+    _check_shape(path, key, (*lengths[2:], *lengths[1:2]), description)
+    values = column.to_numpy(zero_copy_only=False).astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(values.reshape(lengths), 1, -1))
+
+
+def _open_store(path: Path, description: Description) -> Images:
+    opened = store.open_store(path)
+    _check_shape(path, "image", opened.image.shape[1:], description)
+    label = np.asarray(opened.group["label"][...])  # type: ignore[index]
+
+    def blocks() -> Iterator[Block]:
+        for split in SPLITS:
+            start, stop = opened.split_range(split)
+            if start < stop:
+                size = _block_rows(description)
+                for batch in store.BatchStream(path, split=split, batch_size=size, shuffle="none"):
+                    yield batch.image
+
+    return Images(path=path, rows=len(label), label=label, blocks=blocks)

@@ -1,0 +1,155 @@
+"""Scores of images that nobody has seen, by the model of a run directory, which runs in a process of its own."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from evaluate.images import Block, Images, open_images
+from evaluate.measure import Document, draw, measure
+from evaluate.metrics import CONFIDENCE, Floats
+from evaluate.runs import load_settings
+from evaluate.tables import choose_table
+from store.errors import RunError
+from store.schema import describe
+
+SCHEMA = "calostream-scores/1"
+Ask = Callable[[Block], Floats]
+ROOT = Path(__file__).parents[1]
+PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "keras")}
+
+
+def score(run: Path, file: Path, output: Path) -> Document:
+    """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
+
+    Memory holds a few blocks of 16 MiB of images, and 17 bytes a row. Both files appear when everything is done.
+
+    Parameters
+    ----------
+    run
+        A run directory; its model, configuration and environment are used.
+    file
+        See `evaluate.images.open_images`.
+    output
+        Where the scores go: ``.csv`` or ``.parquet``, with the columns ``row`` (from 0), ``score`` (probability of
+        class 1) and, if the file has labels, ``label``. The document has the same name and the suffix ``.json``.
+
+    Returns
+    -------
+    dict
+        JSON-able: ``schema``, ``confidence``, ``run``, ``file``, ``rows``, ``signal``, ``background``, ``metrics`` of
+        `measure` and ``curves`` of `draw`, which are null without labels, the curves also without both classes.
+
+    Raises
+    ------
+    RunError
+        If the run has no usable model, or the model fails.
+    SourceError
+        If the images or labels break a rule; the message names file, rule and value.
+    ConfigError
+        If `output` has another suffix, or pyarrow is needed and not installed.
+    """
+    write_table = choose_table(output)
+    config, environment = load_settings(run)
+    if config["framework"] not in PROGRAMS:
+        raise RunError(f"{run}: unknown framework {config['framework']!r}; known: {', '.join(PROGRAMS)}")
+    description = describe(environment["store"]["dataset"])
+    images = open_images(file, description)
+    scores = np.empty(images.rows)
+    with _partial(output) as partial:
+        with write_table(partial) as write, _model(PROGRAMS[config["framework"]], run) as ask:
+            start = 0
+            for block in images.blocks():
+                rows = slice(start, start + len(block))
+                scores[rows] = ask(block)
+                label = {} if images.label is None else {"label": images.label[rows]}
+                write({"row": np.arange(rows.start, rows.stop), "score": scores[rows], **label})
+                start += len(block)
+        document = _describe(run, images, scores)
+        document |= {"signal": description.classes[1], "background": description.classes[0]}
+        with _partial(output.with_suffix(".json")) as text:
+            text.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return document
+
+
+def _describe(run: Path, images: Images, scores: Floats) -> Document:
+    label = images.label
+    ones = 0 if label is None else int(label.sum())
+    return {
+        "schema": SCHEMA,
+        "confidence": CONFIDENCE,
+        "run": str(run),
+        "file": str(images.path),
+        "rows": images.rows,
+        "metrics": None if label is None or images.rows < 2 else measure(label, scores),
+        "curves": draw(label, scores) if label is not None and min(ones, images.rows - ones) >= 2 else None,
+    }
+
+
+@contextlib.contextmanager
+def _model(program: str, run: Path) -> Iterator[Ask]:
+    """Start the program that has the run's model, and yield what gives the scores of a block of images.
+
+    What goes over the pipes is described in `train.scoring`.
+    """
+    command = [sys.executable, "-P", "-m", program, str(run)]  # -P: a folder called train may be where the user is
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        ) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+        images, answers = process.stdin, process.stdout
+
+        def ask(block: Block) -> Floats:
+            answer = b""
+            with contextlib.suppress(BrokenPipeError):
+                images.write(np.array(block.shape, "<i8").tobytes())
+                images.write(np.ascontiguousarray(block, "<f4").data)
+                images.flush()
+                answer = answers.read(8 * len(block))
+            if len(answer) < 8 * len(block):
+                raise RunError(f"{run}: its model gives no scores: {_failure(process, errors)}")
+            scores = np.frombuffer(answer, "<f8")
+            if not np.isfinite(scores).all():
+                raise RunError(f"{run}: its model gives a score of {scores[~np.isfinite(scores)][0]}")
+            return scores
+
+        try:
+            yield ask
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                images.close()
+
+
+def _failure(process: "subprocess.Popen[bytes]", errors: BinaryIO) -> str:
+    """Return what the program said at its end, or else how it ended."""
+    status = process.wait()
+    errors.seek(0)
+    last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+    return last.removeprefix("error: ") if last.startswith("error: ") else f"it ended with status {status}"
+
+
+@contextlib.contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write, which takes its place if nothing is raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

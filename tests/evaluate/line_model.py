@@ -1,0 +1,30 @@
+"""What `train.score_torch` is, without a framework: a score that rises with the energy; fails on command."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from store.errors import RunError
+from train.scoring import Score, serve
+
+
+def load() -> Score:
+    told = Path(sys.argv[1], "model.txt").read_text()
+    if told == "broken":
+        raise RunError("no model here")
+    print("a library says hello")
+
+    def score(image):
+        if told == "dies":
+            sys.exit(3)
+        if told == "raises":
+            raise ValueError("no such\nlayer")
+        if told == "nan":
+            return np.full(len(image), np.nan)
+        return 1 - np.exp(-image[..., 0].sum(axis=(1, 2), dtype=np.float64) / 50)
+
+    return score
+
+
+serve(load)
