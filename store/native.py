@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from store.blosc import decode_block
 
-AHEAD = 8  # samples between asking for a cache line and using it
+AHEAD = 12  # samples between asking for a cache line and using it
 
 
 def lz4_address() -> int:
@@ -170,6 +170,7 @@ def gather(lz4, address, size, chunk, sample_bytes, samples, out):
     for k in range(samples.size):
         if k + 2 * AHEAD < samples.size:
             sample = samples[k + 2 * AHEAD]
+            prefetch(address[sample // chunk])
             prefetch(address[sample // chunk] + 16 + 4 * (sample % chunk))
         if k + AHEAD < samples.size:
             sample = samples[k + AHEAD]

@@ -14,10 +14,10 @@ ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts elsewh
 def feed(stream: Iterable[Batch], device: str) -> Iterator[tuple[Batch, tf.Tensor, tf.Tensor]]:
     """Yield every batch with its image (batch, ieta, iphi, channel) and label (batch,) on the device.
 
-    On the CPU the image is the batch's own memory.
+    On the CPU the image is the batch's own memory. A GPU copies from there.
     """
     for batch in stream:
-        image, label = to_tensor(batch.image), to_tensor(batch.label)
+        image, label = to_tensor(batch.image), tf.convert_to_tensor(batch.label)
         if not device.startswith("/CPU"):
             with tf.device(device):
                 image, label = tf.identity(image), tf.identity(label)
@@ -25,8 +25,7 @@ def feed(stream: Iterable[Batch], device: str) -> Iterator[tuple[Batch, tf.Tenso
 
 
 def to_tensor(array: npt.NDArray[Any]) -> tf.Tensor:
-    """Return a tensor on the CPU: the array's own memory where TensorFlow can take it, else a copy."""
-    with tf.device("/CPU:0"):
-        if array.ctypes.data % ALIGNMENT:
-            return tf.convert_to_tensor(array)
-        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    """Return a tensor of an array: its own memory where TensorFlow can take it, else a copy."""
+    if array.ctypes.data % ALIGNMENT:
+        return tf.convert_to_tensor(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())

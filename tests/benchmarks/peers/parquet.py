@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 100_000
 COMPRESSIONS = ("zstd", "lz4")
 
 

@@ -8,5 +8,4 @@ from tests.benchmarks.reader import Reader
 
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
 
-MOST = 100_000
 READERS = {"zarr-python, zarrs pipeline": Reader(open=open_store, shuffling="blocks of 512 images")}
