@@ -1,7 +1,6 @@
 """One self-contained page about any number of runs, with its numbers as JSON and its figures as files."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,18 @@ from markupsafe import Markup
 
 import store
 from evaluate import folder, style
+from evaluate.card import write_card
 from evaluate.curves import class_names
 from evaluate.figures import Drawing, draw_runs, draw_showers, draw_slices
 from evaluate.measure import SIGNAL_EFFICIENCIES, Document
+from evaluate.numbers import plus_minus
 from evaluate.runs import Run, load_runs
 from evaluate.stores import SeenStore, find_stores
 from evaluate.summary import summarise
 
 
 def write_report(paths: Sequence[Path], output: Path) -> Document:
-    """Write ``index.html``, ``metrics.json`` and ``figures/`` about runs into a folder, and return the metrics.
+    """Write a page, ``metrics.json``, model cards and ``figures/`` about runs into a folder; return the metrics.
 
     The folder appears when all is written, and replaces an older report.
 
@@ -49,6 +50,8 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
         pictures = {drawing.name: _write_figure(drawing, page / "figures") for drawing in drawings}
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")
+        for place, run in enumerate(document["runs"], start=1):
+            (page / f"model-card-{place}.md").write_text(write_card(document, run), encoding="utf-8")
         document["files"] = sorted([*folder.files_in(page), folder.METRICS])
         (page / folder.METRICS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return document
@@ -115,10 +118,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value if isinstance(value, str) else json.dumps(value)
-
-
-def plus_minus(estimate: Mapping[str, float]) -> str:
-    """Return value and standard error, to two digits of the error."""
-    error = estimate["standard_error"]
-    digits = min(max(1 - math.floor(math.log10(error)), 0), 6) if error > 0 else 4
-    return f"{estimate['value']:.{digits}f} ± {error:.{digits}f}"

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluate.measure import Document
-from evaluate.report import plus_minus
+from evaluate.numbers import plus_minus
 
 
 def print_comparison(document: Document) -> None:

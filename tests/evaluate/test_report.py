@@ -1,12 +1,15 @@
 import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 
+import jsonschema
 import pytest
 import sklearn.metrics
 
 import store
-from evaluate.report import plus_minus, write_report
+from evaluate.numbers import plus_minus
+from evaluate.report import write_report
 from store.errors import ConfigError, RunError
 from tests.evaluate.conftest import STORE, make_predictions, write_run
 
@@ -58,11 +61,11 @@ def html(report):
 def test_a_report_is_a_page_numbers_and_figures(report):
     names = ["roc", "rejection", "precision", "calibration", "scores-1", "scores-2"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
-    files = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
-    assert files == {"index.html", "metrics.json"} | {
+    found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert found == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
         f"figures/{name}.{kind}" for name in names for kind in ("svg", "png")
     }
-    assert json.loads((report / "metrics.json").read_text())["files"] == sorted(files)
+    assert json.loads((report / "metrics.json").read_text())["files"] == sorted(found)
 
 
 def test_the_numbers_are_those_of_the_predictions(report):
@@ -73,6 +76,30 @@ def test_the_numbers_are_those_of_the_predictions(report):
             predictions = make_predictions(split, seed)
             auc = sklearn.metrics.roc_auc_score(predictions.label, predictions.score)
             assert values["auc"]["value"] == pytest.approx(auc)
+
+
+def test_the_numbers_follow_their_schema(report):
+    schema = json.loads(files("evaluate").joinpath("metrics.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    document = json.loads((report / "metrics.json").read_text())
+    jsonschema.validate(document, schema)
+    del document["runs"][0]["splits"]["test"]["auc"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+
+
+def test_every_run_has_a_model_card(report):
+    document = json.loads((report / "metrics.json").read_text())
+    for place, run in enumerate(document["runs"], start=1):
+        card = (report / f"model-card-{place}.md").read_text()
+        assert card.startswith(f"# cnn ({run['framework']}): electron / photon\n\n868,993 parameters")
+        assert "**Geant4 simulation.**" in card
+        assert plus_minus(run["splits"]["test"]["auc"]) in card
+        assert plus_minus(run["generalisation_gap"]["auc"]) in card
+        assert f"import {run['framework']}" in card
+        assert run["store"]["digest"] in card
+        for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
+            assert len({len(re.findall(r"(?<!\\\\)\|", line)) for line in table.splitlines()}) == 1
 
 
 def test_the_page_shows_the_numbers(report, html):
@@ -176,6 +203,10 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
     assert "data:image/png;base64," in html
     assert "cannot be shown" not in html
     assert len(Page(html).attributes("svg")) == 8 + 2 + 6
+    card = (tmp_path / "report" / "model-card-1.md").read_text()
+    assert "| sum of energy | " in card
+    document = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    jsonschema.validate(document, json.loads(files("evaluate").joinpath("metrics.schema.json").read_text()))
 
 
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, tmp_path):

@@ -1,0 +1,42 @@
+"""A model card in Markdown: what a model is for, what it was trained on, how good it is and how to use it.
+
+After Mitchell et al., "Model cards for model reporting", FAT* 2019.
+"""
+
+import json
+
+import jinja2
+
+from evaluate.measure import Document
+from evaluate.numbers import plus_minus
+
+ROWS = {
+    "auc": "ROC AUC",
+    "accuracy": "accuracy",
+    "accuracy_at_best_threshold": "accuracy at best threshold",
+    "precision": "precision",
+    "recall": "recall",
+    "log_loss": "log loss",
+    "brier_score": "Brier score",
+}
+
+
+def write_card(document: Document, run: Document) -> str:
+    """Return the card of one of the runs of a report's document."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("evaluate", ""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "plus_minus": plus_minus,
+        "cell": lambda text: " ".join(str(text).split()).replace("|", "\\|"),
+        "code": lambda text: " ".join(str(text).split()).replace("`", "'"),
+        "thousands": lambda number: f"{number:,}",
+    }
+    settings = {name: value if isinstance(value, str) else json.dumps(value) for name, value in run["config"].items()}
+    warnings = [warning for warning in document["warnings"] if warning.startswith(f"{run['name']}:")]
+    template = environment.get_template("card.md.jinja")
+    return template.render(document=document, run=run, rows=ROWS, settings=settings, warnings=warnings)
