@@ -49,7 +49,8 @@ def build_model(specification: Specification) -> keras.Model:
 def normalise(image: Any, normalisation: Normalisation) -> Any:
     """Return images (batch, ieta, iphi, channel) normalised."""
     scale, offset = list(normalisation.scale), list(normalisation.offset)
-    image = keras.layers.Rescaling(scale, offset, name="normalise")(image)
+    # In full precision, whatever the layers behind compute in.
+    image = keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(image)
     if normalisation.recipe == "log":
         return keras.ops.sign(image) * keras.ops.log1p(keras.ops.absolute(image))
     return image
@@ -196,5 +197,5 @@ def save_model(model: keras.Model, folder: Path) -> None:
 
     ``keras.models.load_model(folder / "model.keras").predict(images)`` needs nothing of this project.
     """
-    score = keras.layers.Activation("sigmoid", name="score")(model.output)
+    score = keras.layers.Activation("sigmoid", dtype="float32", name="score")(model.output)
     keras.Model(model.input, score, name=model.name).save(folder / "model.keras")

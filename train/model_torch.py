@@ -77,11 +77,11 @@ class Middle(nn.Module):
 
     def __init__(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         super().__init__()
-        self.padding = (-columns[0], -columns[1], -rows[0], -rows[1])
+        self.rows, self.columns = slice(rows[0], -rows[1] or None), slice(columns[0], -columns[1] or None)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return (batch, channel, rows, columns)."""
-        return functional.pad(image, self.padding)
+        return image[:, :, self.rows, self.columns]
 
 
 class FlattenChannelLast(nn.Module):

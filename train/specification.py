@@ -38,6 +38,11 @@ class Specification:
         channels = len(self.normalisation.scale)
         if channels != self.image_shape[-1]:
             raise ConfigError(f"the normalisation is for {channels} channels, the images are {self.image_shape}")
+        if self.architecture.raw and self.normalisation.recipe != "none":
+            raise ConfigError(
+                f"model {self.architecture.name!r} takes images as they are in the file, not normalised by "
+                f"{self.normalisation.recipe!r}; use --normalisation none"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` turns back into an equal specification."""

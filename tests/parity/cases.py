@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy.typing as npt
 
 import store
 from store.stream import Batch
-from train.architecture import CNN, Architecture, Conv, Dense, Flatten, MaxPool
+from train.architecture import ARCHITECTURES, CNN, Architecture
+from train.layers import Dropout
 from train.metrics import measure
 from train.normalisation import RECIPES, Normalisation
 from train.specification import Specification
@@ -17,21 +19,25 @@ from train.weights import Weights
 
 EPOCHS = 3
 STEPS = 50
-# Without dropout, whose masks the frameworks draw differently.
-SMOOTH = Architecture(
-    name="smooth",
-    source="tests",
-    layers=(
-        *(Conv(filters=8), MaxPool(), Conv(filters=16), MaxPool(size=4)),
-        *(Flatten(), Dense(units=32), Dense(units=1, activation="linear")),
-    ),
-    kernel_deviation=0.05,
-)
+RATE = 3e-5  # small steps, so that rounding does not grow over fifty of them
+
+
+def without_dropout(architecture: Architecture) -> Architecture:
+    """Return the architecture without what the frameworks draw differently."""
+    layers = tuple(layer for layer in architecture.layers if not isinstance(layer, Dropout))
+    return replace(architecture, layers=layers)
+
+
+MODELS = {name: without_dropout(architecture) for name, architecture in ARCHITECTURES.items()}
 
 
 def specification(path: Path, recipe: str, architecture: Architecture = CNN) -> Specification:
     normalisation = Normalisation.from_statistics(recipe, store.open_statistics(path))
     return Specification(architecture=architecture, normalisation=normalisation, image_shape=(32, 32, 2))
+
+
+def model_specification(path: Path, name: str) -> Specification:
+    return specification(path, "none" if MODELS[name].raw else "max", MODELS[name])
 
 
 def specifications(path: Path) -> dict[str, Specification]:
@@ -47,17 +53,19 @@ def images(path: Path) -> npt.NDArray[np.float32]:
 def large_weights(specification: Specification, seed: int) -> Weights:
     """Return weights that give logits of the order of one, where a difference would show."""
     random = np.random.default_rng(seed)
-    shapes = specification.architecture.weight_shapes(specification.image_shape)
-    return {
-        name: (random.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
-        if name.endswith("kernel")
-        else random.normal(size=shape, scale=0.1).astype(np.float32)
-        for name, shape in shapes.items()
-    }
+    values: Weights = {}
+    for name, shape in specification.architecture.weight_shapes(specification.image_shape).items():
+        value = 0.1 * random.normal(size=shape)
+        if name.endswith("kernel"):
+            value *= 10 * np.sqrt(2 / np.prod(shape[:-1]))
+        elif name.endswith(("scale", "variance")):
+            value = np.exp(value)
+        values[name] = value.astype(np.float32)
+    return values
 
 
-def open_feed(path: Path) -> store.BatchStream:
-    return store.BatchStream(path, split="train", batch_size=50, seed=7)
+def open_feed(path: Path, batch_size: int = 50) -> store.BatchStream:
+    return store.BatchStream(path, split="train", batch_size=batch_size, seed=7)
 
 
 def digest(arrays: Iterable[npt.NDArray[np.generic]]) -> str:

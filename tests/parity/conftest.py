@@ -4,16 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.parity.cases import SMOOTH, large_weights, specification
+from tests.parity.cases import MODELS, large_weights, model_specification
 from tests.showers import write_shower_store
 from train import weights
-from train.architecture import CNN
 from train.model_torch import Classifier
 
 ROOT = Path(__file__).parents[2]
@@ -39,10 +38,13 @@ class Sides:
 def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
     folder = tmp_path_factory.mktemp("parity")
     store = write_shower_store(folder, 200)
-    for name, architecture in (("torch-weights", CNN), ("smooth-start", SMOOTH)):
-        described = specification(store, "none", architecture)
+    for name in MODELS:
+        described = model_specification(store, name)
         model = Classifier(described)
         model.set_weights(large_weights(described, seed=1))
-        weights.save(folder / f"{name}.npz", model.weights())
+        weights.save(folder / f"{name}-torch.npz", model.weights())
+        # Whatever they are published with: weights that learn something in fifty steps.
+        start = weights.initial(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
+        weights.save(folder / f"{name}-start.npz", start)
     run_python("-m", "tests.parity.keras_side", folder, store, cwd=ROOT)
     return Sides(store=store, folder=folder, keras=json.loads((folder / "keras.json").read_text()))

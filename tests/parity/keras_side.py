@@ -7,16 +7,19 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from tests.parity.cases import (
     EPOCHS,
-    SMOOTH,
+    MODELS,
+    RATE,
     STEPS,
     batch_loss,
     digest,
     images,
     large_weights,
     loss_sequences,
+    model_specification,
     open_feed,
     specification,
     specifications,
@@ -33,18 +36,29 @@ def compare_models(folder: Path, store: Path) -> dict[str, Any]:
     start = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
     weights.save(folder / "keras-start.npz", start)
     parameters = {}
+    for name in MODELS:
+        described = model_specification(store, name)
+        model = build_model(described)
+        parameters[name] = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+        set_weights(model, weights.load(folder / f"{name}-torch.npz"))
+        of_torch = logits(model, store)
+        set_weights(model, large_weights(described, seed=2))
+        weights.save(folder / f"{name}-keras.npz", get_weights(model))
+        of_keras = logits(model, store)
+        (folder / name).mkdir()
+        save_model(model, folder / name)
+        training = logits(model, store, training=True)
+        np.savez(folder / f"{name}-logits.npz", of_torch=of_torch, of_keras=of_keras, training=training)
+        weights.save(folder / f"{name}-after.npz", get_weights(model))
     for recipe, described in specifications(store).items():
         model = build_model(described)
-        parameters[recipe] = model.count_params()
-        set_weights(model, weights.load(folder / "torch-weights.npz"))
-        of_torch = keras.ops.convert_to_numpy(model(images(store), training=False))[:, 0]
-        set_weights(model, large_weights(described, seed=2))
-        weights.save(folder / f"keras-{recipe}-weights.npz", get_weights(model))
-        of_keras = keras.ops.convert_to_numpy(model(images(store), training=False))[:, 0]
-        np.savez(folder / f"keras-{recipe}-logits.npz", of_torch=of_torch, of_keras=of_keras)
-        (folder / recipe).mkdir()
-        save_model(model, folder / recipe)
+        set_weights(model, weights.load(folder / "cnn-torch.npz"))
+        np.save(folder / f"{recipe}-logits.npy", logits(model, store))
     return {"parameters": parameters}
+
+
+def logits(model: keras.Model, store: Path, *, training: bool = False) -> npt.NDArray[np.float32]:
+    return keras.ops.convert_to_numpy(model(images(store), training=training))[:, 0]
 
 
 def hash_feed(store: Path) -> list[str]:
@@ -55,13 +69,12 @@ def hash_feed(store: Path) -> list[str]:
     ]
 
 
-def train(folder: Path, store: Path) -> list[float]:
-    config = TrainConfig(run=folder, seed=1, learning_rate=3e-4)
-    learner = KerasLearner(specification(store, "standard", SMOOTH), config)
-    start = {name: value for name, value in learner.state().items() if not name.startswith("weights/")}
-    given = weights.load(folder / "smooth-start.npz")
-    learner.load_state(start | {f"weights/{name}": value for name, value in given.items()})
-    stream, losses = open_feed(store), []
+def train(folder: Path, store: Path, name: str) -> list[float]:
+    learner = KerasLearner(model_specification(store, name), TrainConfig(run=folder, seed=1, learning_rate=RATE))
+    start = {key: value for key, value in learner.state().items() if not key.startswith("weights/")}
+    given = weights.load(folder / f"{name}-start.npz")
+    learner.load_state(start | {f"weights/{key}": value for key, value in given.items()})
+    stream, losses = open_feed(store, batch_size=12), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
     return losses
@@ -91,7 +104,7 @@ def main(folder: Path, store: Path) -> None:
         **compare_models(folder, store),
         **trace_callbacks(),
         "feed": hash_feed(store),
-        "losses": train(folder, store),
+        "losses": {name: train(folder, store, name) for name in MODELS},
     }
     (folder / "keras.json").write_text(json.dumps(found))
 

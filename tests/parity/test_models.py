@@ -5,43 +5,67 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.parity.cases import images, specification
+from tests.parity.cases import MODELS, images, model_specification, specification
 from tests.parity.conftest import Sides, run_python
 from train import weights
 from train.config import TrainConfig
 from train.fit_torch import TorchLearner
-from train.model_torch import Classifier
+from train.model_torch import Classifier, save_model
 from train.normalisation import RECIPES
+from train.specification import Specification
 
 
-def torch_logits(sides: Sides, recipe: str, file: str) -> npt.NDArray[np.float32]:
-    model = Classifier(specification(sides.store, recipe)).eval()
+def carried(sides: Sides, described: Specification, file: str) -> Classifier:
+    model = Classifier(described).eval()
     model.set_weights(weights.load(sides.folder / file))
-    with torch.inference_mode():
+    return model
+
+
+def logits(model: Classifier, sides: Sides) -> npt.NDArray[np.float32]:
+    with torch.no_grad():
         return model(torch.from_numpy(images(sides.store))).numpy()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_same_parameter_count(sides: Sides, recipe: str) -> None:
-    assert sides.keras["parameters"][recipe] == 868_993
-
-
-@pytest.mark.parametrize("direction", ["of_torch", "of_keras"])
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_same_logits_after_carrying_weights(sides: Sides, recipe: str, direction: str) -> None:
-    file = "torch-weights.npz" if direction == "of_torch" else f"keras-{recipe}-weights.npz"
-    here = torch_logits(sides, recipe, file)
-    there = np.load(sides.folder / f"keras-{recipe}-logits.npz")[direction]
+def assert_same(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> None:
     assert here.std() > 0.05  # the images do not all look alike to the model
     np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-4)
 
 
-def test_weights_survive_the_journey(sides: Sides) -> None:
-    start = weights.load(sides.folder / "keras-log-weights.npz")
-    model = Classifier(specification(sides.store, "log"))
-    model.set_weights(start)
-    for name, value in model.weights().items():
-        np.testing.assert_array_equal(value, start[name])
+@pytest.mark.parametrize("name", MODELS)
+def test_same_parameter_count(sides: Sides, name: str) -> None:
+    model = Classifier(model_specification(sides.store, name))
+    counts = {MODELS[name].parameter_count((32, 32, 2)), sum(weight.numel() for weight in model.parameters())}
+    assert counts == {sides.keras["parameters"][name]}
+
+
+@pytest.mark.parametrize("origin", ["torch", "keras"])
+@pytest.mark.parametrize("name", MODELS)
+def test_same_logits_after_carrying_weights(sides: Sides, name: str, origin: str) -> None:
+    model = carried(sides, model_specification(sides.store, name), f"{name}-{origin}.npz")
+    assert_same(logits(model, sides), np.load(sides.folder / f"{name}-logits.npz")[f"of_{origin}"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_logits_and_averages_in_a_step_of_training(sides: Sides, name: str) -> None:
+    model = carried(sides, model_specification(sides.store, name), f"{name}-keras.npz").train()
+    assert_same(logits(model, sides), np.load(sides.folder / f"{name}-logits.npz")["training"])
+    after = weights.load(sides.folder / f"{name}-after.npz")
+    for weight, value in model.weights().items():
+        np.testing.assert_allclose(value, after[weight], rtol=1e-4, atol=1e-5, err_msg=weight)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_same_logits_with_each_normalisation(sides: Sides, recipe: str) -> None:
+    model = carried(sides, specification(sides.store, recipe), "cnn-torch.npz")
+    assert_same(logits(model, sides), np.load(sides.folder / f"{recipe}-logits.npy"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
+    file = f"{name}-keras.npz"
+    start = weights.load(sides.folder / file)
+    for weight, value in carried(sides, model_specification(sides.store, name), file).weights().items():
+        np.testing.assert_array_equal(value, start[weight])
 
 
 def test_both_start_from_the_same_weights(sides: Sides) -> None:
@@ -53,21 +77,35 @@ def test_both_start_from_the_same_weights(sides: Sides) -> None:
         np.testing.assert_array_equal(array, there[name])
 
 
-RELOAD = """
+KERAS = """
 import sys, keras, numpy as np
 images = np.load("images.npy")
-for recipe in sys.argv[1:]:
-    model = keras.models.load_model(f"{recipe}/model.keras", safe_mode=True)
-    np.save(f"{recipe}/scores.npy", model.predict(images, verbose=0)[:, 0])
+for name in sys.argv[1:]:
+    model = keras.models.load_model(f"{name}/model.keras", safe_mode=True)
+    np.save(f"{name}/keras-scores.npy", model.predict(images, verbose=0)[:, 0])
 assert not {"store", "train"} & set(sys.modules)
+"""
+TORCH = """
+import sys, numpy as np, torch
+from train.model_torch import load_model
+images = torch.from_numpy(np.load("images.npy"))
+for name in sys.argv[1:]:
+    with torch.inference_mode():
+        np.save(f"{name}/torch-scores.npy", load_model(name).score(images).numpy())
 """
 
 
-def test_exported_keras_model_loads_without_this_project(sides: Sides) -> None:
+# -I leaves the folder out in which this project could be found.
+@pytest.mark.parametrize(("framework", "program", "words"), [("keras", KERAS, ["-I"]), ("torch", TORCH, [])])
+def test_exported_models_score_alike_in_a_fresh_process(
+    sides: Sides, framework: str, program: str, words: list[str]
+) -> None:
     np.save(sides.folder / "images.npy", images(sides.store))
-    (sides.folder / "reload.py").write_text(RELOAD)
-    run_python("-I", "reload.py", *RECIPES, cwd=sides.folder)
-    for recipe in RECIPES:
-        logits = np.load(sides.folder / f"keras-{recipe}-logits.npz")["of_keras"]
-        scores = np.load(sides.folder / recipe / "scores.npy")
-        np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits.astype(np.float64))), atol=1e-5)
+    for name in MODELS:
+        save_model(carried(sides, model_specification(sides.store, name), f"{name}-keras.npz"), sides.folder / name)
+    (sides.folder / "reload.py").write_text(program)
+    run_python(*words, "reload.py", *MODELS, cwd=sides.folder)
+    for name in MODELS:
+        expected = np.load(sides.folder / f"{name}-logits.npz")["of_keras"].astype(np.float64)
+        scores = np.load(sides.folder / name / f"{framework}-scores.npy")
+        np.testing.assert_allclose(scores, 1 / (1 + np.exp(-expected)), atol=1e-5, err_msg=name)

@@ -1,8 +1,9 @@
 """The same steps from the same weights and batches, and the same decisions from the same losses."""
 
 import numpy as np
+import pytest
 
-from tests.parity.cases import SMOOTH, STEPS, batch_loss, loss_sequences, open_feed, specification
+from tests.parity.cases import MODELS, RATE, STEPS, batch_loss, loss_sequences, model_specification, open_feed
 from tests.parity.conftest import Sides
 from train import weights
 from train.config import TrainConfig
@@ -10,16 +11,17 @@ from train.fit_torch import TorchLearner
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
-def test_same_losses_while_training(sides: Sides) -> None:
-    config = TrainConfig(run=sides.folder, seed=2, learning_rate=3e-4)
-    learner = TorchLearner(specification(sides.store, "standard", SMOOTH), config)
-    start = weights.load(sides.folder / "smooth-start.npz")
-    learner.load_state({**learner.state(), **{f"weights/{name}": value for name, value in start.items()}})
-    stream, losses = open_feed(sides.store), []
+@pytest.mark.parametrize("name", MODELS)
+def test_same_losses_while_training(sides: Sides, name: str) -> None:
+    config = TrainConfig(run=sides.folder, seed=2, learning_rate=RATE)
+    learner = TorchLearner(model_specification(sides.store, name), config)
+    start = weights.load(sides.folder / f"{name}-start.npz")
+    learner.load_state({**learner.state(), **{f"weights/{key}": value for key, value in start.items()}})
+    stream, losses = open_feed(sides.store, batch_size=12), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
-    np.testing.assert_allclose(losses, sides.keras["losses"], rtol=0.01)
-    assert losses[-1] < 0.9 * losses[0]
+    np.testing.assert_allclose(losses, sides.keras["losses"][name], rtol=0.01)
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
 def test_plateau_is_that_of_keras(sides: Sides) -> None:
