@@ -1,0 +1,109 @@
+"""The page in a real browser: Debian's chromium, driven by its own command line."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import store
+from evaluate.report import write_report
+from tests.evaluate.conftest import STORE, write_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--v=0",
+)
+PROBE = """
+<script>
+const widths = document.documentElement;
+document.querySelector(".sortable th:nth-child(4) button").click();
+const rows = [...document.querySelector(".sortable").tBodies[0].rows];
+document.documentElement.dataset.probe = JSON.stringify({
+  overflow: widths.scrollWidth - widths.clientWidth,
+  figures: [...document.querySelectorAll("figure svg")].map(svg => {
+    const box = svg.getBoundingClientRect();
+    return [svg.getAttribute("aria-label"), box.width, box.height];
+  }),
+  images: [...document.querySelectorAll("img")].map(image => [image.alt, image.naturalWidth]),
+  sorted: rows.map(row => Number(row.cells[3].dataset.value)),
+  requests: performance.getEntriesByType("resource").map(entry => entry.name),
+  paper: getComputedStyle(document.body).backgroundColor,
+  tables: [...document.querySelectorAll("table")].map(table => Boolean(table.closest("[aria-label]"))),
+});
+</script>
+"""
+
+
+def browse(page, tmp_path, *flags):
+    """Return what the browser wrote to standard output and to its log."""
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, real_store):
+    folder = tmp_path_factory.mktemp("browser")
+    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
+    runs = [write_run(folder / name, name, seed=seed, store=identity) for seed, name in enumerate(("torch", "keras"))]
+    write_report(runs, folder / "report")
+    html = (folder / "report" / "index.html").read_text()
+    (folder / "report" / "probe.html").write_text(html.replace("</body>", f"{PROBE}</body>"))
+    return folder / "report"
+
+
+def probe(report, tmp_path, *flags):
+    html, complaints = browse(report / "probe.html", tmp_path, "--dump-dom", *flags)
+    assert complaints == []
+    found = re.search(r'data-probe="([^"]*)"', html)
+    return json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
+
+
+@pytest.mark.parametrize("width", [500, 1280], ids=["narrow", "wide"])  # 500 is chromium's least
+def test_the_page_works_and_asks_for_nothing(width, report, tmp_path):
+    found = probe(report, tmp_path, f"--window-size={width},900")
+    assert found["requests"] == []
+    assert found["overflow"] == 0
+    assert len(found["figures"]) == (report / "index.html").read_text().count("<figure>")
+    assert all(name and box > 200 and height > 100 for name, box, height in found["figures"])
+    assert all(found["tables"])
+    assert all(alt and width > 0 for alt, width in found["images"])
+    assert len(found["sorted"]) == 8
+    assert found["sorted"] == sorted(found["sorted"])
+
+
+def test_the_page_is_dark_where_the_reader_likes_it(report, tmp_path):
+    light = probe(report, tmp_path)["paper"]
+    dark = probe(report, tmp_path, "--blink-settings=preferredColorScheme=0")["paper"]
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(21, 24, 29)")
+
+
+def test_complaints_of_the_browser_are_seen(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text("<script>missing()</script>")
+    assert "missing is not defined" in browse(page, tmp_path, "--dump-dom")[1][0]
+
+
+def test_pictures_of_the_page_are_kept(report, tmp_path):
+    """Where CALOSTREAM_ARTEFACTS names a folder, they stay there for people to look at."""
+    folder = Path(os.environ.get("CALOSTREAM_ARTEFACTS", tmp_path))
+    picture, paper = folder / "report.png", folder / "report.pdf"
+    assert browse(report / "index.html", tmp_path, f"--screenshot={picture}", "--window-size=1280,6000")[1] == []
+    assert browse(report / "index.html", tmp_path, f"--print-to-pdf={paper}")[1] == []
+    assert picture.stat().st_size > 50_000
+    assert paper.read_bytes().startswith(b"%PDF-")
