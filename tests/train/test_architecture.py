@@ -4,13 +4,28 @@ import math
 import pytest
 
 from store.errors import ConfigError
-from train.architecture import ARCHITECTURES, CNN, Architecture, Conv, Dense, Flatten, Layer, MaxPool
+from train.architecture import ARCHITECTURES, CNN, CNN_SMALL, RESNET15, SHOWER, VIT, Architecture, count
+from train.layers import (
+    Attention,
+    Conv,
+    Crop,
+    Dense,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    Patches,
+    Residual,
+    ShowerFeatures,
+)
 
 SHAPE = (32, 32, 2)
+JETS = (125, 125, 3)
 
 
 def made_of(*layers: Layer) -> Architecture:
-    return Architecture(name="made-up", source="tests", layers=layers, kernel_deviation=0.05)
+    return Architecture(name="made-up", source="tests", layers=layers, initialiser="he")
 
 
 def test_reference_has_the_published_parameters() -> None:
@@ -22,10 +37,88 @@ def test_reference_has_the_published_parameters() -> None:
     assert CNN.parameter_count(SHAPE) == 868_993
 
 
+# Kernels k x k of a convolution from a to b channels hold k k a b values; a batch normalisation trains 2 b.
+@pytest.mark.parametrize(
+    ("architecture", "layers"),
+    [
+        (CNN_SMALL, [608, 18_496, 36_928, 36_928, 36_928, 4 * 4 * 64 * 64 + 64, 64 * 64 + 64, 64 + 1]),
+        (
+            RESNET15,
+            [
+                *(9 * 2 * 16, 2 * 16),
+                *(2 * (9 * 16 * 16 + 2 * 16), 2 * (9 * 16 * 16 + 2 * 16)),
+                9 * 16 * 32 + 9 * 32 * 32 + 16 * 32 + 3 * 2 * 32,
+                2 * (9 * 32 * 32 + 2 * 32),
+                9 * 32 * 64 + 9 * 64 * 64 + 32 * 64 + 3 * 2 * 64,
+                2 * (9 * 64 * 64 + 2 * 64),
+                64 + 1,
+            ],
+        ),
+    ],
+)
+def test_published_networks_have_the_parameters_of_their_layers(architecture: Architecture, layers: list[int]) -> None:
+    found = [count(step.layer.weights(step.input_shape)) for step in architecture.steps(SHAPE)]
+    assert [parameters for parameters in found if parameters] == layers
+    assert architecture.parameter_count(SHAPE) == sum(layers)
+
+
+def test_moving_averages_are_no_parameters() -> None:
+    assert sum(math.prod(shape) for shape in RESNET15.weight_shapes(SHAPE).values()) == (
+        RESNET15.parameter_count(SHAPE) + 2 * (5 * 16 + 5 * 32 + 5 * 64)
+    )
+
+
+def test_transformer_is_as_large_as_the_reference() -> None:
+    block = (2 * 128) + 4 * (128 * 128 + 128) + (2 * 128) + (128 * 512 + 512) + (512 * 128 + 128)
+    assert VIT.parameter_count(SHAPE) == 4 * 4 * 2 * 128 + 64 * 128 + 4 * block + 2 * 128 + 129
+    assert VIT.parameter_count(SHAPE) == pytest.approx(CNN.parameter_count(SHAPE), rel=0.1)
+
+
 def test_description_shows_layers_and_total() -> None:
     text = CNN.describe(SHAPE)
-    assert "conv6      8 x 8 x 128      147,584" in text
+    assert "conv6        8 x 8 x 128      147,584" in text
     assert text.endswith("868,993")
+    assert "residual5    8 x 8 x 64        57,728" in RESNET15.describe(SHAPE)
+
+
+@pytest.mark.parametrize("name", ["cnn", "cnn-small", "resnet15", "vit"])
+def test_fits_jets(name: str) -> None:
+    assert ARCHITECTURES[name].parameter_count(JETS) > 100_000
+
+
+def test_patches_are_padded_to_a_grid() -> None:
+    assert Patches(width=128).patch(SHAPE) == (4, 4)
+    assert Patches(width=128).padding(SHAPE) == (0, 0)
+    assert Patches(width=128).patch(JETS) == (16, 16)
+    assert Patches(width=128).padding(JETS) == (3, 3)
+
+
+def test_names_lead_through_residuals() -> None:
+    names = list(RESNET15.weight_shapes(SHAPE))
+    assert names[0] == "conv1.kernel"
+    assert "residual3.shortcut.conv1.kernel" in names
+    assert "residual6.body.batchnorm2.moving_variance" in names
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("conv", "shape"),
+    [
+        (Conv(filters=4), (32, 31, 4)),
+        (Conv(filters=4, padding="valid"), (30, 29, 4)),
+        (Conv(filters=4, stride=2), (16, 16, 4)),
+        (Conv(filters=4, stride=2, kernel=(1, 1)), (16, 16, 4)),
+        (Conv(filters=4, kernel=(9, 1), padding="valid"), (24, 31, 4)),
+        (Conv(filters=4, kernel=(1, 3)), (32, 31, 4)),
+    ],
+)
+def test_size_of_a_convolution(conv: Conv, shape: tuple[int, ...]) -> None:
+    assert conv.output_shape((32, 31, 2)) == shape
+
+
+def test_the_seed_stays_in_the_middle_of_a_crop() -> None:
+    assert Crop(rows=9, columns=31).margins(SHAPE) == ((12, 11), (1, 0))
+    assert Crop(rows=9, columns=31).margins((31, 31, 2)) == ((11, 11), (0, 0))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -37,9 +130,11 @@ def test_survives_json(name: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({"layers": [{"kind": "fourier"}]}, "'fourier'; layers are conv, maxpool"),
+        ({"layers": [{"kind": "fourier"}]}, "'fourier'; layers are conv, dense"),
         ({"layers": [{"kind": "dense", "width": 3}]}, "width"),
+        ({"layers": [{"kind": "residual", "body": [{"kind": "fourier"}]}]}, "'fourier'"),
         ({"colour": "red"}, "colour"),
+        ({"initialiser": "zeros"}, "unknown initialiser 'zeros'; known: truncated-normal, he, glorot"),
     ],
 )
 def test_refuses_what_is_no_architecture(damage: dict[str, object], message: str) -> None:
@@ -51,9 +146,24 @@ def test_refuses_what_is_no_architecture(damage: dict[str, object], message: str
     ("architecture", "shape", "message"),
     [
         (CNN, (6, 7, 2), r"model 'cnn' does not fit images of \(6, 7, 2\): maxpool3 .* gets \(1, 1, 128\)"),
+        (
+            SHOWER,
+            JETS,
+            r"model .shower. does not fit .*features1 needs images of energy and time, .* gets .125,",
+        ),
+        (SHOWER, (8, 32, 2), "crop1 needs .* of at least 9 x 31"),
+        (made_of(Crop(rows=4, columns=5)), SHAPE, "crop1 needs odd numbers of rows and columns, not 4 x 5"),
         (made_of(Flatten(), Conv(filters=2)), SHAPE, "conv1 needs .ieta, iphi, channel. but gets .2048,."),
+        (made_of(Conv(filters=2, kernel=(2, 3))), SHAPE, r"needs an odd kernel, not \(2, 3\)"),
+        (made_of(Conv(filters=2, padding="valid")), (32, 2, 2), "conv1 needs .* of at least 3 x 3 but gets .32, 2, 2."),
         (made_of(Flatten(), MaxPool()), SHAPE, "maxpool1"),
         (made_of(Dense(units=1)), SHAPE, "dense1 needs one row"),
+        (made_of(Flatten(), GlobalPool()), SHAPE, "globalpool1 needs an image or tokens"),
+        (made_of(LayerNorm()), SHAPE, "layernorm1 needs .token, width."),
+        (made_of(Patches(width=6), Attention(heads=4)), SHAPE, "attention1 needs a width that 4 heads divide"),
+        (made_of(Residual(body=(Conv(filters=3),))), SHAPE, r"residual1 cannot add the body's \(32, 32, 3\) to"),
+        (made_of(Residual(body=(MaxPool(), Dense(units=2)))), SHAPE, "residual1 dense1 needs one row"),
+        (made_of(ShowerFeatures()), JETS, "features1 needs images of energy and time"),
         (made_of(Flatten(), Dense(units=2)), SHAPE, r"ends in \(2,\)"),
     ],
 )

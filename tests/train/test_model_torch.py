@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from store.errors import ConfigError, RunError, StateError
-from train.architecture import CNN, Architecture, Conv, Dense, Flatten
-from train.model_torch import Classifier, Normalise, load_model, save_model
+from train.architecture import ARCHITECTURES, CNN, RESNET15, SHOWER, Architecture
+from train.layers import BatchNorm, Conv, Dense, Flatten, ShowerFeatures
+from train.model_torch import ChannelNorm, Classifier, Features, Normalise, load_model, save_model
 from train.normalisation import Normalisation
 from train.specification import Specification
+from train.weights import initial
 
 LOG = Normalisation(recipe="log", scale=(500.0, 9.0), offset=(0.0, 0.0))
+RAW = Normalisation(recipe="none", scale=(1.0, 1.0), offset=(0.0, 0.0))
 SPECIFICATION = Specification(architecture=CNN, normalisation=LOG, image_shape=(32, 32, 2))
 
 
@@ -32,9 +35,75 @@ def test_has_the_reference_parameters(model: Classifier) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 868_993
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_empty_images_and_slight_ones_have_a_score(name: str, image: torch.Tensor) -> None:
+    described = Specification(architecture=ARCHITECTURES[name], normalisation=RAW, image_shape=(32, 32, 2))
+    model = Classifier(described).eval()
+    model.set_weights(initial(ARCHITECTURES[name], (32, 32, 2), seed=0))
+    images = torch.cat([0 * image[:1], 1e-30 * image[:1], 100 * image[:1]])
+    logit = model(images)
+    assert torch.isfinite(logit).all()
+    model.train()
+    model(torch.cat([images, image])).sum().backward()
+    for weight in model.parameters():
+        assert weight.grad is not None
+        assert torch.isfinite(weight.grad).all()
+
+
+@pytest.mark.parametrize("name", ["cnn-small", "resnet15", "vit"])
+def test_takes_jets(name: str) -> None:
+    plain = Normalisation(recipe="none", scale=(1.0,) * 3, offset=(0.0,) * 3)
+    described = Specification(architecture=ARCHITECTURES[name], normalisation=plain, image_shape=(125, 125, 3))
+    assert Classifier(described).eval()(torch.ones(2, 125, 125, 3)).shape == (2,)
+
+
+def test_shower_features(image: torch.Tensor) -> None:
+    found = Features(ShowerFeatures())(image.permute(0, 3, 1, 2)).numpy()
+    energy, time = np.maximum(image[..., 0].numpy(), 0).astype(np.float64), image[..., 1].numpy()
+    total = energy.sum((1, 2), keepdims=True)
+    expected = [
+        energy / total,
+        np.sqrt(energy / total),
+        np.log(1 + energy / 0.002) / np.log(501),
+        time * energy / 6e-4,
+        np.broadcast_to(total, energy.shape),
+    ]
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_beyond_the_crop_only_the_total_energy_counts(image: torch.Tensor) -> None:
+    model = Classifier(Specification(architecture=SHOWER, normalisation=RAW, image_shape=(32, 32, 2))).eval()
+    model.set_weights(initial(SHOWER, (32, 32, 2), seed=0))
+    moved = image.abs()
+    other = moved.clone()
+    other[:, 2, 5], other[:, 25, 9] = moved[:, 25, 9], moved[:, 2, 5]
+    np.testing.assert_allclose(model(moved).detach(), model(other).detach(), rtol=1e-4)
+
+
+def test_moving_averages_are_of_the_batch_itself() -> None:
+    random = np.random.default_rng(0)
+    image = random.normal(3, 2, size=(4, 5, 3, 2)).astype(np.float32)
+    layer = ChannelNorm(5, BatchNorm(momentum=0.75))
+    found = layer(torch.from_numpy(image)).detach().numpy()
+    mean, variance = image.mean((0, 2, 3)), image.var((0, 2, 3))  # divided by n
+    expected = (image - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(layer.running_mean, 0.25 * mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.running_var, 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+def test_moving_averages_are_carried(tmp_path: Path, image: torch.Tensor) -> None:
+    model = Classifier(Specification(architecture=RESNET15, normalisation=LOG, image_shape=(32, 32, 2)))
+    model(image)  # in training
+    assert model.weights()["batchnorm1.moving_mean"].any()
+    save_model(model, tmp_path)
+    for name, value in load_model(tmp_path).weights().items():
+        np.testing.assert_array_equal(value, model.weights()[name])
+
+
 def test_flattens_channel_last() -> None:
     architecture = Architecture(
-        name="flat", source="tests", layers=(Flatten(), Dense(units=1, activation="linear")), kernel_deviation=0.05
+        name="flat", source="tests", layers=(Flatten(), Dense(units=1, activation="linear")), initialiser="he"
     )
     plain = Normalisation(recipe="none", scale=(1.0, 1.0), offset=(0.0, 0.0))
     model = Classifier(Specification(architecture=architecture, normalisation=plain, image_shape=(3, 4, 2)))
@@ -51,7 +120,7 @@ def test_a_shifted_image_shifts_the_feature_map() -> None:
         name="shift",
         source="tests",
         layers=(Conv(filters=1, activation="linear"), Flatten(), Dense(units=1, activation="linear")),
-        kernel_deviation=0.05,
+        initialiser="he",
     )
     plain = Normalisation(recipe="none", scale=(1.0,), offset=(0.0,))
     model = Classifier(Specification(architecture=architecture, normalisation=plain, image_shape=(4, 5, 1)))

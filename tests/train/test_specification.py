@@ -3,7 +3,7 @@ import json
 import pytest
 
 from store.errors import ConfigError
-from train.architecture import CNN
+from train.architecture import CNN, SHOWER
 from train.normalisation import Normalisation
 from train.specification import Specification
 
@@ -18,6 +18,13 @@ def test_survives_json() -> None:
 def test_refuses_a_normalisation_of_other_channels() -> None:
     with pytest.raises(ConfigError, match=r"2 channels, the images are \(32, 32, 3\)"):
         Specification(architecture=CNN, normalisation=TWO, image_shape=(32, 32, 3))
+
+
+def test_features_are_made_of_raw_images() -> None:
+    with pytest.raises(
+        ConfigError, match=r"model 'shower' takes images as they are in the file, .* by 'max'; use --norm"
+    ):
+        Specification(architecture=SHOWER, normalisation=TWO, image_shape=(32, 32, 2))
 
 
 def test_refuses_images_that_do_not_fit() -> None:

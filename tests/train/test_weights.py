@@ -5,7 +5,7 @@ import pytest
 
 from store.errors import StateError
 from train import weights
-from train.architecture import CNN
+from train.architecture import CNN, RESNET15, SHOWER, VIT, Architecture
 
 SHAPES = CNN.weight_shapes((32, 32, 2))
 
@@ -24,8 +24,11 @@ def test_torch_has_outputs_first() -> None:
     assert there["dense1.bias"] is neutral["dense1.bias"]
 
 
-def test_there_and_back() -> None:
-    neutral = random_weights()
+@pytest.mark.parametrize("architecture", [CNN, RESNET15, VIT, SHOWER])
+def test_there_and_back(architecture: Architecture) -> None:
+    random = np.random.default_rng(0)
+    shapes = architecture.weight_shapes((32, 32, 2))
+    neutral = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     back = weights.from_torch(weights.to_torch(neutral))
     assert back.keys() == neutral.keys()
     assert all(np.array_equal(back[name], neutral[name]) for name in neutral)
@@ -72,6 +75,28 @@ def test_initial_kernels_are_normal_and_cut_at_two_deviations() -> None:
             # A normal distribution of 0.05 cut at two standard deviations has one of 0.0440.
             assert np.abs(array).max() <= 0.1
             assert array.std() == pytest.approx(0.0440, rel=5 / np.sqrt(array.size))
+
+
+@pytest.mark.parametrize(("architecture", "outputs"), [(RESNET15, 0), (VIT, 1)])
+def test_initial_kernels_keep_variance(architecture: Architecture, outputs: int) -> None:
+    for name, array in weights.initial(architecture, (32, 32, 2), seed=0).items():
+        if name.endswith("kernel"):
+            *cells, fan_in, fan_out = array.shape
+            wanted = np.sqrt(2 / (np.prod(cells) * (fan_in + outputs * fan_out)))
+            assert array.std() == pytest.approx(wanted, rel=5 / np.sqrt(array.size))
+
+
+def test_initial_layers_pass_on_what_they_get() -> None:
+    drawn = weights.initial(RESNET15, (32, 32, 2), seed=0)
+    starts = {"scale": 1, "bias": 0, "moving_mean": 0, "moving_variance": 1}
+    for name, array in drawn.items():
+        kind = name.rpartition(".")[2]
+        if kind in starts:
+            assert (array == starts[kind]).all()
+    positions = weights.initial(VIT, (32, 32, 2), seed=0)["patches1.bias"]
+    assert positions.shape == (8, 8, 128)
+    assert positions.std() == pytest.approx(0.02 * 0.88, rel=0.05)
+    assert not weights.initial(SHOWER, (32, 32, 2), seed=0)["residual1.body.conv2.kernel"].any()
 
 
 def test_initial_weights_follow_the_seed() -> None:

@@ -1,0 +1,100 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import store
+from evaluate.runs import load_runs
+from store.errors import ConfigError, RunError
+from store.predictions import Predictions
+from tests.showers import write_shower_store
+from train.boosted_trees import Table, Trees, TreesConfig, fit, grow, load_trees
+from train.metrics import measure
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shower_store(tmp_path_factory.mktemp("trees"), 1000)
+
+
+@pytest.fixture(scope="module")
+def run(path: Path) -> Path:
+    config = TreesConfig(run=path.parent / "run", store=path)
+    fit(config)
+    return config.run
+
+
+def test_ranks_showers(run: Path) -> None:
+    validation = Predictions.load(run / "predictions" / "validation.npz")
+    auc = measure(validation.label, np.log(validation.score / (1 - validation.score))).auc
+    assert auc is not None
+    assert auc > 0.65
+
+
+def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
+    (read,) = load_runs([run])
+    assert (read.framework, read.model) == ("trees", "boosted-trees")
+    for split, (start, stop) in store.open_dataset(path).attrs["split_ranges"].items():
+        np.testing.assert_array_equal(read.predictions[split].sample, np.arange(start, stop))
+
+
+def test_keeps_the_trees_of_the_lowest_validation_loss(run: Path) -> None:
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    losses = [epoch["validation_loss"] for epoch in history]
+    assert len(load_trees(run).root) == np.argmin(losses) + 1 < len(losses)
+    validation = Predictions.load(run / "predictions" / "validation.npz")
+    found = measure(validation.label, np.log(validation.score / (1 - validation.score)))
+    assert found.loss == pytest.approx(min(losses), rel=1e-9)
+
+
+def test_loaded_trees_score_images_as_they_are(run: Path, path: Path) -> None:
+    test = store.open_dataset(path, split="test")
+    predictions = Predictions.load(run / "predictions" / "test.npz")
+    np.testing.assert_allclose(load_trees(run).score(test.image.values), predictions.score, rtol=1e-12)
+    with np.load(run / "trees.npz", allow_pickle=False) as archive:
+        assert json.loads((run / "config.json").read_text())["parameters"] == len(archive["value"])
+
+
+def test_equal_scikit_learn(path: Path) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    train, validation = (Table.of(path, split) for split in ("train", "validation"))
+    classifier = HistGradientBoostingClassifier(max_iter=20, early_stopping=False).fit(train.shape, train.label)
+    expected = list(classifier.staged_decision_function(validation.shape))
+    for count in (1, 20):
+        found = Trees.of(classifier, count).logit(validation.shape)
+        np.testing.assert_allclose(found, np.ravel(expected[count - 1]), rtol=1e-12)
+
+
+def test_one_seed_is_one_result(path: Path) -> None:
+    tables = [Table.of(path, split) for split in ("train", "validation")]
+    config = TreesConfig(run=Path("unused"), iterations=5)
+    first, same, other = (grow(replace(config, seed=seed), *tables)[0].logit(tables[1].shape) for seed in (1, 1, 2))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_names_what_is_wrong(run: Path, path: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="already exists"):
+        fit(TreesConfig(run=run, store=path))
+    with pytest.raises(ConfigError, match="seed=-1"):
+        TreesConfig(run=run, seed=-1)
+    with pytest.raises(RunError, match=r"trees\.npz: no such file"):
+        load_trees(tmp_path)
+    (tmp_path / "trees.npz").write_text("not an archive")
+    with pytest.raises(RunError, match=r"trees\.npz: not boosted trees"):
+        load_trees(tmp_path)
+
+
+def test_program(path: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "train.cli_trees", "--store", path, "--run", tmp_path / "run"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0].startswith("boosted-trees: ")
+    again = subprocess.run(words, capture_output=True, text=True)
+    assert again.returncode == 1
+    assert again.stderr.startswith("error: ")
