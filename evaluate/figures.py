@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from evaluate import curves, showers
+from evaluate import curves, gallery, showers, style
 from evaluate.measure import Document
 from evaluate.runs import Run
 from evaluate.stores import SeenStore
@@ -32,8 +32,8 @@ class Drawing:
     name
         Unique; the stem of its files.
     section
-        Of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"`` or
-        ``"showers-1"`` for the first store and so on.
+        Of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``,
+        ``"gallery"``, or ``"showers-1"`` for the first store and so on.
     alt
         What it shows, for those who do not see it.
     caption
@@ -143,6 +143,26 @@ def _draw_scores(run: Run, place: int) -> Drawing:
         caption="Each class has unit area. Points well outside the filled histogram are a sign of overtraining.",
         figure=curves.scores(run),
     )
+
+
+def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> list[Drawing]:
+    """Return the showers that the run at that place in the report was most and least sure of."""
+    drawings = []
+    for kind, meaning in gallery.KINDS.items():
+        chosen = document["gallery"][kind]
+        if not chosen:
+            continue
+        classes = run.description.classes
+        samples = "; ".join(f"{classes[one['label']]} {one['score']:.4f} (sample {one['sample']})" for one in chosen)
+        drawing = Drawing(
+            name=f"gallery-{place}-{kind}",
+            section="gallery",
+            alt=f"Test showers that {run.name} is {meaning} about, true class and score: {samples}.",
+            caption=f"{samples}. Colours on an inverse hyperbolic sine scale, cells without a hit blank.",
+            figure=gallery.draw(seen.path, run.description, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
+        )
+        drawings.append(drawing)
+    return drawings
 
 
 def draw_showers(statistics: "xarray.Dataset", description: Description, place: int) -> list[Drawing]:

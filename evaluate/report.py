@@ -12,7 +12,7 @@ import store
 from evaluate import folder, style
 from evaluate.card import write_card
 from evaluate.curves import class_names
-from evaluate.figures import Drawing, draw_runs, draw_showers, draw_slices
+from evaluate.figures import Drawing, draw_gallery, draw_runs, draw_showers, draw_slices
 from evaluate.measure import SIGNAL_EFFICIENCIES, Document
 from evaluate.numbers import plus_minus
 from evaluate.runs import Run, load_runs
@@ -45,7 +45,9 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
         document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
         for seen in stores:
-            drawings += [*draw_slices(runs, document, seen), *_draw_store(seen)]
+            drawings += draw_slices(runs, document, seen)
+            if not seen.note:
+                drawings += _draw_store(runs, document, seen)
         (page / "figures").mkdir()
         pictures = {drawing.name: _write_figure(drawing, page / "figures") for drawing in drawings}
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
@@ -57,11 +59,13 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
     return document
 
 
-def _draw_store(seen: SeenStore) -> list[Drawing]:
-    """Return the average showers of a store, none if it cannot be read."""
-    if seen.note:
-        return []
-    return draw_showers(store.open_statistics(seen.path), seen.runs[0].description, seen.place)
+def _draw_store(runs: Sequence[Run], document: Document, seen: SeenStore) -> list[Drawing]:
+    """Return the figures that need the images or statistics of a store."""
+    drawings = draw_showers(store.open_statistics(seen.path), seen.runs[0].description, seen.place)
+    for place, (run, numbers) in enumerate(zip(runs, document["runs"], strict=True), start=1):
+        if run in seen.runs:
+            drawings += draw_gallery(run, numbers, place, seen)
+    return drawings
 
 
 def _write_figure(drawing: Drawing, place: Path) -> Markup:

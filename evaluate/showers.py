@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from evaluate import style
 from evaluate.metrics import Floats
@@ -85,4 +86,6 @@ def _draw(image: Floats, description: Description, title: str, scale: Normalize,
     axes.grid(visible=False)
     bar = figure.colorbar(picture, ax=axes, label=what, pad=0.02, format="%g")
     bar.outline.set_visible(False)
+    if isinstance(scale, LogNorm):
+        bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
     return figure

@@ -105,12 +105,13 @@ def legend(figure: Figure, entries: Mapping[str, Any], side: str = "left", lengt
 
 
 @styled
-def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write a figure as ``.svg`` and ``.png``, without dates or versions, and return the two paths."""
-    svg, png = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png"))
+def save(figure: Figure, stem: Path) -> tuple[Path, Path, Path]:
+    """Write a figure as ``.svg``, ``.png`` and ``.pdf``, without dates or versions, and return the three paths."""
+    svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
     figure.savefig(png, metadata={"Software": None})
-    return svg, png
+    figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return svg, png, pdf
 
 
 def inline_svg(svg: str, name: str, alt: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evaluate import ranking
+from evaluate import gallery, ranking
 from evaluate.measure import DIFFERENCE, Document, draw, estimate, measure
 from evaluate.metrics import CONFIDENCE, Estimate
 from evaluate.published import list_results
@@ -80,6 +80,7 @@ def _summarise_run(run: Run, store: SeenStore) -> Document:
         "splits": splits,
         "generalisation_gap": {name: _gap(splits, name) for name in ("auc", "accuracy", "log_loss")},
         "slices": [slice_by(variable.take(rows), test.label, test.score) for variable in store.variables],
+        "gallery": gallery.choose(test),
     }
 
 

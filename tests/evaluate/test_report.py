@@ -8,6 +8,7 @@ import pytest
 import sklearn.metrics
 
 import store
+from evaluate import gallery
 from evaluate.numbers import plus_minus
 from evaluate.report import write_report
 from store.errors import ConfigError, RunError
@@ -63,7 +64,7 @@ def test_a_report_is_a_page_numbers_and_figures(report):
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
     found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert found == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
-        f"figures/{name}.{kind}" for name in names for kind in ("svg", "png")
+        f"figures/{name}.{kind}" for name in names for kind in ("svg", "png", "pdf")
     }
     assert json.loads((report / "metrics.json").read_text())["files"] == sorted(found)
 
@@ -202,11 +203,16 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
     } | {"store-1-by-total_energy.svg", "store-1-by-hits.svg"}
     assert "data:image/png;base64," in html
     assert "cannot be shown" not in html
-    assert len(Page(html).attributes("svg")) == 8 + 2 + 6
+    assert len(Page(html).attributes("svg")) == 8 + 2 + 6 + 3
+    labels = [figure["aria-label"] for figure in Page(html).attributes("svg")]
     card = (tmp_path / "report" / "model-card-1.md").read_text()
     assert "| sum of energy | " in card
     document = json.loads((tmp_path / "report" / "metrics.json").read_text())
     jsonschema.validate(document, json.loads(files("evaluate").joinpath("metrics.schema.json").read_text()))
+    for kind, meaning in gallery.KINDS.items():
+        (label,) = [label for label in labels if meaning in label]
+        for one in document["runs"][0]["gallery"][kind]:
+            assert f"{one['score']:.4f} (sample {one['sample']})" in label
 
 
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, tmp_path):
