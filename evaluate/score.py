@@ -23,7 +23,7 @@ from store.schema import describe
 SCHEMA = "calostream-scores/1"
 Ask = Callable[[Block], Floats]
 ROOT = Path(__file__).parents[1]
-PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "keras")}
+PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "keras", "trees")}
 
 
 def score(run: Path, file: Path, output: Path) -> Document:

@@ -38,6 +38,20 @@ def main(framework: str, folder: Path) -> None:
         model_torch.save_model(classifier, folder)
         with torch.inference_mode():
             expected = classifier.eval().score(torch.from_numpy(images)).numpy()
+    elif framework == "trees":
+        from train.trees import Trees
+
+        stump = Trees(
+            baseline=np.array(0.1),
+            root=np.array([0], np.int32),
+            shape=np.array([0, 0, 0], np.int32),
+            threshold=np.array([30.0, 0, 0]),
+            left=np.array([1, 1, 2], np.int32),
+            right=np.array([2, 1, 2], np.int32),
+            value=np.array([0, -1.0, 1.0]),
+        )
+        stump.save(folder)
+        expected = stump.score(images)
     else:
         from train import model_keras
 

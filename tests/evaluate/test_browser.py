@@ -1,7 +1,6 @@
 """The page in a real browser: Debian's chromium, driven by its own command line."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -28,6 +27,7 @@ FLAGS = (
     "--enable-logging=stderr",
     "--v=0",
 )
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 PROBE = """
 <script>
 const widths = document.documentElement;
@@ -100,9 +100,9 @@ def test_complaints_of_the_browser_are_seen(tmp_path):
 
 
 def test_pictures_of_the_page_are_kept(report, tmp_path):
-    """Where CALOSTREAM_ARTEFACTS names a folder, they stay there for people to look at."""
-    folder = Path(os.environ.get("CALOSTREAM_ARTEFACTS", tmp_path))
-    picture, paper = folder / "report.png", folder / "report.pdf"
+    """In tests/artifacts, for people to look at."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    picture, paper = ARTIFACTS / "report.png", ARTIFACTS / "report.pdf"
     assert browse(report / "index.html", tmp_path, f"--screenshot={picture}", "--window-size=1280,6000")[1] == []
     assert browse(report / "index.html", tmp_path, f"--print-to-pdf={paper}")[1] == []
     assert picture.stat().st_size > 50_000

@@ -48,8 +48,8 @@ def run(tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize("framework", ["torch", "keras"])
-def test_a_hidden_test_set_is_scored_by_either_framework(framework, images, label, tmp_path):
+@pytest.mark.parametrize("framework", ["torch", "keras", "trees"])
+def test_a_hidden_test_set_is_scored_by_every_kind_of_model(framework, images, label, tmp_path):
     run = write_run(tmp_path / "run", framework)
     np.save(run / "images.npy", images)
     command = [sys.executable, "-m", "tests.evaluate.make_model", framework, str(run)]
@@ -235,7 +235,7 @@ def test_a_run_that_cannot_score_says_so(images, tmp_path):
     bare = write_run(tmp_path / "bare")
     with pytest.raises(RunError, match=r"architecture\.json: no such file; has the training run ended\?"):
         score(bare, file, tmp_path / "scores.csv")
-    with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras"):
+    with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras, trees"):
         score(write_run(tmp_path / "other", "jax"), file, tmp_path / "scores.csv")
     with pytest.raises(ConfigError, match=r"has the suffix '\.txt'; scores go into \.csv or \.parquet"):
         score(bare, file, tmp_path / "scores.txt")
