@@ -6,32 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.errors import ConfigError
-from train.layers import (
-    LAYERS,
-    Activation,
-    Attention,
-    BatchNorm,
-    Conv,
-    Crop,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Layer,
-    LayerNorm,
-    MaxPool,
-    Patches,
-    Residual,
-    Shape,
-    ShapeError,
-    ShowerFeatures,
-    Step,
-    Weight,
-    from_json,
-    steps,
-    to_json,
-    weights,
-)
+from train.layers import Activation, Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape, ShapeError, Weight
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.steps import LAYERS, Layer, Residual, Step, from_json, steps, to_json, weights
 
 INITIALISERS = ("truncated-normal", "he", "glorot")
 

@@ -1,14 +1,10 @@
-"""The kinds of layers that models are made of: what shapes they turn into what, and which weights they hold.
+"""Layers with weights: what shapes they turn into what, and which weights they hold.
 
 Shapes are without the batch: an image is (ieta, iphi, channel), tokens are (token, width), a row is (width,).
 """
 
-import dataclasses
-import math
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from store.errors import ConfigError
 
@@ -41,23 +37,16 @@ class Weight:
     trained: bool = True
 
 
-class Weightless:
-    """A layer without weights."""
-
-    def weights(self, shape: Shape) -> dict[str, Weight]:
-        """Return nothing."""
-        return {}
-
-
-def _image(shape: Shape, rows: int = 1, columns: int = 1) -> Shape:
-    """Return the shape if it is that of an image of at least that size."""
+def check_image(shape: Shape, rows: int = 1, columns: int = 1) -> Shape:
+    """Return the shape if it is that of an image of at least that size; else raise ShapeError."""
     if len(shape) != 3 or shape[0] < rows or shape[1] < columns:
         least = f" of at least {rows} x {columns}" if max(rows, columns) > 1 else ""
         raise ShapeError(f"needs (ieta, iphi, channel){least} but gets {shape}")
     return shape
 
 
-def _tokens(shape: Shape) -> Shape:
+def check_tokens(shape: Shape) -> Shape:
+    """Return the shape if it is that of tokens; else raise ShapeError."""
     if len(shape) != 2:
         raise ShapeError(f"needs (token, width) but gets {shape}")
     return shape
@@ -104,7 +93,7 @@ class Conv:
         if self.padding == "same" and not all(size % 2 for size in self.kernel):
             raise ShapeError(f"pads on both sides alike, which needs an odd kernel, not {self.kernel}")
         rows, columns = (size - 2 * zeros for size, zeros in zip(self.kernel, self.zeros, strict=True))
-        ieta, iphi, _ = _image(shape, rows, columns)
+        ieta, iphi, _ = check_image(shape, rows, columns)
         return ((ieta - rows) // self.stride + 1, (iphi - columns) // self.stride + 1, self.filters)
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
@@ -164,7 +153,7 @@ class BatchNorm:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        return _image(shape)
+        return check_image(shape)
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         """Return scale, bias and the two moving averages, each (channel,)."""
@@ -192,7 +181,7 @@ class LayerNorm:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        return _tokens(shape)
+        return check_tokens(shape)
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         """Return scale and bias, (width,)."""
@@ -229,7 +218,7 @@ class Patches:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (grid * grid, width), tokens row by row."""
-        _image(shape)
+        check_image(shape)
         return (self.grid**2, self.width)
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
@@ -253,7 +242,7 @@ class Attention:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape unchanged."""
-        if _tokens(shape)[1] % self.heads:
+        if check_tokens(shape)[1] % self.heads:
             raise ShapeError(f"needs a width that {self.heads} heads divide but gets {shape}")
         return shape
 
@@ -265,225 +254,3 @@ class Attention:
             for part in ("query", "key", "value", "output")
             for name, weight in projection.items()
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Residual:
-    """The sum of two ways through other layers (https://arxiv.org/abs/1512.03385).
-
-    Attributes
-    ----------
-    body
-        Layers of the one.
-    shortcut
-        Layers of the other; none is the identity.
-    activation
-        Of the sum.
-    """
-
-    body: tuple["Layer", ...]
-    shortcut: tuple["Layer", ...] = ()
-    activation: Activation = "linear"
-    kind: ClassVar[str] = "residual"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape that both ways end in."""
-        ends = [(shape, *(step.output_shape for step in steps(way, shape)))[-1] for way in (self.body, self.shortcut)]
-        if ends[0] != ends[1]:
-            raise ShapeError(f"cannot add the body's {ends[0]} to the shortcut's {ends[1]}")
-        return ends[0]
-
-    def weights(self, shape: Shape) -> dict[str, Weight]:
-        """Return the weights of all inner layers, ``body.conv1.kernel`` and so on."""
-        return {
-            f"{way}.{name}": weight
-            for way in ("body", "shortcut")
-            for name, weight in weights(steps(getattr(self, way), shape)).items()
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaxPool(Weightless):
-    """Largest value of every `size` x `size` patch; a remainder at the far edges is dropped."""
-
-    size: int = 2
-    kind: ClassVar[str] = "maxpool"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta // size, iphi // size, channel)."""
-        ieta, iphi, channels = _image(shape, self.size, self.size)
-        return (ieta // self.size, iphi // self.size, channels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GlobalPool(Weightless):
-    """The average of every channel over an image, or of every width over tokens.
-
-    Attributes
-    ----------
-    maximum
-        Whether the largest values follow the averages.
-    """
-
-    maximum: bool = False
-    kind: ClassVar[str] = "globalpool"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (channel,), or twice that with the maximum."""
-        if len(shape) == 1:
-            raise ShapeError(f"needs an image or tokens but gets {shape}")
-        return (shape[-1] * (1 + self.maximum),)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flatten(Weightless):
-    """All values in one row, channel running fastest."""
-
-    kind: ClassVar[str] = "flatten"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta * iphi * channel,)."""
-        return (math.prod(shape),)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dropout(Weightless):
-    """In training, a share `rate` of the values is zeroed and the rest scaled up to the same mean."""
-
-    rate: float
-    kind: ClassVar[str] = "dropout"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        return shape
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crop(Weightless):
-    """The middle of an image: `rows` x `columns` around the cell (ieta // 2, iphi // 2), the seed of a shower.
-
-    Both are odd, so that the seed is in the middle of what remains and flips map it onto itself.
-    """
-
-    rows: int
-    columns: int
-    kind: ClassVar[str] = "crop"
-
-    def margins(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return how many rows go at the near and far edge, and how many columns."""
-        near = (shape[0] // 2 - self.rows // 2, shape[1] // 2 - self.columns // 2)
-        return (near[0], shape[0] - near[0] - self.rows), (near[1], shape[1] - near[1] - self.columns)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (rows, columns, channel)."""
-        _image(shape, self.rows, self.columns)
-        if self.rows % 2 == 0 or self.columns % 2 == 0:
-            raise ShapeError(f"needs odd numbers of rows and columns, not {self.rows} x {self.columns}")
-        return (self.rows, self.columns, shape[-1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShowerFeatures(Weightless):
-    """What says something about a shower, at every cell, from energy E and time t as they are in the file.
-
-    Five channels: the share of the image's energy, E / sum E; its square root; log(1 + E / u) / log(1 + 1 / u), which
-    lifts cells near the threshold u of the readout; t E / v, the time in units of its resolution, which is v / E; and
-    the image's energy sum E, everywhere the same. Negative energies count as none. An empty image gives zeros.
-
-    Attributes
-    ----------
-    energy_unit
-        u, in units of the file (50 GeV): 0.002 is 100 MeV.
-    time_unit
-        v, in units of the file (50 GeV x 50 ns).
-    """
-
-    energy_unit: float = 0.002
-    time_unit: float = 6e-4
-    kind: ClassVar[str] = "features"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta, iphi, 5)."""
-        if len(shape) != 3 or shape[2] != 2:
-            raise ShapeError(f"needs images of energy and time, (ieta, iphi, 2), but gets {shape}")
-        return (*shape[:2], 5)
-
-
-Layer = (
-    Conv
-    | Dense
-    | BatchNorm
-    | LayerNorm
-    | Patches
-    | Attention
-    | Residual
-    | MaxPool
-    | GlobalPool
-    | Flatten
-    | Dropout
-    | Crop
-    | ShowerFeatures
-)
-LAYERS: dict[str, type[Layer]] = {layer.kind: layer for layer in get_args(Layer)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One layer in its place: its unique name, and the shapes (without the batch) that enter and leave it."""
-
-    name: str
-    layer: Layer
-    input_shape: Shape
-    output_shape: Shape
-
-
-def steps(layers: Iterable[Layer], shape: Shape) -> Iterator[Step]:
-    """Yield layers with names, ``conv1`` and so on, and shapes.
-
-    Raises
-    ------
-    ShapeError
-        If a layer cannot take what it is given; the message leads with its name.
-    """
-    count: Counter[str] = Counter()
-    for layer in layers:
-        count[layer.kind] += 1
-        name = f"{layer.kind}{count[layer.kind]}"
-        try:
-            step = Step(name=name, layer=layer, input_shape=shape, output_shape=layer.output_shape(shape))
-        except ShapeError as error:
-            raise ShapeError(f"{name} {error}") from None
-        shape = step.output_shape
-        yield step
-
-
-def weights(found: Iterable[Step]) -> dict[str, Weight]:
-    """Return every weight of the steps by its neutral name, ``conv1.kernel`` and so on."""
-    return {
-        f"{step.name}.{name}": weight for step in found for name, weight in step.layer.weights(step.input_shape).items()
-    }
-
-
-def to_json(value: Any) -> Any:
-    """Return plain values for a layer, for a tuple of layers, or for an attribute of one."""
-    if isinstance(value, tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, Layer):
-        attributes = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"kind": value.kind, **attributes}
-    return value
-
-
-def from_json(value: Any) -> Any:
-    """Return what `to_json` described.
-
-    Raises
-    ------
-    KeyError, TypeError
-        If it is no layer.
-    """
-    if isinstance(value, list):
-        return tuple(from_json(item) for item in value)
-    if isinstance(value, dict):
-        return LAYERS[value["kind"]](**{name: from_json(item) for name, item in value.items() if name != "kind"})
-    return value

@@ -8,26 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from train.layers import (
-    Attention,
-    BatchNorm,
-    Conv,
-    Crop,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    LayerNorm,
-    MaxPool,
-    Patches,
-    Residual,
-    Shape,
-    ShowerFeatures,
-    Step,
-    steps,
-)
+from train.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
 from train.normalisation import Normalisation
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
 from train.specification import Specification
+from train.steps import Residual, Step, steps
 from train.weights import Weights, check
 
 NEUTRAL_NAMES = {"gamma": "scale", "beta": "bias"}

@@ -13,26 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from store.errors import RunError
-from train.layers import (
-    Attention,
-    BatchNorm,
-    Conv,
-    Crop,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    LayerNorm,
-    MaxPool,
-    Patches,
-    Residual,
-    Shape,
-    ShowerFeatures,
-    Step,
-    steps,
-)
+from train.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
 from train.normalisation import Normalisation
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
 from train.specification import Specification
+from train.steps import Residual, Step, steps
 from train.weights import Weights, check, from_torch, to_torch
 
 
@@ -55,7 +40,7 @@ class Normalise(nn.Module):
 
 
 class Features(nn.Module):
-    """What says something about a shower, see `train.layers.ShowerFeatures`."""
+    """What says something about a shower, see `train.plain_layers.ShowerFeatures`."""
 
     def __init__(self, layer: ShowerFeatures) -> None:
         super().__init__()
@@ -73,7 +58,7 @@ class Features(nn.Module):
 
 
 class Middle(nn.Module):
-    """The middle of an image, see `train.layers.Crop`."""
+    """The middle of an image, see `train.plain_layers.Crop`."""
 
     def __init__(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         super().__init__()

@@ -77,6 +77,11 @@ def shower_shapes(image: npt.NDArray[np.float32]) -> dict[str, Floats]:
     }
 
 
+def shape_matrix(image: npt.NDArray[np.float32]) -> Floats:
+    """Return `shower_shapes` of images (batch, ieta, iphi, channel) as columns: float64 (batch, shape)."""
+    return np.column_stack(list(shower_shapes(image).values()))
+
+
 def centred(image: Floats) -> Floats:
     """Return the largest window with the cell (ieta // 2, iphi // 2) in its middle."""
     for axis in (1, 2):

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import store
 from store.stream import Batch
 from train.architecture import ARCHITECTURES, CNN, Architecture
-from train.layers import Dropout
 from train.metrics import measure
 from train.normalisation import RECIPES, Normalisation
+from train.plain_layers import Dropout
 from train.specification import Specification
 from train.weights import Weights
 

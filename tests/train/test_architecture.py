@@ -5,20 +5,9 @@ import pytest
 
 from store.errors import ConfigError
 from train.architecture import ARCHITECTURES, CNN, CNN_SMALL, RESNET15, SHOWER, VIT, Architecture, count
-from train.layers import (
-    Attention,
-    Conv,
-    Crop,
-    Dense,
-    Flatten,
-    GlobalPool,
-    Layer,
-    LayerNorm,
-    MaxPool,
-    Patches,
-    Residual,
-    ShowerFeatures,
-)
+from train.layers import Attention, Conv, Dense, LayerNorm, Patches
+from train.plain_layers import Crop, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.steps import Layer, Residual
 
 SHAPE = (32, 32, 2)
 JETS = (125, 125, 3)

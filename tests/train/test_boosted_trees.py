@@ -12,8 +12,9 @@ from evaluate.runs import load_runs
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from tests.showers import write_shower_store
-from train.boosted_trees import Table, Trees, TreesConfig, fit, grow, load_trees
+from train.boosted_trees import Table, TreesConfig, fit, grow
 from train.metrics import measure
+from train.trees import Trees, load_trees
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import torch
 
 from store.errors import ConfigError, RunError, StateError
 from train.architecture import ARCHITECTURES, CNN, RESNET15, SHOWER, Architecture
-from train.layers import BatchNorm, Conv, Dense, Flatten, ShowerFeatures
+from train.layers import BatchNorm, Conv, Dense
 from train.model_torch import ChannelNorm, Classifier, Features, Normalise, load_model, save_model
 from train.normalisation import Normalisation
+from train.plain_layers import Flatten, ShowerFeatures
 from train.specification import Specification
 from train.weights import initial
 
