@@ -45,9 +45,9 @@ def specifications(path: Path) -> dict[str, Specification]:
 
 
 def images(path: Path) -> npt.NDArray[np.float32]:
-    """Return float32 (64, 32, 32, 2): half of them noise, half showers of the store."""
-    noise = np.random.default_rng(0).normal(size=(32, 32, 32, 2)).astype(np.float32)
-    return np.concatenate([noise, store.open_dataset(path, split="test").image[:32].values])
+    """Return float32 (32, 32, 32, 2): half of them noise, half showers of the store."""
+    noise = np.random.default_rng(0).normal(size=(16, 32, 32, 2)).astype(np.float32)
+    return np.concatenate([noise, store.open_dataset(path, split="test").image[:16].values])
 
 
 def large_weights(specification: Specification, seed: int) -> Weights:

@@ -74,7 +74,7 @@ def train(folder: Path, store: Path, name: str) -> list[float]:
     start = {key: value for key, value in learner.state().items() if not key.startswith("weights/")}
     given = weights.load(folder / f"{name}-start.npz")
     learner.load_state(start | {f"weights/{key}": value for key, value in given.items()})
-    stream, losses = open_feed(store, batch_size=12), []
+    stream, losses = open_feed(store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
     return losses

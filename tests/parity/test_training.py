@@ -17,7 +17,7 @@ def test_same_losses_while_training(sides: Sides, name: str) -> None:
     learner = TorchLearner(model_specification(sides.store, name), config)
     start = weights.load(sides.folder / f"{name}-start.npz")
     learner.load_state({**learner.state(), **{f"weights/{key}": value for key, value in start.items()}})
-    stream, losses = open_feed(sides.store, batch_size=12), []
+    stream, losses = open_feed(sides.store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
     np.testing.assert_allclose(losses, sides.keras["losses"][name], rtol=0.01)
