@@ -66,6 +66,20 @@ def score(
     print_scores(document, output)
 
 
+@app.command("occlude")
+def occlude(
+    run: Annotated[Path, typer.Argument(help="A run directory, with its store where it was.")],
+    samples: Annotated[int, typer.Option(help="How many test images to hide parts of.")] = 128,
+) -> None:
+    """Find where a model looks, for the next report: hide parts of test images and see how its score changes."""
+    from evaluate.occlude import occlude
+    from evaluate.occlusion import PLACE
+
+    with console.console.status("hiding parts of images"):
+        occlude(run, samples)
+    console.console.print(f"{run / PLACE} is written; `evaluate {run}` shows it", markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the program."""
     console.run(app, default="report")

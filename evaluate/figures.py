@@ -1,9 +1,11 @@
 """Every figure of a report, with the words that go with it."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from evaluate import curves, gallery, showers, style
@@ -33,7 +35,7 @@ class Drawing:
         Unique; the stem of its files.
     section
         Of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``,
-        ``"gallery"``, or ``"showers-1"`` for the first store and so on.
+        ``"occlusion"``, ``"gallery"``, or ``"showers-1"`` for the first store and so on.
     alt
         What it shows, for those who do not see it.
     caption
@@ -87,6 +89,10 @@ def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
         ),
         *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
         *(_draw_scores(run, place) for place, run in enumerate(runs, start=1)),
+        *itertools.chain.from_iterable(
+            _draw_occlusion(run, numbers["occlusion"], place)
+            for place, (run, numbers) in enumerate(zip(runs, document["runs"], strict=True), start=1)
+        ),
     ]
 
 
@@ -143,6 +149,25 @@ def _draw_scores(run: Run, place: int) -> Drawing:
         caption="Each class has unit area. Points well outside the filled histogram are a sign of overtraining.",
         figure=curves.scores(run),
     )
+
+
+def _draw_occlusion(run: Run, document: Document | None, place: int) -> list[Drawing]:
+    if document is None or document["background"] is None or document["signal"] is None:
+        return []
+    maps = [np.array(document[name]) for name in ("background", "signal")]
+    rows, columns = maps[0].shape
+    return [
+        Drawing(
+            name=f"occlusion-{place}-{name}",
+            section="occlusion",
+            alt=f"How much the score of {run.name} for {name}s changes when a patch is hidden, "
+            f"at most {maps[label].max():.3f}.",
+            caption=f"Mean absolute change of the score over {name}s among {document['samples']} test samples when one "
+            f"of {rows} x {columns} patches is set to zero.",
+            figure=showers.occlusion(maps, run.description, label, run.name),
+        )
+        for label, name in enumerate(run.description.classes)
+    ]
 
 
 def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> list[Drawing]:

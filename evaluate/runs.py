@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluate.metrics import Floats, checked_probability
+from evaluate.occlusion import Occlusion
 from evaluate.ranking import checked_classes
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
@@ -38,6 +39,8 @@ class Run:
         ``epoch`` and each of `CURVES`, float64 (epoch,).
     predictions
         Of the best model, by split.
+    occlusion
+        Where it looks, if that was asked.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Run:
     environment: Mapping[str, Any]
     history: Mapping[str, Floats]
     predictions: Mapping[str, Predictions]
+    occlusion: Occlusion | None
 
     @property
     def framework(self) -> str:
@@ -100,6 +104,7 @@ def load_run(path: Path, name: str) -> Run:
         predictions={
             split: _load_predictions(path / "predictions" / f"{split}.npz", ranges, split) for split in SPLITS
         },
+        occlusion=Occlusion.load(path),
     )
 
 

@@ -58,13 +58,11 @@ def score(run: Path, file: Path, output: Path) -> Document:
     """
     write_table = choose_table(output)
     config, environment = load_settings(run)
-    if config["framework"] not in PROGRAMS:
-        raise RunError(f"{run}: unknown framework {config['framework']!r}; known: {', '.join(PROGRAMS)}")
     description = describe(environment["store"]["dataset"])
     images = open_images(file, description)
     scores = np.empty(images.rows)
     with _partial(output) as partial:
-        with write_table(partial) as write, _model(PROGRAMS[config["framework"]], run) as ask:
+        with write_table(partial) as write, open_model(config["framework"], run) as ask:
             start = 0
             for block in images.blocks():
                 rows = slice(start, start + len(block))
@@ -94,12 +92,25 @@ def _describe(run: Path, images: Images, scores: Floats) -> Document:
 
 
 @contextlib.contextmanager
-def _model(program: str, run: Path) -> Iterator[Ask]:
-    """Start the program that has the run's model, and yield what gives the scores of a block of images.
+def open_model(framework: str, run: Path) -> Iterator[Ask]:
+    """Start the program that has a run's model, and yield what gives the scores, float64 (n,), of a block of images.
 
     What goes over the pipes is described in `train.scoring`.
+
+    Raises
+    ------
+    RunError
+        If the framework is unknown; from what is yielded, if the model fails or a score is not finite.
     """
-    command = [sys.executable, "-P", "-m", program, str(run)]  # -P: a folder called train may be where the user is
+    if framework not in PROGRAMS:
+        raise RunError(f"{run}: unknown framework {framework!r}; known: {', '.join(PROGRAMS)}")
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        PROGRAMS[framework],
+        str(run),
+    ]  # -P: a folder called train may be where the user is
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(

@@ -1,5 +1,6 @@
 """Figures of the training images: the average shower of each class, and how the classes differ."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +76,29 @@ def asymmetry(statistics: "xarray.Dataset", description: Description, channel: i
         "RdBu_r",
         classes,
     )
+
+
+@style.styled
+def occlusion(maps: Sequence[Floats], description: Description, label: int, name: str) -> Figure:
+    """Draw how much hiding a patch changes the score of a class, on a scale that the maps share.
+
+    Parameters
+    ----------
+    maps
+        float64 (y, x), one a class.
+    description
+        Of the images.
+    label
+        Which class.
+    name
+        Of the run.
+    """
+    sides = zip(description.image_shape, maps[label].shape, strict=False)
+    sizes = [[part.size for part in np.array_split(np.arange(side), count)] for side, count in sides]
+    image = maps[label].repeat(sizes[0], axis=0).repeat(sizes[1], axis=1)
+    title = f"{style.shorten(name, 20)}, {description.classes[label]}"
+    scale = Normalize(0, max(float(one.max()) for one in maps) or 1.0)
+    return _draw(image, description, title, scale, "viridis", "mean change of the score")
 
 
 def _draw(image: Floats, description: Description, title: str, scale: Normalize, colours: str, what: str) -> Figure:

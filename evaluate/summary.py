@@ -81,7 +81,16 @@ def _summarise_run(run: Run, store: SeenStore) -> Document:
         "generalisation_gap": {name: _gap(splits, name) for name in ("auc", "accuracy", "log_loss")},
         "slices": [slice_by(variable.take(rows), test.label, test.score) for variable in store.variables],
         "gallery": gallery.choose(test),
+        "occlusion": _describe_occlusion(run),
     }
+
+
+def _describe_occlusion(run: Run) -> Document | None:
+    """Return where the model looks, null if nobody asked or another model was looked at."""
+    if run.occlusion is None or not run.occlusion.is_of(run.predictions["test"]):
+        return None
+    maps = [None if np.isnan(change).any() else change.tolist() for change in run.occlusion.change]
+    return {"samples": run.occlusion.sample.size, "background": maps[0], "signal": maps[1]}
 
 
 def _number(value: float) -> float | None:
@@ -136,6 +145,10 @@ def _obstacle(first: Run, second: Run) -> str:
 def _doubts(run: Run, document: Document) -> list[str]:
     """Return what a reader must know about one run before believing its numbers."""
     doubts = []
+    if run.occlusion is not None and not run.occlusion.is_of(run.predictions["test"]):
+        doubts.append(
+            f"{run.name}: its occlusion map is of another model; `evaluate occlude {run.path}` makes a new one"
+        )
     for split in SPLITS:
         start, stop = run.store["split_ranges"][split]
         samples = run.predictions[split].sample.size

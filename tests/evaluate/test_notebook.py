@@ -1,0 +1,54 @@
+"""docs/electron-photon: the text, which is a script too, and the notebook with its outputs."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = DOCS / "electron-photon.py"
+
+
+def cells_of_text():
+    """Kind and content of each cell of jupytext's percent format."""
+    parts = re.split(r"^# %%(.*)\n", TEXT.read_text(), flags=re.MULTILINE)[1:]
+    for kind, content in zip(parts[::2], parts[1::2], strict=True):
+        markdown = "[markdown]" in kind
+        if markdown:
+            content = re.sub(r"^# ?", "", content, flags=re.MULTILINE)
+        yield "markdown" if markdown else "code", content.strip()
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return json.loads((DOCS / "electron-photon.ipynb").read_text())
+
+
+def test_the_notebook_is_its_text(notebook):
+    cells = [(cell["cell_type"], "".join(cell["source"]).strip()) for cell in notebook["cells"]]
+    assert cells == list(cells_of_text())
+
+
+def test_the_notebook_holds_what_its_cells_gave(notebook):
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert all(cell["execution_count"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert "error" not in {output["output_type"] for output in outputs}
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+    text = "".join(line for output in outputs for line in output.get("text", []))
+    assert "origin: Geant4 simulation" in text
+    assert len(re.findall(r"^(?:torch|keras) \w+ +AUC 0\.\d{4} \+- 0\.\d{4}  accuracy 0\.\d{4}$", text, re.M)) == 6
+    assert not re.search(r"/(?:home|root|tmp|work)/", text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_text_runs_from_files_to_scores(tmp_path):
+    environment = os.environ | {"MPLBACKEND": "agg", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, TEXT], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "data" / "notebook" / "scores.csv").read_text().count("\n") == 2001
+    assert (tmp_path / "data" / "notebook" / "report" / "index.html").is_file()

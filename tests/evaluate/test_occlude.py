@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+
+import store
+from evaluate.occlude import occlude
+from evaluate.occlusion import PLACE, Occlusion
+from evaluate.report import write_report
+from evaluate.runs import load_runs
+from evaluate.score import PROGRAMS
+from store.errors import ConfigError, RunError, StoreError
+from store.predictions import Predictions
+from tests.evaluate.conftest import STORE, write_run
+
+
+@pytest.fixture
+def run(tmp_path, real_store, monkeypatch):
+    """A run of `line_model` with its own predictions for the test split."""
+    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
+    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
+    path = write_run(tmp_path / "run", store=identity)
+    (path / "model.txt").write_text("good")
+    test = store.open_dataset(real_store, "test")
+    score = 1 - np.exp(-test.image.values[..., 0].sum(axis=(1, 2), dtype=np.float64) / 50)
+    Predictions(sample=np.arange(800, 1000), label=test.label.values, score=score).save(
+        path / "predictions" / "test.npz"
+    )
+    return path
+
+
+def test_the_map_is_the_change_of_the_score_without_the_patch(run, real_store):
+    found = occlude(run, samples=20)
+    test = store.open_dataset(real_store, "test").isel(sample=slice(20))
+    energy = test.image.values[..., 0].astype(np.float64)
+    whole, patch = energy.sum(axis=(1, 2)), energy[:, 6:8, 20:22].sum(axis=(1, 2))
+    change = np.abs(np.exp(-whole / 50) - np.exp(-(whole - patch) / 50))
+    label = test.label.values
+    np.testing.assert_allclose(found.change[:, 3, 10], [change[label == value].mean() for value in (0, 1)])
+    assert found.change.shape == (2, 16, 16)
+    assert found.sample.tolist() == list(range(800, 820))
+
+
+def test_the_report_shows_where_the_model_looks(run, tmp_path):
+    occlude(run, samples=20)
+    document = write_report([run], tmp_path / "report")
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "Where the models look" in html
+    assert (tmp_path / "report" / "figures" / "occlusion-1-electron.svg").exists()
+    assert document["runs"][0]["occlusion"]["samples"] == 20
+    assert document["warnings"] == []
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["runs"][0]["occlusion"]["signal"]
+
+
+def test_a_map_of_another_model_is_not_shown(run, tmp_path):
+    occlude(run, samples=20)
+    test = Predictions.load(run / "predictions" / "test.npz")
+    Predictions(sample=test.sample, label=test.label, score=test.score * 0.9).save(run / "predictions" / "test.npz")
+    document = write_report([run], tmp_path / "report")
+    assert document["runs"][0]["occlusion"] is None
+    assert document["warnings"] == [f"run: its occlusion map is of another model; `evaluate occlude {run}` makes one"]
+    assert "Where the models look" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_damaged_map_is_named(run):
+    (run / PLACE).write_bytes(b"PK")
+    with pytest.raises(RunError, match=r"occlusion\.npz: not an occlusion map"):
+        load_runs([run])
+
+
+def test_what_cannot_be_hidden_is_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="samples=0 is below 1"):
+        occlude(run, samples=0)
+    (run / "model.txt").write_text("broken")
+    with pytest.raises(RunError, match="no model here"):
+        occlude(run)
+    assert Occlusion.load(run) is None
+    with pytest.raises(StoreError, match="no store here"):
+        occlude(write_run(tmp_path / "gone"))
