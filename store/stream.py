@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +56,9 @@ class BatchStream:
         Bound on the batches read ahead, in bytes or as text such as ``"512MiB"``.
     threads
         Threads that decode.
+    transform
+        Called there with every batch and its epoch, and may change the images in place; what it does should depend on
+        nothing else, so that a stream that is resumed gives the same.
 
     Attributes
     ----------
@@ -90,6 +93,7 @@ class BatchStream:
         world_size: int = 1,
         memory: int | str = "512MiB",
         threads: int = 2,
+        transform: Callable[[Batch, int], None] | None = None,
     ) -> None:
         store = open_store(path)
         start, stop = store.split_range(split)
@@ -112,7 +116,7 @@ class BatchStream:
         self._batch = 0
         if threads < 1:
             raise PlanError(f"threads={threads} is below 1")
-        self._threads = threads
+        self._threads, self._transform = threads, transform
         shape = (min(batch_size, self.sample_count), *self.image_shape)
         batch_bytes = 4 * int(np.prod(shape))
         try:
@@ -174,7 +178,10 @@ class BatchStream:
         samples = plan[index]
         image = self.buffers.take()[: samples.size]
         self._reader.read(samples, image)
-        return Batch(image, self._label[samples - plan.start], samples)
+        batch = Batch(image, self._label[samples - plan.start], samples)
+        if self._transform is not None:
+            self._transform(batch, plan.epoch)
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as JSON types: the batches given so far count, those read ahead do not."""

@@ -5,7 +5,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,13 +15,14 @@ import numpy.typing as npt
 from store.errors import StateError
 from train.schedule import ScheduleState, StoppingState
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 STATE = "state"
+OUTPUTS = "outputs/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training run stands after an epoch.
+    """Where a training run stands, after an epoch or inside one.
 
     Attributes
     ----------
@@ -33,6 +34,8 @@ class Checkpoint:
         State of the training stream, see `store.BatchStream.state_dict`.
     arrays
         What the learner needs: weights, optimiser and random state by name.
+    outputs
+        Inside an epoch, what it gave so far: the columns of `train.outputs.Outputs`.
     """
 
     epoch: int
@@ -40,6 +43,7 @@ class Checkpoint:
     stopping: StoppingState
     stream: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
+    outputs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint as an uncompressed ``.npz`` that appears whole or not at all."""
@@ -50,8 +54,9 @@ class Checkpoint:
             "stopping": asdict(self.stopping),
             "stream": dict(self.stream),
         }
+        outputs = {f"{OUTPUTS}{name}": column for name, column in self.outputs.items()}
         with replacing(path) as file:
-            np.savez(file, **{STATE: np.array(json.dumps(state))}, **self.arrays)  # type: ignore[arg-type]
+            np.savez(file, **{STATE: np.array(json.dumps(state))}, **outputs, **self.arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -71,7 +76,10 @@ class Checkpoint:
                 raise ValueError(f"its version is {version}")
             state["schedule"] = ScheduleState(**state["schedule"])
             state["stopping"] = StoppingState(**state["stopping"])
-            return cls(**state, arrays=arrays)
+            outputs = {
+                name.removeprefix(OUTPUTS): arrays.pop(name) for name in list(arrays) if name.startswith(OUTPUTS)
+            }
+            return cls(**state, arrays=arrays, outputs=outputs)
         except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise StateError(f"{path}: not a checkpoint of version {CHECKPOINT_VERSION} ({error})") from None
 

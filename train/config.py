@@ -1,8 +1,9 @@
 """All settings of a training run, checked when they are made."""
 
 import dataclasses
+import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +16,45 @@ from train.normalisation import RECIPES
 from train.schedule import SCHEDULES
 
 AUTO = "auto"
+BALANCED = "balanced"
+NONE = "none"
 DEVICES = (AUTO, "cpu", "cuda")
+OPTIMISERS = ("adam", "adamw")
+PRECISIONS = ("float32", "bfloat16", "float16")
+AUGMENTATIONS = (NONE, "flips")
+PRESETS: dict[str, dict[str, Any]] = {
+    "challenge": {
+        "model": "cnn",
+        "normalisation": "none",
+        "epochs": 50,
+        "patience": 4,
+        "batch_size": 512,
+        "optimiser": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "plateau",
+    },
+    "gsoc-resnet15": {
+        "model": "resnet15",
+        "normalisation": "none",
+        "epochs": 15,
+        "patience": 15,
+        "batch_size": 32,
+        "optimiser": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "cosine-restarts",
+    },
+}
+STORE = Path("data/electron-photon.zarr")
+
+
+def setting(default: Any, words: str) -> Any:
+    """Return a field of `TrainConfig` with the words that describe it to people."""
+    return field(default=default, metadata={"help": words})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run. The defaults are those of the challenge's reference, but for the normalisation.
-
-    Attributes
-    ----------
-    run
-        The run directory to write.
-    store
-        The store to train on.
-    model
-        Name of the architecture.
-    epochs
-        Most epochs to train.
-    batch_size
-        Samples a step.
-    learning_rate
-        Of Adam, before the schedule lowers it.
-    schedule
-        ``plateau`` halves the rate when the validation loss stops falling; ``constant`` does not.
-    patience
-        Epochs without a lower validation loss after which training stops.
-    normalisation
-        Recipe of the first layer. The reference took raw images, of which it needs hundreds of thousands to get going.
-        On a few thousand, with batches of 64 and a rate of 3e-4, ``log`` learned clearly faster; at 1e-3 the reference
-        network often stays at chance there, with ``log`` too.
-    shuffle
-        Order of the training samples, see `store.BatchPlan`; ``auto`` is what `store.cache.choose_shuffle` says, and
-        the run records which.
-    seed
-        Chooses the initial weights, the dropout and the order of the samples.
-    device
-        ``cuda``, ``cpu``, or ``auto`` for the first of them that is there.
-    memory
-        Bound on the batches read ahead.
-    threads
-        Threads that decode batches.
+    """One training run: the directory to write, and a setting for each flag of the trainers, which says what it does.
 
     Raises
     ------
@@ -63,43 +63,70 @@ class TrainConfig:
     """
 
     run: Path
-    store: Path = Path("data/electron-photon.zarr")
-    model: str = "cnn"
-    epochs: int = 50
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    schedule: str = "plateau"
-    patience: int = 4
-    normalisation: str = "log"
-    shuffle: str = AUTO
-    seed: int = 0
-    device: str = AUTO
-    memory: str = "512MiB"
-    threads: int = 2
+    store: Path = setting(STORE, "The store to train on.")  # noqa: RUF009 (paths do not change)
+    model: str = setting("cnn", f"One of: {', '.join(ARCHITECTURES)}.")
+    normalisation: str = setting(
+        AUTO, f"First layer of the model; one of: {', '.join(RECIPES)}; auto: log, or none if the model makes features."
+    )
+    epochs: int = setting(50, "Most epochs to train.")
+    patience: int = setting(4, "Stop after so many epochs without a lower validation loss.")
+    batch_size: int = setting(512, "Samples a step on each rank.")
+    optimiser: str = setting("adam", f"One of: {', '.join(OPTIMISERS)}.")
+    learning_rate: float = setting(1e-3, "Before the schedule lowers it.")
+    schedule: str = setting("plateau", f"Of the learning rate; one of: {', '.join(SCHEDULES)}.")
+    warm_up: float = setting(0.0, "Epochs over which the learning rate grows from zero.")
+    weight_decay: float = setting(0.0, "Of adamw: share of a weight that a step takes off, relative to the rate.")
+    clip_norm: float = setting(0.0, "Bound on the norm of all gradients together; 0 for none.")
+    average: float = setting(
+        0.0, "Judge and export a running mean of the weights that keeps this share a step, as 0.999."
+    )
+    augmentation: str = setting(NONE, "Of training images: none, or flips about the seed crystal in ieta and iphi.")
+    class_weights: str | tuple[float, ...] = setting(NONE, "In the loss: none, balanced, or one a class, as 1,2.5.")
+    shuffle: str = setting(
+        AUTO, f"One of: {', '.join(SHUFFLES)}; auto: full if memory holds the store's compressed images, else window."
+    )
+    seed: int = setting(0, "Chooses initial weights, dropout, augmentation and the order of the samples.")
+    device: str = setting(AUTO, f"One of: {', '.join(DEVICES)}.")
+    precision: str = setting("float32", f"Of the model's arithmetic; one of: {', '.join(PRECISIONS)}.")
+    compile: bool = setting(False, "Compile the model: torch.compile, or XLA for Keras.")
+    memory: str = setting("512MiB", "Bound on the batches read ahead.")
+    threads: int = setting(2, "Threads that decode batches.")
+    save_every: float = setting(60.0, "Seconds between checkpoints inside an epoch.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "run", Path(self.run))
         object.__setattr__(self, "store", Path(self.store))
+        object.__setattr__(self, "class_weights", parse_class_weights(self.class_weights))
         self._known("model", ARCHITECTURES)
+        self._known("normalisation", (AUTO, *RECIPES))
+        self._known("optimiser", OPTIMISERS)
         self._known("schedule", SCHEDULES)
-        self._known("normalisation", RECIPES)
+        self._known("augmentation", AUGMENTATIONS)
         self._known("shuffle", (AUTO, *SHUFFLES))
         self._known("device", DEVICES)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("threads", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)} is below {least}")
-        if self.seed >= 2**32:
-            raise ConfigError(f"seed={self.seed} is not below 2**32")
-        if not 0 < self.learning_rate <= 1:
-            raise ConfigError(f"learning_rate={self.learning_rate} is not above 0 and at most 1")
+        self._known("precision", PRECISIONS)
+        for name in ("epochs", "batch_size", "patience", "threads"):
+            self._between(name, 1, 2**31)
+        for name in ("warm_up", "clip_norm", "save_every"):
+            self._between(name, 0, 1e9)
+        self._between("seed", 0, 2**32 - 1)
+        self._between("average", 0, 0.9999999)
+        self._between("weight_decay", 0, 1)
+        self._between("learning_rate", 1e-12, 1)
+        if self.weight_decay and self.optimiser != "adamw":
+            raise ConfigError(f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}")
         try:
             parse_bytes(self.memory)
         except ValueError:
             raise ConfigError(f"memory={self.memory!r} is not a size such as 512MiB") from None
 
-    def _known(self, field: str, names: Collection[str]) -> None:
-        if getattr(self, field) not in names:
-            raise ConfigError(f"unknown {field} {getattr(self, field)!r}; known: {', '.join(names)}")
+    def _known(self, name: str, names: Collection[str]) -> None:
+        if getattr(self, name) not in names:
+            raise ConfigError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(names)}")
+
+    def _between(self, name: str, least: float, most: float) -> None:
+        if not least <= getattr(self, name) <= most:
+            raise ConfigError(f"{name}={getattr(self, name)} is not between {least:g} and {most:g}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` turns back into an equal configuration."""
@@ -119,3 +146,54 @@ class TrainConfig:
             return cls(**{name: value for name, value in values.items() if name in names})
         except TypeError as error:
             raise ConfigError(f"not the configuration of a training run: {error}") from None
+
+
+def parse_class_weights(value: Any) -> str | tuple[float, ...]:
+    """Return ``"none"``, ``"balanced"`` or one positive number a class.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these.
+    """
+    if value in (NONE, BALANCED):
+        return str(value)
+    try:
+        weights = tuple(float(weight) for weight in (value.split(",") if isinstance(value, str) else value))
+        if all(0 < weight < float("inf") for weight in weights):
+            return weights
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(f"class_weights={value!r} is neither {NONE}, {BALANCED} nor positive numbers such as 1,2.5")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, by name.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not TOML, or has a name that is no setting.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file that can be read ({error})") from None
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{path}: unknown setting {name!r}; known: {', '.join(known)}")
+    return values
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return the settings of a preset.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,25 +1,31 @@
 """A whole training run, the same for both frameworks."""
 
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from store.cache import choose_shuffle
+from store.console import console
+from store.errors import ConfigError
 from store.plan import Shuffle
 from store.reader import Store, open_statistics, open_store
 from store.schema import SPLITS
 from store.stream import BatchStream
 from train.architecture import ARCHITECTURES
+from train.augment import Flips
 from train.checkpoint import Checkpoint
-from train.config import AUTO, TrainConfig
+from train.config import AUTO, BALANCED, NONE, TrainConfig
 from train.journal import Epoch, Journal
 from train.learner import Learner, MakeLearner
 from train.normalisation import Normalisation
-from train.outputs import run_pass
-from train.progress import report, say, show
+from train.outputs import Collector, Outputs, predict
+from train.progress import report, say, show, watch
 from train.run import RunDirectory
-from train.schedule import SCHEDULES, EarlyStopping, StoppingState
+from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up
 from train.specification import Specification
 
 
@@ -37,7 +43,7 @@ def fit(
     make_learner
         Makes the model and its optimiser in that framework.
     resume
-        Go on from the last finished epoch.
+        Go on from the last checkpoint.
     overwrite
         Replace a run directory that is already there.
 
@@ -48,7 +54,7 @@ def fit(
     StoreError
         If there is no store, or it has no statistics.
     RunError
-        If the run directory is taken, or the loss becomes NaN.
+        If the run directory is taken, the disk is too small for it, or the loss becomes NaN.
     StateError
         If the checkpoint is of another store or architecture.
     """
@@ -56,22 +62,52 @@ def fit(
     if not resume:
         directory.check(overwrite=overwrite)
     store = open_store(config.store)
+    config = resolve(config, store)
     specification = specify(config, store)
+    transform = Flips(description=store.description, seed=config.seed) if config.augmentation == "flips" else None
+    learner = make_learner(specification, config)
+    ranks = (learner.rank, learner.world_size)
+    console.quiet = learner.rank > 0
+    stream = open_stream(config, "train", config.shuffle, ranks, transform)
+    ordered = {split: open_stream(config, split, "none", ranks) for split in SPLITS}
+    state = learner.state()
+    if learner.rank == 0:
+        if not resume:
+            directory.create()
+        directory.check_space(state, sum(split.sample_count for split in ordered.values()))
+        parameters = specification.architecture.parameter_count(specification.image_shape)
+        directory.write_config(config, framework, parameters)
+        directory.write_environment(store, learner.device)
+        simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
+        together = f", {learner.world_size} ranks" if learner.world_size > 1 else ""
+        say(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}{together}")
+        say(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
+    training = Training(config, directory, learner, stream, ordered["validation"])
+    if resume and directory.last.exists():
+        training.load(Checkpoint.load(directory.last))
+    training.run()
+    finish(directory, learner, ordered)
+
+
+def resolve(config: TrainConfig, store: Store) -> TrainConfig:
+    """Return the configuration with what depends on the store put in.
+
+    Raises
+    ------
+    ConfigError
+        If there is not one class weight for each class.
+    """
     if config.shuffle == AUTO:
         config = replace(config, shuffle=choose_shuffle(store))
-    stream = open_stream(config, "train", config.shuffle)
-    ordered = {split: open_stream(config, split, "none") for split in SPLITS}
-    learner = make_learner(specification, config)
-    if not resume:
-        directory.create()
-    parameters = specification.architecture.parameter_count(specification.image_shape)
-    directory.write_config(config, framework, parameters)
-    directory.write_environment(store, learner.device)
-    simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
-    say(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}")
-    say(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
-    train(config, directory, learner, stream, ordered["validation"])
-    finish(directory, learner, ordered)
+    if config.normalisation == AUTO:
+        config = replace(config, normalisation="none" if ARCHITECTURES[config.model].raw else "log")
+    classes = len(store.description.classes)
+    if config.class_weights == BALANCED:
+        images = open_statistics(store.path)["images"].values
+        config = replace(config, class_weights=tuple(images.sum() / (classes * images)))
+    if config.class_weights != NONE and len(config.class_weights) != classes:
+        raise ConfigError(f"class_weights={config.class_weights}: the store has {classes} classes")
+    return config
 
 
 def specify(config: TrainConfig, store: Store) -> Specification:
@@ -83,79 +119,141 @@ def specify(config: TrainConfig, store: Store) -> Specification:
     )
 
 
-def open_stream(config: TrainConfig, split: str, shuffle: str) -> BatchStream:
-    """Open a stream of a split of the configured store."""
+def open_stream(
+    config: TrainConfig, split: str, shuffle: str, ranks: tuple[int, int], transform: Flips | None = None
+) -> BatchStream:
+    """Open a stream of a split of the configured store; `ranks` are rank and world size."""
     return BatchStream(
         config.store,
         split=split,
         batch_size=config.batch_size,
         shuffle=cast("Shuffle", shuffle),
         seed=config.seed,
+        rank=ranks[0],
+        world_size=ranks[1],
         memory=config.memory,
         threads=config.threads,
+        transform=transform,
     )
 
 
-def train(
-    config: TrainConfig, directory: RunDirectory, learner: Learner, stream: BatchStream, validation: BatchStream
-) -> None:
-    """Train epoch after epoch, from the last checkpoint if there is one, until the end or until nothing improves."""
-    schedule, stopping = SCHEDULES[config.schedule], EarlyStopping(patience=config.patience)
-    done, rate, wait = 0, schedule.start(config.learning_rate), StoppingState()
-    if directory.last.exists():
-        checkpoint = Checkpoint.load(directory.last)
-        stream.load_state_dict(dict(checkpoint.stream))
-        learner.load_state(checkpoint.arrays)
-        done, rate, wait = checkpoint.epoch, checkpoint.schedule, checkpoint.stopping
-    with closing(Journal(directory.path, epochs=done)) as journal:
-        while done < config.epochs and not stopping.stops(wait):
-            done += 1
-            learner.set_learning_rate(rate.rate)
-            epoch = train_epoch(learner, stream, validation, done, rate.rate)
-            journal.write(epoch)
-            report(epoch, config.epochs)
-            rate = schedule.after(rate, epoch.validation_loss)
-            wait = stopping.after(wait, done, epoch.validation_loss)
-            checkpoint = Checkpoint(
-                epoch=done, schedule=rate, stopping=wait, stream=stream.state_dict(), arrays=learner.state()
-            )
-            # The best one first: if this is cut short, the epoch is done again and writes the same.
-            if wait.best_epoch == done:
-                checkpoint.save(directory.best)
-            checkpoint.save(directory.last)
-    say(f"lowest validation loss {wait.best:.4f} in epoch {wait.best_epoch}")
+class Training:
+    """Epoch after epoch, until the end or until nothing improves; only rank 0 writes to the run directory."""
 
+    def __init__(
+        self,
+        config: TrainConfig,
+        directory: RunDirectory,
+        learner: Learner,
+        stream: BatchStream,
+        validation: BatchStream,
+    ) -> None:
+        self._config, self._directory, self._learner = config, directory, learner
+        self._stream, self._validation = stream, validation
+        self._schedule, self._stopping = SCHEDULES[config.schedule], EarlyStopping(patience=config.patience)
+        self._epochs, self._rate, self._wait = 0, self._schedule.start(config.learning_rate), StoppingState()
+        self._done: Outputs | None = None
 
-def train_epoch(
-    learner: Learner, stream: BatchStream, validation: BatchStream, number: int, learning_rate: float
-) -> Epoch:
-    """Train on one epoch of the stream and measure the model on the validation split."""
-    began, waited = time.perf_counter(), stream.waited
-    trained = run_pass(learner, stream, "train", f"epoch {number}")
-    seconds = time.perf_counter() - began
-    training = trained.metrics
-    validated = run_pass(learner, validation, "predict", f"validation after epoch {number}").metrics
-    return Epoch(
-        epoch=number,
-        train_loss=training.loss,
-        train_accuracy=training.accuracy,
-        train_auc=training.auc,
-        validation_loss=validated.loss,
-        validation_accuracy=validated.accuracy,
-        validation_auc=validated.auc,
-        learning_rate=learning_rate,
-        samples_per_second=len(trained.sample) / seconds,
-        waiting_share=(stream.waited - waited) / seconds,
-        seconds=time.perf_counter() - began,
-    )
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go to where a checkpoint was taken.
+
+        Raises
+        ------
+        StateError
+            If it is of another store or architecture.
+        """
+        self._stream.load_state_dict({**checkpoint.stream, "rank": self._learner.rank})
+        self._learner.load_state(checkpoint.arrays)
+        self._epochs, self._rate, self._wait = checkpoint.epoch, checkpoint.schedule, checkpoint.stopping
+        self._done = Outputs(**checkpoint.outputs) if checkpoint.outputs else None
+
+    def run(self) -> None:
+        """Train, and keep the history and the checkpoints of the run."""
+        with ExitStack() as stack:
+            journal = None
+            if self._learner.rank == 0:
+                journal = stack.enter_context(closing(Journal(self._directory.path, epochs=self._epochs)))
+            while self._epochs < self._config.epochs and not self._stopping.stops(self._wait):
+                epoch = self._epoch()
+                if journal:
+                    journal.write(epoch)
+                report(epoch, self._config.epochs)
+                self._epochs += 1
+                self._rate = self._schedule.after(self._rate, epoch.validation_loss)
+                self._wait = self._stopping.after(self._wait, self._epochs, epoch.validation_loss)
+                # The best one first: if this is cut short, the epoch is done again and writes the same.
+                if self._wait.best_epoch == self._epochs:
+                    self._save(self._directory.best)
+                self._save(self._directory.last)
+        say(f"lowest validation loss {self._wait.best:.4f} in epoch {self._wait.best_epoch}")
+
+    def _epoch(self) -> Epoch:
+        """Train on one epoch of the stream and measure the model on the validation split."""
+        number, waited = self._epochs + 1, self._stream.waited
+        before = 0 if self._done is None else len(self._done.sample)
+        began = time.perf_counter()
+        trained = self._train(f"epoch {number}")
+        seconds, self._done = time.perf_counter() - began, None
+        training = trained.metrics
+        validated = predict(self._learner, self._validation, f"validation after epoch {number}").metrics
+        return Epoch(
+            epoch=number,
+            train_loss=training.loss,
+            train_accuracy=training.accuracy,
+            train_auc=training.auc,
+            validation_loss=validated.loss,
+            validation_accuracy=validated.accuracy,
+            validation_auc=validated.auc,
+            learning_rate=self._rate_at(len(self._stream) - 1),
+            samples_per_second=(len(trained.sample) - before) / seconds,
+            waiting_share=(self._stream.waited - waited) / seconds,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _train(self, title: str) -> Outputs:
+        batches, saved = self._stream.state_dict()["batch"], time.monotonic()
+        with watch(title, self._stream) as seen:
+            collector = Collector(self._learner, title, seen, self._done, batches)
+            for index, (batch, image, label) in enumerate(self._learner.feed(self._stream), start=batches):
+                self._learner.set_learning_rate(self._rate_at(index))
+                collector.add(batch.sample, batch.label, self._learner.train(image, label))
+                # Ranks would have to agree on the moment: several save after epochs alone.
+                due = time.monotonic() - saved >= self._config.save_every and index + 1 < len(self._stream)
+                if due and self._learner.world_size == 1:
+                    self._save(self._directory.last, collector.outputs(), index + 1)
+                    saved = time.monotonic()
+            return collector.outputs().gather(self._learner)
+
+    def _rate_at(self, batch: int) -> float:
+        """Return the learning rate of a batch of the current epoch."""
+        at = self._epochs + (batch + 0.5) / len(self._stream)
+        share = self._schedule.share(at, self._config.epochs) * warm_up(at, self._config.warm_up)
+        return self._rate.rate * share
+
+    def _save(self, path: Path, outputs: Outputs | None = None, batch: int = 0) -> None:
+        """Write a checkpoint: after an epoch, or inside one with its outputs so far and the number of its batches."""
+        state = self._stream.state_dict()
+        checkpoint = Checkpoint(
+            epoch=self._epochs,
+            schedule=self._rate,
+            stopping=self._wait,
+            stream={**state, "batch": batch},  # a feed may have taken a batch that was not trained on yet
+            arrays=self._learner.state(),
+            outputs={} if outputs is None else vars(outputs),
+        )
+        if self._learner.rank == 0:
+            checkpoint.save(path)
 
 
 def finish(directory: RunDirectory, learner: Learner, ordered: dict[str, BatchStream]) -> None:
     """Export the best model and write its predictions for every split."""
+    learner.gather(np.zeros(1))  # rank 0 has written the best checkpoint when it answers
     learner.load_state(Checkpoint.load(directory.best).arrays)
-    learner.export(directory.path)
+    if learner.rank == 0:
+        learner.export(directory.path)
     for split, stream in ordered.items():
-        outputs = run_pass(learner, stream, "predict", f"predictions for {split}")
-        outputs.predictions.save(directory.predictions(split))
+        outputs = predict(learner, stream, f"predictions for {split}")
+        if learner.rank == 0:
+            outputs.predictions.save(directory.predictions(split))
         say(f"{split}: AUC {show(outputs.metrics.auc)}, accuracy {outputs.metrics.accuracy:.4f}")
     say(f"{directory.path} is complete; `evaluate {directory.path}` reports on it")

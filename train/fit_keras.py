@@ -1,5 +1,6 @@
 """Learning with Keras on TensorFlow."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,51 @@ from train.weights import initial
 
 
 class KerasLearner:
-    """A `train.learner.Learner` in Keras; `config` gives seed, device and learning rate."""
+    """A `train.learner.Learner` in Keras; `config` says how to train.
+
+    Raises
+    ------
+    ConfigError
+        If the device is not there, cannot compute in the precision, or there are several ranks.
+    """
+
+    rank, world_size = 0, 1
 
     def __init__(self, specification: Specification, config: TrainConfig) -> None:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; train-torch takes several ranks")
         self._device = choose_device(config.device)
         self.device = self._device.name.removeprefix("/physical_device:").lower()
+        if config.precision == "float16" and self._device.device_type == "CPU":
+            raise ConfigError("precision='float16' needs a GPU; on the CPU there is bfloat16")
         keras.utils.set_random_seed(config.seed)
+        keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
         self._model = build_model(specification)
         set_weights(self._model, initial(specification.architecture, specification.image_shape, config.seed))
-        self._optimiser = keras.optimizers.Adam(config.learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
+        self._keep, self._averaged = config.average, tf.Variable(0, dtype=tf.int64)
+        self._judged = build_model(specification) if config.average else self._model
+        self._optimiser = keras.optimizers.AdamW(
+            config.learning_rate,
+            beta_1=0.9,
+            beta_2=0.999,
+            epsilon=1e-7,
+            weight_decay=config.weight_decay,
+            global_clipnorm=config.clip_norm or None,
+        )
+        if config.precision == "float16":
+            self._optimiser = keras.optimizers.LossScaleOptimizer(self._optimiser)
         self._optimiser.build(self._model.trainable_variables)
+        self._class_weights = None
+        if isinstance(config.class_weights, tuple):
+            self._class_weights = tf.constant(config.class_weights, tf.float32)
         image = tf.TensorSpec((None, *specification.image_shape), tf.float32)
-        self._train = tf.function(self._step, input_signature=[image, tf.TensorSpec((None,), tf.uint8)])
-        self._predict = tf.function(lambda image: self._model(image, training=False)[:, 0], input_signature=[image])
+        label = tf.TensorSpec((None,), tf.uint8)
+        self._train = tf.function(self._step, input_signature=[image, label], jit_compile=config.compile)
+        self._predict = tf.function(
+            lambda image: tf.cast(self._judged(image, training=False)[:, 0], tf.float32),
+            input_signature=[image],
+            jit_compile=config.compile,
+        )
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, tf.Tensor, tf.Tensor]]:
         """Yield each batch of an epoch with its image and label as tensors on the device."""
@@ -43,36 +76,61 @@ class KerasLearner:
 
     def _step(self, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logit = self._model(image, training=True)[:, 0]
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, logit.dtype), logits=logit)
+            logit = tf.cast(self._model(image, training=True)[:, 0], tf.float32)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
+            if self._class_weights is not None:
+                losses *= tf.gather(self._class_weights, tf.cast(label, tf.int32))
             loss = tf.reduce_mean(losses)
+            if isinstance(self._optimiser, keras.optimizers.LossScaleOptimizer):
+                loss = self._optimiser.scale_loss(loss)
         variables = self._model.trainable_variables
         self._optimiser.apply(tape.gradient(loss, variables), variables)
+        if self._keep:
+            self._update_mean()
         return logit
 
+    def _update_mean(self) -> None:
+        """Move the mean of the weights; see `train.fit_torch.averaging`."""
+        steps = tf.cast(self._averaged, tf.float32)
+        share = tf.where(steps > 0, tf.minimum(self._keep, (1 + steps) / (10 + steps)), 0.0)
+        for mean, variable in zip(self._judged.weights, self._model.weights, strict=True):
+            if mean.dtype == "float32":
+                mean.assign(variable + share * (mean - variable))
+        self._averaged.assign_add(1)
+
     def predict(self, image: tf.Tensor) -> tf.Tensor:
-        """Return logits (batch,), on the device."""
+        """Return logits (batch,), on the device, of the mean weights if there are any."""
         return self._predict(image)
 
     def to_numpy(self, logit: tf.Tensor) -> npt.NDArray[np.float32]:
         """Return logits from the device, waiting until they are there."""
         return logit.numpy()  # type: ignore[no-any-return]
 
+    def gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values as they are: there is one rank."""
+        return values
+
     def set_learning_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""
         self._optimiser.learning_rate = rate
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, optimiser and random state by name."""
-        weights = {f"weights/{name}": value for name, value in get_weights(self._model).items()}
-        return weights | {name: variable.numpy() for name, variable in self._variables().items()}
+        """Return weights, their mean, optimiser and random state by name."""
+        state = {f"weights/{name}": value for name, value in get_weights(self._model).items()}
+        if self._keep:
+            state |= {f"average/{name}": value for name, value in get_weights(self._judged).items()}
+        return state | {name: variable.numpy() for name, variable in self._variables().items()}
 
-    def _variables(self) -> dict[str, keras.Variable]:
-        return {f"optimiser/{index}": variable for index, variable in enumerate(self._optimiser.variables)} | {
-            f"random/{layer.name}": layer.seed_generator.state
-            for layer in self._model.layers
-            if isinstance(layer, keras.layers.Dropout)
-        }
+    def _variables(self) -> dict[str, Any]:
+        return (
+            {f"optimiser/{index}": variable for index, variable in enumerate(self._optimiser.variables)}
+            | {
+                f"random/{layer.name}": layer.seed_generator.state
+                for layer in self._model.layers
+                if isinstance(layer, keras.layers.Dropout)
+            }
+            | ({"averaged": self._averaged} if self._keep else {})
+        )
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Go back to what `state` returned.
@@ -82,16 +140,16 @@ class KerasLearner:
         StateError
             If the state is of another architecture.
         """
-        prefix = "weights/"
-        set_weights(
-            self._model, {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-        )
+        for prefix, model in (("weights/", self._model), ("average/", self._judged)):
+            weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            if weights:
+                set_weights(model, weights)
         for name, variable in self._variables().items():
             variable.assign(arrays[name])
 
     def export(self, folder: Path) -> None:
         """Write ``model.keras``."""
-        save_model(self._model, folder)
+        save_model(self._judged, folder)
 
 
 def choose_device(name: str) -> tf.config.PhysicalDevice:

@@ -1,14 +1,18 @@
 """Learning with PyTorch."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from store.errors import ConfigError
 from store.stream import Batch, BatchStream
@@ -18,19 +22,46 @@ from train.model_torch import Classifier, save_model
 from train.specification import Specification
 from train.weights import initial
 
+Forward = Callable[[Tensor], Tensor]
+
 
 class TorchLearner:
-    """A `train.learner.Learner` in PyTorch; `config` gives seed, device and learning rate."""
+    """A `train.learner.Learner` in PyTorch; `config` says how to train.
+
+    Raises
+    ------
+    ConfigError
+        If the device is not there, or cannot compute in the precision.
+    """
 
     def __init__(self, specification: Specification, config: TrainConfig) -> None:
+        self.rank, self.world_size = join_ranks(config.device)
         self._device = choose_device(config.device)
         self.device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
-        torch.manual_seed(config.seed)
-        self._model = Classifier(specification).to(self._device)
-        self._model.set_weights(initial(specification.architecture, specification.image_shape, config.seed))
-        self._optimiser = torch.optim.Adam(
-            self._model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-7, weight_decay=0.0
+        if config.precision == "float16" and self._device.type == "cpu":
+            raise ConfigError("precision='float16' needs a GPU; on the CPU there is bfloat16")
+        torch.manual_seed(config.seed + self.rank)
+        self.model = Classifier(specification).to(self._device)
+        self.model.set_weights(initial(specification.architecture, specification.image_shape, config.seed))
+        self._average = AveragedModel(self.model, avg_fn=averaging(config.average), use_buffers=True)
+        self._averages = config.average > 0
+        self._judged = cast("Classifier", self._average.module) if self._averages else self.model
+        self._forward: Forward = DistributedDataParallel(self.model) if self.world_size > 1 else self.model
+        self._predict: Forward = self._judged
+        if config.compile:
+            self._forward, self._predict = torch.compile(self._forward), torch.compile(self._judged)
+        self._optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.999),
+            eps=1e-7,
+            weight_decay=config.weight_decay,
         )
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "float16")
+        self._precision, self._clip_norm = config.precision, config.clip_norm
+        self._class_weights = None
+        if isinstance(config.class_weights, tuple):
+            self._class_weights = torch.tensor(config.class_weights, dtype=torch.float32, device=self._device)
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Tensor, Tensor]]:
         """Yield each batch of an epoch with its image and label as tensors on the device."""
@@ -38,24 +69,54 @@ class TorchLearner:
 
     def train(self, image: Tensor, label: Tensor) -> Tensor:
         """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
-        self._model.train()
-        logit: Tensor = self._model(image)
-        loss = binary_cross_entropy_with_logits(logit, label.to(logit.dtype))
+        self.model.train()
+        with self._arithmetic():
+            logit: Tensor = self._forward(image).float()
+        weight = None if self._class_weights is None else self._class_weights[label.long()]
+        losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
+        # Ranks average their gradients, so a rank with fewer samples in the last batch has to count for less.
+        loss = losses * self.world_size / self._count(len(label))
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._clip_norm:
+            self._scaler.unscale_(self._optimiser)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        if self._averages:
+            self._average.update_parameters(self.model)
         return logit.detach()
 
     def predict(self, image: Tensor) -> Tensor:
-        """Return logits (batch,), on the device."""
-        self._model.eval()
-        with torch.inference_mode():
-            logit: Tensor = self._model(image)
+        """Return logits (batch,), on the device, of the mean weights if there are any."""
+        self._judged.eval()
+        with torch.inference_mode(), self._arithmetic():
+            logit: Tensor = self._predict(image).float()
         return logit
+
+    def _count(self, samples: int) -> int:
+        """Return the number of samples that all ranks have in this step."""
+        if self.world_size == 1:
+            return samples
+        total = torch.tensor(samples, device=self._device)
+        torch.distributed.all_reduce(total)
+        return int(total)
+
+    def _arithmetic(self) -> torch.autocast:
+        dtype = getattr(torch, self._precision)
+        return torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
 
     def to_numpy(self, logit: Tensor) -> npt.NDArray[np.float32]:
         """Return logits from the device, waiting until they are there."""
         return logit.cpu().numpy()
+
+    def gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values (n, ...) of all ranks, one after the other; all of them have to ask."""
+        if self.world_size == 1:
+            return values
+        gathered: list[Any] = [None] * self.world_size
+        torch.distributed.all_gather_object(gathered, values)
+        return np.concatenate(gathered)
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""
@@ -63,13 +124,17 @@ class TorchLearner:
             group["lr"] = rate
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, optimiser and random state by name."""
-        state = {f"weights/{name}": value for name, value in self._model.weights().items()}
+        """Return weights, their mean, optimiser and random states of all ranks by name; all ranks have to ask."""
+        state = {f"weights/{name}": value for name, value in self.model.weights().items()}
+        if self._averages:
+            state |= {f"average/{name}": value for name, value in self._judged.weights().items()}
+            state["averaged"] = self._average.n_averaged.cpu().numpy()
         for parameter, slots in self._optimiser.state_dict()["state"].items():
             state |= {f"optimiser/{parameter}/{slot}": value.cpu().numpy() for slot, value in slots.items()}
-        state["random/cpu"] = torch.get_rng_state().numpy()
+        state |= {f"scaler/{name}": np.array(value) for name, value in self._scaler.state_dict().items()}
+        state["random/cpu"] = self.gather(torch.get_rng_state().numpy()[None])
         if self._device.type == "cuda":
-            state["random/cuda"] = torch.cuda.get_rng_state(self._device).numpy()
+            state["random/cuda"] = self.gather(torch.cuda.get_rng_state(self._device).numpy()[None])
         return state
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -80,23 +145,50 @@ class TorchLearner:
         StateError
             If the state is of another architecture.
         """
-        weights: dict[str, npt.NDArray[np.float32]] = {}
-        slots: dict[int, dict[str, Tensor]] = {}
+        parts: dict[str, dict[str, Any]] = defaultdict(dict)
         for name, array in arrays.items():
-            match name.split("/"):
-                case ["weights", weight]:
-                    weights[weight] = array
-                case ["optimiser", parameter, slot]:
-                    slots.setdefault(int(parameter), {})[slot] = torch.tensor(array)
-        self._model.set_weights(weights)
+            part, _, rest = name.partition("/")
+            parts[part][rest] = array
+        self.model.set_weights(parts["weights"])
+        if self._averages:
+            self._judged.set_weights(parts["average"])
+            self._average.n_averaged.copy_(torch.tensor(parts["averaged"][""]))
+        slots: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for name, array in parts["optimiser"].items():
+            parameter, slot = name.split("/")
+            slots[int(parameter)][slot] = torch.tensor(array)
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": slots})
-        torch.set_rng_state(torch.tensor(arrays["random/cpu"]))
-        if self._device.type == "cuda" and "random/cuda" in arrays:
-            torch.cuda.set_rng_state(torch.tensor(arrays["random/cuda"]), self._device)
+        self._scaler.load_state_dict({name: array.item() for name, array in parts["scaler"].items()})
+        torch.set_rng_state(torch.tensor(parts["random"]["cpu"][self.rank]))
+        if self._device.type == "cuda" and "cuda" in parts["random"]:
+            torch.cuda.set_rng_state(torch.tensor(parts["random"]["cuda"][self.rank]), self._device)
 
     def export(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``architecture.json``."""
-        save_model(self._model, folder)
+        save_model(self._judged, folder)
+
+
+def averaging(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return the rule of the running mean: it keeps the share `keep` of itself, less in the first steps.
+
+    The share is at most (1 + n) / (10 + n) in step n, as in ``tf.train.ExponentialMovingAverage``, so that a short
+    training is not judged by where it began.
+    """
+
+    def average(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
+        share = min(keep, (1 + float(steps)) / (10 + float(steps)))
+        return torch.lerp(value, mean, share) if mean.is_floating_point() else value
+
+    return average
+
+
+def join_ranks(device: str) -> tuple[int, int]:
+    """Return this process's rank and how many there are, as ``torchrun`` told it, having met the others."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size > 1 and not torch.distributed.is_initialized():
+        on_gpus = device != "cpu" and torch.cuda.is_available()
+        torch.distributed.init_process_group("nccl" if on_gpus else "gloo")
+    return int(os.environ.get("RANK", "0")), world_size
 
 
 def choose_device(name: str) -> torch.device:
@@ -109,4 +201,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device='cuda' but PyTorch finds no CUDA device; use --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device

@@ -19,9 +19,13 @@ class Learner(Protocol):
     ----------
     device
         What it runs on, for people.
+    rank, world_size
+        This process among those that train together.
     """
 
     device: str
+    rank: int
+    world_size: int
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
         """Yield each batch of an epoch with its image and label as tensors on the device."""
@@ -39,12 +43,16 @@ class Learner(Protocol):
         """Return logits from the device, waiting until they are there."""
         ...
 
+    def gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values (n, ...) of all ranks, one after the other; all of them have to ask."""
+        ...
+
     def set_learning_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""
         ...
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, optimiser and random state by name."""
+        """Return weights, optimiser and random state by name; all ranks have to ask."""
         ...
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

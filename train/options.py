@@ -1,72 +1,78 @@
 """The command line of a trainer, defined once for both."""
 
+import inspect
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from train.architecture import ARCHITECTURES
-from train.config import DEVICES, TrainConfig
+from train.config import PRESETS, TrainConfig, preset, read_settings
 from train.fit import fit
 from train.learner import MakeLearner
-from train.normalisation import RECIPES
 from train.run import RunDirectory
-from train.schedule import SCHEDULES
-
-DEFAULT = TrainConfig(run=Path())
 
 
 def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
-    """Return the program that trains in one framework, ``"torch"`` or ``"keras"``."""
+    """Return the program that trains in one framework, ``"torch"`` or ``"keras"``; it has a flag for each setting."""
     app = typer.Typer(add_completion=False)
+    settings = [field for field in fields(TrainConfig) if "help" in field.metadata]
 
-    @app.command(help=f"Train a classifier with {framework} and leave a run directory.")
     def train(
         context: typer.Context,
-        store: Annotated[Path, typer.Option(help="The store to train on.")] = DEFAULT.store,
-        model: Annotated[str, typer.Option(help=f"One of: {', '.join(ARCHITECTURES)}.")] = DEFAULT.model,
-        epochs: Annotated[int, typer.Option(help="Most epochs to train.")] = DEFAULT.epochs,
-        batch_size: Annotated[int, typer.Option(help="Samples a step.")] = DEFAULT.batch_size,
-        learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = DEFAULT.learning_rate,
-        schedule: Annotated[
-            str, typer.Option(help=f"Of the learning rate; one of: {', '.join(SCHEDULES)}.")
-        ] = DEFAULT.schedule,
-        patience: Annotated[
-            int, typer.Option(help="Stop after so many epochs without a lower validation loss.")
-        ] = DEFAULT.patience,
-        normalisation: Annotated[
-            str, typer.Option(help=f"First layer of the model; one of: {', '.join(RECIPES)}.")
-        ] = DEFAULT.normalisation,
-        shuffle: Annotated[
-            str,
-            typer.Option(
-                help="Order of the samples: full, window, chunks or none; auto is full if memory holds the store's "
-                "compressed images, else window."
-            ),
-        ] = DEFAULT.shuffle,
-        seed: Annotated[int, typer.Option(help="Chooses weights, dropout and order.")] = DEFAULT.seed,
-        device: Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")] = DEFAULT.device,
         run: Annotated[
             Path | None, typer.Option(help=f"Run directory to write.  [default: runs/MODEL-{framework}]")
         ] = None,
         resume: Annotated[
-            bool, typer.Option("--resume", help="Go on with the run from its last epoch, with its own settings.")
+            bool, typer.Option("--resume", help="Go on with the run from its last checkpoint, with its own settings.")
         ] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")] = False,
-        memory: Annotated[str, typer.Option(help="Bound on the batches read ahead.")] = DEFAULT.memory,
-        threads: Annotated[int, typer.Option(help="Threads that decode batches.")] = DEFAULT.threads,
+        preset_: Annotated[
+            str | None, typer.Option("--preset", help=f"Published settings; one of: {', '.join(PRESETS)}.")
+        ] = None,
+        config: Annotated[
+            Path | None, typer.Option(help="TOML file of settings, over those of the preset; flags are over both.")
+        ] = None,
+        **values: Any,
     ) -> None:
         if resume and overwrite:
             raise typer.BadParameter("give --resume or --overwrite, not both")
-        directory = run or Path("runs") / f"{model}-{framework}"
-        values = {field.name: context.params[field.name] for field in fields(TrainConfig)} | {"run": directory}
+        given = {
+            **(preset(preset_) if preset_ else {}),
+            **(read_settings(config) if config else {}),
+            **{name: value for name, value in values.items() if is_given(context, name)},
+        }
+        if run is not None:
+            given["run"] = run
+        default = {"run": Path("runs") / f"{given.get('model', TrainConfig.model)}-{framework}"}
         if resume:
-            given = {name for name in values if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
-            changes = {name: value for name, value in values.items() if name in given}
-            config = RunDirectory(path=directory).resumed(framework, changes)
+            chosen = RunDirectory(path=Path(given.get("run", default["run"]))).resumed(framework, given)
         else:
-            config = TrainConfig(**values)
-        fit(config, framework, make_learner, resume=resume, overwrite=overwrite)
+            chosen = TrainConfig.from_json(default | given)
+        fit(chosen, framework, make_learner, resume=resume, overwrite=overwrite)
 
+    signature = inspect.signature(train)
+    kept = [parameter for parameter in signature.parameters.values() if parameter.name != "values"]
+    flags = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[flag_type(field.default), typer.Option(help=field.metadata["help"])],
+        )
+        for field in settings
+    ]
+    train.__signature__ = signature.replace(parameters=[*kept, *flags])  # type: ignore[attr-defined]
+    train.__annotations__ = {parameter.name: parameter.annotation for parameter in [*kept, *flags]}
+    app.command(help=f"Train a classifier with {framework} and leave a run directory.")(train)
     return app
+
+
+def flag_type(default: object) -> type:
+    """Return the type of a flag with some default."""
+    return Path if isinstance(default, Path) else type(default)
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Tell whether a flag is on the command line."""
+    return str(context.get_parameter_source(name)).endswith("COMMANDLINE")

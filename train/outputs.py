@@ -1,9 +1,9 @@
 """A pass over one split: what the model said about every sample."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ from store.predictions import Predictions
 from store.stream import BatchStream
 from train.learner import Learner
 from train.metrics import Metrics, measure, sigmoid
-from train.progress import watch
+from train.progress import Seen, watch
 
-T = TypeVar("T")
 LAG = 4  # batches that a GPU may still be working on while the next ones are sent
 
 
@@ -37,6 +36,17 @@ class Outputs:
     label: npt.NDArray[np.uint8]
     logit: npt.NDArray[np.float64]
 
+    @classmethod
+    def join(cls, parts: Sequence["Outputs"]) -> "Outputs":
+        """Return several one after the other."""
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__}
+        )
+
+    def gather(self, learner: Learner) -> "Outputs":
+        """Return the outputs of all ranks."""
+        return Outputs(**{name: learner.gather(column) for name, column in vars(self).items()})
+
     @property
     def metrics(self) -> Metrics:
         """Quality of the logits."""
@@ -48,40 +58,65 @@ class Outputs:
         return Predictions(sample=self.sample, label=self.label, score=sigmoid(self.logit))
 
 
-def run_pass(learner: Learner, stream: BatchStream, step: Literal["train", "predict"], title: str) -> Outputs:
-    """Train on one epoch of a stream, or predict it.
+class Collector:
+    """Takes the outputs of a pass batch by batch, some batches late, and shows how it goes.
+
+    Parameters
+    ----------
+    learner
+        Gives numbers for its outputs.
+    title
+        Of the pass, for people.
+    seen
+        Called with the labels and logits of every batch.
+    done
+        Outputs of the pass from before it was interrupted.
 
     Raises
     ------
     RunError
         If an output is not finite, which makes the loss NaN; the message names the pass and the batch.
     """
-    samples: list[npt.NDArray[np.int64]] = []
-    labels: list[npt.NDArray[np.uint8]] = []
-    logits: list[npt.NDArray[np.float64]] = []
+
+    def __init__(self, learner: Learner, title: str, seen: Seen, done: Outputs | None = None, batches: int = 0) -> None:
+        self._learner, self._title, self._seen = learner, title, seen
+        self._parts = [] if done is None else [done]
+        self._waiting: deque[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], Any]] = deque()
+        self.batches = batches
+
+    def add(self, sample: npt.NDArray[np.int64], label: npt.NDArray[np.uint8], output: Any) -> None:
+        """Take the output of one more batch, which a GPU may still be working on."""
+        self._waiting.append((sample, label, output))
+        if len(self._waiting) > LAG:
+            self._take()
+
+    def _take(self) -> None:
+        sample, label, output = self._waiting.popleft()
+        self.batches += 1
+        logit = self._learner.to_numpy(output).astype(np.float64)
+        if not np.isfinite(logit).all():
+            raise RunError(f"the loss is NaN or infinite: {self._title}, batch {self.batches}; lower --learning-rate")
+        self._parts.append(Outputs(sample=sample, label=label, logit=logit))
+        self._seen(label, logit)
+
+    def outputs(self) -> Outputs:
+        """Return what all batches of this rank gave so far, waiting for the last ones."""
+        while self._waiting:
+            self._take()
+        self._parts = [Outputs.join(self._parts)]
+        return self._parts[0]
+
+
+def predict(learner: Learner, stream: BatchStream, title: str) -> Outputs:
+    """Predict what the streams of all ranks give in an epoch.
+
+    Raises
+    ------
+    RunError
+        If an output is not finite.
+    """
     with watch(title, stream) as seen:
-        for sample, label, output in delayed(_steps(learner, stream, step), LAG):
-            logit = learner.to_numpy(output).astype(np.float64)
-            if not np.isfinite(logit).all():
-                raise RunError(f"the loss is NaN or infinite: {title}, batch {len(logits) + 1}; lower --learning-rate")
-            samples.append(sample)
-            labels.append(label)
-            logits.append(logit)
-            seen(label, logit)
-    return Outputs(sample=np.concatenate(samples), label=np.concatenate(labels), logit=np.concatenate(logits))
-
-
-def _steps(learner: Learner, stream: BatchStream, step: str) -> Iterator[tuple[Any, Any, Any]]:
-    # Images are not handed on, so that their memory is free for the stream to fill again.
-    for batch, image, label in learner.feed(stream):
-        yield batch.sample, batch.label, learner.train(image, label) if step == "train" else learner.predict(image)
-
-
-def delayed(items: Iterable[T], lag: int) -> Iterator[T]:
-    """Yield the items in order, each once `lag` more have been taken."""
-    waiting: deque[T] = deque()
-    for item in items:
-        waiting.append(item)
-        if len(waiting) > lag:
-            yield waiting.popleft()
-    yield from waiting
+        collector = Collector(learner, title, seen)
+        for batch, image, _ in learner.feed(stream):
+            collector.add(batch.sample, batch.label, learner.predict(image))
+        return collector.outputs().gather(learner)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from store.errors import RunError
 from store.reader import Store
 from train.checkpoint import replacing
 from train.config import TrainConfig
 
-FREE_ON_RESUME = {"epochs", "patience", "device", "memory", "threads"}
+FREE_ON_RESUME = {"epochs", "patience", "device", "memory", "threads", "save_every"}
 PACKAGES = ("calostream", "numpy", "zarr", "xarray", "scikit-learn", "torch", "keras", "tensorflow", "tensorflow-cpu")
 
 
@@ -34,7 +36,7 @@ class RunDirectory:
 
     @property
     def last(self) -> Path:
-        """Checkpoint of the last finished epoch."""
+        """The newest checkpoint."""
         return self.path / "checkpoints" / "last.npz"
 
     @property
@@ -60,6 +62,19 @@ class RunDirectory:
             raise RunError(f"{self.path}: exists and is not a run directory; choose another --run")
         if not overwrite:
             raise RunError(f"{self.path}: already exists; --resume goes on with it, --overwrite replaces it")
+
+    def check_space(self, state: Mapping[str, npt.NDArray[Any]], samples: int) -> None:
+        """Make sure that the disk has room for three checkpoints, the exported model, and predictions.
+
+        Raises
+        ------
+        RunError
+            If it has not.
+        """
+        needed = 4 * sum(array.nbytes for array in state.values()) + 32 * samples
+        free = shutil.disk_usage(self.path).free
+        if needed > free:
+            raise RunError(f"{self.path}: the disk is too small: a run takes {needed:,} bytes, {free:,} are free")
 
     def create(self) -> None:
         """Make an empty run directory in place of whatever `check` let pass."""

@@ -1,10 +1,10 @@
-"""When to lower the learning rate and when to stop: a validation loss in, a decision out, the same in both frameworks.
+"""What the learning rate is and when to stop: time and a validation loss in, a number out, alike in both frameworks.
 
 Everything here is a pure function of its arguments. A state is a small value that goes into a checkpoint as JSON.
 """
 
+import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class ScheduleState:
     Attributes
     ----------
     rate
-        Learning rate of the next epoch.
+        Learning rate of the next epoch, before `Constant.share` and `warm_up`.
     best
         Lowest validation loss that counted as an improvement, or None before the first epoch.
     wait
@@ -29,33 +29,54 @@ class ScheduleState:
     cooldown: int = 0
 
 
-class Schedule(Protocol):
-    """A rule for the learning rate."""
-
-    def start(self, rate: float) -> ScheduleState:
-        """Return the state before the first epoch."""
-        ...
-
-    def after(self, state: ScheduleState, loss: float) -> ScheduleState:
-        """Return the state after an epoch that ended with this validation loss."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """One learning rate for all epochs."""
+    """One learning rate for all epochs; the other schedules change what they need to."""
 
     def start(self, rate: float) -> ScheduleState:
         """Return the state before the first epoch."""
         return ScheduleState(rate=rate)
 
     def after(self, state: ScheduleState, loss: float) -> ScheduleState:
-        """Return the state unchanged."""
+        """Return the state after an epoch that ended with this validation loss."""
         return state
+
+    def share(self, at: float, epochs: int) -> float:
+        """Return the share of the rate that a step takes, `at` epochs after the start of a run of `epochs`."""
+        return 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plateau:
+class Cosine(Constant):
+    """Half a cosine from the full rate to zero over all epochs."""
+
+    def share(self, at: float, epochs: int) -> float:
+        """See `Constant.share`."""
+        return half_cosine(at / epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineRestarts(Constant):
+    """Half cosines of 1, 2, 4, ... epochs (Loshchilov and Hutter, "SGDR", ICLR 2017); 15 epochs end with the fourth."""
+
+    def share(self, at: float, epochs: int) -> float:
+        """See `Constant.share`."""
+        length = 2 ** math.floor(math.log2(at + 1))
+        return half_cosine((at + 1 - length) / length)
+
+
+def half_cosine(share: float) -> float:
+    """Return 1 falling to 0 as `share` goes from 0 to 1."""
+    return (1 + math.cos(math.pi * min(1.0, share))) / 2
+
+
+def warm_up(at: float, length: float) -> float:
+    """Return the share of the rate that a step takes, `at` epochs after the start: growing up to `length`, then 1."""
+    return 1.0 if at >= length else at / length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau(Constant):
     """Lower the learning rate when the validation loss has stopped falling; ``keras.callbacks.ReduceLROnPlateau``.
 
     Attributes
@@ -78,10 +99,6 @@ class Plateau:
     cooldown: int = 1
     minimum: float = 1e-10
 
-    def start(self, rate: float) -> ScheduleState:
-        """Return the state before the first epoch."""
-        return ScheduleState(rate=rate)
-
     def after(self, state: ScheduleState, loss: float) -> ScheduleState:
         """Return the state after an epoch that ended with this validation loss."""
         if state.cooldown > 0:
@@ -96,7 +113,12 @@ class Plateau:
         return replace(state, rate=rate, wait=0, cooldown=self.cooldown)
 
 
-SCHEDULES: dict[str, Schedule] = {"plateau": Plateau(), "constant": Constant()}
+SCHEDULES: dict[str, Constant] = {
+    "constant": Constant(),
+    "plateau": Plateau(),
+    "cosine": Cosine(),
+    "cosine-restarts": CosineRestarts(),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ CHECKPOINT = Checkpoint(
     stopping=StoppingState(best=0.6, best_epoch=2, wait=1),
     stream={"epoch": 3, "batch": 0, "store": "digest"},
     arrays={"weights/conv1.kernel": np.arange(6, dtype=np.float32).reshape(1, 2, 3), "optimiser/0": np.array(7)},
+    outputs={"logit": np.array([0.5, -1.0])},
 )
 
 
@@ -26,6 +27,7 @@ def test_survives_the_file(tmp_path: Path) -> None:
     for name, array in CHECKPOINT.arrays.items():
         assert loaded.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(loaded.arrays[name], array)
+    np.testing.assert_array_equal(loaded.outputs["logit"], CHECKPOINT.outputs["logit"])
 
 
 def test_a_broken_write_leaves_the_one_before(tmp_path: Path) -> None:
@@ -50,13 +52,13 @@ def test_refuses_other_files(tmp_path: Path) -> None:
     }
     for content in damaged.values():
         path.write_bytes(content)
-        with pytest.raises(StateError, match=r"last\.npz: not a checkpoint of version 1"):
+        with pytest.raises(StateError, match=r"last\.npz: not a checkpoint of version 2"):
             Checkpoint.load(path)
 
 
 def test_refuses_other_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.checkpoint.CHECKPOINT_VERSION", 2)
+    monkeypatch.setattr("train.checkpoint.CHECKPOINT_VERSION", 3)
     CHECKPOINT.save(tmp_path / "last.npz")
     monkeypatch.undo()
-    with pytest.raises(StateError, match="its version is 2"):
+    with pytest.raises(StateError, match="its version is 3"):
         Checkpoint.load(tmp_path / "last.npz")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from store.errors import ConfigError
-from train.config import TrainConfig
+from train.config import PRESETS, TrainConfig, preset, read_settings
 
 
 def test_defaults_are_the_reference() -> None:
@@ -24,24 +24,63 @@ def test_survives_json() -> None:
     ("values", "message"),
     [
         ({"model": "vgg"}, "unknown model 'vgg'; known: cnn"),
-        ({"schedule": "cosinus"}, "unknown schedule 'cosinus'; known: plateau, constant"),
-        ({"normalisation": "median"}, "known: none, max, standard, log"),
+        ({"schedule": "cosinus"}, "unknown schedule 'cosinus'; known: constant, plateau, cosine, cosine-restarts"),
+        ({"normalisation": "median"}, "known: auto, none, max, standard, log"),
         ({"shuffle": "half"}, "known: auto, full, window, chunks, none"),
         ({"device": "tpu"}, "known: auto, cpu, cuda"),
-        ({"epochs": 0}, "epochs=0 is below 1"),
-        ({"batch_size": 0}, "batch_size=0 is below 1"),
-        ({"patience": 0}, "patience=0 is below 1"),
-        ({"threads": 0}, "threads=0 is below 1"),
-        ({"seed": -1}, "seed=-1 is below 0"),
-        ({"seed": 2**32}, "is not below 2..32"),
-        ({"learning_rate": 0.0}, "learning_rate=0.0 is not above 0"),
+        ({"optimiser": "sgd"}, "unknown optimiser 'sgd'; known: adam, adamw"),
+        ({"precision": "float64"}, "known: float32, bfloat16, float16"),
+        ({"augmentation": "turns"}, "known: none, flips"),
+        ({"epochs": 0}, "epochs=0 is not between 1 and"),
+        ({"batch_size": 0}, "batch_size=0 is not between 1 and"),
+        ({"patience": 0}, "patience=0 is not between 1 and"),
+        ({"threads": 0}, "threads=0 is not between 1 and"),
+        ({"seed": -1}, "seed=-1 is not between 0 and"),
+        ({"seed": 2**32}, "seed=4294967296 is not between"),
+        ({"warm_up": -0.5}, "warm_up=-0.5 is not between 0 and"),
+        ({"clip_norm": float("inf")}, "clip_norm=inf is not between"),
+        ({"average": 1.0}, "average=1.0 is not between"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0 is not between"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"weight_decay": 1e-4}, "weight_decay=0.0001 needs optimiser 'adamw', not 'adam'"),
+        ({"class_weights": "even"}, "class_weights='even' is neither none, balanced nor positive numbers"),
+        ({"class_weights": "1,-2"}, "class_weights='1,-2' is neither"),
         ({"memory": "much"}, "memory='much' is not a size"),
     ],
 )
 def test_bounds(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainConfig(run=Path("runs/x"), **values)
+
+
+@pytest.mark.parametrize("value", ["1,2.5", [1, 2.5], (1.0, 2.5)])
+def test_class_weights_are_numbers(value: Any) -> None:
+    config = TrainConfig(run=Path("runs/x"), class_weights=value)
+    assert config.class_weights == (1.0, 2.5)
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_settings(name: str) -> None:
+    assert TrainConfig(run=Path("runs/x"), **preset(name)).model == PRESETS[name]["model"]
+
+
+def test_settings_come_from_a_file(tmp_path: Path) -> None:
+    (path := tmp_path / "settings.toml").write_text('model = "cnn"\nepochs = 3\nclass_weights = [1, 2]\n')
+    assert read_settings(path) == {"model": "cnn", "epochs": 3, "class_weights": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "settings.toml: unknown setting 'epoch'; known: run, store"),
+        ("epochs: 3", "settings.toml: not a TOML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (path := tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_settings(path)
 
 
 def test_refuses_other_json() -> None:

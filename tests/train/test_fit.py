@@ -1,6 +1,7 @@
 """The loop, driven with a learner that needs no framework."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:
 
 def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     # Steps that grow lead away from the minimum, so that an epoch in the middle is the best.
-    rates = iter([0.5, 0.5, -0.5, -5.0])
+    rates = iter(np.repeat([0.5, 0.5, -0.5, -5.0], 5))
     monkeypatch.setattr(LineLearner, "set_learning_rate", lambda self, rate: setattr(self, "rate", next(rates)))
     factory = Factory()
     fit(config, "torch", factory)
@@ -106,9 +107,16 @@ def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, m
 
 def test_stops_early_and_lowers_the_rate(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LineLearner, "train", lambda self, image, label: np.zeros(len(label)))  # learns nothing
+    fit(replace(config, epochs=50, patience=4), "torch", Factory())
+    assert [epoch["learning_rate"] for epoch in history(config.run)] == [0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_every_step_has_its_rate(config: TrainConfig) -> None:
     factory = Factory()
-    fit(replace(config, epochs=50, patience=4), "torch", factory)
-    assert factory.made[0].rates == [0.5, 0.5, 0.5, 0.25, 0.25]
+    fit(replace(config, epochs=2, schedule="cosine", warm_up=1.0), "torch", factory)
+    middles = (np.arange(10) + 0.5) / 5  # of the five batches of each epoch
+    expected = 0.25 * (1 + np.cos(np.pi * middles / 2)) * np.minimum(1, middles)
+    np.testing.assert_allclose(factory.made[0].rates, expected)
 
 
 def test_nan_ends_in_one_error(config: TrainConfig) -> None:
@@ -118,13 +126,20 @@ def test_nan_ends_in_one_error(config: TrainConfig) -> None:
     assert len(history(config.run)) == 1
 
 
-@pytest.mark.parametrize("cut", [1, 3])
-def test_resumed_run_equals_one_never_interrupted(config: TrainConfig, tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("save_every", [0.0, 1e9])
+@pytest.mark.parametrize("cut", [1, 6, 8, 18])
+def test_resumed_run_equals_one_never_interrupted(
+    config: TrainConfig, tmp_path: Path, cut: int, save_every: float
+) -> None:
+    config = replace(config, schedule="cosine", warm_up=0.5, augmentation="flips")
     fit(config, "torch", Factory())
-    other = replace(config, run=tmp_path / "other")
+    other = replace(config, run=tmp_path / "other", save_every=save_every)
     with pytest.raises(RunError):
-        fit(other, "torch", Factory(broken_from=5 * cut + 3))
-    fit(other, "torch", Factory(), resume=True)
+        fit(other, "torch", Factory(broken_from=cut))
+    again = Factory()
+    fit(other, "torch", again, resume=True)
+    done = 20 - len(again.made[0].trained)
+    assert done == (5 * ((cut - 1) // 5) if save_every else cut - 1)
     assert timeless(other.run) == timeless(config.run)
     for name in ("checkpoints/last.npz", "checkpoints/best.npz"):
         one, two = Checkpoint.load(config.run / name), Checkpoint.load(other.run / name)
@@ -191,6 +206,22 @@ def test_a_missing_device_leaves_no_run(config: TrainConfig) -> None:
     with pytest.raises(ConfigError, match="no such device"):
         fit(config, "torch", no_device)
     assert not config.run.exists()
+
+
+def test_what_depends_on_the_store_is_recorded(config: TrainConfig, showers: Path) -> None:
+    fit(replace(config, epochs=1, class_weights="balanced"), "torch", Factory())
+    recorded = json.loads((config.run / "config.json").read_text())
+    label = store.open_dataset(showers, split="train").label.values
+    assert recorded["class_weights"] == pytest.approx(label.size / (2 * np.bincount(label)))
+    assert (recorded["shuffle"], recorded["normalisation"]) == ("full", "log")
+
+
+def test_a_full_disk_is_seen_before_the_first_epoch(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(config.run.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(RunError, match=r"run: the disk is too small: a run takes [0-9,]+ bytes, 1,000 are free"):
+        fit(config, "torch", Factory())
+    assert not (config.run / "history.jsonl").exists()
 
 
 def test_overwrite_replaces_a_run(config: TrainConfig) -> None:

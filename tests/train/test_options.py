@@ -1,6 +1,7 @@
 """The command line, with a learner that needs no framework."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import typer
 
 from store import console
 from tests.train.conftest import LineLearner
+from train.config import TrainConfig
 from train.options import application
 
 
@@ -45,6 +47,21 @@ def test_run_is_named_after_model_and_framework(
     assert (tmp_path / "runs" / "cnn-torch" / "predictions" / "test.npz").is_file()
 
 
+def test_flags_go_over_the_file_and_the_file_over_the_preset(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
+    (file := tmp_path / "settings.toml").write_text("epochs = 1\nbatch_size = 40\n")
+    words = ("--preset", "challenge", "--config", file, "--batch-size", 48)
+    assert run(app, "--store", showers, "--run", tmp_path / "run", *words) == 0
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (recorded["normalisation"], recorded["epochs"], recorded["batch_size"]) == ("none", 1, 48)
+
+
+def test_every_setting_has_a_flag(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, "--help") == 0
+    shown = capsys.readouterr().out
+    for field in fields(TrainConfig):
+        assert f"--{field.name.replace('_', '-')}" in shown
+
+
 def test_resume_takes_the_settings_of_the_run(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     assert run(app, "--store", showers, "--run", path, "--epochs", 1, "--batch-size", 48) == 0
@@ -57,13 +74,15 @@ def test_resume_takes_the_settings_of_the_run(app: typer.Typer, showers: Path, t
     ("words", "status", "message"),
     [
         (["--model", "vgg"], 1, "unknown model 'vgg'; known: cnn"),
-        (["--normalisation", "median"], 1, "known: none, max, standard, log"),
-        (["--batch-size", "0"], 1, "batch_size=0 is below 1"),
+        (["--normalisation", "median"], 1, "known: auto, none, max, standard, log"),
+        (["--batch-size", "0"], 1, "batch_size=0 is not between 1 and"),
         (["--memory", "1MB"], 1, "memory='1MB' is less than two batches"),
         (["--batch-size", "many"], 2, "Invalid value for '--batch-size'"),
         (["--resume"], 1, "no run to resume here"),
         (["--resume", "--overwrite"], 2, "give --resume or --overwrite, not both"),
         (["--no-such-option"], 2, "No such option"),
+        (["--preset", "best"], 1, "unknown preset 'best'; known: challenge, gsoc-resnet15"),
+        (["--class-weights", "1,2,3"], 1, "the store has 2 classes"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(

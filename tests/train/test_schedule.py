@@ -1,6 +1,8 @@
 """Against hand-made sequences; tests/parity compares with Keras' own callback."""
 
-from train.schedule import Constant, EarlyStopping, Plateau, StoppingState
+import pytest
+
+from train.schedule import SCHEDULES, Constant, Cosine, CosineRestarts, EarlyStopping, Plateau, StoppingState, warm_up
 
 
 def rates(schedule: Plateau | Constant, losses: list[float], rate: float = 1.0) -> list[float]:
@@ -27,6 +29,26 @@ def test_plateau_wants_a_real_improvement() -> None:
 
 def test_plateau_stops_at_the_minimum() -> None:
     assert rates(Plateau(minimum=0.4, cooldown=0), [1] * 6) == [1, 1, 0.5, 0.5, 0.4, 0.4]
+
+
+def test_cosine_falls_from_the_whole_rate_to_nothing() -> None:
+    assert [Cosine().share(at, 8) for at in (0, 4, 8)] == pytest.approx([1, 0.5, 0])
+    assert Cosine().share(2, 8) == pytest.approx((1 + 0.5**0.5) / 2)
+
+
+def test_restarts_come_after_1_3_and_7_epochs() -> None:
+    shares = [CosineRestarts().share(at, 15) for at in (0, 0.5, 1, 2, 3, 5, 7, 11, 14.999)]
+    assert shares == pytest.approx([1, 0.5, 1, 0.5, 1, 0.5, 1, 0.5, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_no_schedule_leaves_the_range(name: str) -> None:
+    assert all(0 <= SCHEDULES[name].share(at / 7, 5) <= 1 for at in range(35))
+
+
+def test_warm_up_grows_from_nothing_and_may_be_left_out() -> None:
+    assert [warm_up(at, 2) for at in (0, 0.5, 1, 2, 3)] == [0, 0.25, 0.5, 1, 1]
+    assert warm_up(0, 0) == 1
 
 
 def test_stops_after_patience_without_any_fall() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from train.checkpoint import Checkpoint
 from train.model_torch import load_model
 
 FRAMEWORKS = ("torch", "keras")
+SETTINGS = (
+    *("--epochs", 2, "--batch-size", 20, "--schedule", "cosine", "--optimiser", "adamw", "--weight-decay", 0.01),
+    *("--clip-norm", 1, "--average", 0.99, "--augmentation", "flips"),
+)
 
 
 def call(framework: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -36,7 +41,7 @@ class Trained:
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def trained(request: pytest.FixtureRequest, showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path = tmp_path_factory.mktemp("runs") / "whole"
-    done = call(request.param, "--store", showers, "--run", path, "--epochs", 2, "--batch-size", 50)
+    done = call(request.param, "--store", showers, "--run", path, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return Trained(framework=request.param, path=path, errors=done.stderr)
 
@@ -81,13 +86,34 @@ def test_exported_model_gives_the_predictions_again(trained: Trained, showers: P
     np.testing.assert_array_equal(predictions.label, test.label)
 
 
-def test_one_seed_is_one_run_and_resuming_changes_nothing(trained: Trained, showers: Path, tmp_path: Path) -> None:
-    path = tmp_path / "parts"
-    flags = ("--store", showers, "--run", path, "--batch-size", 50)
-    for words in ((*flags, "--epochs", 1), ("--run", path, "--resume", "--epochs", 2)):
-        done = call(trained.framework, *words)
-        assert done.returncode == 0, done.stderr
-    whole, parts = (Checkpoint.load(folder / "checkpoints" / "last.npz") for folder in (trained.path, path))
+def test_killed_inside_an_epoch_and_resumed_is_the_same_run(trained: Trained, showers: Path, tmp_path: Path) -> None:
+    path = tmp_path / "killed"
+    program = Path(sys.executable).with_name(f"train-{trained.framework}")
+    words = [program, "--store", showers, "--run", path, *SETTINGS, "--save-every", 0]
+    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = path / "checkpoints" / "last.npz"
+    while process.poll() is None and not (last.exists() and Checkpoint.load(last).stream["batch"] > 2):
+        time.sleep(0.01)
+    assert process.poll() is None, "it should not have ended yet"
+    process.kill()
+    process.wait()
+    middle = Checkpoint.load(last)
+    assert middle.stream["batch"] > 0
+    assert len(middle.outputs["logit"]) == 20 * middle.stream["batch"]
+    done = call(trained.framework, "--run", path, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same_checkpoints(*(folder / "checkpoints" / "last.npz" for folder in (trained.path, path)))
+    assert timeless(trained.path) == timeless(path)
+
+
+def timeless(run: Path) -> list[dict[str, float]]:
+    clocks = ("samples_per_second", "waiting_share", "seconds")
+    epochs = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in epoch.items() if name not in clocks} for epoch in epochs]
+
+
+def assert_same_checkpoints(one: Path, two: Path) -> None:
+    whole, parts = Checkpoint.load(one), Checkpoint.load(two)
     assert (whole.epoch, whole.schedule, whole.stopping) == (parts.epoch, parts.schedule, parts.stopping)
     assert whole.arrays.keys() == parts.arrays.keys()
     for name, array in whole.arrays.items():

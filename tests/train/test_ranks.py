@@ -1,0 +1,66 @@
+"""Several ranks on one machine, started by torchrun as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import store
+from store.predictions import Predictions
+from tests.train.test_trainers import call
+from train.checkpoint import Checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+def torchrun(ranks: int, *words: object) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("torchrun")
+    command = [program, "--standalone", "--nproc-per-node", str(ranks), "-m", "--", *map(str, words)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(showers: Path, tmp_path: Path) -> None:
+    for ranks, batch_size in ((1, 38), (2, 19)):
+        done = torchrun(ranks, "tests.train.rank_side", showers, batch_size, tmp_path)
+        assert done.returncode == 0, done.stderr
+    for size in (38, 240 % 38):  # a whole batch, and the rest at the end
+        one, two = (np.load(tmp_path / f"{ranks}-{size}.npz") for ranks in (1, 2))
+        assert np.array_equal(np.sort(one["samples"]), np.sort(two["samples"]))
+        for name in one.files:
+            scale = np.abs(one[name]).max()
+            np.testing.assert_allclose(two[name], one[name], atol=1e-5 * scale, err_msg=name)
+
+
+def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
+    words = ("train.cli_torch", "--device", "cpu", "--run", tmp_path / "run")
+    settings = ("--store", showers, "--model", "cnn-small", "--batch-size", 25, "--epochs", 1)
+    done = torchrun(2, *words, *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 1/1") == 1, "one rank speaks"
+    done = torchrun(2, *words, "--resume", "--epochs", 2)
+    assert done.returncode == 0, done.stderr
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    for split in ("train", "validation", "test"):
+        predictions = Predictions.load(tmp_path / "run" / "predictions" / f"{split}.npz")
+        start, stop = store.open_store(showers).split_range(split)
+        assert np.array_equal(predictions.sample, np.arange(start, stop))
+    assert len(Checkpoint.load(tmp_path / "run" / "checkpoints" / "last.npz").arrays["random/cpu"]) == 2
+    alone = call("torch", "--run", tmp_path / "run", "--resume", "--epochs", 3)
+    assert alone.returncode == 1
+    assert "the state has world_size=2, this stream 1" in alone.stderr
+
+
+def test_keras_says_that_it_trains_in_one_process(
+    showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = call("keras", "--store", showers, "--run", tmp_path / "run")
+    assert done.returncode == 1
+    assert "error: WORLD_SIZE is above 1, but Keras trains in one process" in done.stderr
+    assert not (tmp_path / "run").exists()
