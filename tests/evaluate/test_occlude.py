@@ -58,7 +58,9 @@ def test_a_map_of_another_model_is_not_shown(run, tmp_path):
     Predictions(sample=test.sample, label=test.label, score=test.score * 0.9).save(run / "predictions" / "test.npz")
     document = write_report([run], tmp_path / "report")
     assert document["runs"][0]["occlusion"] is None
-    assert document["warnings"] == [f"run: its occlusion map is of another model; `evaluate occlude {run}` makes one"]
+    assert document["warnings"] == [
+        f"run: its occlusion map is of another model; `evaluate occlude {run}` makes a new one"
+    ]
     assert "Where the models look" not in (tmp_path / "report" / "index.html").read_text()
 
 
