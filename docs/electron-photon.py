@@ -45,12 +45,15 @@ SHORT = ["--model", "cnn-small", "--epochs", "2", "--batch-size", "64"]  # [] fo
 SOURCES = ["--sample"]  # [] for the real files
 
 
+# Programs are not to draw into the notebook, nor to move and colour what they print.
+OWN = {"MPLBACKEND": "agg", "TERM": "dumb", "FORCE_COLOR": "", "CLICOLOR_FORCE": ""}
+
+
 def run(*words):
     """Run one of the project's programs and show how it ends."""
-    own = os.environ | {"MPLBACKEND": "agg"}  # a notebook's way to draw is not a program's
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=own)
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    print("\n".join(lines[-6:]))
+    environment = {name: value for name, value in (os.environ | OWN).items() if value}
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment)
+    print("\n".join((done.stderr + done.stdout).strip().splitlines()[-10:]))
     done.check_returncode()
 
 
@@ -71,6 +74,16 @@ print("split:", dataset.attrs["split_ranges"])
 print(dataset)
 
 # %% [markdown]
+# The average electron minus the average photon: electrons have less in the middle and more along phi.
+
+# %%
+mean = store.open_statistics(showers)["mean_image"].sel(channel="energy")
+difference = mean.isel({"class": 1}) - mean.isel({"class": 0})
+difference.plot(vmin=-0.01, vmax=0.01, cmap="RdBu_r")
+plt.title("mean energy, electron - photon")
+plt.show()
+
+# %% [markdown]
 # One photon and one electron. Most cells are empty; energy is in units of 50 GeV and time in units of 50 ns.
 
 # %%
@@ -80,16 +93,6 @@ plot_shower(training, photon)
 
 # %%
 plot_shower(training, electron)
-
-# %% [markdown]
-# The average electron minus the average photon: electrons have less in the middle and more along phi.
-
-# %%
-mean = store.open_statistics(showers)["mean_image"].sel(channel="energy")
-difference = mean.isel({"class": 1}) - mean.isel({"class": 0})
-difference.plot(vmin=-0.01, vmax=0.01, cmap="RdBu_r")
-plt.title("mean energy, electron - photon")
-plt.show()
 
 # %% [markdown]
 # ## Training
