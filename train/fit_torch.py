@@ -1,5 +1,6 @@
 """Learning with PyTorch."""
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ from train.specification import Specification
 from train.weights import initial
 
 Forward = Callable[[Tensor], Tensor]
+BETAS = (0.9, 0.999)
+EPSILON = 1e-7
 
 
 class TorchLearner:
@@ -53,8 +56,7 @@ class TorchLearner:
         self._optimiser = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
-            betas=(0.9, 0.999),
-            eps=1e-7,
+            betas=BETAS,
             weight_decay=config.weight_decay,
         )
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "float16")
@@ -81,6 +83,7 @@ class TorchLearner:
         if self._clip_norm:
             self._scaler.unscale_(self._optimiser)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip_norm)
+        self._set_epsilon()
         self._scaler.step(self._optimiser)
         self._scaler.update()
         if self._averages:
@@ -93,6 +96,15 @@ class TorchLearner:
         with torch.inference_mode(), self._arithmetic():
             logit: Tensor = self._predict(image).float()
         return logit
+
+    def _set_epsilon(self) -> None:
+        """Add Adam's epsilon to what Keras adds it to: the root of the second moment before its bias is corrected.
+
+        Both are in Kingma and Ba, "Adam", ICLR 2015, section 2; they differ in the first steps and for small gradients.
+        """
+        for group in self._optimiser.param_groups:
+            done = self._optimiser.state.get(group["params"][0], {}).get("step", 0)
+            group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (float(done) + 1))
 
     def _count(self, samples: int) -> int:
         """Return the number of samples that all ranks have in this step."""

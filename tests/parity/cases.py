@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,13 @@ def without_dropout(architecture: Architecture) -> Architecture:
     return replace(architecture, layers=layers)
 
 
+EVERYTHING: dict[str, Any] = {
+    "optimiser": "adamw",
+    "weight_decay": 0.1,
+    "clip_norm": 0.1,
+    "average": 0.9,
+    "class_weights": (1.0, 2.0),
+}
 MODELS = {name: without_dropout(architecture) for name, architecture in ARCHITECTURES.items()}
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tests.parity.cases import (
     EPOCHS,
+    EVERYTHING,
     MODELS,
     RATE,
     STEPS,
@@ -26,7 +27,7 @@ from tests.parity.cases import (
 )
 from train import weights
 from train.config import TrainConfig
-from train.feed_keras import feed
+from train.feed_keras import feed, to_tensor
 from train.fit_keras import KerasLearner
 from train.model_keras import build_model, get_weights, save_model, set_weights
 
@@ -61,6 +62,13 @@ def logits(model: keras.Model, store: Path, *, training: bool = False) -> npt.ND
     return keras.ops.convert_to_numpy(model(images(store), training=training))[:, 0]
 
 
+def odd_tensor(first: int) -> bool:
+    """Tell whether an array that starts anywhere becomes a tensor that can be computed with."""
+    values = np.arange(1000, dtype=np.float32)[first : first + 640].reshape(10, 64)
+    tensor = to_tensor(values)
+    return bool(np.array_equal((tensor[2:5] + 1).numpy(), values[2:5] + 1))
+
+
 def hash_feed(store: Path) -> list[str]:
     stream = open_feed(store)
     return [
@@ -69,15 +77,17 @@ def hash_feed(store: Path) -> list[str]:
     ]
 
 
-def train(folder: Path, store: Path, name: str) -> list[float]:
-    learner = KerasLearner(model_specification(store, name), TrainConfig(run=folder, seed=1, learning_rate=RATE))
+def train(folder: Path, store: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
+    """Return the losses of the steps, and what the model that is judged gives for some images after them."""
+    config = TrainConfig(run=folder, seed=1, learning_rate=RATE, **settings)
+    learner = KerasLearner(model_specification(store, name), config)
     start = {key: value for key, value in learner.state().items() if not key.startswith("weights/")}
     given = weights.load(folder / f"{name}-start.npz")
     learner.load_state(start | {f"weights/{key}": value for key, value in given.items()})
     stream, losses = open_feed(store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
-    return losses
+    return losses, learner.to_numpy(learner.predict(to_tensor(images(store)))).tolist()
 
 
 def trace_callbacks() -> dict[str, Any]:
@@ -104,7 +114,9 @@ def main(folder: Path, store: Path) -> None:
         **compare_models(folder, store),
         **trace_callbacks(),
         "feed": hash_feed(store),
-        "losses": {name: train(folder, store, name) for name in MODELS},
+        "losses": {name: train(folder, store, name)[0] for name in MODELS},
+        "everything": train(folder, store, "shower", **EVERYTHING),
+        "tensors": [odd_tensor(first) for first in range(20)],
     }
     (folder / "keras.json").write_text(json.dumps(found))
 

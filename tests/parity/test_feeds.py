@@ -15,3 +15,7 @@ def test_same_batches_in_the_same_order(sides: Sides) -> None:
     ]
     assert here == sides.keras["feed"]
     assert len(set(here)) == EPOCHS
+
+
+def test_arrays_become_tensors_wherever_they_start(sides: Sides) -> None:
+    assert all(sides.keras["tensors"])
