@@ -109,6 +109,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path, Path]:
     """Write a figure as ``.svg``, ``.png`` and ``.pdf``, without dates or versions, and return the three paths."""
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
+    figure.set_layout_engine(None)  # laid out already, and slow to lay out again
     figure.savefig(png, metadata={"Software": None})
     figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return svg, png, pdf

@@ -1,14 +1,14 @@
-import json
-
 import numpy as np
 import pytest
 
 import store
+from evaluate.figures import draw_runs
 from evaluate.occlude import occlude
 from evaluate.occlusion import PLACE, Occlusion
-from evaluate.report import write_report
 from evaluate.runs import load_runs
 from evaluate.score import PROGRAMS
+from evaluate.stores import find_stores
+from evaluate.summary import summarise
 from store.errors import ConfigError, RunError, StoreError
 from store.predictions import Predictions
 from tests.evaluate.conftest import STORE, write_run
@@ -41,27 +41,28 @@ def test_the_map_is_the_change_of_the_score_without_the_patch(run, real_store):
     assert found.sample.tolist() == list(range(800, 820))
 
 
-def test_the_report_shows_where_the_model_looks(run, tmp_path):
+def test_the_report_shows_where_the_model_looks(run):
     occlude(run, samples=20)
-    document = write_report([run], tmp_path / "report")
-    html = (tmp_path / "report" / "index.html").read_text()
-    assert "Where the models look" in html
-    assert (tmp_path / "report" / "figures" / "occlusion-1-electron.svg").exists()
-    assert document["runs"][0]["occlusion"]["samples"] == 20
+    runs = load_runs([run])
+    document = summarise(find_stores(runs), runs)
     assert document["warnings"] == []
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["runs"][0]["occlusion"]["signal"]
+    assert document["runs"][0]["occlusion"]["samples"] == 20
+    drawings = [drawing for drawing in draw_runs(runs, document) if drawing.section == "occlusion"]
+    assert [drawing.name for drawing in drawings] == ["occlusion-1-photon", "occlusion-1-electron"]
+    image = drawings[1].figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(image[::2, ::2], runs[0].occlusion.change[1])
 
 
-def test_a_map_of_another_model_is_not_shown(run, tmp_path):
+def test_a_map_of_another_model_is_not_shown(run):
     occlude(run, samples=20)
     test = Predictions.load(run / "predictions" / "test.npz")
     Predictions(sample=test.sample, label=test.label, score=test.score * 0.9).save(run / "predictions" / "test.npz")
-    document = write_report([run], tmp_path / "report")
+    runs = load_runs([run])
+    document = summarise(find_stores(runs), runs)
     assert document["runs"][0]["occlusion"] is None
     assert document["warnings"] == [
         f"run: its occlusion map is of another model; `evaluate occlude {run}` makes a new one"
     ]
-    assert "Where the models look" not in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_a_damaged_map_is_named(run):
