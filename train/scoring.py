@@ -44,6 +44,6 @@ def _blocks(stream: BufferedReader) -> Iterator[npt.NDArray[np.float32]]:
     while len(header := stream.read(32)) == 32:
         shape = np.frombuffer(header, "<i8")
         images = np.empty(shape, "<f4")
-        if stream.readinto(memoryview(images.reshape(-1)).cast("B")) < images.nbytes:
+        if stream.readinto(images.data.cast("B")) < images.nbytes:
             return
         yield images
