@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from store.errors import ConfigError
 from train.layers import Activation, Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape, ShapeError, Weight
@@ -142,21 +142,28 @@ CNN_SMALL = Architecture(
 )
 
 
-def basic_block(filters: int, stride: int = 1, *, project: bool = False) -> Residual:
-    """Return two 3x3 convolutions with batch normalisation, beside an identity or a 1x1 convolution."""
+def basic_block(filters: int, stride: int = 1, *, kernel: tuple[int, int] = (3, 3), project: bool = False) -> Residual:
+    """Return two convolutions with batch normalisation, beside an identity or a 1x1 convolution."""
     return Residual(
         body=(
-            *normalised(filters, 3, stride, "relu"),
-            *normalised(filters, 3, 1, "linear"),
+            *normalised(filters, kernel, stride=stride),
+            *normalised(filters, kernel, activation="linear"),
         ),
-        shortcut=normalised(filters, 1, stride, "linear") if project else (),
+        shortcut=normalised(filters, (1, 1), stride=stride, activation="linear") if project else (),
         activation="relu",
     )
 
 
-def normalised(filters: int, size: int, stride: int, activation: Activation) -> tuple[Conv, BatchNorm]:
+def normalised(
+    filters: int,
+    kernel: tuple[int, int] = (3, 3),
+    *,
+    stride: int = 1,
+    padding: Literal["same", "valid"] = "same",
+    activation: Activation = "relu",
+) -> tuple[Conv, BatchNorm]:
     """Return a convolution without bias, and a batch normalisation."""
-    conv = Conv(filters=filters, kernel=(size, size), stride=stride, bias=False, activation="linear")
+    conv = Conv(filters=filters, kernel=kernel, stride=stride, padding=padding, bias=False, activation="linear")
     return conv, BatchNorm(activation=activation)
 
 
@@ -164,7 +171,7 @@ RESNET15 = Architecture(
     name="resnet15",
     source="ResNet-15 of a GSoC 2024 entry; weights as in https://arxiv.org/abs/1502.01852",
     layers=(
-        *normalised(16, 3, 1, "relu"),
+        *normalised(16),
         *(basic_block(16), basic_block(16)),
         *(basic_block(32, 2, project=True), basic_block(32)),
         *(basic_block(64, 2, project=True), basic_block(64)),
@@ -194,17 +201,6 @@ VIT = Architecture(
 )
 
 
-def identity_block(filters: int, kernel: tuple[int, int]) -> Residual:
-    """Return two convolutions beside an identity, adding nothing at the start."""
-    return Residual(
-        body=(
-            Conv(filters=filters, kernel=kernel),
-            Conv(filters=filters, kernel=kernel, activation="linear", start="zeros"),
-        ),
-        activation="relu",
-    )
-
-
 # Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. One convolution
 # over all rows leaves a line of cells along phi at full resolution, on which deep layers cost little.
 SHOWER = Architecture(
@@ -212,9 +208,9 @@ SHOWER = Architecture(
     source="ours: the central rows, then a residual network along phi",
     layers=(
         *(ShowerFeatures(), Crop(rows=9, columns=31)),
-        *(Conv(filters=24), identity_block(24, (3, 3))),
-        Conv(filters=64, kernel=(9, 1), padding="valid"),
-        *(identity_block(64, (1, 3)) for _ in range(3)),
+        *(*normalised(24), basic_block(24)),
+        *normalised(64, (9, 1), padding="valid"),
+        *(basic_block(64, kernel=(1, 3)) for _ in range(3)),
         GlobalPool(maximum=True),
         *(Dense(units=64), Dense(units=1, activation="linear")),
     ),

@@ -70,8 +70,6 @@ class Conv:
         Whether there is one.
     activation
         What follows.
-    start
-        ``zeros`` lets the body of a residual start at nothing, so that the whole starts as the identity.
     """
 
     filters: int
@@ -80,7 +78,6 @@ class Conv:
     padding: Literal["same", "valid"] = "same"
     bias: bool = True
     activation: Activation = "relu"
-    start: Literal["kernel", "zeros"] = "kernel"
     kind: ClassVar[str] = "conv"
 
     @property
@@ -98,7 +95,7 @@ class Conv:
 
     def weights(self, shape: Shape) -> dict[str, Weight]:
         """Return the kernel (row, column, in, out) and the bias."""
-        kernel = Weight((*self.kernel, shape[-1], self.filters), self.start)
+        kernel = Weight((*self.kernel, shape[-1], self.filters), "kernel")
         return {"kernel": kernel, **({"bias": Weight((self.filters,))} if self.bias else {})}
 
 
