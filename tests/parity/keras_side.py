@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from store.errors import ConfigError
 from tests.parity.cases import (
     EPOCHS,
     EVERYTHING,
@@ -90,6 +91,14 @@ def train(folder: Path, store: Path, name: str, **settings: Any) -> tuple[list[f
     return losses, learner.to_numpy(learner.predict(to_tensor(images(store)))).tolist()
 
 
+def refuse_float16(folder: Path, store: Path) -> str:
+    try:
+        train(folder, store, "shower", precision="float16")
+    except ConfigError as error:
+        return str(error)
+    return "nothing"
+
+
 def trace_callbacks() -> dict[str, Any]:
     rates, stops = [], []
     for losses in loss_sequences():
@@ -116,6 +125,9 @@ def main(folder: Path, store: Path) -> None:
         "feed": hash_feed(store),
         "losses": {name: train(folder, store, name)[0] for name in MODELS},
         "everything": train(folder, store, "shower", **EVERYTHING),
+        "bfloat16": train(folder, store, "shower", precision="bfloat16")[0],
+        "compiled": train(folder, store, "shower", compile=True)[0],
+        "float16": refuse_float16(folder, store),
         "tensors": [odd_tensor(first) for first in range(20)],
     }
     (folder / "keras.json").write_text(json.dumps(found))

@@ -42,6 +42,14 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     assert np.abs(now - found).max() > 3e-3, "the mean of the weights is not where they are now"
 
 
+def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:
+    losses = sides.keras["losses"]["shower"]
+    np.testing.assert_allclose(sides.keras["bfloat16"], losses, rtol=0.05)
+    assert sides.keras["bfloat16"] != losses
+    np.testing.assert_allclose(sides.keras["compiled"], losses, rtol=0.01)
+    assert "precision='float16' needs a GPU" in sides.keras["float16"]
+
+
 def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchLearner, list[float]]:
     config = TrainConfig(run=sides.folder, seed=2, learning_rate=RATE, **settings)
     learner = TorchLearner(model_specification(sides.store, name), config)

@@ -1,0 +1,68 @@
+"""What the settings of a training make of PyTorch's learner; tests/parity compares it with Keras'."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import store
+from store.errors import ConfigError
+from train.config import TrainConfig
+from train.fit import open_stream, resolve, specify
+from train.fit_torch import TorchLearner
+
+
+def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchLearner, torch.Tensor]:
+    """Return a learner after some steps, and its logits for the test split."""
+    opened = store.open_store(path)
+    chosen = {"model": "shower", "batch_size": 40, "device": "cpu", **settings}
+    config = resolve(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
+    learner = TorchLearner(specify(config, opened), config)
+    for _, (_, image, label) in zip(
+        range(steps), learner.feed(open_stream(config, "train", "full", (0, 1))), strict=False
+    ):
+        learner.train(image, label)
+    return learner, learner.predict(torch.from_numpy(store.open_dataset(path, split="test").image.values))
+
+
+def test_bfloat16_is_float32_less_finely(showers: Path) -> None:
+    _, fine = trained(showers)
+    _, coarse = trained(showers, precision="bfloat16")
+    assert coarse.dtype == torch.float32
+    assert 1e-5 < (fine - coarse).abs().max() < 0.1 * fine.std() + 0.05
+
+
+def test_float16_needs_a_gpu(showers: Path) -> None:
+    with pytest.raises(ConfigError, match="precision='float16' needs a GPU; on the CPU there is bfloat16"):
+        trained(showers, precision="float16")
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_the_same(showers: Path) -> None:
+    (plain, logit), (compiled, other) = trained(showers), trained(showers, compile=True)
+    torch.testing.assert_close(logit, other, atol=1e-3, rtol=1e-3)
+    assert plain.state().keys() == compiled.state().keys()
+
+
+def test_clipping_bounds_the_norm_of_all_gradients(showers: Path) -> None:
+    learner, _ = trained(showers, steps=1, clip_norm=1e-3)
+    norm = sum(float(value.grad.square().sum()) for value in learner.model.parameters()) ** 0.5
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_class_that_weighs_more_is_found_more_often(showers: Path) -> None:
+    _, even = trained(showers, steps=6)
+    _, electrons = trained(showers, steps=6, class_weights=(1, 20))
+    assert float(electrons.mean()) > float(even.mean()) + 0.05
+
+
+def test_the_mean_of_the_weights_follows_them(showers: Path) -> None:
+    learner, _ = trained(showers, steps=4, average=0.9)
+    state = learner.state()
+    now, mean = state["weights/conv1.kernel"], state["average/conv1.kernel"]
+    start, _ = trained(showers, steps=0)
+    began = start.state()["weights/conv1.kernel"]
+    assert 0 < np.abs(now - mean).max() < np.abs(now - began).max()
+    assert int(state["averaged"]) == 4
