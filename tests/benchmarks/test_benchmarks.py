@@ -19,7 +19,12 @@ from tests.benchmarks.worker import Worker
 IMAGES = 1_200
 
 
-READERS = [name for name in (*bench_stream.OWN, *bench_stream.TRAIN, *bench_stream.PEERS) if name != "stream"]
+QUICK = ("reference", "feed_torch", "h5py_slices", "parquet")
+READERS = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in (*bench_stream.OWN, *bench_stream.TRAIN, *bench_stream.PEERS)
+    if name != "stream"
+]
 
 
 @pytest.mark.parametrize("name", READERS)
