@@ -23,6 +23,7 @@ from store.schema import Description
 
 BLOCK_BYTES = 8 << 20  # images read in one call, if row groups are smaller
 BATCH_BYTES = 2 << 20  # images decoded at once
+BUFFER_BYTES = 1 << 20  # of a file read at once, however large a row group is
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ParquetSource:
 
     def __post_init__(self) -> None:
         try:
-            schema = self._footer.metadata.schema.to_arrow_schema()
+            schema = self._footer.schema
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.path}: not a readable Parquet file ({error})") from None
         columns = (self.description.label_key, *(variable.name for variable in self.description.variables))
@@ -80,7 +81,7 @@ class ParquetSource:
     @property
     def _value_type(self) -> Any:
         """Arrow's type of the values inside three nested lists, or None if there are fewer."""
-        value = self._footer.metadata.schema.to_arrow_schema().field(self.image_key).type
+        value = self._footer.schema.field(self.image_key).type
         for _ in self._list_sizes:
             value = getattr(value, "value_type", None)
         return value
@@ -89,7 +90,7 @@ class ParquetSource:
     def _reading(self, what: str) -> Iterator[pq.ParquetFile]:
         """Open the file, and say what it was that cannot be read."""
         try:
-            with pq.ParquetFile(self.path, metadata=self._footer.metadata) as file:
+            with pq.ParquetFile(self.path, metadata=self._footer.metadata, buffer_size=BUFFER_BYTES) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
             raise OSError(f"{self.path}: {what} cannot be read ({error})") from error
@@ -97,8 +98,8 @@ class ParquetSource:
     @cached_property
     def image_key(self) -> str:
         """Name of the images in this file."""
-        keys, names = self.description.image_keys, self._footer.metadata.schema.to_arrow_schema().names
-        return next((key for key in keys if key in names), keys[0])
+        keys = self.description.image_keys
+        return next((key for key in keys if key in self._footer.schema.names), keys[0])
 
     @cached_property
     def rows(self) -> int:
@@ -185,9 +186,18 @@ class ParquetSource:
 
 @dataclass(frozen=True)
 class _Footer:
-    """What the end of a Parquet file says: pyarrow's metadata, and the first row of each row group and one past all."""
+    """What the end of a Parquet file says.
+
+    Attributes
+    ----------
+    metadata, schema
+        pyarrow's.
+    first
+        int64 (row groups + 1,), first row of each group and, last, the number of rows.
+    """
 
     metadata: Any
+    schema: Any
     first: npt.NDArray[np.int64]
 
 
@@ -196,4 +206,4 @@ def _read_footer(path: Path, changed: int) -> _Footer:
     """Read a footer once: it has half a kilobyte for each row group. `changed` is when the file was."""
     metadata = pq.read_metadata(path)
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    return _Footer(metadata, np.cumsum([0, *rows]))
+    return _Footer(metadata, metadata.schema.to_arrow_schema(), np.cumsum([0, *rows]))
