@@ -143,6 +143,21 @@ def test_statistics_can_be_computed_again(made, tmp_path):
     assert run_ingest("verify", store, PARQUET).status == 0
 
 
+def test_an_interrupted_ingest_goes_on_to_the_same_content(made, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    words = PARQUET, "--dataset", "quark-gluon", "--output", tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest.convert.write_tables", fail)
+        assert run_ingest(*words).status == 1
+    assert not (tmp_path / "out.zarr").exists()
+    monkeypatch.setattr("ingest.parquet.ParquetSource.read", None)  # what was read is not read again
+    ingest(tmp_path / "out.zarr", PARQUET)
+    assert open_store(tmp_path / "out.zarr").digest == open_store(made / "parquet.zarr").digest
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
 WRONG = {
     "no variable": ("m0", None, "no data set 'm0'"),
     "short": ("m0", np.ones(19), r"X_jets has 20 rows but m0 has shape (19,)"),
