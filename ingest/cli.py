@@ -8,7 +8,7 @@ import typer
 from store import console
 
 app = typer.Typer(
-    help="Make a store of images from HDF5 files. `ingest FILE ...` is short for `ingest convert FILE ...`.",
+    help="Make a store of images from HDF5 or Parquet files. `ingest FILE ...` is short for `ingest convert FILE ...`.",
     no_args_is_help=False,
     add_completion=False,
 )
@@ -17,14 +17,17 @@ WORKERS = Annotated[
 ]
 SCHEDULER = Annotated[str | None, typer.Option(help="Address of a running dask scheduler, tcp://...")]
 RAW = Path("data/raw")
-SAMPLE = Path(__file__).parent / "sample"
+RAW_SUFFIXES = {".hdf5", ".parquet"}
+SAMPLES = {"electron-photon": Path(__file__).parent / "sample"}
 
 
 @app.command("convert")
 def convert(
     source: Annotated[
         list[Path] | None,
-        typer.Argument(help="HDF5 files; by default those in data/raw, else the bundled sample.", show_default=False),
+        typer.Argument(
+            help="HDF5 or Parquet files; by default those in data/raw, else the bundled sample.", show_default=False
+        ),
     ] = None,
     dataset: Annotated[str, typer.Option(help="What the files hold.")] = "electron-photon",
     output: Annotated[Path | None, typer.Option(help="The store to make.  [default: data/DATASET.zarr]")] = None,
@@ -51,7 +54,7 @@ def convert(
     except ValueError:
         raise ConfigError(f"memory={memory!r} is not a number of bytes such as '512MiB'") from None
     job = Ingest(
-        sources=choose_sources(source or [], sample),
+        sources=choose_sources(source or [], dataset, sample),
         description=description,
         output=output or Path("data") / f"{dataset}.zarr",
         split=Split.parse(split),
@@ -64,18 +67,20 @@ def convert(
     print_info(job.output)
 
 
-def choose_sources(given: list[Path], sample: bool) -> tuple[Path, ...]:
+def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path, ...]:
     """Return the files to ingest and say loudly which they are if none were given."""
     if given and sample:
         raise typer.BadParameter("give source files or --sample, not both")
     if given:
         return tuple(given)
-    raw = sorted(RAW.glob("*.hdf5"))
+    raw = sorted(path for path in RAW.glob("*") if path.suffix in RAW_SUFFIXES)
     if raw and not sample:
         console.console.print(f"[bold]using {len(raw)} files in {RAW}[/bold]")
         return tuple(raw)
+    if dataset not in SAMPLES:
+        raise typer.BadParameter(f"give source files: no sample of {dataset} is bundled")
     console.console.print("[bold yellow]using the bundled sample: a Geant4 simulation, not CMS data[/bold yellow]")
-    return tuple(sorted(SAMPLE.glob("*.hdf5")))
+    return tuple(sorted(SAMPLES[dataset].glob("*.hdf5")))
 
 
 @app.command("statistics")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import zarr
 
 from ingest.budget import check_space, share_memory
@@ -124,6 +125,7 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     layout = Layout.of(job.description.sample_bytes)
     at_once, limit = share_memory(job.memory, sources, workers.count)
     label = np.concatenate([source.labels() for source in sources])
+    columns = [source.variables() for source in sources]
     order, split_sizes = arrange(label, job.split, job.seed, job.description.classes)
     times = [source.path.stat().st_mtime_ns for source in sources]
     identities = _identities(sources, workers)
@@ -166,6 +168,10 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
         source_file=file.astype(np.uint8),
         source_row=order - first[file],
         split_sizes=split_sizes,
+        variables={
+            variable.name: np.concatenate([part[variable.name] for part in columns])[order]
+            for variable in job.description.variables
+        },
     )
     attributes = {
         "sources": identities,
@@ -210,9 +216,10 @@ def _clear_metadata(root: Path) -> None:
 
 
 def content_digest(shards: Sequence[str], table: SampleTable) -> str:
-    """Return the sha256 that stands for a store: of its shards, labels, splits and provenance."""
+    """Return the sha256 that stands for a store: of its shards, labels, splits, provenance and variables."""
     digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
-    for column in (table.label, table.source_file, table.source_row):
+    columns: tuple[npt.NDArray[Any], ...] = (table.label, table.source_file, table.source_row)
+    for column in (*columns, *table.variables.values()):
         digest.update(column.tobytes())
     return digest.hexdigest()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import requests
 import rich.progress
 
-from ingest.hdf5 import Hdf5Source
+from ingest.sources import open_source
 from store.console import console
 from store.digests import sha256
-from store.errors import SourceError
+from store.errors import ConfigError, SourceError
 from store.schema import describe
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and without any byte
@@ -65,11 +65,13 @@ def fetch_dataset(dataset: str, folder: Path, downloads: Sequence[Download] | No
     Raises
     ------
     ConfigError
-        If there is no such data set.
+        If there is no such data set, or no public file of it is known.
     SourceError
         If a download fails for good, is not what it should be, or differs from the recorded sha256.
     """
     description = describe(dataset)
+    if downloads is None and dataset not in DOWNLOADS:
+        raise ConfigError(f"no public files are known of dataset {dataset!r}; there are some of {', '.join(DOWNLOADS)}")
     folder.mkdir(parents=True, exist_ok=True)
     sums = folder / "SHA256SUMS"
     recorded = {}
@@ -81,7 +83,7 @@ def fetch_dataset(dataset: str, folder: Path, downloads: Sequence[Download] | No
         if not path.exists():
             partial = _receive(download, folder)
             try:
-                Hdf5Source(partial, description)
+                open_source(partial, description)
             except SourceError as error:
                 partial.unlink()
                 raise SourceError(f"{download.url}: what came is not a source of {dataset}: {error}") from None

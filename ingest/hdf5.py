@@ -1,11 +1,10 @@
-"""HDF5 files as the data sets' authors wrote them: one data set of images, one of labels.
+"""HDF5 files as the data sets' authors wrote them: one data set of images, one of labels, one for each variable.
 
 Chunks that are whole images under gzip, with or without the shuffle filter, are taken raw and decompressed here,
 outside HDF5's global lock and by a faster library; everything else goes through h5py.
 """
 
 import contextlib
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,19 +17,19 @@ import numpy as np
 import numpy.typing as npt
 from h5py._objects import phil  # HDF5's global lock, which h5py before 3.16 forgets to take in read_direct_chunk
 
+from ingest.values import as_classes, as_images, as_simulation, as_variable
 from store.errors import SourceError
 from store.schema import Description
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
 
-SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a data set without chunks
 
 
 @dataclass(frozen=True)
 class Hdf5Source:
-    """An HDF5 file with one data set of images and one of labels; see `ingest.sources.Source`.
+    """An HDF5 file with data sets of images, labels and variables; see `ingest.sources.Source`.
 
     Parameters
     ----------
@@ -50,19 +49,19 @@ class Hdf5Source:
     description: Description
 
     def __post_init__(self) -> None:
-        if not self.path.is_file():
-            raise SourceError(f"{self.path}: no such file")
-        key, label_key, expected = self.image_key, self.description.label_key, self.description.image_shape
+        key, expected = self.image_key, self.description.image_shape
         with self._open() as file:
-            images, labels = self._member(file, key), self._member(file, label_key)
+            images = self._member(file, key)
             if images.ndim != 4 or images.shape[1:] != expected:
                 raise SourceError(f"{self.path}: {key} has shape {images.shape}, expected rows of {expected}")
             if images.dtype.kind != "f":
                 raise SourceError(f"{self.path}: {key} has dtype {images.dtype}, expected a float type")
-            if labels.shape not in ((len(images),), (len(images), 1)):
-                raise SourceError(f"{self.path}: {key} has {len(images)} rows but {label_key} has shape {labels.shape}")
-            if labels.dtype.kind not in "fiub":
-                raise SourceError(f"{self.path}: {label_key} has dtype {labels.dtype}, expected numbers")
+            for name in (self.description.label_key, *(variable.name for variable in self.description.variables)):
+                column = self._member(file, name)
+                if column.shape not in ((len(images),), (len(images), 1)):
+                    raise SourceError(f"{self.path}: {key} has {len(images)} rows but {name} has shape {column.shape}")
+                if column.dtype.kind not in "fiub":
+                    raise SourceError(f"{self.path}: {name} has dtype {column.dtype}, expected numbers")
             if not len(images):
                 raise SourceError(f"{self.path}: {key} has no rows")
 
@@ -106,11 +105,9 @@ class Hdf5Source:
 
     @property
     def simulated(self) -> str:
-        """What simulated the images: the file's attribute ``simulation``, else what its name says, else empty."""
+        """See `Source.simulated`; a file declares it in its attribute ``simulation``."""
         with self._open() as file:
-            declared = file.attrs.get("simulation", "")
-        named = re.search("|".join(SIMULATIONS), self.path.name.lower())
-        return str(declared) or (SIMULATIONS[named.group()] if named else "")
+            return as_simulation(self.path, str(file.attrs.get("simulation", "")))
 
     @property
     def note(self) -> str:
@@ -123,14 +120,17 @@ class Hdf5Source:
 
     def labels(self) -> npt.NDArray[np.uint8]:
         """See `Source.labels`."""
+        key = self.description.label_key
+        return as_classes(self.path, key, self._column(key), self.description.classes)
+
+    def variables(self) -> dict[str, npt.NDArray[np.float32]]:
+        """See `Source.variables`."""
+        names = [variable.name for variable in self.description.variables]
+        return {name: as_variable(self.path, name, self._column(name)) for name in names}
+
+    def _column(self, key: str) -> npt.NDArray[Any]:
         with self._open() as file:
-            values = np.asarray(file[self.description.label_key]).reshape(-1)
-        known = np.isin(values, np.arange(len(self.description.classes)))
-        if not known.all():
-            row, key = int(np.argmin(known)), self.description.label_key
-            meanings = ", ".join(f"{code} ({name})" for code, name in enumerate(self.description.classes))
-            raise SourceError(f"{self.path}: {key}[{row}] = {values[row]}; labels must be {meanings}")
-        return values.astype(np.uint8)
+            return np.asarray(file[key]).reshape(-1)
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """See `Source.read`."""
@@ -142,18 +142,7 @@ class Hdf5Source:
                     stored = dataset[start:stop]
         except (OSError, RuntimeError, KeyError, ValueError, deflate.DeflateError) as error:  # as h5py happens to raise
             raise OSError(f"{self.path}: rows {start} to {stop - 1} cannot be read ({error})") from error
-        with np.errstate(over="ignore"):
-            images = np.ascontiguousarray(stored, dtype=np.float32)
-        if not _all_finite(images.reshape(-1).view(np.uint32)):
-            self._refuse(np.isfinite(images), stored, start, "is not finite")
-        if stored.dtype.itemsize > 4 and not np.array_equal(images, stored):
-            self._refuse(images == stored, stored, start, "is not exact in float32")
-        return images
-
-    def _refuse(self, good: npt.NDArray[np.bool_], stored: npt.NDArray[Any], start: int, rule: str) -> None:
-        at = tuple(int(i) for i in np.unravel_index(np.argmin(good), good.shape))
-        place = ", ".join(map(str, (start + at[0], *at[1:])))
-        raise SourceError(f"{self.path}: {self.image_key}[{place}] = {stored[at]} {rule}")
+        return as_images(self.path, self.image_key, stored, start)
 
 
 def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:
@@ -193,12 +182,3 @@ def _unshuffle(planes, out):
         low = np.uint32(planes[i]) | np.uint32(planes[n + i]) << np.uint32(8)
         high = np.uint32(planes[2 * n + i]) << np.uint32(16) | np.uint32(planes[3 * n + i]) << np.uint32(24)
         out[i] = low | high
-
-
-@numba.njit(cache=True, nogil=True)
-def _all_finite(bits):
-    """Tell whether no float32 pattern is an infinity or a NaN (all exponent bits set)."""
-    bad = np.uint32(0)
-    for i in range(bits.size):
-        bad |= np.uint32((bits[i] & np.uint32(0x7F800000)) == np.uint32(0x7F800000))
-    return bad == 0

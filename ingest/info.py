@@ -45,6 +45,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
             f"{stored / 1e6:.1f} MB for {store.image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes an image",
         ),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
+        *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.description.variables),
         ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):

@@ -1,5 +1,6 @@
 """What a source file must give, whatever its form."""
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.hdf5 import Hdf5Source
-from store.errors import SourceError
+from store.errors import ConfigError, SourceError
 from store.schema import Description
+
+PARQUET = b"PAR1"  # how a Parquet file begins
 
 
 class Source(Protocol):
@@ -52,6 +55,15 @@ class Source(Protocol):
             If a label is no class.
         """
 
+    def variables(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the description's variables by name, float32 (rows,), rounded from wider types.
+
+        Raises
+        ------
+        SourceError
+            If a value is not finite.
+        """
+
     def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return the images of some rows, float32 (stop - start, ieta, iphi, channel), all finite.
 
@@ -71,6 +83,8 @@ def open_sources(paths: Sequence[Path], description: Description) -> list[Source
     ------
     SourceError
         If there are none or too many, one breaks a rule, or two have the same name.
+    ConfigError
+        If pyarrow is needed and not installed.
     """
     if not paths:
         raise SourceError("no source files given")
@@ -80,4 +94,26 @@ def open_sources(paths: Sequence[Path], description: Description) -> list[Source
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise SourceError(f"two source files are called {twice}")
-    return [Hdf5Source(path.absolute(), description) for path in paths]  # a cluster's workers may run elsewhere
+    return [open_source(path.absolute(), description) for path in paths]  # a cluster's workers may run elsewhere
+
+
+def open_source(path: Path, description: Description) -> Source:
+    """Open a source file by its content: Parquet if it begins like that, else HDF5.
+
+    Raises
+    ------
+    SourceError
+        If it breaks a rule.
+    ConfigError
+        If pyarrow is needed and not installed.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path}: no such file")
+    with path.open("rb") as file:
+        if file.read(len(PARQUET)) != PARQUET:
+            return Hdf5Source(path, description)
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError(f"{path}: Parquet files need pyarrow; install calostream[parquet]")
+    from ingest.parquet import ParquetSource
+
+    return ParquetSource(path, description)

@@ -95,6 +95,7 @@ def check_format(store: Store) -> list[str]:
         "split": ("uint8", (samples,), ("sample",)),
         "source_file": ("uint8", (samples,), ("sample",)),
         "source_row": ("int64", (samples,), ("sample",)),
+        **{variable.name: ("float32", (samples,), ("sample",)) for variable in description.variables},
     }
     problems = []
     for name, wanted in expected.items():
@@ -144,7 +145,7 @@ def _comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretc
 
 
 def compare(path: Path, stretch: Stretch, place: npt.NDArray[np.int64]) -> list[str]:
-    """Compare the images and labels of a stretch with the store's, bit for bit; return differences, a line each.
+    """Compare what a stretch and the store have of each sample, bit for bit; return differences, a line each.
 
     Parameters
     ----------
@@ -157,8 +158,8 @@ def compare(path: Path, stretch: Stretch, place: npt.NDArray[np.int64]) -> list[
     """
     store, source = open_store(path), stretch.source
     reader = open_reader(store.image, store.path)
-    stored_label = np.asarray(store.group["label"][:])  # type: ignore[index]
-    label = source.labels()[stretch.start : stretch.stop]
+    columns = {"label": source.labels(), **source.variables()}
+    pairs = [(values[stretch.start :], np.asarray(store.group[name][:])) for name, values in columns.items()]  # type: ignore[index]
     different: list[int] = []
     for start in range(0, len(place), source.block):
         taken = np.flatnonzero(place[start : start + source.block] >= 0)
@@ -167,7 +168,8 @@ def compare(path: Path, stretch: Stretch, place: npt.NDArray[np.int64]) -> list[
         stored = np.empty_like(images)
         reader.read(samples, stored)
         same = (stored.view(np.uint32) == images.view(np.uint32)).all(axis=(1, 2, 3))
-        same &= stored_label[samples] == label[start + taken]
+        for values, stored_values in pairs:
+            same &= values[start + taken] == stored_values[samples]
         different += samples[~same].tolist()
     if not different:
         return []

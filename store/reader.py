@@ -96,7 +96,8 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``image`` float32 (sample, ieta, iphi, channel), ``label`` uint8 (sample,) and their coordinates.
+        ``image`` float32 (sample, ieta, iphi, channel), ``label`` uint8 (sample,), the data set's variables, float32
+        (sample,), and their coordinates.
 
     Raises
     ------

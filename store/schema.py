@@ -21,6 +21,15 @@ class Channel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A number that source files give for every sample, under the name that it has in the store."""
+
+    name: str
+    long_name: str
+    units: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Description:
     """Layout and meaning of a data set's images.
 
@@ -42,6 +51,8 @@ class Description:
         Meaning of label 0, 1, ...
     seed
         (ieta, iphi) of the cell that the image is centred on; coordinates are offsets from it.
+    variables
+        What is known of every sample besides its image and class.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Description:
     channels: tuple[Channel, ...]
     classes: tuple[str, ...]
     seed: tuple[int, int]
+    variables: tuple[Variable, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.channels) != self.image_shape[2]:
@@ -77,7 +89,26 @@ ELECTRON_PHOTON = Description(
     seed=(16, 16),
 )
 
-DATASETS = {description.name: description for description in (ELECTRON_PHOTON,)}
+QUARK_GLUON = Description(
+    name="quark-gluon",
+    title="Quark and gluon jets in the CMS tracker and calorimeters, 125 x 125 crystals",
+    image_keys=("X_jets", "X"),
+    label_key="y",
+    image_shape=(125, 125, 3),
+    channels=(
+        Channel(name="tracks", long_name="track transverse momentum", comment="as in the files, which state no scale"),
+        Channel(name="ecal", long_name="ECAL energy", comment="as in the files, which state no scale; noise below 0"),
+        Channel(name="hcal", long_name="HCAL energy", comment="as in the files, which state no scale; noise below 0"),
+    ),
+    classes=("gluon", "quark"),
+    seed=(62, 62),
+    variables=(
+        Variable(name="pt", long_name="jet transverse momentum", units="GeV"),
+        Variable(name="m0", long_name="jet mass", units="GeV"),
+    ),
+)
+
+DATASETS = {description.name: description for description in (ELECTRON_PHOTON, QUARK_GLUON)}
 
 
 def describe(name: str) -> Description:

@@ -8,7 +8,7 @@ import struct
 import uuid
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,15 @@ class SampleTable:
         int64 (sample,), row in that source.
     split_sizes
         Samples of train, validation and test; the store holds them in that order.
+    variables
+        float32 (sample,) by name, those of the data set's description.
     """
 
     label: npt.NDArray[np.uint8]
     source_file: npt.NDArray[np.uint8]
     source_row: npt.NDArray[np.int64]
     split_sizes: tuple[int, int, int]
+    variables: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def split_ranges(self) -> dict[str, list[int]]:
@@ -121,7 +124,7 @@ def create_image(root: Path, samples: int, description: Description, layout: Lay
 
 
 def write_tables(root: Path, table: SampleTable, description: Description, attributes: dict[str, Any]) -> None:
-    """Write everything of a store but ``image`` and the statistics: labels, provenance, coordinates, root attributes.
+    """Write everything of a store but ``image`` and the statistics: columns, coordinates, root attributes.
 
     Raises
     ------
@@ -133,6 +136,14 @@ def write_tables(root: Path, table: SampleTable, description: Description, attri
     sources = [source["name"] for source in attributes["sources"]]
     variables = {
         "label": ("sample", table.label, {"long_name": "true class", "units": "1", **flags(description.classes)}),
+        **{
+            variable.name: (
+                "sample",
+                table.variables[variable.name],
+                {"long_name": variable.long_name, "units": variable.units},
+            )
+            for variable in description.variables
+        },
     }
     coordinates = {
         "split": ("sample", split, {"long_name": "part of the data set", "units": "1", **flags(SPLITS)}),
@@ -160,7 +171,7 @@ def write_tables(root: Path, table: SampleTable, description: Description, attri
         },
     )
     chunks = (min(SMALL_CHUNK, table.label.size),)
-    encoding = {name: {"chunks": chunks} for name in ("label", "split", "source_file", "source_row")}
+    encoding = {name: {"chunks": chunks} for name in (*variables, "split", "source_file", "source_row")}
     dataset.to_zarr(root, mode="a", zarr_format=3, consolidated=False, encoding=encoding)
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-import ingest.hdf5
+import ingest.values
 import store.permutation
 import store.statistics
 from store.schema import ELECTRON_PHOTON
 
 images = np.zeros((1, *ELECTRON_PHOTON.image_shape), np.float32)
-ingest.hdf5._all_finite(images.reshape(-1).view(np.uint32))
+ingest.values._all_finite(images.reshape(-1).view(np.uint32))
 store.permutation.permutation(1, store.permutation.make_keys(0))
 store.statistics.Statistics.zero(ELECTRON_PHOTON).add(images, np.zeros(1, np.uint8))

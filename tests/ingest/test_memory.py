@@ -5,6 +5,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zarr
 
@@ -13,6 +15,9 @@ from tests.examples import showers
 CHUNK = 3_000  # images: 24.6 MB, as in the larger files of the field
 MEMORY = 256 << 20
 PROGRAM = 300 << 20  # what Python and its libraries may take on top
+needs_linux = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs Linux, to read the peak memory of a process"
+)
 MEASURE = """
 import pathlib, re, sys
 from ingest.cli import app
@@ -46,18 +51,43 @@ def long(tmp_path_factory):
     return folder
 
 
-# getrusage would not do: what the parent process had when it forked counts in the child's maximum
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, to read the peak memory of a process")
-def test_the_peak_memory_of_ingest_is_bounded_whatever_the_size_of_the_files(long):
-    output = long / "out.zarr"
-    words = [long / "0.hdf5", long / "1.hdf5", "--output", output, "--memory", str(MEMORY)]
+def peak_of(*words):
+    """Run the program ``ingest`` in a process of its own and return its peak memory, in bytes.
+
+    getrusage would not do: what the parent process had when it forked counts in the child's maximum.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *words], cwd=Path(__file__).parents[2], capture_output=True, text=True
+        [sys.executable, "-c", MEASURE, *map(str, words)], cwd=Path(__file__).parents[2], capture_output=True, text=True
     )
     status, peak = map(int, done.stderr.split()[-2:])
     assert status == 0, done.stderr
+    return peak
+
+
+@needs_linux
+def test_the_peak_memory_of_ingest_is_bounded_whatever_the_size_of_the_files(long):
+    output = long / "out.zarr"
+    peak = peak_of(long / "0.hdf5", long / "1.hdf5", "--output", output, "--memory", MEMORY)
     image = zarr.open_array(output / "image", mode="r")
     assert image.shape[0] == 120_000
     assert image.nbytes > 1.6 * (MEMORY + PROGRAM), "the images alone would not fit"
     assert peak <= MEMORY + PROGRAM, f"{peak / 2**20:.0f} MiB"
+    print(f"peak {peak / 2**20:.0f} MiB")
+
+
+@needs_linux
+@pytest.mark.parametrize("group", [1, 200])
+def test_so_it_is_with_jets_in_row_groups_of_any_size(tmp_path, group):
+    (twenty,) = (Path(__file__).parent / "jets").glob("*.parquet")
+    jets, memory = pa.concat_tables([pq.read_table(twenty)] * 10), 128 << 20
+    program = PROGRAM + (80 << 20)  # pyarrow, and partial statistics of images that have 23 times as many values
+    with pq.ParquetWriter(tmp_path / "jets.parquet", jets.schema) as writer:
+        for _ in range(23):
+            writer.write_table(jets, row_group_size=group)
+    output = tmp_path / "out.zarr"
+    peak = peak_of(tmp_path / "jets.parquet", "--dataset", "quark-gluon", "--output", output, "--memory", memory)
+    image = zarr.open_array(output / "image", mode="r")
+    assert image.shape == (4_600, 125, 125, 3)
+    assert image.nbytes > 1.6 * (memory + program), "the images alone would not fit"
+    assert peak <= memory + program, f"{peak / 2**20:.0f} MiB"
     print(f"peak {peak / 2**20:.0f} MiB")

@@ -57,7 +57,7 @@ def imports(folder: str) -> set[str]:
 def test_imported_distributions_are_declared(folder: str) -> None:
     frameworks = ["torch", "keras", "keras-gpu"]
     extras = {
-        "ingest": ["filters"],
+        "ingest": ["filters", "parquet"],
         "evaluate": ["filters", "parquet"],
         "train": frameworks,
         "tests": [*frameworks, "test"],

@@ -34,3 +34,14 @@ def test_a_description_names_every_channel():
             name="odd", title="", image_keys=("X",), label_key="y", image_shape=(4, 4, 2),
             channels=(Channel(name="a", long_name="a", comment="a"),), classes=("a", "b"), seed=(2, 2),
         )  # fmt: skip
+
+
+def test_the_jets_are_described():
+    description = describe("quark-gluon")
+    assert description.image_shape == (125, 125, 3)
+    assert description.image_keys == ("X_jets", "X")
+    assert description.classes == ("gluon", "quark"), "label 1 is the quark"
+    assert [channel.name for channel in description.channels] == ["tracks", "ecal", "hcal"]
+    assert [(variable.name, variable.units) for variable in description.variables] == [("pt", "GeV"), ("m0", "GeV")]
+    assert description.seed == (62, 62)
+    assert not describe("electron-photon").variables
