@@ -64,6 +64,8 @@ class BatchStream:
     ----------
     waited : float
         Seconds that the consumer has waited for data so far.
+    memory : int
+        Bytes that the batches read ahead take at most, and the one that the consumer has.
     buffers : BufferPool
         Where the memory of batches comes from.
     reader : str
@@ -129,6 +131,7 @@ class BatchStream:
                 f"lower batch_size={batch_size} or raise memory"
             )
         self._ahead = min(allowed - 1, 2 * threads)
+        self.memory = (self._ahead + 1) * batch_bytes
         self.buffers = BufferPool(shape, keep=self._ahead + 1)
 
     @property

@@ -82,6 +82,7 @@ def fit(
         together = f", {learner.world_size} ranks" if learner.world_size > 1 else ""
         say(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}{together}")
         say(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
+        say(f"shuffle {config.shuffle}, read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
     training = Training(config, directory, learner, stream, ordered["validation"])
     if resume and directory.last.exists():
         training.load(Checkpoint.load(directory.last))

@@ -254,6 +254,7 @@ def test_no_more_batches_are_read_ahead_than_memory_holds(made_up, monkeypatch):
 
     monkeypatch.setattr(BlockReader, "read", count)
     stream = open_stream(made_up, memory=3 * BATCH_BYTES, threads=4)
+    assert stream.memory == 3 * BATCH_BYTES
     for count, _ in enumerate(stream, 1):
         time.sleep(0.01)  # for the readers to read what they may
         assert len(began) <= count + 2, "the consumer's batch and two others"
