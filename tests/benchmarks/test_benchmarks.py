@@ -19,7 +19,7 @@ from tests.benchmarks.worker import Worker
 IMAGES = 1_200
 
 
-QUICK = ("reference", "feed_torch", "h5py_slices", "parquet")
+QUICK = ("reference", "h5py_slices")
 READERS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in (*bench_stream.OWN, *bench_stream.TRAIN, *bench_stream.PEERS)

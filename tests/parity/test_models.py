@@ -10,6 +10,7 @@ from tests.parity.conftest import Sides, run_python
 from train import weights
 from train.config import TrainConfig
 from train.fit_torch import TorchLearner
+from train.metrics import sigmoid
 from train.model_torch import Classifier, save_model
 from train.normalisation import RECIPES
 from train.specification import Specification
@@ -108,4 +109,4 @@ def test_exported_models_score_alike_in_a_fresh_process(
     for name in MODELS:
         expected = np.load(sides.folder / f"{name}-logits.npz")["of_keras"].astype(np.float64)
         scores = np.load(sides.folder / name / f"{framework}-scores.npy")
-        np.testing.assert_allclose(scores, 1 / (1 + np.exp(-expected)), atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(scores, sigmoid(expected), atol=1e-5, err_msg=name)

@@ -37,9 +37,9 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     np.testing.assert_allclose(losses, expected, rtol=0.01)
     showers = torch.from_numpy(images(sides.store)[16:])
     found = learner.to_numpy(learner.predict(showers))
-    np.testing.assert_allclose(found, judged[16:], atol=1e-3)
+    np.testing.assert_allclose(found, judged[16:], atol=0.01)
     now = learner.to_numpy(learner.model(showers).detach())
-    assert np.abs(now - found).max() > 3e-3, "the mean of the weights is not where they are now"
+    assert np.abs(now - found).max() > 0.02, "the mean of the weights is not where they are now"
 
 
 def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:

@@ -31,7 +31,7 @@ def test_bfloat16_is_float32_less_finely(showers: Path) -> None:
     _, fine = trained(showers)
     _, coarse = trained(showers, precision="bfloat16")
     assert coarse.dtype == torch.float32
-    assert 1e-5 < (fine - coarse).abs().max() < 0.1 * fine.std() + 0.05
+    assert 1e-5 < (fine - coarse).abs().median() < 0.2 * fine.std()
 
 
 def test_float16_needs_a_gpu(showers: Path) -> None:
