@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.reference import reference_table
+from store.cache import stored_bytes
 from store.plan import SHUFFLES, BatchPlan
 from store.quality import shuffle_quality
 from store.reader import Store, open_statistics, open_store
@@ -34,7 +35,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     simulated = attributes["simulated"]
     facts = Table.grid(padding=(0, 2))
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
-    stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    stored = stored_bytes(path)
     sources = [f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"]]
     samples = store.image.shape[0]
     for name, value in (

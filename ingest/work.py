@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from store.cache import stored_bytes
 from store.errors import StateError, StoreError
 from store.writer import write_whole
 
@@ -105,7 +106,7 @@ class WorkFolder:
 
     def used(self) -> int:
         """Return the bytes that the folder's files take."""
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        return stored_bytes(self.path)
 
     def clear(self) -> None:
         """Delete what is in the folder."""

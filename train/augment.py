@@ -38,22 +38,22 @@ class Flips:
 
 @numba.njit(cache=True, nogil=True)
 def _flip(image, sample, key, seed_ieta, seed_iphi):
-    rows, columns = image.shape[1], image.shape[2]
     for k in range(sample.size):
         draw = hash_below(np.uint64(sample[k]), key, np.uint64(4))
         if draw & np.uint64(1):
-            for i in range(rows):
-                j = (2 * seed_ieta - i) % rows
-                if i < j:
-                    for c in range(columns):
-                        for channel in range(image.shape[3]):
-                            a, b = image[k, i, c, channel], image[k, j, c, channel]
-                            image[k, i, c, channel], image[k, j, c, channel] = b, a
+            _mirror(image[k], seed_ieta)
         if draw & np.uint64(2):
-            for i in range(columns):
-                j = (2 * seed_iphi - i) % columns
-                if i < j:
-                    for r in range(rows):
-                        for channel in range(image.shape[3]):
-                            a, b = image[k, r, i, channel], image[k, r, j, channel]
-                            image[k, r, i, channel], image[k, r, j, channel] = b, a
+            _mirror(image[k].transpose(1, 0, 2), seed_iphi)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mirror(image, seed):
+    """Exchange the slices on both sides of `seed` along the first axis, in place."""
+    size, width, channels = image.shape
+    for i in range(size):
+        j = (2 * seed - i) % size
+        if i < j:
+            for k in range(width):
+                for channel in range(channels):
+                    a, b = image[i, k, channel], image[j, k, channel]
+                    image[i, k, channel], image[j, k, channel] = b, a
