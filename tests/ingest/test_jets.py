@@ -1,5 +1,6 @@
 """Twenty jets of a Pythia simulation through the whole ingest, from both forms; and a made-up third data set."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -117,6 +118,12 @@ def test_info_and_statistics(made):
         np.testing.assert_allclose(one["mean"], values.mean((0, 1, 2)), rtol=1e-9)
         np.testing.assert_allclose(one["std"], values.std((0, 1, 2)), rtol=1e-9)
         assert np.array_equal(one["minimum"], values.min((0, 1, 2)))
+    pt, label = (values[:14] for values in columns(made / "hdf5.zarr", "pt", "label"))
+    quarks = statistics.sel({"class": "quark", "variable": "pt"})
+    np.testing.assert_allclose(quarks["variable_mean"], pt[label == 1].astype(np.float64).mean(), rtol=1e-12)
+    (row,) = re.findall(r"^ *quark +pt +GeV +(.*?) *$", outcome.out, re.MULTILINE)
+    assert float(row.split()[0]) == pytest.approx(float(quarks["variable_mean"]), rel=1e-5)
+    assert float(row.split()[-1]) == pt[label == 1].max().round(3)
     outcome = run_ingest("info", made / "hdf5.zarr", "--reference")
     assert outcome.status == 1
     assert "no published statistics for dataset 'quark-gluon'; there are some for electron-photon" in outcome.err
