@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from evaluate import metrics, ranking, style
 from evaluate.measure import SCORE_BINS, Document
@@ -126,6 +126,32 @@ def history(runs: Sequence[Run], quantity: str) -> Figure:
     style.legend(figure, {run.name: Line2D([], [], color=style.run_colour(i)) for i, run in enumerate(runs)}, length=34)
     lines = {split: Line2D([], [], color=style.MUTED, **line) for split, line in SPLIT_LINES.items()}
     style.legend(figure, lines, side="right")
+    return figure
+
+
+@style.styled
+def auc_by_time(runs: Sequence[Run]) -> Figure:
+    """Draw the validation AUC after each epoch against the seconds that the training had taken, on its machine.
+
+    Parameters
+    ----------
+    runs
+        In the order of their colours; names stand beside the ends of the curves. Those without times are left out.
+    """
+    figure, axes = style.new("AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8))
+    ends = {}
+    for index, run in enumerate(runs):
+        seconds, auc = run.history["seconds"].cumsum(), run.history["validation_auc"]
+        if np.isnan(seconds[-1]):
+            continue
+        axes.plot(seconds, auc, **style.run_line(index), marker="o", markersize=2.5)
+        ends[run.name] = (float(seconds[-1]), float(auc[-1]), style.run_colour(index))
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if right > 100 * left else (1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    style.label_ends(axes, ends)
     return figure
 
 

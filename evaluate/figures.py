@@ -88,6 +88,7 @@ def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
             figure=curves.calibration(runs),
         ),
         *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
+        *_draw_times(runs),
         *(_draw_scores(run, place) for place, run in enumerate(runs, start=1)),
         *itertools.chain.from_iterable(
             _draw_occlusion(run, numbers["occlusion"], place)
@@ -138,6 +139,26 @@ def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
         caption=HISTORY_NOTES[quantity],
         figure=curves.history(runs, quantity),
     )
+
+
+def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
+    times = {run.name: run.history["seconds"].sum() for run in runs}
+    ends = [
+        f"{run.name} {run.history['validation_auc'][-1]:.4f} after {times[run.name]:,.0f} s"
+        for run in runs
+        if np.isfinite(times[run.name])
+    ]
+    if not ends:
+        return []
+    return [
+        Drawing(
+            name="auc-by-time",
+            section="training",
+            alt=f"Validation AUC by seconds of training. At the end: {'; '.join(ends)}.",
+            caption="After each epoch, on the machine of each run: times compare only where machines do.",
+            figure=curves.auc_by_time(runs),
+        )
+    ]
 
 
 def _draw_scores(run: Run, place: int) -> Drawing:

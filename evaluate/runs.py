@@ -36,7 +36,7 @@ class Run:
     environment
         Where it ran, and under ``store`` which data it saw.
     history
-        ``epoch`` and each of `CURVES`, float64 (epoch,).
+        ``epoch``, the ``seconds`` that each took (NaN if not recorded), and each of `CURVES`, float64 (epoch,).
     predictions
         Of the best model, by split.
     occlusion
@@ -147,14 +147,14 @@ def _require(path: Path, what: str, value: object, keys: Sequence[str]) -> None:
 
 def _load_history(path: Path) -> dict[str, Floats]:
     """Return the columns to draw; an epoch whose AUC could not be computed holds null there."""
-    columns: dict[str, list[float]] = {name: [] for name in ("epoch", *CURVES)}
+    columns: dict[str, list[float]] = {name: [] for name in ("epoch", "seconds", *CURVES)}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise RunError(f"{path}: no such file; has the training run begun?") from None
     for number, line in enumerate(lines, start=1):
         try:
-            epoch = json.loads(line)
+            epoch = {"seconds": None, **json.loads(line)}
             _require(path, f"line {number}", epoch, tuple(columns))
             for name, values in columns.items():
                 values.append(np.nan if epoch[name] is None else float(epoch[name]))

@@ -2,11 +2,12 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -71,6 +72,9 @@ _SETTINGS: Any = {
 WIDTH, HEIGHT, ROW = 4.4, 3.2, 0.19
 """Size of a figure without its legend, and of one row of the legend, in inches."""
 
+LABEL_GAP = 0.065
+"""Between two names at the side of axes, as a share of their height."""
+
 styled = mpl.rc_context(_SETTINGS)
 """Decorator of functions that draw: they run under this style, and leave matplotlib's settings alone."""
 
@@ -102,6 +106,40 @@ def legend(figure: Figure, entries: Mapping[str, Any], side: str = "left", lengt
     """Put a legend below the axes, where it hides nothing."""
     labels = [shorten(text, length) for text in entries]
     figure.legend(list(entries.values()), labels, loc="outside lower left" if side == "left" else "outside lower right")
+
+
+def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Write the names of curves beside the axes, each joined to its curve's end (x, y, colour), and none on another."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    named = sorted(((y if np.isfinite(y) else low, x, colour, name) for name, (x, y, colour) in ends.items()))
+    heights = spread([(y - low) / (high - low) for y, *_ in named], LABEL_GAP)
+    for (y, x, colour, name), height in zip(named, heights, strict=True):
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.7}
+        axes.annotate(
+            shorten(name, 22),
+            (x, y),
+            (1.04, height),
+            textcoords="axes fraction",
+            color=colour,
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+            arrowprops=line | {"relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2},
+        )
+
+
+def spread(rising: Sequence[float], gap: float) -> list[float]:
+    """Return heights in [0, 1] near those given, in their order, and a gap apart as far as there is room."""
+    gap = min(gap, 1 / max(1, len(rising) - 1))
+    heights: list[float] = []
+    for height in rising:
+        heights.append(max(height, heights[-1] + gap if heights else 0.0))
+    ceiling = 1.0
+    for place in reversed(range(len(heights))):
+        heights[place] = min(heights[place], ceiling)
+        ceiling = heights[place] - gap
+    return heights
 
 
 @styled

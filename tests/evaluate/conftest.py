@@ -46,7 +46,7 @@ def write_run(
     (path / "environment.json").write_text(json.dumps(environment))
     lines = []
     for epoch in range(1, epochs + 1):
-        values = {"epoch": epoch, "learning_rate": 1e-3, "seconds": 1.0}
+        values = {"epoch": epoch, "learning_rate": 1e-3, "seconds": 1.0 + seed}
         for split in ("train", "validation"):
             values |= {f"{split}_loss": 0.7 / epoch, f"{split}_accuracy": 0.6, f"{split}_auc": 0.8}
         lines.append(json.dumps(values))
@@ -59,6 +59,12 @@ def write_run(
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     return lambda name, *values, **named: write_run(tmp_path / "runs" / name, *values, **named)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out of a report, which take most of its time."""
+    monkeypatch.setattr("evaluate.report._write_figure", lambda drawing, place: "")
 
 
 @pytest.fixture

@@ -35,6 +35,9 @@ document.querySelector(".sortable th:nth-child(4) button").click();
 const rows = [...document.querySelector(".sortable").tBodies[0].rows];
 document.documentElement.dataset.probe = JSON.stringify({
   overflow: widths.scrollWidth - widths.clientWidth,
+  letters: Math.min(
+    ...[...document.querySelectorAll("figure svg text")].map(text => text.getBoundingClientRect().height)
+  ),
   figures: [...document.querySelectorAll("figure svg")].map(svg => {
     const box = svg.getBoundingClientRect();
     return [svg.getAttribute("aria-label"), box.width, box.height];
@@ -45,6 +48,13 @@ document.documentElement.dataset.probe = JSON.stringify({
   paper: getComputedStyle(document.body).backgroundColor,
   tables: [...document.querySelectorAll("table")].map(table => Boolean(table.closest("[aria-label]"))),
 });
+</script>
+"""
+PHONE = """<!doctype html>
+<title>a page in a window of a phone's width, which is less than a window of chromium can have</title>
+<iframe src="probe.html" style="width: 360px; height: 800px; border: 0"></iframe>
+<script>
+onload = () => { document.documentElement.dataset.probe = frames[0].document.documentElement.dataset.probe; };
 </script>
 """
 
@@ -64,21 +74,23 @@ def report(tmp_path_factory, real_store):
     write_report(runs, folder / "report")
     html = (folder / "report" / "index.html").read_text()
     (folder / "report" / "probe.html").write_text(html.replace("</body>", f"{PROBE}</body>"))
+    (folder / "report" / "phone.html").write_text(PHONE)
     return folder / "report"
 
 
-def probe(report, tmp_path, *flags):
-    html, complaints = browse(report / "probe.html", tmp_path, "--dump-dom", *flags)
+def probe(page, tmp_path, *flags):
+    html, complaints = browse(page, tmp_path, "--dump-dom", "--allow-file-access-from-files", *flags)
     assert complaints == []
     found = re.search(r'data-probe="([^"]*)"', html)
     return json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
 
 
-@pytest.mark.parametrize("width", [500, 1280], ids=["narrow", "wide"])  # 500 is chromium's least
-def test_the_page_works_and_asks_for_nothing(width, report, tmp_path):
-    found = probe(report, tmp_path, f"--window-size={width},900")
+@pytest.mark.parametrize("page", ["phone.html", "probe.html"])
+def test_the_page_works_and_asks_for_nothing(page, report, tmp_path):
+    found = probe(report / page, tmp_path, "--window-size=1280,900")
     assert found["requests"] == []
     assert found["overflow"] == 0
+    assert found["letters"] > 8
     assert len(found["figures"]) == (report / "index.html").read_text().count("<figure>")
     assert all(name and box > 200 and height > 100 for name, box, height in found["figures"])
     assert all(found["tables"])
@@ -88,8 +100,8 @@ def test_the_page_works_and_asks_for_nothing(width, report, tmp_path):
 
 
 def test_the_page_is_dark_where_the_reader_likes_it(report, tmp_path):
-    light = probe(report, tmp_path)["paper"]
-    dark = probe(report, tmp_path, "--blink-settings=preferredColorScheme=0")["paper"]
+    light = probe(report / "probe.html", tmp_path)["paper"]
+    dark = probe(report / "probe.html", tmp_path, "--blink-settings=preferredColorScheme=0")["paper"]
     assert (light, dark) == ("rgb(255, 255, 255)", "rgb(21, 24, 29)")
 
 

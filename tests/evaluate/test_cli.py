@@ -17,7 +17,7 @@ def evaluate(*words):
     return exit.value.code
 
 
-def test_runs_are_reported_without_naming_the_command(make_run, tmp_path, capsys):
+def test_runs_are_reported_without_naming_the_command(make_run, undrawn, tmp_path, capsys):
     runs = [make_run("cnn-torch", "torch", seed=1), make_run("cnn-keras", "keras", seed=2)]
     output = tmp_path / "page"
     assert evaluate(*runs, "--output", output) == 0
@@ -28,14 +28,14 @@ def test_runs_are_reported_without_naming_the_command(make_run, tmp_path, capsys
     assert f"report: {output / 'index.html'}" in printed.splitlines()
 
 
-def test_the_report_goes_to_report_by_default(make_run, tmp_path, monkeypatch):
+def test_the_report_goes_to_report_by_default(make_run, undrawn, tmp_path, monkeypatch):
     run = make_run("cnn")
     monkeypatch.chdir(tmp_path)
     assert evaluate("report", run) == 0
     assert (tmp_path / "report" / "index.html").is_file()
 
 
-def test_names_are_printed_as_they_are(make_run, tmp_path, capsys):
+def test_names_are_printed_as_they_are(make_run, undrawn, tmp_path, capsys):
     assert evaluate(make_run("[red]cnn"), "--output", tmp_path / "page") == 0
     assert "[red]cnn" in capsys.readouterr().out
 

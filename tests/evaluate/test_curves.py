@@ -1,6 +1,9 @@
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from evaluate import curves, ranking, style
 from evaluate.runs import load_runs
@@ -12,6 +15,7 @@ DRAW = {
     "loss": lambda runs: curves.history(runs, "loss"),
     "accuracy": lambda runs: curves.history(runs, "accuracy"),
     "auc": lambda runs: curves.history(runs, "auc"),
+    "auc-by-time": curves.auc_by_time,
     "scores": lambda runs: curves.scores(runs[0]),
 }
 
@@ -20,7 +24,7 @@ def legend_texts(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize("name", sorted(set(DRAW) - {"auc-by-time"}))
 def test_legends_hide_nothing(name, two_runs):
     figure = DRAW[name](two_runs)
     figure.draw_without_rendering()
@@ -69,6 +73,25 @@ def test_history_lines_are_both_splits_of_every_run(two_runs):
         for split in ("train", "validation"):
             assert (style.run_colour(index), run.history[f"{split}_loss"].tolist()) in drawn
     assert len(drawn) == 4
+
+
+def test_auc_is_drawn_against_the_time_it_took(two_runs):
+    for line, run in zip(curves.auc_by_time(two_runs).axes[0].get_lines(), two_runs, strict=True):
+        seconds, auc = line.get_data()
+        np.testing.assert_allclose(seconds, np.arange(1, 4) * run.history["seconds"][0])
+        np.testing.assert_array_equal(auc, run.history["validation_auc"])
+
+
+def test_names_of_ten_curves_that_end_together_are_apart(make_run):
+    """And inside the figure, beside the axes."""
+    runs = load_runs([make_run(f"run-{place:02}-with-a-name-that-is-long", seed=place) for place in range(10)])
+    figure = curves.auc_by_time(runs)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    boxes = sorted((Text.get_window_extent(text) for text in axes.texts), key=lambda box: box.y0)
+    assert len(boxes) == 10
+    assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(boxes))
+    assert all(axes.bbox.x1 < box.x0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in boxes)
 
 
 def test_score_histograms_have_unit_area(two_runs):

@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from evaluate.figures import draw_runs
 from evaluate.occlude import occlude
 from evaluate.occlusion import PLACE, Occlusion
 from evaluate.runs import load_runs
-from evaluate.score import PROGRAMS
+from evaluate.score import PROGRAMS, open_model
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
 from store.errors import ConfigError, RunError, StoreError
@@ -14,18 +16,19 @@ from store.predictions import Predictions
 from tests.evaluate.conftest import STORE, write_run
 
 
+def ask(images):
+    return 1 - np.exp(-images[..., 0].sum(axis=(1, 2), dtype=np.float64) / 50)
+
+
 @pytest.fixture
 def run(tmp_path, real_store, monkeypatch):
-    """A run of `line_model` with its own predictions for the test split."""
-    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
+    """A run of `line_model`, without a process of its own, with its predictions for the test split."""
+    monkeypatch.setattr("evaluate.occlude.open_model", lambda *_: contextlib.nullcontext(ask))
     identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
     path = write_run(tmp_path / "run", store=identity)
-    (path / "model.txt").write_text("good")
     test = store.open_dataset(real_store, "test")
-    score = 1 - np.exp(-test.image.values[..., 0].sum(axis=(1, 2), dtype=np.float64) / 50)
-    Predictions(sample=np.arange(800, 1000), label=test.label.values, score=score).save(
-        path / "predictions" / "test.npz"
-    )
+    predictions = Predictions(sample=np.arange(800, 1000), label=test.label.values, score=ask(test.image.values))
+    predictions.save(path / "predictions" / "test.npz")
     return path
 
 
@@ -71,9 +74,11 @@ def test_a_damaged_map_is_named(run):
         load_runs([run])
 
 
-def test_what_cannot_be_hidden_is_refused(run, tmp_path):
+def test_what_cannot_be_hidden_is_refused(run, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="samples=0 is below 1"):
         occlude(run, samples=0)
+    monkeypatch.setattr("evaluate.occlude.open_model", open_model)
+    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
     (run / "model.txt").write_text("broken")
     with pytest.raises(RunError, match="no model here"):
         occlude(run)

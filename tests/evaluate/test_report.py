@@ -60,7 +60,7 @@ def html(report):
 
 
 def test_a_report_is_a_page_numbers_and_figures(report):
-    names = ["roc", "rejection", "precision", "calibration", "scores-1", "scores-2"]
+    names = ["auc-by-time", "roc", "rejection", "precision", "calibration", "scores-1", "scores-2"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
     found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert found == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
@@ -138,9 +138,9 @@ def test_links_lead_somewhere(report, html):
 def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
     page = Page(html)
     pictures = page.attributes("svg")
-    assert len(pictures) == 9
+    assert len(pictures) == 10
     assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in pictures)
-    assert len(page.attributes("figcaption")) == 9
+    assert len(page.attributes("figcaption")) == 10
     assert all("scope" in heading for heading in page.attributes("th"))
     assert page.attributes("html") == [{"lang": "en"}]
 
@@ -175,14 +175,14 @@ def test_names_are_text_and_never_markup(make_run, tmp_path):
     assert f"Scores of {name}" in "".join(page.text)
 
 
-def test_data_that_are_not_simulated_carry_no_such_notice(make_run, tmp_path):
+def test_data_that_are_not_simulated_carry_no_such_notice(make_run, undrawn, tmp_path):
     write_report([make_run("real", store=STORE | {"simulated": ""})], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert "Geant4" not in html
     assert 'class="notice"' not in html
 
 
-def test_runs_on_different_stores_are_warned_about(make_run, tmp_path):
+def test_runs_on_different_stores_are_warned_about(make_run, undrawn, tmp_path):
     paths = [make_run("a"), make_run("b", store=STORE | {"digest": "77" * 32, "simulated": ""})]
     write_report(paths, tmp_path / "report")
     text = " ".join("".join(Page((tmp_path / "report" / "index.html").read_text()).text).split())
@@ -203,7 +203,7 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
     } | {"store-1-by-total_energy.svg", "store-1-by-hits.svg"}
     assert "data:image/png;base64," in html
     assert "cannot be shown" not in html
-    assert len(Page(html).attributes("svg")) == 8 + 2 + 6 + 3
+    assert len(Page(html).attributes("svg")) == 9 + 2 + 6 + 3
     labels = [figure["aria-label"] for figure in Page(html).attributes("svg")]
     card = (tmp_path / "report" / "model-card-1.md").read_text()
     assert "| sum of energy | " in card
@@ -215,7 +215,7 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
             assert f"{one['score']:.4f} (sample {one['sample']})" in label
 
 
-def test_published_results_are_marked_by_what_they_have_in_common(make_run, tmp_path):
+def test_published_results_are_marked_by_what_they_have_in_common(make_run, undrawn, tmp_path):
     challenge = STORE | {"digest": "77" * 32, "simulated": "", "split_scheme": "challenge"}
     write_report([make_run("a"), make_run("b", store=challenge)], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
@@ -231,12 +231,10 @@ def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path):
     assert list((tmp_path / "report" / "figures").glob("store-*")) == []
 
 
-def test_the_same_runs_give_the_same_bytes(make_run, tmp_path):
-    path = make_run("a")
-    for name in ("first", "second"):
-        write_report([path], tmp_path / name)
-    for file in (tmp_path / "first").rglob("*.*"):
-        assert file.read_bytes() == (tmp_path / "second" / file.relative_to(tmp_path / "first")).read_bytes()
+def test_the_same_runs_give_the_same_bytes(report, tmp_path):
+    write_report([report.parent / name for name in ("cnn-torch", "cnn-keras")], tmp_path / "again")
+    for file in report.rglob("*.*"):
+        assert file.read_bytes() == (tmp_path / "again" / file.relative_to(report)).read_bytes()
 
 
 def test_a_broken_run_leaves_no_report(make_run, tmp_path):
