@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from store.errors import ConfigError
 from train.layers import Activation, Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape, ShapeError, Weight
-from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 from train.steps import LAYERS, Layer, Residual, Step, from_json, steps, to_json, weights
 
 INITIALISERS = ("truncated-normal", "he", "glorot")
@@ -42,6 +42,19 @@ class Architecture:
     def raw(self) -> bool:
         """Whether it makes features of its own out of images as they are in the file."""
         return any(isinstance(layer, ShowerFeatures) for layer in self.layers)
+
+    @property
+    def variables(self) -> int:
+        """How many variables of a sample it takes besides its image."""
+        return sum(layer.variables for layer in self.layers if isinstance(layer, Join))
+
+    def joined(self, variables: int) -> "Architecture":
+        """Return the architecture with that many variables joined to the input of its first dense layer."""
+        if not variables:
+            return self
+        first = next(place for place, layer in enumerate(self.layers) if isinstance(layer, Dense))
+        layers = (*self.layers[:first], Join(variables=variables), *self.layers[first:])
+        return replace(self, layers=layers)
 
     def steps(self, image_shape: Shape) -> Iterator[Step]:
         """Yield the layers with names and shapes for images (ieta, iphi, channel).
@@ -217,4 +230,24 @@ SHOWER = Architecture(
     initialiser="he",
 )
 
-ARCHITECTURES = {architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER)}
+JET_CNN = Architecture(
+    name="jet-cnn",
+    source="CNN for jets of a GSoC 2023 entry: a single filter, dropout 0.5; its other layers were not published",
+    layers=(
+        *(Conv(filters=1), MaxPool(), Flatten()),
+        *(Dense(units=64), Dropout(rate=0.5), Dense(units=1, activation="linear")),
+    ),
+    initialiser="glorot",
+)
+
+# At full resolution the reference network takes fifteen times as long as on showers; a jet's cells lie far apart.
+JET_CNN_DEEP = Architecture(
+    name="jet-cnn-deep",
+    source="ours: the reference network of the challenge behind a layer that takes 125 x 125 to 31 x 31",
+    layers=(Conv(filters=32, stride=2), MaxPool(), *CNN.layers),
+    initialiser="he",
+)
+
+ARCHITECTURES = {
+    architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER, JET_CNN, JET_CNN_DEEP)
+}

@@ -12,6 +12,7 @@ from dask.utils import parse_bytes
 from store.errors import ConfigError
 from store.plan import SHUFFLES
 from train.architecture import ARCHITECTURES
+from train.augment import SYMMETRIES
 from train.normalisation import RECIPES
 from train.schedule import SCHEDULES
 
@@ -21,7 +22,6 @@ NONE = "none"
 DEVICES = (AUTO, "cpu", "cuda")
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("float32", "bfloat16", "float16")
-AUGMENTATIONS = (NONE, "flips")
 PRESETS: dict[str, dict[str, Any]] = {
     "challenge": {
         "model": "cnn",
@@ -68,6 +68,9 @@ class TrainConfig:
     normalisation: str = setting(
         AUTO, f"First layer of the model; one of: {', '.join(RECIPES)}; auto: log, or none if the model makes features."
     )
+    variables: tuple[str, ...] = setting(
+        NONE, "Of the store, that the model takes besides the image: none, or names such as pt,m0."
+    )
     epochs: int = setting(50, "Most epochs to train.")
     patience: int = setting(4, "Stop after so many epochs without a lower validation loss.")
     batch_size: int = setting(512, "Samples a step on each rank.")
@@ -80,7 +83,9 @@ class TrainConfig:
     average: float = setting(
         0.0, "Judge and export a running mean of the weights that keeps this share a step, as 0.999."
     )
-    augmentation: str = setting(NONE, "Of training images: none, or flips about the seed crystal in ieta and iphi.")
+    augmentation: str = setting(
+        NONE, f"Of training images, about the seed cell: none, or one of: {', '.join(SYMMETRIES)}."
+    )
     class_weights: str | tuple[float, ...] = setting(NONE, "In the loss: none, balanced, or one a class, as 1,2.5.")
     shuffle: str = setting(
         AUTO, f"One of: {', '.join(SHUFFLES)}; auto: full if memory holds the store's compressed images, else window."
@@ -96,12 +101,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "run", Path(self.run))
         object.__setattr__(self, "store", Path(self.store))
+        object.__setattr__(self, "variables", parse_names(self.variables))
         object.__setattr__(self, "class_weights", parse_class_weights(self.class_weights))
         self._known("model", ARCHITECTURES)
         self._known("normalisation", (AUTO, *RECIPES))
         self._known("optimiser", OPTIMISERS)
         self._known("schedule", SCHEDULES)
-        self._known("augmentation", AUGMENTATIONS)
+        self._known("augmentation", (NONE, *SYMMETRIES))
         self._known("shuffle", (AUTO, *SHUFFLES))
         self._known("device", DEVICES)
         self._known("precision", PRECISIONS)
@@ -146,6 +152,22 @@ class TrainConfig:
             return cls(**{name: value for name, value in values.items() if name in names})
         except TypeError as error:
             raise ConfigError(f"not the configuration of a training run: {error}") from None
+
+
+def parse_names(value: Any) -> tuple[str, ...]:
+    """Return the names in ``"pt,m0"`` or a list; ``"none"`` has none.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or a name comes twice.
+    """
+    names = value.split(",") if isinstance(value, str) else value
+    if names in ([NONE], [], ()):
+        return ()
+    if not isinstance(names, (list, tuple)) or not all(names) or len(set(map(str, names))) < len(names):
+        raise ConfigError(f"variables={value!r} is neither {NONE} nor distinct names such as pt,m0")
+    return tuple(map(str, names))
 
 
 def parse_class_weights(value: Any) -> str | tuple[float, ...]:

@@ -16,7 +16,10 @@ from train.config import TrainConfig
 from train.feed_keras import feed
 from train.model_keras import build_model, get_weights, save_model, set_weights
 from train.specification import Specification
+from train.variables import read_table
 from train.weights import initial
+
+Inputs = tuple[tf.Tensor, ...]
 
 
 class KerasLearner:
@@ -57,26 +60,27 @@ class KerasLearner:
         self._class_weights = None
         if isinstance(config.class_weights, tuple):
             self._class_weights = tf.constant(config.class_weights, tf.float32)
-        image = tf.TensorSpec((None, *specification.image_shape), tf.float32)
+        self._table = read_table(specification.variables.names, config.store)
+        inputs = tuple(tf.TensorSpec(tensor.shape, tf.float32) for tensor in self._model.inputs)
         label = tf.TensorSpec((None,), tf.uint8)
-        self._train = tf.function(self._step, input_signature=[image, label], jit_compile=config.compile)
+        self._train = tf.function(self._step, input_signature=[inputs, label], jit_compile=config.compile)
         self._predict = tf.function(
-            lambda image: tf.cast(self._judged(image, training=False)[:, 0], tf.float32),
-            input_signature=[image],
+            lambda inputs: tf.cast(self._judged(inputs, training=False)[:, 0], tf.float32),
+            input_signature=[inputs],
             jit_compile=config.compile,
         )
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, tf.Tensor, tf.Tensor]]:
-        """Yield each batch of an epoch with its image and label as tensors on the device."""
-        return feed(stream, f"/{self._device.device_type}:0")
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, tf.Tensor]]:
+        """Yield each batch of an epoch with what the model takes of it, and its label, as tensors on the device."""
+        return feed(stream, f"/{self._device.device_type}:0", self._table)
 
-    def train(self, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    def train(self, inputs: Inputs, label: tf.Tensor) -> tf.Tensor:
         """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
-        return self._train(image, label)
+        return self._train(inputs, label)
 
-    def _step(self, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    def _step(self, inputs: Inputs, label: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logit = tf.cast(self._model(image, training=True)[:, 0], tf.float32)
+            logit = tf.cast(self._model(inputs, training=True)[:, 0], tf.float32)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
             if self._class_weights is not None:
                 losses *= tf.gather(self._class_weights, tf.cast(label, tf.int32))
@@ -98,9 +102,9 @@ class KerasLearner:
                 mean.assign(variable + share * (mean - variable))
         self._averaged.assign_add(1)
 
-    def predict(self, image: tf.Tensor) -> tf.Tensor:
+    def predict(self, inputs: Inputs) -> tf.Tensor:
         """Return logits (batch,), on the device, of the mean weights if there are any."""
-        return self._predict(image)
+        return self._predict(inputs)
 
     def to_numpy(self, logit: tf.Tensor) -> npt.NDArray[np.float32]:
         """Return logits from the device, waiting until they are there."""

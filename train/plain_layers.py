@@ -120,3 +120,23 @@ class ShowerFeatures(Weightless):
         if len(shape) != 3 or shape[2] != 2:
             raise ShapeError(f"needs images of energy and time, (ieta, iphi, 2), but gets {shape}")
         return (*shape[:2], 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join(Weightless):
+    """The standardised variables of a sample behind a row of values; see `train.variables.Variables`.
+
+    Attributes
+    ----------
+    variables
+        How many.
+    """
+
+    variables: int
+    kind: ClassVar[str] = "join"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (width + variables,)."""
+        if len(shape) != 1:
+            raise ShapeError(f"needs one row of values but gets {shape}")
+        return (shape[0] + self.variables,)

@@ -235,7 +235,7 @@ def test_a_run_that_cannot_score_says_so(images, tmp_path):
     bare = write_run(tmp_path / "bare")
     with pytest.raises(RunError, match=r"architecture\.json: no such file; has the training run ended\?"):
         score(bare, file, tmp_path / "scores.csv")
-    with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras, trees"):
+    with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras, trees, logistic"):
         score(write_run(tmp_path / "other", "jax"), file, tmp_path / "scores.csv")
     with pytest.raises(ConfigError, match=r"has the suffix '\.txt'; scores go into \.csv or \.parquet"):
         score(bare, file, tmp_path / "scores.txt")
