@@ -214,18 +214,19 @@ VIT = Architecture(
 )
 
 
-# Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. One convolution
-# over all rows leaves a line of cells along phi at full resolution, on which deep layers cost little.
+# Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. So the first
+# convolution takes all rows at once: what remains is a line of cells along phi, on which deep layers cost little, and
+# where a cluster stands in it is kept to the end.
 SHOWER = Architecture(
     name="shower",
-    source="ours: the central rows, then a residual network along phi",
+    source="ours: the central rows in one convolution, then a residual network along phi",
     layers=(
         *(ShowerFeatures(), Crop(rows=9, columns=31)),
-        *(*normalised(24), basic_block(24)),
-        *normalised(64, (9, 1), padding="valid"),
+        *normalised(64, (9, 3), padding="valid"),
+        *normalised(64, (1, 3)),
         *(basic_block(64, kernel=(1, 3)) for _ in range(3)),
-        GlobalPool(maximum=True),
-        *(Dense(units=64), Dense(units=1, activation="linear")),
+        *normalised(32, (1, 1)),
+        *(Flatten(), Dense(units=64), Dense(units=1, activation="linear")),
     ),
     initialiser="he",
 )

@@ -71,6 +71,7 @@ class TrainConfig:
     variables: tuple[str, ...] = setting(
         NONE, "Of the store, that the model takes besides the image: none, or names such as pt,m0."
     )
+    train_samples: int = setting(0, "Train on the first so many samples of the training split; 0 for all.")
     epochs: int = setting(50, "Most epochs to train.")
     patience: int = setting(4, "Stop after so many epochs without a lower validation loss.")
     batch_size: int = setting(512, "Samples a step on each rank.")
@@ -116,6 +117,7 @@ class TrainConfig:
         for name in ("warm_up", "clip_norm", "save_every"):
             self._between(name, 0, 1e9)
         self._between("seed", 0, 2**32 - 1)
+        self._between("train_samples", 0, 2**62)
         self._between("average", 0, 0.9999999)
         self._between("weight_decay", 0, 1)
         self._between("learning_rate", 1e-12, 1)

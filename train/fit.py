@@ -137,6 +137,7 @@ def open_stream(
         seed=config.seed,
         rank=ranks[0],
         world_size=ranks[1],
+        samples=config.train_samples or None if split == "train" else None,
         memory=config.memory,
         threads=config.threads,
         transform=transform,
