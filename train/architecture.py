@@ -1,8 +1,10 @@
 """Each model once, as data: what `model_torch` and `model_keras` build, counted and checked by arithmetic."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from store.errors import ConfigError
@@ -214,16 +216,16 @@ VIT = Architecture(
 )
 
 
-# Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. So the first
-# convolution takes all rows at once: what remains is a line of cells along phi, on which deep layers cost little, and
-# where a cluster stands in it is kept to the end.
+# Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. One convolution
+# over all rows leaves a line of cells along phi at full resolution, on which deep layers cost little; where a cluster
+# stands on it is kept to the end.
 SHOWER = Architecture(
     name="shower",
-    source="ours: the central rows in one convolution, then a residual network along phi",
+    source="ours: the central rows, then a residual network along phi",
     layers=(
         *(ShowerFeatures(), Crop(rows=9, columns=31)),
-        *normalised(64, (9, 3), padding="valid"),
-        *normalised(64, (1, 3)),
+        *normalised(24),
+        *normalised(64, (9, 1), padding="valid"),
         *(basic_block(64, kernel=(1, 3)) for _ in range(3)),
         *normalised(32, (1, 1)),
         *(Flatten(), Dense(units=64), Dense(units=1, activation="linear")),
@@ -252,3 +254,21 @@ JET_CNN_DEEP = Architecture(
 ARCHITECTURES = {
     architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER, JET_CNN, JET_CNN_DEEP)
 }
+
+
+def find_architecture(model: str) -> Architecture:
+    """Return the architecture of a name, or the one in a JSON file, as `Architecture.to_json` describes it.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or the file holds none.
+    """
+    if not model.endswith(".json"):
+        if model not in ARCHITECTURES:
+            raise ConfigError(f"unknown model {model!r}; known: {', '.join(ARCHITECTURES)}, and files ending in .json")
+        return ARCHITECTURES[model]
+    try:
+        return Architecture.from_json(json.loads(Path(model).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{model}: holds no architecture ({error})") from None

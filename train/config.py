@@ -11,7 +11,7 @@ from dask.utils import parse_bytes
 
 from store.errors import ConfigError
 from store.plan import SHUFFLES
-from train.architecture import ARCHITECTURES
+from train.architecture import ARCHITECTURES, find_architecture
 from train.augment import SYMMETRIES
 from train.normalisation import RECIPES
 from train.schedule import SCHEDULES
@@ -64,7 +64,7 @@ class TrainConfig:
 
     run: Path
     store: Path = setting(STORE, "The store to train on.")  # noqa: RUF009 (paths do not change)
-    model: str = setting("cnn", f"One of: {', '.join(ARCHITECTURES)}.")
+    model: str = setting("cnn", f"One of: {', '.join(ARCHITECTURES)}; or a JSON file that describes one.")
     normalisation: str = setting(
         AUTO, f"First layer of the model; one of: {', '.join(RECIPES)}; auto: log, or none if the model makes features."
     )
@@ -104,7 +104,7 @@ class TrainConfig:
         object.__setattr__(self, "store", Path(self.store))
         object.__setattr__(self, "variables", parse_names(self.variables))
         object.__setattr__(self, "class_weights", parse_class_weights(self.class_weights))
-        self._known("model", ARCHITECTURES)
+        find_architecture(self.model)
         self._known("normalisation", (AUTO, *RECIPES))
         self._known("optimiser", OPTIMISERS)
         self._known("schedule", SCHEDULES)

@@ -15,7 +15,7 @@ from store.plan import Shuffle
 from store.reader import Store, open_statistics, open_store
 from store.schema import SPLITS
 from store.stream import BatchStream
-from train.architecture import ARCHITECTURES
+from train.architecture import find_architecture
 from train.augment import Augmentation
 from train.checkpoint import Checkpoint
 from train.config import AUTO, BALANCED, NONE, TrainConfig
@@ -105,7 +105,7 @@ def resolve(config: TrainConfig, store: Store) -> TrainConfig:
     if config.shuffle == AUTO:
         config = replace(config, shuffle=choose_shuffle(store))
     if config.normalisation == AUTO:
-        config = replace(config, normalisation="none" if ARCHITECTURES[config.model].raw else "log")
+        config = replace(config, normalisation="none" if find_architecture(config.model).raw else "log")
     classes = len(store.description.classes)
     if config.class_weights == BALANCED:
         images = open_statistics(store.path)["images"].values
@@ -118,7 +118,7 @@ def resolve(config: TrainConfig, store: Store) -> TrainConfig:
 def specify(config: TrainConfig, store: Store) -> Specification:
     """Return the model for a store, with what its training split says of images and variables."""
     return Specification(
-        architecture=ARCHITECTURES[config.model].joined(len(config.variables)),
+        architecture=find_architecture(config.model).joined(len(config.variables)),
         normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
         image_shape=store.image.shape[1:],
         variables=Variables.of(config.variables, store),

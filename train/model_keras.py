@@ -148,16 +148,17 @@ def attend(heads: int, shape: Shape, x: Any, name: str) -> Any:
 
 
 def make_features(features: ShowerFeatures, image: Any) -> Any:
-    """Return (batch, ieta, iphi, 5) of images (batch, ieta, iphi, 2)."""
+    """Return (batch, ieta, iphi, feature) of images (batch, ieta, iphi, 2)."""
     unit = features.energy_unit
     energy, time = keras.ops.split(image, 2, axis=-1)
     energy = keras.ops.relu(energy)
     total = keras.ops.sum(energy, axis=(1, 2), keepdims=True)
     share = energy / keras.ops.maximum(total, unit)
     logarithm = keras.ops.log1p(energy / unit) / math.log1p(1 / unit)
-    timing = time * energy / features.time_unit
-    total = total + keras.ops.zeros_like(energy)
-    return keras.ops.concatenate([share, keras.ops.sqrt(share), logarithm, timing, total], axis=-1)
+    channels = [share, keras.ops.sqrt(share), logarithm, total + keras.ops.zeros_like(energy)]
+    if features.time:
+        channels.append(time * energy / features.time_unit)
+    return keras.ops.concatenate(channels, axis=-1)
 
 
 def get_weights(model: keras.Model) -> Weights:

@@ -57,14 +57,14 @@ class Features(nn.Module):
         self.layer = layer
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, 5, ieta, iphi) for (batch, 2, ieta, iphi)."""
+        """Return (batch, feature, ieta, iphi) for (batch, 2, ieta, iphi)."""
         unit = self.layer.energy_unit
         energy, time = functional.relu(image[:, :1]), image[:, 1:]
         total = energy.sum((2, 3), keepdim=True)
         share = energy / total.clamp(min=unit)
         logarithm = torch.log1p(energy / unit) / math.log1p(1 / unit)
-        timing = time * energy / self.layer.time_unit
-        return torch.cat([share, share.sqrt(), logarithm, timing, total.expand_as(energy)], 1)
+        features = [share, share.sqrt(), logarithm, total.expand_as(energy)]
+        return torch.cat([*features, time * energy / self.layer.time_unit] if self.layer.time else features, 1)
 
 
 class Middle(nn.Module):

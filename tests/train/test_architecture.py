@@ -1,10 +1,21 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from store.errors import ConfigError
-from train.architecture import ARCHITECTURES, CNN, CNN_SMALL, RESNET15, SHOWER, VIT, Architecture, count
+from train.architecture import (
+    ARCHITECTURES,
+    CNN,
+    CNN_SMALL,
+    RESNET15,
+    SHOWER,
+    VIT,
+    Architecture,
+    count,
+    find_architecture,
+)
 from train.layers import Attention, Conv, Dense, LayerNorm, Patches
 from train.plain_layers import Crop, Flatten, GlobalPool, MaxPool, ShowerFeatures
 from train.steps import Layer, Residual
@@ -129,6 +140,21 @@ def test_survives_json(name: str) -> None:
 def test_refuses_what_is_no_architecture(damage: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Architecture.from_json({**CNN.to_json(), **damage})
+
+
+def test_found_by_name_or_in_a_file(tmp_path: Path) -> None:
+    assert find_architecture("cnn-small") is CNN_SMALL
+    (path := tmp_path / "mine.json").write_text(json.dumps(SHOWER.to_json()))
+    assert find_architecture(str(path)) == SHOWER
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"name": "mine"}', "\xff"])
+def test_a_file_without_an_architecture_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    (path := tmp_path / "mine.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ConfigError, match=r"mine\.json: holds no architecture"):
+        find_architecture(str(path))
+    with pytest.raises(ConfigError, match=r"none\.json: holds no architecture"):
+        find_architecture(str(tmp_path / "none.json"))
 
 
 @pytest.mark.parametrize(
