@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 import store
+from evaluate.metrics import Floats, checked_weight
 from evaluate.tables import check_parquet
-from store.errors import SourceError
+from store.errors import RunError, SourceError
 from store.schema import SPLITS, Description
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
 
+WEIGHT_KEY = "weight"
 BLOCK_BYTES = 1 << 24
 CHUNK_CACHE = 1 << 28  # HDF5 chunks may hold thousands of images, and blocks are smaller: each is decompressed once
 Block = npt.NDArray[np.float32]
@@ -35,6 +37,8 @@ class Images:
         How many.
     label
         uint8 (rows,), or None if the file has none.
+    weight
+        float64 (rows,), how much each counts in metrics, or None if the file has no ``weight``.
     variables
         float32 (rows, variable), those that were asked for.
     blocks
@@ -45,6 +49,7 @@ class Images:
     path: Path
     rows: int
     label: npt.NDArray[np.uint8] | None
+    weight: Floats | None
     variables: Block
     blocks: Callable[[], Iterator[Block]]
 
@@ -143,6 +148,13 @@ def _check_variables(path: Path, columns: dict[str, npt.NDArray[Any]], names: Se
     return table
 
 
+def _check_weights(path: Path, values: npt.NDArray[Any], rows: int) -> Floats:
+    try:
+        return checked_weight(values.reshape(-1), (rows,))
+    except (RunError, ValueError) as error:
+        raise SourceError(f"{path}: {WEIGHT_KEY}: {error}") from None
+
+
 def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -> Images:
     label_key = description.label_key
     try:
@@ -153,6 +165,7 @@ def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -
                 raise SourceError(f"{path}: {key} has dtype {file[key].dtype}, expected a float type")
             rows = len(file[key])
             label = _check_labels(path, label_key, file[label_key][()], rows) if label_key in file else None
+            weight = _check_weights(path, file[WEIGHT_KEY][()], rows) if WEIGHT_KEY in file else None
             columns = {name: file[name][()] for name in variables if name in file}
             table = _check_variables(path, columns, variables, rows)
     except OSError as error:
@@ -166,7 +179,7 @@ def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -
                 except OSError as error:
                     raise SourceError(f"{path}: {key} cannot be read from row {start} on ({error})") from None
 
-    return Images(path=path, rows=rows, label=label, variables=table, blocks=blocks)
+    return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 
 
 def _open_parquet(path: Path, description: Description, variables: Sequence[str]) -> Images:
@@ -179,9 +192,11 @@ def _open_parquet(path: Path, description: Description, variables: Sequence[str]
         with pq.ParquetFile(path) as file:
             names, rows = file.schema_arrow.names, file.metadata.num_rows
             key = _find(path, names, description)
-            label = None
+            label = weight = None
             if label_key in names:
                 label = _check_labels(path, label_key, file.read([label_key])[label_key].to_numpy(), rows)
+            if WEIGHT_KEY in names:
+                weight = _check_weights(path, file.read([WEIGHT_KEY])[WEIGHT_KEY].to_numpy(), rows)
             columns = file.read([name for name in variables if name in names])
             found = {name: columns[name].to_numpy() for name in columns.column_names}
             table = _check_variables(path, found, variables, rows)
@@ -196,7 +211,7 @@ def _open_parquet(path: Path, description: Description, variables: Sequence[str]
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{path}: {key} cannot be read ({error})") from None
 
-    return Images(path=path, rows=rows, label=label, variables=table, blocks=blocks)
+    return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 
 
 def _from_arrow(path: Path, key: str, column: Any, description: Description) -> Block:
@@ -229,6 +244,9 @@ def _open_store(path: Path, description: Description, variables: Sequence[str]) 
     opened = store.open_store(path)
     _check_shape(path, "image", opened.image.shape[1:], description)
     label = np.asarray(opened.group["label"][...])  # type: ignore[index]
+    weight = None
+    if WEIGHT_KEY in opened.group:
+        weight = _check_weights(path, np.asarray(opened.group[WEIGHT_KEY][...]), len(label))  # type: ignore[index]
     columns = {name: np.asarray(opened.group[name][...]) for name in variables if name in opened.group}  # type: ignore[index]
     table = _check_variables(path, columns, variables, len(label))
 
@@ -240,4 +258,4 @@ def _open_store(path: Path, description: Description, variables: Sequence[str]) 
                 for batch in store.BatchStream(path, split=split, batch_size=size, shuffle="none"):
                     yield batch.image
 
-    return Images(path=path, rows=len(label), label=label, variables=table, blocks=blocks)
+    return Images(path=path, rows=len(label), label=label, weight=weight, variables=table, blocks=blocks)

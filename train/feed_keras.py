@@ -14,7 +14,7 @@ ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts elsewh
 
 
 def feed(
-    stream: Iterable[Batch], device: str, table: Table
+    stream: Iterable[Batch], device: str, table: Table | None = None
 ) -> Iterator[tuple[Batch, tuple[tf.Tensor, ...], tf.Tensor]]:
     """Yield every batch with the images (batch, ieta, iphi, channel) and variables of `inputs`, and labels (batch,).
 

@@ -12,7 +12,9 @@ from store.stream import Batch, BatchStream
 from train.variables import Table, inputs
 
 
-def feed(stream: BatchStream, device: torch.device, table: Table) -> Iterator[tuple[Batch, tuple[Tensor, ...], Tensor]]:
+def feed(
+    stream: BatchStream, device: torch.device, table: Table | None = None
+) -> Iterator[tuple[Batch, tuple[Tensor, ...], Tensor]]:
     """Yield every batch with the images (batch, ieta, iphi, channel) and variables of `inputs`, and labels (batch,).
 
     On the CPU the tensors are the batch's own memory. For a GPU, samples are decoded into pinned memory and copied from
@@ -32,7 +34,7 @@ def pinned(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
 
 
 def _feed_cuda(
-    stream: BatchStream, device: torch.device, table: Table
+    stream: BatchStream, device: torch.device, table: Table | None
 ) -> Iterator[tuple[Batch, tuple[Tensor, ...], Tensor]]:
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     ahead: deque[tuple[Batch, list[Tensor], torch.cuda.Event]] = deque()

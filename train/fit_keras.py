@@ -60,7 +60,8 @@ class KerasLearner:
         self._class_weights = None
         if isinstance(config.class_weights, tuple):
             self._class_weights = tf.constant(config.class_weights, tf.float32)
-        self._table = read_table(specification.variables.names, config.store)
+        names = specification.variables.names
+        self._table = read_table(names, config.store) if names else None
         inputs = tuple(tf.TensorSpec(tensor.shape, tf.float32) for tensor in self._model.inputs)
         label = tf.TensorSpec((None,), tf.uint8)
         self._train = tf.function(self._step, input_signature=[inputs, label], jit_compile=config.compile)

@@ -63,7 +63,8 @@ class TorchLearner:
         )
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "float16")
         self._precision, self._clip_norm = config.precision, config.clip_norm
-        self._table = read_table(specification.variables.names, config.store)
+        names = specification.variables.names
+        self._table = read_table(names, config.store) if names else None
         self._class_weights = None
         if isinstance(config.class_weights, tuple):
             self._class_weights = torch.tensor(config.class_weights, dtype=torch.float32, device=self._device)

@@ -62,15 +62,13 @@ class Variables:
 
 
 def read_table(names: Sequence[str], path: Path) -> Table:
-    """Return variables of all samples of a store, float32 (sample, variable); of no names without opening it.
+    """Return variables of all samples of a store, float32 (sample, variable).
 
     Raises
     ------
     ConfigError
         If the store has no such variable; the message lists those that it has.
     """
-    if not names:
-        return np.empty((0, 0), np.float32)
     store = open_store(path)
     known = [variable.name for variable in store.description.variables]
     for name in names:
@@ -80,6 +78,6 @@ def read_table(names: Sequence[str], path: Path) -> Table:
     return np.column_stack(columns)
 
 
-def inputs(batch: Batch, table: Table) -> tuple[npt.NDArray[np.float32], ...]:
-    """Return what a model takes of a batch: images and, if the table has any, variables."""
-    return (batch.image, table[batch.sample]) if table.size else (batch.image,)
+def inputs(batch: Batch, table: Table | None) -> tuple[npt.NDArray[np.float32], ...]:
+    """Return what a model takes of a batch: images and, if there is a table, variables."""
+    return (batch.image,) if table is None else (batch.image, table[batch.sample])

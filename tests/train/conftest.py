@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from store.stream import Batch, BatchStream
+from tests.jets import write_jet_store
 from tests.showers import write_shower_store
 from train.config import TrainConfig
 from train.specification import Specification
@@ -17,6 +18,11 @@ from train.specification import Specification
 @pytest.fixture(scope="session")
 def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
+
+
+@pytest.fixture(scope="session")
+def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_jet_store(tmp_path_factory.mktemp("jets"))
 
 
 class LineLearner:

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import store
+from store.errors import ConfigError
 from store.schema import DATASETS
 from store.stream import Batch
 from tests.examples import describe_shape
@@ -15,6 +18,32 @@ def flipped(flips: Augmentation, samples: np.ndarray, epoch: int = 0) -> np.ndar
     image = IMAGES[samples]
     flips(Batch(image, LABELS[samples], samples), epoch)
     return image
+
+
+def test_a_square_is_turned_and_mirrored_in_all_ways_equally_often() -> None:
+    images = np.random.default_rng(0).normal(size=(1600, 5, 5, 2)).astype(np.float32)
+    turns = [np.rot90(images, k, axes=(1, 2)) for k in range(4)]
+    wanted = {"rotations": turns, "flips-rotations": [*turns, *(turn.transpose(0, 2, 1, 3) for turn in turns)]}
+    for name, ways in wanted.items():
+        got = images.copy()
+        Augmentation(name=name, description=describe_shape((5, 5, 2)), seed=3)(
+            Batch(got, np.zeros(1600, np.uint8), np.arange(1600)), 0
+        )
+        found = np.array([(got == way).all(axis=(1, 2, 3)) for way in ways])
+        assert (found.sum(0) == 1).all(), "each image is one of them"
+        expected = 1600 / len(ways)
+        # chi-square of three and of seven degrees of freedom, 1 in 10,000
+        assert ((found.sum(1) - expected) ** 2 / expected).sum() < {4: 21.1, 8: 29.9}[len(ways)]
+
+
+@pytest.mark.parametrize(("shape", "seed"), [((8, 6, 2), (4, 3)), ((32, 32, 2), (16, 16)), ((5, 5, 2), (1, 2))])
+def test_only_a_square_about_its_seed_is_turned(shape: tuple[int, int, int], seed: tuple[int, int]) -> None:
+    description = replace(describe_shape(shape), seed=seed)
+    message = (
+        f"'rotations' needs square images with the seed in the middle, .* has {shape[0]} x {shape[1]} with .*flips"
+    )
+    with pytest.raises(ConfigError, match=message):
+        Augmentation(name="rotations", description=description, seed=0)
 
 
 def mirrored(image: np.ndarray, axis: int, seed: int) -> np.ndarray:

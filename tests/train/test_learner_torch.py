@@ -20,11 +20,11 @@ def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchLearner, 
     chosen = {"model": "shower", "batch_size": 40, "device": "cpu", **settings}
     config = resolve(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
     learner = TorchLearner(specify(config, opened), config)
-    for _, (_, image, label) in zip(
+    for _, (_, inputs, label) in zip(
         range(steps), learner.feed(open_stream(config, "train", "full", (0, 1))), strict=False
     ):
-        learner.train(image, label)
-    return learner, learner.predict(torch.from_numpy(store.open_dataset(path, split="test").image.values))
+        learner.train(inputs, label)
+    return learner, learner.predict((torch.from_numpy(store.open_dataset(path, split="test").image.values),))
 
 
 def test_bfloat16_is_float32_less_finely(showers: Path) -> None:
