@@ -19,7 +19,7 @@ def feed(stream: Iterable[Batch], device: str) -> Iterator[tuple[Batch, tf.Tenso
     """
     for batch in stream:
         image, label = to_tensor(batch.image), to_tensor(batch.label)
-        if not device.startswith("/CPU"):
+        if "CPU" not in device:
             with tf.device(device):
                 image, label = tf.identity(image), tf.identity(label)
         yield batch, image, label

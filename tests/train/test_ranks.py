@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import store
 from store.predictions import Predictions
@@ -54,13 +53,3 @@ def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
     alone = call("torch", "--run", tmp_path / "run", "--resume", "--epochs", 3)
     assert alone.returncode == 1
     assert "the state has world_size=2, this stream 1" in alone.stderr
-
-
-def test_keras_says_that_it_trains_in_one_process(
-    showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    done = call("keras", "--store", showers, "--run", tmp_path / "run")
-    assert done.returncode == 1
-    assert "error: WORLD_SIZE is above 1, but Keras trains in one process" in done.stderr
-    assert not (tmp_path / "run").exists()

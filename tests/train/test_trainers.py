@@ -120,11 +120,9 @@ def assert_same_checkpoints(one: Path, two: Path) -> None:
         np.testing.assert_array_equal(array, parts.arrays[name], err_msg=name)
 
 
-def test_missing_gpu_is_one_clear_line(trained: Trained, showers: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    program = Path(sys.executable).with_name(f"train-{trained.framework}")
-    words = [program, "--store", showers, "--run", tmp_path / "run", "--device", "cuda"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+def test_missing_gpu_is_one_clear_line(showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = call("torch", "--store", showers, "--run", tmp_path / "run", "--device", "cuda")
     assert done.returncode == 1
     assert done.stderr.startswith("error: device='cuda' but ")
     assert done.stderr.count("\n") == 1
