@@ -1,5 +1,6 @@
 """Learning with Keras on TensorFlow: one process, which shares each batch out over its GPUs."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -40,7 +41,7 @@ class KerasLearner:
             raise ConfigError("precision='float16' needs a GPU; on the CPU there is bfloat16")
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
-        self._model = build_model(specification)
+        self._specification, self._model = specification, build_model(specification)
         set_weights(self._model, initial(specification.architecture, specification.image_shape, config.seed))
         self._keep, self._averaged = config.average, tf.Variable(0, dtype=tf.int64)
         self._judged = build_model(specification) if config.average else self._model
@@ -174,8 +175,9 @@ class KerasLearner:
             variable.assign(arrays[name])
 
     def export(self, folder: Path) -> None:
-        """Write ``model.keras``."""
+        """Write ``model.keras`` and ``architecture.json``."""
         save_model(self._judged, folder)
+        (folder / "architecture.json").write_text(json.dumps(self._specification.to_json(), indent=2) + "\n")
 
 
 def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:

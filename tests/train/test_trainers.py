@@ -7,15 +7,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import store
 from store.predictions import Predictions
+from tests.readme import example
 from train.checkpoint import Checkpoint
-from train.model_torch import load_model
 
 FRAMEWORKS = ("torch", "keras")
 SETTINGS = (
@@ -40,7 +40,7 @@ class Trained:
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def trained(request: pytest.FixtureRequest, showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    path = tmp_path_factory.mktemp("runs") / "whole"
+    path = tmp_path_factory.mktemp("trained") / "runs" / f"cnn-{request.param}"
     done = call(request.param, "--store", showers, "--run", path, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return Trained(framework=request.param, path=path, errors=done.stderr)
@@ -56,7 +56,9 @@ def test_says_what_it_does_and_nothing_else(trained: Trained) -> None:
 
 
 def test_leaves_a_whole_run_directory(trained: Trained) -> None:
-    exported = {"torch": {"model.safetensors", "architecture.json"}, "keras": {"model.keras"}}[trained.framework]
+    exported = {"torch": {"model.safetensors", "architecture.json"}, "keras": {"model.keras", "architecture.json"}}[
+        trained.framework
+    ]
     files = {path.relative_to(trained.path).as_posix() for path in trained.path.rglob("*") if path.is_file()}
     assert {path for path in files if not path.startswith("tensorboard/")} == exported | {
         *("config.json", "environment.json", "history.jsonl"),
@@ -67,20 +69,23 @@ def test_leaves_a_whole_run_directory(trained: Trained) -> None:
     assert json.loads((trained.path / "config.json").read_text())["framework"] == trained.framework
 
 
-def test_exported_model_gives_the_predictions_again(trained: Trained, showers: Path) -> None:
+def test_readme_gives_the_predictions_again(
+    trained: Trained, showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     test = store.open_dataset(showers, split="test")
+    monkeypatch.chdir(trained.path.parents[1])
     if trained.framework == "torch":
-        with torch.inference_mode():
-            score = load_model(trained.path).score(torch.from_numpy(test.image.values)).numpy()
+        names: dict[str, Any] = {"images": test.image.values}
+        exec(example("runs/cnn-torch"), names)
+        score = names["score"]
     else:
-        np.save(trained.path.parent / "images.npy", test.image.values)
-        code = (
-            "import keras, numpy as np; model = keras.models.load_model('whole/model.keras');"
-            "np.save('score.npy', model.predict(np.load('images.npy'), verbose=0)[:, 0])"
-        )
+        np.save(tmp_path / "images.npy", test.image.values)
+        before = f"import numpy as np; images = np.load({str(tmp_path / 'images.npy')!r})"
+        after = f"np.save({str(tmp_path / 'score.npy')!r}, score)"
+        code = "\n".join([before, example("runs/cnn-keras"), after])
         environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
-        subprocess.run([sys.executable, "-c", code], cwd=trained.path.parent, env=environment, check=True)
-        score = np.load(trained.path.parent / "score.npy")
+        subprocess.run([sys.executable, "-I", "-c", code], env=environment, check=True, capture_output=True)
+        score = np.load(tmp_path / "score.npy")
     predictions = Predictions.load(trained.path / "predictions" / "test.npz")
     np.testing.assert_allclose(score, predictions.score, atol=1e-5)
     np.testing.assert_array_equal(predictions.label, test.label)
