@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evaluate import metrics, ranking
 from evaluate.measure import DIFFERENCE, SHARE, Document, estimate
@@ -30,7 +31,7 @@ def load(path: Path, split: str) -> tuple[Predictions, Mapping[str, Any]]:
         return run.predictions[split], run.store
     predictions = Predictions.load(path)
     try:
-        metrics.checked_probability(predictions.label, predictions.score)
+        metrics.checked_probability(*predictions.scored)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
     if np.unique(predictions.sample).size < predictions.sample.size:
@@ -40,6 +41,8 @@ def load(path: Path, split: str) -> tuple[Predictions, Mapping[str, Any]]:
 
 def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> Document:
     """Compare two runs, or two prediction files, or one with the other, on the samples that both have.
+
+    Weights count in everything but the two correlations; samples of weight 0 are left out.
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
         If there is no such split.
     RunError
         If predictions cannot be used, are of different stores, have less than two samples in common, or give a sample
-        different labels.
+        different labels or weights.
     """
     if split not in SPLITS:
         raise ConfigError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
@@ -72,6 +75,10 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
     if store and other and store["digest"] != other["digest"]:
         raise RunError(f"{first} and {second} saw different stores ({store['path']} and {other['path']})")
     _, left, right = np.intersect1d(one.sample, two.sample, assume_unique=True, return_indices=True)
+    weight = _common_weight(one, left)
+    if not np.array_equal(weight, _common_weight(two, right)):
+        raise RunError(f"{first} and {second} give the same samples different weights")
+    left, right, weight = left[weight > 0], right[weight > 0], weight[weight > 0]
     if left.size < 2:
         raise RunError(f"{first} and {second} have {left.size} samples in common; at least 2 are needed")
     label, scores = one.label[left], (one.score[left], two.score[right])
@@ -86,13 +93,13 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
         "confidence": CONFIDENCE,
         "paths": [str(first), str(second)],
         "samples": int(left.size),
-        "agreement": estimate(metrics.share((scores[0] >= 0.5) == (scores[1] >= 0.5)), SHARE),
+        "agreement": estimate(metrics.share((scores[0] >= 0.5) == (scores[1] >= 0.5), weight), SHARE),
         "spearman": _correlation(*(midranks(score) for score in scores)),
         "pearson": _correlation(*scores),
-        "mean_difference": estimate(metrics.mean(difference), DIFFERENCE),
-        "mean_absolute_difference": estimate(metrics.mean(np.abs(difference)), SHARE),
-        "auc": _compare_auc(label, *scores),
-        "accuracy": _compare_accuracy(label, *scores),
+        "mean_difference": estimate(metrics.mean(difference, weight), DIFFERENCE),
+        "mean_absolute_difference": estimate(metrics.mean(np.abs(difference), weight), SHARE),
+        "auc": _compare_auc(label, *scores, weight),
+        "accuracy": _compare_accuracy(label, *scores, weight),
         "largest_differences": [
             {"sample": int(one.sample[left[row]]), "label": int(label[row]), "scores": [float(s[row]) for s in scores]}
             for row in largest
@@ -101,23 +108,27 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
     }
 
 
-def _compare_auc(label: metrics.Array, first: Floats, second: Floats) -> Document | None:
+def _common_weight(predictions: Predictions, rows: npt.NDArray[np.int64]) -> Floats:
+    return np.ones(rows.size) if predictions.weight is None else predictions.weight[rows]
+
+
+def _compare_auc(label: metrics.Array, first: Floats, second: Floats, weight: Floats) -> Document | None:
     ones = int(np.sum(label))
     if min(ones, first.size - ones) < 2:
         return None
-    test = ranking.compare_auc(label, first, second)
+    test = ranking.compare_auc(label, first, second, weight)
     return {
-        "values": [estimate(ranking.auc(label, score), SHARE) for score in (first, second)],
+        "values": [estimate(ranking.auc(label, score, weight), SHARE) for score in (first, second)],
         "difference": estimate(test.difference, DIFFERENCE),
         "p_value": test.p_value,
     }
 
 
-def _compare_accuracy(label: metrics.Array, first: Floats, second: Floats) -> Document:
+def _compare_accuracy(label: metrics.Array, first: Floats, second: Floats, weight: Floats) -> Document:
     right = [((score >= 0.5) == label).astype(np.float64) for score in (first, second)]
     return {
-        "values": [estimate(metrics.accuracy(label, score), SHARE) for score in (first, second)],
-        "difference": estimate(metrics.mean(right[0] - right[1]), DIFFERENCE),
+        "values": [estimate(metrics.accuracy(label, score, weight), SHARE) for score in (first, second)],
+        "difference": estimate(metrics.mean(right[0] - right[1], weight), DIFFERENCE),
     }
 
 
@@ -140,6 +151,8 @@ def _doubts(predictions: Mapping[Path, Predictions], common: int, *, known: bool
         for path, one in predictions.items()
         if one.sample.size > common
     ]
+    if any(one.weight is not None for one in predictions.values()):
+        doubts.append("samples are weighted, as the predictions say; the correlations are not")
     if not known:
         doubts.append("files of predictions do not say which store they are of; its sample numbers are trusted")
     return doubts

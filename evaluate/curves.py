@@ -35,9 +35,8 @@ def roc(runs: Sequence[Run], split: str = "test") -> Figure:
     axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     entries = {}
     for index, run in enumerate(runs):
-        columns = run.predictions[split].label, run.predictions[split].score
-        curve, auc = ranking.roc(*columns), ranking.auc(*columns)
-        text = f"{run.name}: AUC {auc.value:.4f} ± {auc.standard_error:.4f}"
+        curve = ranking.roc(*run.predictions[split].scored)
+        text = f"{run.name}: AUC {curve.auc.value:.4f} ± {curve.auc.standard_error:.4f}"
         (entries[text],) = axes.plot(curve.background, curve.signal, **style.run_line(index))
     axes.set(xlim=(0, 1), ylim=(0, 1))
     style.legend(figure, entries)
@@ -51,7 +50,7 @@ def rejection(runs: Sequence[Run], split: str = "test") -> Figure:
     figure, axes = style.new("Background rejection", f"{signal} efficiency", f"{background} rejection", len(runs))
     entries = {}
     for index, run in enumerate(runs):
-        curve = ranking.roc(run.predictions[split].label, run.predictions[split].score)
+        curve = ranking.roc(*run.predictions[split].scored)
         passed = curve.background > 0
         points = curve.signal[passed], 1 / curve.background[passed]
         (entries[run.name],) = axes.plot(*points, **style.run_line(index))
@@ -70,7 +69,7 @@ def precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
     figure, axes = style.new("Precision and recall", f"{signal} efficiency (recall)", "precision", len(runs))
     entries = {}
     for index, run in enumerate(runs):
-        curve = ranking.roc(run.predictions[split].label, run.predictions[split].score)
+        curve = ranking.roc(*run.predictions[split].scored)
         text = f"{run.name}: average {curve.average_precision:.4f}"
         (entries[text],) = axes.plot(curve.signal[1:], curve.precision[1:], **style.run_line(index))
     axes.set(xlim=(0, 1), ylim=(None, 1))
@@ -142,12 +141,12 @@ def scores(run: Run) -> Figure:
     test, train = {}, {}
     for value, name in enumerate(run.description.classes):
         colour = style.CLASS_COLOURS[value]
-        count, scale = _density(run, "test", value, edges)
-        axes.stairs(count * scale, edges, fill=True, color=colour, alpha=0.3, linewidth=0)
-        test[f"{name}, test"] = axes.stairs(count * scale, edges, color=colour, linewidth=1.4)
-        count, scale = _density(run, "train", value, edges)
+        density, _ = _density(run, "test", value)
+        axes.stairs(density, edges, fill=True, color=colour, alpha=0.3, linewidth=0)
+        test[f"{name}, test"] = axes.stairs(density, edges, color=colour, linewidth=1.4)
+        density, error = _density(run, "train", value)
         train[f"{name}, train"] = axes.errorbar(
-            centre, count * scale, np.sqrt(count) * scale, fmt="o", color=colour, markersize=2.4, elinewidth=0.8
+            centre, density, error, fmt="o", color=colour, markersize=2.4, elinewidth=0.8
         )
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
@@ -164,11 +163,10 @@ def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
     axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     entries = {}
     for index, run in enumerate(runs):
-        bins = metrics.calibration(run.predictions[split].label, run.predictions[split].score)
-        error = np.sqrt(bins.frequency * (1 - bins.frequency) / bins.count)
+        bins = metrics.calibration(*run.predictions[split].scored)
         text = f"{run.name}: expected error {bins.expected_error:.4f}"
         entries[text] = axes.errorbar(
-            bins.score, bins.frequency, error, **style.run_line(index), marker="o", markersize=3.5, elinewidth=0.9
+            bins.score, bins.frequency, bins.error, **style.run_line(index), marker="o", markersize=3.5, elinewidth=0.9
         )
     axes.set(xlim=(0, 1), ylim=(0, 1))
     style.legend(figure, entries)
@@ -181,8 +179,8 @@ def class_names(runs: Sequence[Run]) -> tuple[str, str]:
     return names.pop() if len(names) == 1 else ("background", "signal")
 
 
-def _density(run: Run, split: str, value: int, edges: metrics.Floats) -> tuple[metrics.Floats, float]:
-    """Return the histogram of one class, and the factor that gives it unit area."""
-    predictions = run.predictions[split]
-    count = np.histogram(predictions.score[predictions.label == value], edges)[0].astype(np.float64)
-    return count, SCORE_BINS / count.sum()
+def _density(run: Run, split: str, value: int) -> tuple[metrics.Floats, metrics.Floats]:
+    """Return the histogram of one class with unit area, and its Poisson errors."""
+    weights, squares = metrics.histogram(metrics.checked(*run.predictions[split].scored), SCORE_BINS)
+    scale = SCORE_BINS / weights[:, value].sum()
+    return weights[:, value] * scale, np.sqrt(squares[:, value]) * scale

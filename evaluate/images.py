@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 import store
+from evaluate.metrics import Floats, checked_weight
 from evaluate.tables import check_parquet
-from store.errors import SourceError
+from store.errors import RunError, SourceError
 from store.schema import SPLITS, Description
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
 
+WEIGHT_KEY = "weight"
 BLOCK_BYTES = 1 << 24
 CHUNK_CACHE = 1 << 28  # HDF5 chunks may hold thousands of images, and blocks are smaller: each is decompressed once
 Block = npt.NDArray[np.float32]
@@ -35,6 +37,8 @@ class Images:
         How many.
     label
         uint8 (rows,), or None if the file has none.
+    weight
+        float64 (rows,), how much each counts in metrics, or None if the file has no ``weight``.
     blocks
         Yields them as float32 (n, ieta, iphi, channel) with about 16 MiB a block; raises SourceError for values that
         are not finite.
@@ -43,6 +47,7 @@ class Images:
     path: Path
     rows: int
     label: npt.NDArray[np.uint8] | None
+    weight: Floats | None
     blocks: Callable[[], Iterator[Block]]
 
 
@@ -76,7 +81,7 @@ def open_images(path: Path, description: Description) -> Images:
         images = _open_hdf5(path, description)
     if not images.rows:
         raise SourceError(f"{path}: holds no images")
-    return Images(path=path, rows=images.rows, label=images.label, blocks=lambda: _finite(images))
+    return replace(images, blocks=lambda: _finite(images))
 
 
 def _finite(images: Images) -> Iterator[Block]:
@@ -119,6 +124,13 @@ def _check_labels(path: Path, key: str, values: npt.NDArray[Any], rows: int) -> 
     return values.astype(np.uint8)
 
 
+def _check_weights(path: Path, values: npt.NDArray[Any], rows: int) -> Floats:
+    try:
+        return checked_weight(values.reshape(-1), (rows,))
+    except (RunError, ValueError) as error:
+        raise SourceError(f"{path}: {WEIGHT_KEY}: {error}") from None
+
+
 def _open_hdf5(path: Path, description: Description) -> Images:
     label_key = description.label_key
     try:
@@ -129,6 +141,7 @@ def _open_hdf5(path: Path, description: Description) -> Images:
                 raise SourceError(f"{path}: {key} has dtype {file[key].dtype}, expected a float type")
             rows = len(file[key])
             label = _check_labels(path, label_key, file[label_key][()], rows) if label_key in file else None
+            weight = _check_weights(path, file[WEIGHT_KEY][()], rows) if WEIGHT_KEY in file else None
     except OSError as error:
         raise SourceError(f"{path}: neither a store nor a readable HDF5 or Parquet file ({error})") from None
 
@@ -140,7 +153,7 @@ def _open_hdf5(path: Path, description: Description) -> Images:
                 except OSError as error:
                     raise SourceError(f"{path}: {key} cannot be read from row {start} on ({error})") from None
 
-    return Images(path=path, rows=rows, label=label, blocks=blocks)
+    return Images(path=path, rows=rows, label=label, weight=weight, blocks=blocks)
 
 
 def _open_parquet(path: Path, description: Description) -> Images:
@@ -153,9 +166,11 @@ def _open_parquet(path: Path, description: Description) -> Images:
         with pq.ParquetFile(path) as file:
             names, rows = file.schema_arrow.names, file.metadata.num_rows
             key = _find(path, names, description)
-            label = None
+            label = weight = None
             if label_key in names:
                 label = _check_labels(path, label_key, file.read([label_key])[label_key].to_numpy(), rows)
+            if WEIGHT_KEY in names:
+                weight = _check_weights(path, file.read([WEIGHT_KEY])[WEIGHT_KEY].to_numpy(), rows)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path}: not a readable Parquet file ({error})") from None
 
@@ -167,7 +182,7 @@ def _open_parquet(path: Path, description: Description) -> Images:
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{path}: {key} cannot be read ({error})") from None
 
-    return Images(path=path, rows=rows, label=label, blocks=blocks)
+    return Images(path=path, rows=rows, label=label, weight=weight, blocks=blocks)
 
 
 def _from_arrow(path: Path, key: str, column: Any, description: Description) -> Block:
@@ -200,6 +215,9 @@ def _open_store(path: Path, description: Description) -> Images:
     opened = store.open_store(path)
     _check_shape(path, "image", opened.image.shape[1:], description)
     label = np.asarray(opened.group["label"][...])  # type: ignore[index]
+    weight = None
+    if WEIGHT_KEY in opened.group:
+        weight = _check_weights(path, np.asarray(opened.group[WEIGHT_KEY][...]), len(label))  # type: ignore[index]
 
     def blocks() -> Iterator[Block]:
         for split in SPLITS:
@@ -209,4 +227,4 @@ def _open_store(path: Path, description: Description) -> Images:
                 for batch in store.BatchStream(path, split=split, batch_size=size, shuffle="none"):
                     yield batch.image
 
-    return Images(path=path, rows=len(label), label=label, blocks=blocks)
+    return Images(path=path, rows=len(label), label=label, weight=weight, blocks=blocks)

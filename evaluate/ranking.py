@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evaluate.metrics import Array, Estimate, Floats, checked
+from evaluate import metrics
+from evaluate.metrics import Array, Estimate, Floats, Scored, checked
 from store.errors import RunError
-
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +29,16 @@ class Roc:
     threshold
         float64 (k,), falling, the first one infinite.
     passed_background, passed_signal
-        int64 (k,), samples of class 0 and of class 1 that pass.
+        float64 (k,), weight of the samples of class 0 and of class 1 that pass: without weights, how many.
+    squared_background, squared_signal
+        float64 (k,), sums of their squared weights.
     """
 
     threshold: Floats
-    passed_background: Counts
-    passed_signal: Counts
+    passed_background: Floats
+    passed_signal: Floats
+    squared_background: Floats
+    squared_signal: Floats
 
     @property
     def background(self) -> Floats:
@@ -55,10 +58,9 @@ class Roc:
     @property
     def auc(self) -> Estimate:
         """Area under the curve with DeLong's standard error, see `auc`."""
-        counts = np.diff(self.passed_signal), np.diff(self.passed_background)
-        below, above = _placements(*counts)
-        parts = [_moments(count, place) for count, place in zip(counts, (below, above), strict=True)]
-        return Estimate(value=parts[0][0], standard_error=math.sqrt(parts[0][1] + parts[1][1]))
+        below = metrics.mean(1 - _middles(self.background), np.diff(self.passed_signal), np.diff(self.squared_signal))
+        above = metrics.mean(_middles(self.signal), np.diff(self.passed_background), np.diff(self.squared_background))
+        return Estimate(value=below.value, standard_error=math.hypot(below.standard_error, above.standard_error))
 
     @property
     def average_precision(self) -> float:
@@ -73,12 +75,17 @@ class Roc:
         return float(self.threshold[best]) if best else float(np.nextafter(self.threshold[1], math.inf))
 
 
-def _shares(part: Counts, whole: Counts | np.int64) -> Floats:
+def _shares(part: Floats, whole: Floats | np.float64) -> Floats:
     """Return part / whole, and 1 of nothing."""
     return np.divide(part, whole, out=np.ones(part.size), where=np.asarray(whole) > 0)
 
 
-def roc(label: Array, score: Array) -> Roc:
+def _middles(passed: Floats) -> Floats:
+    """Return what passes half of each step of a curve."""
+    return (passed[1:] + passed[:-1]) / 2
+
+
+def roc(label: Array, score: Array, weight: Array | None = None) -> Roc:
     """Return the receiver operating characteristic, one point for each distinct score; ties are one step.
 
     Parameters
@@ -87,34 +94,59 @@ def roc(label: Array, score: Array) -> Roc:
         (n,), 0 or 1.
     score
         (n,), larger for class 1.
+    weight
+        (n,), how much a sample counts; by default 1.
 
     Raises
     ------
     RunError
         As `checked`, or for less than two samples of a class.
     """
-    signal, score = checked_classes(label, score)
-    order = np.argsort(score)[::-1]
-    score = score[order]
-    last = np.append(np.flatnonzero(score[1:] != score[:-1]), score.size - 1)
-    passed = np.concatenate(([0], signal[order].cumsum(dtype=np.int64)[last]))
+    scored = checked_classes(label, score, weight)
+    classes = [_sort(scored, mask) for mask in (~scored.signal, scored.signal)]
+    value = np.concatenate([score for score, _ in classes])
+    value.sort(kind="stable")  # merges, since both parts are in order
+    cut = np.append(value[np.append(True, value[1:] != value[:-1])], np.inf)
+    place = [np.searchsorted(score, cut) for score, _ in classes]
+    passed = [_from(weight)[at][::-1] for (_, weight), at in zip(classes, place, strict=True)]
+    squared = passed
+    if scored.weighted:
+        squared = [_from(weight**2)[at][::-1] for (_, weight), at in zip(classes, place, strict=True)]
     return Roc(
-        threshold=np.append(np.inf, score[last]),
-        passed_background=np.append(0, last + 1) - passed,
-        passed_signal=passed,
+        threshold=cut[::-1],
+        passed_background=passed[0],
+        passed_signal=passed[1],
+        squared_background=squared[0],
+        squared_signal=squared[1],
     )
 
 
-def checked_classes(label: Array, score: Array) -> tuple[npt.NDArray[np.bool_], Floats]:
-    """Return both as `checked` does; raise RunError for less than two samples of a class too."""
-    signal, score = checked(label, score)
-    ones = int(signal.sum())
-    if min(ones, signal.size - ones) < 2:
-        raise RunError(f"needs two samples of each class at least, got {signal.size - ones} of 0 and {ones} of 1")
-    return signal, score
+def _sort(scored: Scored, mask: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return scores of one class, rising, and their weights."""
+    score = scored.score[mask]
+    if scored.weighted:
+        order = np.argsort(score)
+        return score[order], scored.weight[mask][order]
+    score.sort()  # in half the time of argsort
+    return score, scored.weight[: score.size]
 
 
-def placements(label: Array, score: Array) -> tuple[Floats, Floats]:
+def _from(weight: Floats) -> Floats:
+    """Return the sum of the weights from each place on, and 0 for none."""
+    return np.append(weight[::-1].cumsum()[::-1], 0.0)
+
+
+def checked_classes(label: Array, score: Array, weight: Array | None = None) -> Scored:
+    """Return the columns as `checked` does; raise RunError for less than two samples of a class too."""
+    scored = checked(label, score, weight)
+    ones = int(scored.signal.sum())
+    if min(ones, scored.signal.size - ones) < 2:
+        zeros = scored.signal.size - ones
+        raise RunError(f"needs two samples of each class at least, got {zeros} of 0 and {ones} of 1")
+    return scored
+
+
+def placements(label: Array, score: Array, weight: Array | None = None) -> tuple[Floats, Floats]:
     """Return DeLong's structural components of the AUC: where each sample stands among those of the other class.
 
     Parameters
@@ -123,6 +155,8 @@ def placements(label: Array, score: Array) -> tuple[Floats, Floats]:
         (n,), 0 or 1.
     score
         (n,), larger for class 1.
+    weight
+        (n,), how much a sample counts; by default 1. Those of weight 0 are left out.
 
     Returns
     -------
@@ -139,30 +173,21 @@ def placements(label: Array, score: Array) -> tuple[Floats, Floats]:
     Notes
     -----
     The midranks of Sun & Xu, IEEE Signal Processing Letters 21 (2014) 1389, come from one sort of all scores into
-    groups of ties, with the counts of both classes in each: O(n log n).
+    groups of ties, with the weights of both classes in each: O(n log n).
     """
-    signal, score = checked_classes(label, score)
-    values, group = np.unique(score, return_inverse=True)
-    group = values.size - 1 - group
-    below, above = _placements(*(np.bincount(group[mask], minlength=values.size) for mask in (signal, ~signal)))
-    return below[group[signal]], above[group[~signal]]
-
-
-def _placements(ones: Counts, zeros: Counts) -> tuple[Floats, Floats]:
-    """Return the component of each group of ties, from the counts of both classes in it; scores fall."""
+    scored = checked_classes(label, score, weight)
+    order = np.argsort(scored.score)[::-1]
+    value, signal, weights = scored.score[order], scored.signal[order], scored.weight[order]
+    group = np.append(0, (value[1:] != value[:-1]).cumsum())
+    ones, zeros = (np.bincount(group, weights * mask) for mask in (signal, ~signal))
     below = 1 - (zeros.cumsum() - zeros / 2) / zeros.sum()
     above = (ones.cumsum() - ones / 2) / ones.sum()
-    return below, above
+    component = np.empty(value.size)
+    component[order] = np.where(signal, below[group], above[group])
+    return component[scored.signal], component[~scored.signal]
 
 
-def _moments(count: Counts, value: Floats) -> tuple[float, float]:
-    """Return the mean of values that occur so many times each, and the variance of that mean."""
-    total = int(count.sum())
-    mean = float(count @ value) / total
-    return mean, float(count @ (value - mean) ** 2) / (total - 1) / total
-
-
-def auc(label: Array, score: Array) -> Estimate:
+def auc(label: Array, score: Array, weight: Array | None = None) -> Estimate:
     """Return the area under the ROC curve with DeLong's standard error.
 
     The error is zero, and says nothing, if all scores are equal or the classes do not overlap.
@@ -173,6 +198,8 @@ def auc(label: Array, score: Array) -> Estimate:
         (n,), 0 or 1.
     score
         (n,), larger for class 1.
+    weight
+        (n,), how much a sample counts; by default 1.
 
     Raises
     ------
@@ -181,12 +208,14 @@ def auc(label: Array, score: Array) -> Estimate:
 
     Notes
     -----
-    DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837.
+    DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. With weights the area is a mean of the components
+    weighted by u over the signal and by v over the background, the components being weighted shares themselves; to
+    first order each class adds the variance of its own weighted mean, as `evaluate.metrics.mean` has it.
     """
-    return roc(label, score).auc
+    return roc(label, score, weight).auc
 
 
-def compare_auc(label: Array, first: Array, second: Array) -> Comparison:
+def compare_auc(label: Array, first: Array, second: Array, weight: Array | None = None) -> Comparison:
     """Return DeLong's paired test of two scores of the same samples.
 
     Parameters
@@ -195,6 +224,8 @@ def compare_auc(label: Array, first: Array, second: Array) -> Comparison:
         (n,), 0 or 1.
     first, second
         (n,), two scores of each sample.
+    weight
+        (n,), how much a sample counts; by default 1.
 
     Raises
     ------
@@ -206,14 +237,17 @@ def compare_auc(label: Array, first: Array, second: Array) -> Comparison:
     DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837: the difference is itself a mean of components, whose
     variance holds the covariance of the two AUCs. The p value is two-sided, from the normal distribution.
     """
-    pairs = zip(placements(label, first), placements(label, second), strict=True)
-    signal, background = (a - b for a, b in pairs)
-    variance = signal.var(ddof=1) / signal.size + background.var(ddof=1) / background.size
-    difference = Estimate(value=float(signal.mean()), standard_error=math.sqrt(variance))
-    if difference.standard_error == 0:
+    scored = checked_classes(label, first, weight)
+    pairs = zip(placements(label, first, weight), placements(label, second, weight), strict=True)
+    signal, background = (
+        metrics.mean(one - two, scored.weight[mask])
+        for (one, two), mask in zip(pairs, (scored.signal, ~scored.signal), strict=True)
+    )
+    error = math.hypot(signal.standard_error, background.standard_error)
+    difference = Estimate(value=signal.value, standard_error=error)
+    if error == 0:
         return Comparison(difference=difference, p_value=float(difference.value == 0))
-    z = difference.value / difference.standard_error
-    return Comparison(difference=difference, p_value=math.erfc(abs(z) / math.sqrt(2)))
+    return Comparison(difference=difference, p_value=math.erfc(abs(difference.value / error) / math.sqrt(2)))
 
 
 def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Estimate]:
@@ -223,11 +257,12 @@ def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Esti
     and error are infinite where none passes.
     """
     at = np.searchsorted(curve.signal, efficiencies)
-    total = int(curve.passed_background[-1])
-    return [_rejection(int(passed), total) for passed in curve.passed_background[at]]
+    whole, whole_square = curve.passed_background[-1], curve.squared_background[-1]
+    passed = zip(curve.passed_background[at], curve.squared_background[at], strict=True)
+    return [_invert(metrics.binomial(part, whole, square, whole_square)) for part, square in passed]
 
 
-def _rejection(passed: int, total: int) -> Estimate:
-    if not passed:
+def _invert(share: Estimate) -> Estimate:
+    if not share.value:
         return Estimate(value=math.inf, standard_error=math.inf)
-    return Estimate(value=total / passed, standard_error=total / passed * math.sqrt(1 / passed - 1 / total))
+    return Estimate(value=1 / share.value, standard_error=share.standard_error / share.value**2)

@@ -171,8 +171,8 @@ def _load_predictions(path: Path, split_ranges: Mapping[str, Sequence[int]], spl
     """Return predictions of distinct samples, all of that split of the store."""
     predictions = Predictions.load(path)
     try:
-        checked_probability(predictions.label, predictions.score)
-        checked_classes(predictions.label, predictions.score)
+        checked_probability(*predictions.scored)
+        checked_classes(*predictions.scored)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
     if np.any(np.diff(predictions.sample) <= 0):

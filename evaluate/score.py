@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from evaluate.images import Block, Images, open_images
-from evaluate.measure import Document, draw, measure
+from evaluate.measure import Document, measure
 from evaluate.metrics import CONFIDENCE, Floats
 from evaluate.runs import load_settings
 from evaluate.tables import choose_table
@@ -29,7 +29,8 @@ PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "ke
 def score(run: Path, file: Path, output: Path) -> Document:
     """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
 
-    Memory holds a few blocks of 16 MiB of images, and 17 bytes a row. Both files appear when everything is done.
+    Memory holds a few blocks of 16 MiB of images, and 17 bytes a row, 25 with weights. Both files appear when
+    everything is done.
 
     Parameters
     ----------
@@ -44,8 +45,9 @@ def score(run: Path, file: Path, output: Path) -> Document:
     Returns
     -------
     dict
-        JSON-able: ``schema``, ``confidence``, ``run``, ``file``, ``rows``, ``signal``, ``background``, ``metrics`` of
-        `measure` and ``curves`` of `draw`, which are null without labels, the curves also without both classes.
+        JSON-able: ``schema``, ``confidence``, ``run``, ``file``, ``rows``, ``signal``, ``background``, ``metrics`` and
+        ``curves`` of `measure`, which are null without labels, the curves also without both classes, and ``weighted``:
+        whether they take weights that the file has.
 
     Raises
     ------
@@ -78,16 +80,18 @@ def score(run: Path, file: Path, output: Path) -> Document:
 
 
 def _describe(run: Path, images: Images, scores: Floats) -> Document:
-    label = images.label
-    ones = 0 if label is None else int(label.sum())
+    label, weight = images.label, images.weight
+    counting = images.rows if weight is None else np.count_nonzero(weight)
+    found = None if label is None or counting < 2 else measure(label, scores, weight, curves=True)
     return {
         "schema": SCHEMA,
         "confidence": CONFIDENCE,
         "run": str(run),
         "file": str(images.path),
         "rows": images.rows,
-        "metrics": None if label is None or images.rows < 2 else measure(label, scores),
-        "curves": draw(label, scores) if label is not None and min(ones, images.rows - ones) >= 2 else None,
+        "weighted": found is not None and weight is not None,
+        "curves": found.pop("curves") if found else None,
+        "metrics": found,
     }
 
 

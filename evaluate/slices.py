@@ -12,7 +12,7 @@ BINS = 8
 SAMPLES_A_BIN = 100
 
 
-def slice_by(variable: Variable, label: Array, score: Array) -> Document:
+def slice_by(variable: Variable, label: Array, score: Array, weight: Array | None = None) -> Document:
     """Return the metrics in bins of a variable.
 
     Parameters
@@ -23,21 +23,25 @@ def slice_by(variable: Variable, label: Array, score: Array) -> Document:
         (n,), 0 or 1.
     score
         (n,), probabilities of class 1.
+    weight
+        (n,), how much a sample counts; by default 1.
 
     Returns
     -------
     dict
         ``variable``, ``long_name``, ``units`` and ``bins``: up to 8 of about equal numbers of samples, fewer if that
-        would be less than 100. A bin includes its lower edge ``low``, the last one its upper edge ``high`` too. Values
-        that are not finite are in no bin, and a bin of less than two samples is left out.
+        would be less than 100. A bin includes its lower edge ``low``, the last one its upper edge ``high`` too. Samples
+        of weight 0 and values that are not finite are in no bin, and a bin of less than two samples is left out.
 
     Raises
     ------
     RunError
         As `measure`.
     """
-    known = np.isfinite(variable.value)
-    value, label, score = variable.value[known], np.asarray(label)[known], np.asarray(score)[known]
+    weights = np.ones(variable.value.size) if weight is None else np.asarray(weight)
+    known = np.isfinite(variable.value) & (weights != 0)
+    columns = [np.asarray(column)[known] for column in (label, score, weights)]
+    value = variable.value[known]
     bins = []
     if value.size:
         count = min(BINS, max(1, value.size // SAMPLES_A_BIN))
@@ -47,7 +51,7 @@ def slice_by(variable: Variable, label: Array, score: Array) -> Document:
             inside = place == index
             if np.count_nonzero(inside) >= 2:
                 limits = {"low": float(low), "high": float(high), "mean": float(value[inside].mean())}
-                bins.append({**limits, **measure(label[inside], score[inside])})
+                bins.append({**limits, **measure(*(column[inside] for column in columns))})
     return {
         "variable": variable.name,
         "long_name": variable.long_name,

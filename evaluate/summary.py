@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evaluate import gallery, ranking
-from evaluate.measure import DIFFERENCE, Document, draw, estimate, measure
-from evaluate.metrics import CONFIDENCE, Estimate
+from evaluate.measure import DIFFERENCE, Document, estimate, measure
+from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.published import list_results
 from evaluate.runs import Run
 from evaluate.slices import slice_by
@@ -55,12 +55,9 @@ def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> Document:
 def _summarise_run(run: Run, store: SeenStore) -> Document:
     background, signal = run.description.classes
     validation, test = run.predictions["validation"], run.predictions["test"]
-    threshold = ranking.roc(validation.label, validation.score).best_threshold
+    threshold = ranking.roc(*validation.scored).best_threshold
     splits = {
-        split: {
-            **measure(predictions.label, predictions.score, threshold),
-            "curves": draw(predictions.label, predictions.score),
-        }
+        split: measure(*predictions.scored, best_threshold=threshold, curves=True)
         for split, predictions in run.predictions.items()
     }
     rows = test.sample - run.store["split_ranges"]["test"][0]
@@ -79,7 +76,7 @@ def _summarise_run(run: Run, store: SeenStore) -> Document:
         "best_threshold": threshold,
         "splits": splits,
         "generalisation_gap": {name: _gap(splits, name) for name in ("auc", "accuracy", "log_loss")},
-        "slices": [slice_by(variable.take(rows), test.label, test.score) for variable in store.variables],
+        "slices": [slice_by(variable.take(rows), *test.scored) for variable in store.variables],
         "gallery": gallery.choose(test),
         "occlusion": _describe_occlusion(run),
     }
@@ -108,7 +105,7 @@ def _gap(splits: Mapping[str, Document], name: str) -> Document | None:
 
 def _compare(first: Run, second: Run) -> Document:
     test = first.predictions["test"]
-    comparison = ranking.compare_auc(test.label, test.score, second.predictions["test"].score)
+    comparison = ranking.compare_auc(test.label, test.score, second.predictions["test"].score, test.weight)
     return {
         "split": "test",
         "runs": [first.name, second.name],
@@ -139,6 +136,8 @@ def _obstacle(first: Run, second: Run) -> str:
         return f"their test samples differ ({tests[0].sample.size} and {tests[1].sample.size} of them)"
     if not np.array_equal(tests[0].label, tests[1].label):
         return "their labels differ on the same test samples"
+    if not same_weights(tests[0].weight, tests[1].weight):
+        return "their weights differ on the same test samples"
     return ""
 
 
@@ -152,6 +151,8 @@ def _doubts(run: Run, document: Document) -> list[str]:
     for split in SPLITS:
         start, stop = run.store["split_ranges"][split]
         samples = run.predictions[split].sample.size
+        if run.predictions[split].weight is not None:
+            doubts.append(f"{run.name}: its {split} samples are weighted, as its predictions say")
         if samples < stop - start:
             doubts.append(f"{run.name}: predictions cover {samples} of the {stop - start} {split} samples")
         if document["splits"][split]["auc"]["standard_error"] == 0:

@@ -79,4 +79,6 @@ def print_scores(document: Document, output: Path) -> None:
         for name in ("auc", "accuracy", "log_loss", "brier_score"):
             text = plus_minus(metrics[name]) if metrics[name] else "none, a class is missing"
             screen.print(f"  {name.replace('_', ' '):14}{text}")
+        if document["weighted"]:
+            screen.print("  with the weights in the file")
     screen.print(f"{document['rows']:,} scores: {output}; metrics: {output.with_suffix('.json')}")

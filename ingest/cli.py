@@ -18,7 +18,7 @@ WORKERS = Annotated[
 SCHEDULER = Annotated[str | None, typer.Option(help="Address of a running dask scheduler, tcp://...")]
 RAW = Path("data/raw")
 RAW_SUFFIXES = {".hdf5", ".parquet"}
-SAMPLES = {"electron-photon": Path(__file__).parent / "sample"}
+SAMPLES = Path(__file__).parent / "sample"  # a folder for each data set
 
 
 @app.command("convert")
@@ -26,7 +26,8 @@ def convert(
     source: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="HDF5 or Parquet files; by default those in data/raw, else the bundled sample.", show_default=False
+            help="HDF5 or Parquet files; by default those of the data set in data/raw, else the bundled sample.",
+            show_default=False,
         ),
     ] = None,
     dataset: Annotated[str, typer.Option(help="What the files hold.")] = "electron-photon",
@@ -69,18 +70,39 @@ def convert(
 
 def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path, ...]:
     """Return the files to ingest and say loudly which they are if none were given."""
+    from ingest.values import as_simulation
+
     if given and sample:
         raise typer.BadParameter("give source files or --sample, not both")
     if given:
         return tuple(given)
-    raw = sorted(path for path in RAW.glob("*") if path.suffix in RAW_SUFFIXES)
-    if raw and not sample:
+    raw = [] if sample else raw_files(dataset)
+    if raw:
         console.console.print(f"[bold]using {len(raw)} files in {RAW}[/bold]")
         return tuple(raw)
-    if dataset not in SAMPLES:
-        raise typer.BadParameter(f"give source files: no sample of {dataset} is bundled")
-    console.console.print("[bold yellow]using the bundled sample: a Geant4 simulation, not CMS data[/bold yellow]")
-    return tuple(sorted(SAMPLES[dataset].glob("*.hdf5")))
+    bundled = sorted((SAMPLES / dataset).glob("*.hdf5"))
+    if not bundled:
+        raise typer.BadParameter(f"give source files: {RAW} has none of {dataset}, and no sample of it is bundled")
+    simulated = as_simulation(bundled[0], "")
+    console.console.print(f"[bold yellow]using the bundled sample: a {simulated}, not CMS data[/bold yellow]")
+    return tuple(bundled)
+
+
+def raw_files(dataset: str) -> list[Path]:
+    """Return the files in data/raw, but for those that hold another data set."""
+    from ingest.sources import open_source
+    from store.errors import SourceError
+    from store.schema import DATASETS
+
+    def holds(path: Path, name: str) -> bool:
+        try:
+            open_source(path, DATASETS[name])
+        except SourceError:
+            return False
+        return True
+
+    files = sorted(path for path in RAW.glob("*") if path.suffix in RAW_SUFFIXES)
+    return [path for path in files if not any(holds(path, name) for name in DATASETS if name != dataset)]
 
 
 @app.command("statistics")
@@ -149,7 +171,7 @@ def print_info(path: Path, reference: bool = False) -> None:
 
 @app.command("fetch")
 def fetch(
-    dataset: Annotated[str, typer.Option(help="Which files.")] = "electron-photon",
+    dataset: Annotated[str, typer.Option(help="Whose files: electron-photon or quark-gluon.")] = "electron-photon",
     output: Annotated[Path, typer.Option(help="Folder to put them in.")] = RAW,
 ) -> None:
     """Download the real files; a broken download goes on where it stopped."""

@@ -40,6 +40,10 @@ DOWNLOADS = {
         Download.shared("FbXw3V4XNyYB3oA", "SingleElectronPt50_IMGCROPS_n249k_RHv1.hdf5"),
         Download.shared("AtBT8y4MiQYFcgc", "SinglePhotonPt50_IMGCROPS_n249k_RHv1.hdf5"),
     ),
+    "quark-gluon": tuple(
+        Download.shared("hqz8zE7oxyPjvsL", f"QCDToGGQQ_IMGjet_RH1all_jet0_run{run}_n{rows}.test.snappy.parquet")
+        for run, rows in enumerate((36272, 47540, 55494))
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import rich.box
+import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -69,9 +70,26 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     title = Text(attributes["title"], style="bold")
     origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
     tables = [table, shuffle_table(store)]
+    if "variable" in statistics.dims:
+        tables.insert(1, variable_table(statistics))
     if reference:
         tables.append(reference_table(attributes["dataset"], statistics))
     return Group(title, origin, facts, *tables)
+
+
+def variable_table(statistics: xr.Dataset) -> Table:
+    """Return the statistics of the data set's variables."""
+    table = Table(title="variables, training split", box=rich.box.SIMPLE_HEAD, title_justify="left")
+    for heading in ("class", "variable", "units", "mean", "std", "min", "median", "max"):
+        table.add_column(heading, justify="left" if heading in ("class", "variable", "units") else "right")
+    for name in statistics["class"].values:
+        for variable in statistics["variable"].values:
+            one = statistics.sel({"class": name, "variable": variable})
+            median = one["variable_quantile"].sel(probability=0.5)
+            mean, std, low, high = (one[f"variable_{key}"] for key in ("mean", "std", "minimum", "maximum"))
+            numbers = (f"{float(value):.6g}" for value in (mean, std, low, median, high))
+            table.add_row(str(name), str(variable), str(one["variable_units"].values), *numbers)
+    return table
 
 
 def shuffle_table(store: Store, batch_size: int = 512) -> Table:

@@ -12,6 +12,7 @@ from store.chunks import open_reader
 from store.errors import StoreError
 from store.reader import open_store
 from store.statistics import Statistics, to_dataset
+from store.variables import describe_variables
 from store.writer import consolidate
 
 GROUPS = 16  # a number that does not depend on the workers, so that sums come out alike everywhere
@@ -36,7 +37,10 @@ def write_statistics(path: Path, workers: Workers) -> None:
     total = functools.reduce(operator.add, parts)
     if not total.images.all():
         raise StoreError(f"{path}: the training split lacks a class: {total.images.tolist()} images by class")
-    dataset = to_dataset(total, store.description)
+    names = ["label", *(variable.name for variable in store.description.variables)]
+    columns = {name: np.asarray(store.group[name][start:stop]) for name in names}  # type: ignore[index]
+    images = to_dataset(total, store.description)
+    dataset = images.merge(describe_variables(columns, columns["label"], store.description))
     fresh = path.with_name(f".{path.name}.statistics")
     shutil.rmtree(fresh, ignore_errors=True)
     dataset.to_zarr(fresh, zarr_format=3, consolidated=False)

@@ -1,13 +1,22 @@
-"""Looking at showers."""
+"""Looking at showers and jets."""
+
+import re
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
-from matplotlib.colors import AsinhNorm
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
+
+DECADES = 4  # below the largest value, at most; what is smaller has the colour of the smallest
 
 
 def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
-    """Draw every channel of one sample, colours on an inverse hyperbolic sine scale, cells without a hit left blank.
+    """Draw every channel of one sample, colours on a logarithmic scale, cells without a hit left blank.
+
+    The scale begins at the smallest hit. In a channel with values below zero it goes out from zero on both sides, red
+    above and blue below, as far as there are values.
 
     Parameters
     ----------
@@ -27,28 +36,33 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
         If the dataset has no such sample.
     """
     one = dataset.isel(sample=sample).load()
-    comments = one["image"].attrs["comment"].split("; ")
+    channels = [str(name) for name in one["channel"].values]
+    comments = re.split(rf"(?:^|; )(?:{'|'.join(map(re.escape, channels))}): ", one["image"].attrs["comment"])[1:]
     meanings = one["label"].attrs["flag_meanings"].split()
-    figure = Figure(figsize=(4.6 * one.sizes["channel"], 4.2), layout="constrained")
+    width = 4.4 if max(one["image"].shape) < 64 else 5.8  # inches a panel, so that single cells can be seen
+    figure = Figure(figsize=(width * len(channels), 0.88 * width), layout="constrained")
     for axes, channel, comment in zip(
-        np.atleast_1d(figure.subplots(1, one.sizes["channel"])), one["channel"].values, comments, strict=True
+        np.atleast_1d(figure.subplots(1, len(channels))), channels, comments, strict=True
     ):
         image = one["image"].sel(channel=channel)
-        hits = image.where(image != 0)
-        signed = bool((image < 0).any())
-        largest = float(np.abs(image).max()) or 1.0
-        mesh = axes.pcolormesh(
-            one["iphi"],
-            one["ieta"],
-            hits,
-            norm=AsinhNorm(
-                linear_width=largest / (10 if signed else 100), vmin=-largest if signed else 0.0, vmax=largest
-            ),
-            cmap="RdBu_r" if signed else "viridis",
-        )
-        axes.set(xlabel="iphi from the seed", ylabel="ieta from the seed", title=str(channel), aspect="equal")
-        figure.colorbar(mesh, ax=axes, label=comment.split(": ", 1)[1], shrink=0.8)
+        norm, colours = _scale(image.values)
+        mesh = axes.pcolormesh(one["iphi"], one["ieta"], image.where(image != 0), norm=norm, cmap=colours)
+        axes.set(xlabel="iphi from the seed", ylabel="ieta from the seed", title=channel, aspect="equal")
+        figure.colorbar(mesh, ax=axes, label=comment, fraction=0.05)
     title = f"sample {sample}: {meanings[int(one['label'])]}"
     simulated = dataset.attrs.get("simulated")
     figure.suptitle(f"{title} ({simulated})" if simulated else title)
     return figure
+
+
+def _scale(image: npt.NDArray[np.float32]) -> tuple[Normalize, Colormap]:
+    """Return how values become colours."""
+    size = np.abs(image[image != 0])
+    largest = float(size.max(initial=0)) or 1.0
+    floor = max(float(size.min(initial=largest)), largest * 10.0**-DECADES)
+    if image.min() >= 0:
+        return LogNorm(floor, largest, clip=True), ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+    low, high = float(image.min()), max(float(image.max()), 0.0)
+    whole = SymLogNorm(floor, vmin=-largest, vmax=largest)
+    colours = colormaps["RdBu_r"](np.linspace(float(whole(low)), float(whole(high)), 256))
+    return SymLogNorm(floor, vmin=low, vmax=high), ListedColormap(colours)

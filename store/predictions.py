@@ -3,13 +3,14 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from store.errors import RunError
 
-FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64}
+FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64, "weight": np.float64}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,24 +25,37 @@ class Predictions:
         uint8 (n,), true class, 0 or 1.
     score
         float64 (n,), the model's probability of class 1, in [0, 1].
+    weight
+        float64 (n,), how much each sample counts in metrics, not negative; None if all count alike. No trainer writes
+        weights; a file may bring them.
     """
 
     sample: npt.NDArray[np.int64]
     label: npt.NDArray[np.uint8]
     score: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        lengths = {name: getattr(self, name).shape for name in FIELDS}
+        lengths = {name: column.shape for name, column in self._columns().items()}
         if any(shape != self.sample.shape or len(shape) != 1 for shape in lengths.values()):
-            raise RunError(f"predictions must be three columns of one length, got {lengths}")
+            raise RunError(f"predictions must be columns of one length, got {lengths}")
+
+    @property
+    def scored(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """Labels, scores and weights: what metrics are made of."""
+        return self.label, self.score, self.weight
+
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        columns = {name: getattr(self, name) for name in FIELDS}
+        return {name: column for name, column in columns.items() if column is not None}
 
     def save(self, path: Path) -> None:
         """Write the columns, in order of `sample`, as an uncompressed ``.npz``."""
         order = np.argsort(self.sample, kind="stable")
-        columns = {name: getattr(self, name).astype(dtype)[order] for name, dtype in FIELDS.items()}
+        columns = {name: column.astype(FIELDS[name])[order] for name, column in self._columns().items()}
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
-            np.savez(file, **columns)
+            np.savez(file, allow_pickle=False, **columns)
         partial.replace(path)
 
     @classmethod
@@ -55,7 +69,8 @@ class Predictions:
         """
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return cls(**{name: file[name].astype(dtype) for name, dtype in FIELDS.items()})
+                names = [name for name in FIELDS if name in file or name != "weight"]
+                return cls(**{name: file[name].astype(FIELDS[name]) for name in names})
         except FileNotFoundError:
             raise RunError(f"{path}: no such predictions; has the training run ended?") from None
         except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:

@@ -118,7 +118,7 @@ def open_statistics(path: str | Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        See `store.statistics.to_dataset`.
+        See `store.statistics.to_dataset` and `store.variables.describe_variables`.
 
     Raises
     ------

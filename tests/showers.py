@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 def write_shower_store(folder: Path, showers: int) -> Path:
     """Return a store of that many showers of each class, split 60 / 20 / 20, made by the program ``ingest``."""
-    sources = sorted((ROOT / "ingest" / "sample").glob("*.hdf5"))
+    sources = sorted((ROOT / "ingest" / "sample" / "electron-photon").glob("*.hdf5"))
     for source in sources:
         with h5py.File(source) as whole, h5py.File(folder / source.name, "w") as part:
             for name in ("X", "y"):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE = Path(__file__).parents[2] / "ingest" / "sample"
+SAMPLE = Path(__file__).parents[2] / "ingest" / "sample" / "electron-photon"
 TELL = 2.0**24  # a corner pixel, zero in the sample, is (1 + row) / TELL, exact in float32 and small against a hit
 
 

@@ -111,7 +111,7 @@ def test_unusable_columns_are_refused(function, label, score, message):
 @given(data=labelled_scores(), threshold=st.floats(0, 1))
 def test_precision_and_recall_are_those_of_scikit_learn(data, threshold):
     label, score = data
-    found = [metrics.precision(label, score, threshold), metrics.recall(label, score, threshold)]
+    found = [function(label, score, threshold=threshold) for function in (metrics.precision, metrics.recall)]
     scores = [sklearn.metrics.precision_score, sklearn.metrics.recall_score]
     for estimate, reference in zip(found, scores, strict=True):
         expected = reference(label, score >= threshold, zero_division=np.nan)

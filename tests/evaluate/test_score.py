@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import resource
@@ -40,12 +41,19 @@ def expected(images):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run whose model needs no framework."""
+def served(tmp_path, monkeypatch):
+    """A run whose model needs no framework; it answers from a process of its own, as models do."""
     monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
     path = write_run(tmp_path / "run")
     (path / "model.txt").write_text("good")
     return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """The same without the process, which takes a second to start."""
+    monkeypatch.setattr("evaluate.score.open_model", lambda *_: contextlib.nullcontext(expected))
+    return write_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("framework", ["torch", "keras", "trees"])
@@ -70,8 +78,24 @@ def test_scores_and_metrics_appear_side_by_side(run, images, label, tmp_path):
     np.testing.assert_array_equal(rows["label"], label)
     np.testing.assert_array_equal(rows["score"], expected(images))
     assert document["metrics"]["auc"]["value"] == pytest.approx(sklearn.metrics.roc_auc_score(label, rows["score"]))
+    assert not document["weighted"]
     assert json.loads((tmp_path / "out" / "scores.json").read_text()) == document
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.csv", "scores.json"}
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "parquet"])
+def test_metrics_take_the_weights_in_the_file(kind, run, images, label, tmp_path):
+    file, weight = tmp_path / f"hidden.{kind}", np.random.default_rng(2).exponential(size=60)
+    if kind == "hdf5":
+        write_hdf5(file, images[:60], label[:60])
+        with h5py.File(file, "a") as out:
+            out["weight"] = weight[:, None]
+    else:
+        write_parquet(file, images[:60], "bytes", y=label[:60], weight=weight)
+    document = score(run, file, tmp_path / "scores.csv")
+    area = sklearn.metrics.roc_auc_score(label[:60], expected(images[:60]), sample_weight=weight)
+    assert document["weighted"]
+    assert document["metrics"]["auc"]["value"] == pytest.approx(area)
 
 
 def test_without_labels_there_are_only_scores(run, images, tmp_path):
@@ -109,10 +133,10 @@ def test_scores_go_to_parquet(run, images, label, tmp_path, monkeypatch):
         ("nan", "its model gives a score of nan"),
     ],
 )
-def test_a_model_that_fails_is_one_error_and_no_output(model, message, run, images, tmp_path):
-    (run / "model.txt").write_text(model)
+def test_a_model_that_fails_is_one_error_and_no_output(model, message, served, images, tmp_path):
+    (served / "model.txt").write_text(model)
     with pytest.raises(RunError, match=f"run: {message}"):
-        score(run, write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "out" / "scores.csv")
+        score(served, write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -170,6 +194,10 @@ def write_broken(path, case, images):
     elif case == "nan":
         images[7, 3, 4, 1] = np.nan
         write_hdf5(path, images, 0)
+    elif case == "weights":
+        write_hdf5(path, images, 0)
+        with h5py.File(path, "a") as file:
+            file["weight"] = np.where(np.arange(10) == 3, -2.0, 1.0)
     elif case == "other key":
         with h5py.File(path, "w") as file:
             file["images"] = images
@@ -182,6 +210,7 @@ def write_broken(path, case, images):
         ("missing", "no such file"),
         ("text", "neither a store nor a readable HDF5 or Parquet file"),
         ("labels", r"y\[8\] = 2.0; labels must be 0 or 1"),
+        ("weights", r"weight: weights must be finite and not negative, got -2\.0 in row 3"),
         ("short labels", r"10 images but y has shape \(4,\)"),
         ("shape", r"X holds images of shape \(31, 32, 2\), expected \(32, 32, 2\)"),
         ("integers", "X has dtype int32, expected a float type"),
@@ -241,11 +270,13 @@ def test_a_run_that_cannot_score_says_so(images, tmp_path):
         score(bare, file, tmp_path / "scores.txt")
 
 
-def test_folders_called_like_the_project_are_in_nobodys_way(run, images, tmp_path, monkeypatch):
+def test_folders_called_like_the_project_are_in_nobodys_way(served, images, tmp_path, monkeypatch):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "__init__.py").write_text("raise RuntimeError('wrong train')")
     monkeypatch.chdir(tmp_path)
-    assert score(run, write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "scores.csv")["rows"] == COUNT
+    score(served, write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "scores.csv")
+    found = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1]
+    np.testing.assert_array_equal(found, expected(images))
 
 
 def test_memory_is_bounded_whatever_the_size_of_the_file(tmp_path):

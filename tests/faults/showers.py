@@ -5,7 +5,7 @@ from pathlib import Path
 
 import h5py
 
-SAMPLE = Path(__file__).parents[2] / "ingest" / "sample"
+SAMPLE = Path(__file__).parents[2] / "ingest" / "sample" / "electron-photon"
 ROWS, CHUNK = 1500, 100
 
 

@@ -52,6 +52,6 @@ def assert_equals_sources() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def sample_sources() -> tuple[Path, ...]:
     """Return the bundled sample's files."""
-    paths = tuple(sorted(SAMPLES["electron-photon"].glob("*.hdf5")))
+    paths = tuple(sorted((SAMPLES / "electron-photon").glob("*.hdf5")))
     assert len(paths) == 2
     return paths

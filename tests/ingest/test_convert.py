@@ -9,7 +9,6 @@ import zarr
 from scipy.stats import chi2
 
 from ingest import convert
-from ingest.cli import SAMPLES
 from ingest.split import Split, arrange
 from store.reader import open_dataset, open_statistics
 from store.schema import ELECTRON_PHOTON
@@ -298,10 +297,11 @@ def test_the_challenges_split_takes_the_first_rows_of_each_class_for_training(tm
 
 def test_without_arguments_the_bundled_sample_is_used_and_it_is_said(tmp_path, monkeypatch, sample_sources):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(SAMPLES, "electron-photon", tmp_path / "sample")
-    (tmp_path / "sample").mkdir()
-    write_hdf5(tmp_path / "sample" / "p_geant4.hdf5", showers(40, 1), 0)
-    write_hdf5(tmp_path / "sample" / "e_geant4.hdf5", showers(40, 2), 1)
+    monkeypatch.setattr("ingest.cli.SAMPLES", tmp_path / "sample")
+    folder = tmp_path / "sample" / "electron-photon"
+    folder.mkdir(parents=True)
+    write_hdf5(folder / "p_geant4.hdf5", showers(40, 1), 0)
+    write_hdf5(folder / "e_geant4.hdf5", showers(40, 2), 1)
     outcome = run_ingest()
     assert outcome.status == 0, outcome.err
     assert "using the bundled sample: a Geant4 simulation" in outcome.err

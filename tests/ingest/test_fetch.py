@@ -2,15 +2,24 @@ import hashlib
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ingest import fetch
+from ingest.cli import SAMPLES
 from ingest.fetch import DOWNLOADS, Download, fetch_dataset
+from ingest.sources import open_source
 from store.errors import ConfigError, SourceError
+from store.schema import describe
 from tests.examples import run_ingest, showers, write_hdf5
 
 NAME = "photons.hdf5"
+JETS = Path(__file__).parent / "jets" / "quark-gluon_pythia_n20.snappy.parquet"
+END = ".test.snappy.parquet"
 PIECE = 4096  # bytes written at once
 
 
@@ -286,9 +295,48 @@ def test_an_unknown_data_set_is_refused_before_anything_is_made(folder):
     assert not folder.exists()
 
 
-def test_the_program_downloads_and_says_where(server, folder, monkeypatch):
-    monkeypatch.setitem(DOWNLOADS, "electron-photon", (server.download,))
-    outcome = run_ingest("fetch", "--output", folder)
+def test_parquet_is_downloaded_as_hdf5_is(server, folder):
+    server.content, server.faults = JETS.read_bytes(), [30_000, 40_000]
+    assert fetch_dataset("quark-gluon", folder, [server.download]) == [folder / NAME]
+    assert (folder / NAME).read_bytes() == server.content
+    assert len(server.asked) == 3
+    assert sum(starts(server)) > 0
+    (folder / NAME).unlink()
+    server.content = server.content[:-9]
+    with pytest.raises(SourceError, match=r"what came is not a source of quark-gluon: .* not a readable Parquet file"):
+        fetch_dataset("quark-gluon", folder, [server.download])
+
+
+def test_an_unknown_public_address_is_said(monkeypatch, folder):
+    monkeypatch.delitem(DOWNLOADS, "quark-gluon")
+    message = "no public files are known of dataset 'quark-gluon'; there are some of electron-photon"
+    with pytest.raises(ConfigError, match=message):
+        fetch_dataset("quark-gluon", folder)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs a system that counts what is read")
+def test_whether_a_file_is_a_source_is_known_without_reading_it_whole(tmp_path):
+    (hdf5,), parquet = (SAMPLES / "quark-gluon").glob("*.hdf5"), tmp_path / "jets.parquet"
+    noise = np.random.default_rng(0).random((4, 3, 125, 125), np.float32)
+    columns = {"X_jets": noise.tolist(), "pt": [1.0] * 4, "m0": [1.0] * 4, "y": [0.0] * 4}
+    pq.write_table(pa.table(columns), parquet, row_group_size=1)
+    for path in (hdf5, parquet):
+        before = bytes_read()
+        open_source(path, describe("quark-gluon"))
+        assert bytes_read() - before < path.stat().st_size / 5
+
+
+def bytes_read():
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.parametrize("dataset", ["electron-photon", "quark-gluon"])
+def test_the_program_downloads_and_says_where(server, folder, monkeypatch, dataset):
+    monkeypatch.setitem(DOWNLOADS, dataset, (server.download,))
+    if dataset == "quark-gluon":
+        server.content = JETS.read_bytes()
+    outcome = run_ingest("fetch", "--dataset", dataset, "--output", folder)
     assert outcome.status == 0, outcome.err
     assert outcome.out == f"{folder / NAME}\n"
 
@@ -300,4 +348,9 @@ def test_the_real_files_are_those_of_the_public_share():
             ("FbXw3V4XNyYB3oA", "SingleElectronPt50_IMGCROPS_n249k_RHv1.hdf5"),
             ("AtBT8y4MiQYFcgc", "SinglePhotonPt50_IMGCROPS_n249k_RHv1.hdf5"),
         )
+    ]
+    names = [f"run0_n36272{END}", f"run1_n47540{END}", f"run2_n55494{END}"]
+    assert [download.url for download in DOWNLOADS["quark-gluon"]] == [
+        f"https://cernbox.cern.ch/remote.php/dav/public-files/hqz8zE7oxyPjvsL/QCDToGGQQ_IMGjet_RH1all_jet0_{name}"
+        for name in names
     ]

@@ -1,5 +1,6 @@
 """Twenty jets of a Pythia simulation through the whole ingest, from both forms; and a made-up third data set."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from store.digests import write_digests
 from store.reader import open_dataset, open_statistics, open_store
 from store.schema import DATASETS, Channel, Description, Variable
 from store.stream import BatchStream
-from tests.examples import run_ingest
+from tests.examples import run_ingest, showers, write_hdf5
 
 JETS = Path(__file__).parent / "jets"
 HDF5, PARQUET = JETS / "quark-gluon_pythia_n20.hdf5", JETS / "quark-gluon_pythia_n20.snappy.parquet"
@@ -117,6 +118,12 @@ def test_info_and_statistics(made):
         np.testing.assert_allclose(one["mean"], values.mean((0, 1, 2)), rtol=1e-9)
         np.testing.assert_allclose(one["std"], values.std((0, 1, 2)), rtol=1e-9)
         assert np.array_equal(one["minimum"], values.min((0, 1, 2)))
+    pt, label = (values[:14] for values in columns(made / "hdf5.zarr", "pt", "label"))
+    quarks = statistics.sel({"class": "quark", "variable": "pt"})
+    np.testing.assert_allclose(quarks["variable_mean"], pt[label == 1].astype(np.float64).mean(), rtol=1e-12)
+    (row,) = re.findall(r"^ *quark +pt +GeV +(.*?) *$", outcome.out, re.MULTILINE)
+    assert float(row.split()[0]) == pytest.approx(float(quarks["variable_mean"]), rel=1e-5)
+    assert float(row.split()[-1]) == pt[label == 1].max().round(3)
     outcome = run_ingest("info", made / "hdf5.zarr", "--reference")
     assert outcome.status == 1
     assert "no published statistics for dataset 'quark-gluon'; there are some for electron-photon" in outcome.err
@@ -190,14 +197,39 @@ def test_a_wrong_parquet_file_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
 
 
-def test_no_sample_of_jets_is_bundled_and_no_public_file_known(tmp_path, monkeypatch):
+def test_a_sample_of_jets_is_bundled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    outcome = run_ingest("--dataset", "quark-gluon", "--sample")
+    assert outcome.status == 0, outcome.err
+    assert "using the bundled sample: a Pythia simulation, not CMS data" in outcome.err
+    store = open_store("data/quark-gluon.zarr")
+    assert store.image.shape == (400, 125, 125, 3)
+    assert store.attributes["simulated"] == "Pythia simulation"
+
+
+def test_files_of_both_data_sets_may_lie_in_data_raw(tmp_path, monkeypatch):
+    raw = tmp_path / "data" / "raw"
+    raw.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(PARQUET, raw)
+    for label in (0, 1):
+        write_hdf5(raw / f"showers_{label}.hdf5", showers(20, label), label)
+    ingest("jets.zarr")
+    assert [source["name"] for source in open_store("jets.zarr").attributes["sources"]] == [PARQUET.name]
+    assert run_ingest("--output", "showers.zarr").status == 0
+    names = [source["name"] for source in open_store("showers.zarr").attributes["sources"]]
+    assert names == ["showers_0.hdf5", "showers_1.hdf5"]
+    (raw / PARQUET.name).write_bytes(PARQUET.read_bytes()[:-9])  # broken, so of no data set that one could know
+    outcome = run_ingest("--dataset", "quark-gluon", "--output", "again.zarr")
+    assert f"{PARQUET.name}: not a readable Parquet file" in outcome.err
+
+
+def test_a_data_set_without_files_and_sample_wants_sources(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ingest.cli.SAMPLES", tmp_path)
     outcome = run_ingest("--dataset", "quark-gluon")
     assert outcome.status == 2
-    assert "no sample of quark-gluon is bundled" in outcome.err
-    outcome = run_ingest("fetch", "--dataset", "quark-gluon")
-    assert outcome.status == 1
-    assert "no public files are known of dataset 'quark-gluon'; there are some of electron-photon" in outcome.err
+    assert "data/raw has none of quark-gluon" in outcome.err
     assert not list(tmp_path.iterdir())
 
 

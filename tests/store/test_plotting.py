@@ -48,9 +48,29 @@ def test_cells_lie_at_their_offset_from_the_seed(made_up):
     assert axes.get_ylim() == (-3.5, 2.5)
 
 
-def test_signed_channels_have_a_scale_around_zero(made_up):
-    signed = panels(plot_shower(open_dataset(made_up), 17))[1].collections[0].norm
-    assert signed.vmin == -signed.vmax < 0
+def test_signed_channels_are_red_above_zero_and_blue_below_as_far_as_there_are_values(made_up):
+    dataset = open_dataset(made_up).isel(sample=[17]).load()
+    values = dataset["image"].values[0, ..., 1]
+    values[:] = 0.0
+    values[0, :4] = 10.0, 0.001, -0.001, -0.2
+    mesh = panels(plot_shower(dataset, 0))[1].collections[0]
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (np.float32(-0.2), 10)
+    high, low, below, lowest = (np.array(mesh.to_rgba(value)[:3]) for value in (10.0, 0.001, -0.001, -0.2))
+    assert high[0] > 2 * high[2], "red"
+    assert lowest[2] > 1.5 * lowest[0], "blue"
+    assert min(*low, *below) > 0.7, "little colour"
+    assert high.min() < 0.2 < lowest.min(), "values of equal size have colours of equal strength"
+
+
+def test_a_scale_begins_at_the_smallest_hit_but_not_far_below_the_largest(made_up):
+    dataset = open_dataset(made_up).isel(sample=[17]).load()
+    values = dataset["image"].values[0, ..., 0]
+    for smallest, floor in ((0.5, 0.5), (1e-9, 1e-3)):
+        values[:] = 0
+        values[0, :2] = 10, smallest
+        norm = panels(plot_shower(dataset, 0))[0].collections[0].norm
+        assert (norm.vmin, norm.vmax) == (pytest.approx(floor), 10)
+        assert 0 <= norm(smallest) <= 1e-6
 
 
 def test_an_image_without_a_hit_is_drawn(made_up, tmp_path):

@@ -34,10 +34,16 @@ def test_nothing_but_the_file_is_left(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"score": np.zeros(2)}, {"label": np.zeros((3, 1), np.uint8)}, {"sample": np.zeros(4, np.int64)}]
+    "changes",
+    [
+        {"score": np.zeros(2)},
+        {"weight": np.ones(2)},
+        {"label": np.zeros((3, 1), np.uint8)},
+        {"sample": np.zeros(4, np.int64)},
+    ],
 )
 def test_columns_of_unequal_length_are_refused(changes):
-    with pytest.raises(RunError, match="predictions must be three columns of one length"):
+    with pytest.raises(RunError, match="predictions must be columns of one length"):
         some(**changes)
 
 
