@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.parity.cases import MODELS, large_weights, model_specification
-from tests.showers import write_shower_store
 from train import weights
 from train.model_torch import Classifier
 
@@ -35,16 +34,15 @@ class Sides:
 
 
 @pytest.fixture(scope="session")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
+def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
     folder = tmp_path_factory.mktemp("parity")
-    store = write_shower_store(folder, 200)
     for name in MODELS:
-        described = model_specification(store, name)
+        described = model_specification(showers, name)
         model = Classifier(described)
         model.set_weights(large_weights(described, seed=1))
         weights.save(folder / f"{name}-torch.npz", model.weights())
         # Whatever they are published with: weights that learn something in fifty steps.
         start = weights.initial(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
         weights.save(folder / f"{name}-start.npz", start)
-    run_python("-m", "tests.parity.keras_side", folder, store, cwd=ROOT)
-    return Sides(store=store, folder=folder, keras=json.loads((folder / "keras.json").read_text()))
+    run_python("-m", "tests.parity.keras_side", folder, showers, cwd=ROOT)
+    return Sides(store=showers, folder=folder, keras=json.loads((folder / "keras.json").read_text()))

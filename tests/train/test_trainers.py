@@ -19,7 +19,7 @@ from train.checkpoint import Checkpoint
 
 FRAMEWORKS = ("torch", "keras")
 SETTINGS = (
-    *("--epochs", 2, "--batch-size", 20, "--schedule", "cosine", "--optimiser", "adamw", "--weight-decay", 0.01),
+    *("--epochs", 2, "--batch-size", 40, "--schedule", "cosine", "--optimiser", "adamw", "--weight-decay", 0.01),
     *("--clip-norm", 1, "--average", 0.99, "--augmentation", "flips"),
 )
 
@@ -97,14 +97,14 @@ def test_killed_inside_an_epoch_and_resumed_is_the_same_run(trained: Trained, sh
     words = [program, "--store", showers, "--run", path, *SETTINGS, "--save-every", 0]
     process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = path / "checkpoints" / "last.npz"
-    while process.poll() is None and not (last.exists() and Checkpoint.load(last).stream["batch"] > 2):
-        time.sleep(0.01)
+    while process.poll() is None and not (last.exists() and Checkpoint.load(last).stream["batch"] > 1):
+        time.sleep(0.05)
     assert process.poll() is None, "it should not have ended yet"
     process.kill()
     process.wait()
     middle = Checkpoint.load(last)
     assert middle.stream["batch"] > 0
-    assert len(middle.outputs["logit"]) == 20 * middle.stream["batch"]
+    assert len(middle.outputs["logit"]) == 40 * middle.stream["batch"]
     done = call(trained.framework, "--run", path, "--resume")
     assert done.returncode == 0, done.stderr
     assert_same_checkpoints(*(folder / "checkpoints" / "last.npz" for folder in (trained.path, path)))
