@@ -13,7 +13,8 @@ Floats = npt.NDArray[np.float32]
 
 def huge_pages(shape: tuple[int, ...]) -> Floats:
     """Return an array at the start of a page, which frameworks take over without a copy, in huge pages if there are."""
-    memory = mmap.mmap(-1, max(1, 4 * int(np.prod(shape))))
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # memory that could be shared gets no huge pages
+    memory = mmap.mmap(-1, max(1, 4 * int(np.prod(shape))), private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return np.ndarray(shape, np.float32, buffer=memory)

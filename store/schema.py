@@ -48,11 +48,16 @@ class Description:
     channels
         In the order of the last axis.
     classes
-        Meaning of label 0, 1, ...
+        Meaning of labels 0 and 1; everything that is trained or evaluated tells two classes apart.
     seed
         (ieta, iphi) of the cell that the image is centred on; coordinates are offsets from it.
     variables
         What is known of every sample besides its image and class.
+
+    Raises
+    ------
+    ConfigError
+        If there are more or fewer than two classes, or the channels are not those of `image_shape`.
     """
 
     name: str
@@ -68,6 +73,8 @@ class Description:
     def __post_init__(self) -> None:
         if len(self.channels) != self.image_shape[2]:
             raise ConfigError(f"{self.name}: {len(self.channels)} channels described, image_shape={self.image_shape}")
+        if len(self.classes) != 2:
+            raise ConfigError(f"{self.name}: classes={self.classes} are {len(self.classes)}, a data set has two")
 
     @property
     def sample_bytes(self) -> int:

@@ -27,10 +27,11 @@ from ingest.workers import Threads
 from store.chunks import open_reader
 from store.reader import open_store
 from store.schema import ELECTRON_PHOTON
-from tests.benchmarks.images import SAMPLE, TELL
+from tests.benchmarks.images import SAMPLES, TELL
 from tests.benchmarks.interleave import Timed, interleave, show, write_report
 
 REFERENCE = "h5py slices"
+SAMPLE = SAMPLES / "electron-photon"
 HDF5_CHUNK = 3000
 
 

@@ -1,4 +1,4 @@
-"""Images to measure with: the bundled Geant4 sample, drawn with replacement; every image tells its row."""
+"""Images to measure with: a bundled sample, drawn with replacement; every image tells its row."""
 
 import functools
 from collections.abc import Iterator
@@ -9,30 +9,36 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE = Path(__file__).parents[2] / "ingest" / "sample" / "electron-photon"
-TELL = 2.0**24  # a corner pixel, zero in the sample, is (1 + row) / TELL, exact in float32 and small against a hit
+SAMPLES = Path(__file__).parents[2] / "ingest" / "sample"
+TELL = 2.0**24  # a corner pixel, zero in most samples, is (1 + row) / TELL, exact in float32 and small against a hit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """`count` images, computed when they are asked for: row i is the same whatever the count."""
+    """`count` images of a data set, computed when they are asked for: row i is the same whatever the count."""
 
     count: int
+    dataset: str = "electron-photon"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
-        return sample()[0].shape[1:]
+        return sample(self.dataset).images.shape[1:]
 
     def take(self, rows: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the images at `rows`: float32 (rows, ieta, iphi, channel)."""
-        images = sample()[0][draws()[rows]]
+        images = sample(self.dataset).images[draws(self.dataset)[rows]]
         images[:, 0, 0, 0] = (1 + np.asarray(rows)) / TELL
         return images
 
     def labels(self) -> npt.NDArray[np.uint8]:
         """Return the classes of all images."""
-        return sample()[1][draws()[: self.count]]
+        return sample(self.dataset).labels[draws(self.dataset)[: self.count]]
+
+    def variables(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the variables of all images."""
+        rows = draws(self.dataset)[: self.count]
+        return {name: values[rows] for name, values in sample(self.dataset).variables.items()}
 
     def blocks(self, size: int = 4096) -> Iterator[npt.NDArray[np.float32]]:
         """Yield all images in order, at most `size` at a time."""
@@ -45,18 +51,28 @@ def rows_of(images: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     return np.rint(images[:, 0, 0, 0].astype(np.float64) * TELL).astype(np.int64) - 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A bundled sample, loaded."""
+
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.uint8]
+    variables: dict[str, npt.NDArray[np.float32]]
+
+
 @functools.cache
-def sample() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Return the sample's images and classes, loaded."""
+def sample(dataset: str) -> Sample:
+    """Return a data set's sample; nothing of the project is needed for it, so that any reader's environment will do."""
     parts = []
-    for path in sorted(SAMPLE.glob("*.hdf5")):
+    for path in sorted((SAMPLES / dataset).glob("*.hdf5")):
         with h5py.File(path) as file:
-            parts.append((file["X"][:], file["y"][:].astype(np.uint8)))
-    images, labels = zip(*parts, strict=True)
-    return np.concatenate(images), np.concatenate(labels)
+            parts.append({name: file[name][:] for name in file})
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    image_key = next(name for name, values in columns.items() if values.ndim == 4)
+    return Sample(images=columns.pop(image_key), labels=columns.pop("y").astype(np.uint8), variables=columns)
 
 
 @functools.cache
-def draws(most: int = 2_000_000) -> npt.NDArray[np.int64]:
+def draws(dataset: str, most: int = 2_000_000) -> npt.NDArray[np.int64]:
     """Return which image of the sample each row is."""
-    return np.random.default_rng(0).integers(0, len(sample()[0]), most)
+    return np.random.default_rng(0).integers(0, len(sample(dataset).labels), most)

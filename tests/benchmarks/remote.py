@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.images import Images
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,10 +39,11 @@ class Worker:
     """
 
     def __init__(
-        self, module: str, *, store: Path, folder: Path, images: int, batch: int, python: str = sys.executable
+        self, module: str, *, store: Path, folder: Path, images: Images, batch: int, python: str = sys.executable
     ) -> None:
         self._module = module
-        words = [python, "-m", "tests.benchmarks.worker", module, str(store), str(folder), str(images), str(batch)]
+        place = map(str, (store, folder, images.dataset, images.count, batch))
+        words = [python, "-m", "tests.benchmarks.worker", module, *place]
         with tempfile.NamedTemporaryFile("w", dir=folder.parent, suffix=".log", delete=False) as log:
             self._log = Path(log.name)
             self._process = subprocess.Popen(

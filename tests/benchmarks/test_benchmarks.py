@@ -51,6 +51,14 @@ def test_the_stream_is_measured_in_all_modes_and_for_few_images(
     assert {"MB more for all images", "first batch, ms"} < set(found["targets"])
 
 
+def test_the_stream_is_measured_on_jets(tmp_path: Path) -> None:
+    words = ["--dataset", "quark-gluon", "--images", "60", "--batch", "16", "--rounds", "1", "--only", "stream"]
+    found = bench_stream.main([*words, "--folder", str(tmp_path)])
+    assert {figure["images"] for figure in found["figures"].values()} == {60}
+    taken, _ = found["targets"]["MB for the stream of 60 images"]
+    assert taken > 3 * 16 * 0.1875, "three batches of jets are held at once, at least"
+
+
 def test_all_modes_are_measured_cold(tmp_path: Path) -> None:
     found = bench_stream.main(["--images", str(IMAGES), "--rounds", "1", "--cold", "--folder", str(tmp_path)])
     assert {name.split(", ")[1] for name in found["figures"]} == set(SHUFFLES)
@@ -112,9 +120,8 @@ def test_wrong_images_are_found_out(tmp_path: Path, batches: Callable[[np.ndarra
 
 def test_a_process_that_fails_tells_why(tmp_path: Path) -> None:
     store = tmp_path / "no store"
-    worker = remote.Worker(
-        module="tests.benchmarks.own.stream", store=store, folder=tmp_path / "own", images=9, batch=2
-    )
+    images = Images(count=9)
+    worker = remote.Worker("tests.benchmarks.own.stream", store=store, folder=tmp_path / "own", images=images, batch=2)
     with pytest.raises(RuntimeError, match="no store here"):
         worker.ask("check", reader="ours, full, 1 thread", epoch=0)
 

@@ -1,7 +1,7 @@
 """A process that measures the readers of one module, so that no two frameworks meet in one.
 
-``python -m tests.benchmarks.worker MODULE STORE FOLDER IMAGES BATCH`` says which readers there are, then answers each
-line of JSON on its standard input with one on its standard output.
+``python -m tests.benchmarks.worker MODULE STORE FOLDER DATASET IMAGES BATCH`` says which readers there are, then
+answers each line of JSON on its standard input with one on its standard output.
 """
 
 import gc
@@ -23,7 +23,7 @@ from tests.benchmarks.reader import Place
 Epochs = Callable[[int], Iterable[Any]]
 
 
-def main(module: str, store: str, folder: str, images: str, batch: str) -> None:
+def main(module: str, store: str, folder: str, dataset: str, images: str, batch: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is not an answer
 
@@ -37,7 +37,7 @@ def main(module: str, store: str, folder: str, images: str, batch: str) -> None:
         answer(missing=str(error))
         return
     count = min(int(images), getattr(contents, "MOST", sys.maxsize))
-    place = Place(store=Path(store), folder=Path(folder), images=Images(count=count), batch=int(batch))
+    place = Place(store=Path(store), folder=Path(folder), images=Images(count=count, dataset=dataset), batch=int(batch))
     worker = Worker(contents, place)
     answer(
         images=count,
@@ -98,8 +98,10 @@ class Worker:
         return {**self.time(reader, epoch), "from_disk": disk_bytes() - before}
 
     def watch(self, reader: str, epoch: int) -> dict[str, Any]:
-        """Run an epoch and find the most memory that the process had while it had a batch."""
-        return {"resident": max(resident_bytes() for _ in self._open(reader)(epoch))}
+        """Run an epoch and find the most memory that the process had while it had a batch, and what it had before."""
+        gc.collect()
+        before = resident_bytes()
+        return {"resident": max(resident_bytes() for _ in self._open(reader)(epoch)), "before": before}
 
     def _open(self, reader: str) -> Epochs:
         if reader not in self._opened:

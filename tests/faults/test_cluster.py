@@ -36,9 +36,9 @@ def unanswered(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactor
     return start(tmp_path_factory.mktemp("notes"), *undisturbed.words, "--output", store, "--scheduler", NOBODY)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Client]:
-    """Start a cluster for one test: whether and when a worker that was killed comes back is not ours to test."""
+    """Start a cluster; a test after one in which a worker was killed waits until there are two again."""
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
@@ -51,6 +51,20 @@ def test_two_processes_of_its_own_make_the_same_store(undisturbed: Undisturbed, 
     run = start(notes, *undisturbed.words, "--output", store, "--workers", "2")
     assert run.wait() == 0, run.output
     undisturbed.check(store)
+
+
+def test_workers_may_run_in_another_folder(
+    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources = tuple(Path(shutil.copy(source, source.name)) for source in undisturbed.sources)
+    workers, store = Cluster(client=cluster), Path("showers.zarr")
+    ingest(
+        Ingest(sources=sources, description=ELECTRON_PHOTON, output=store, split=Split.parse("0.7,0.1,0.2")), workers
+    )
+    write_statistics(store, workers)
+    write_digests(store)
+    assert verify(store, sources, workers).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -93,20 +107,6 @@ def die(death: Path, *arguments: object) -> None:
     if content:
         path.with_name(f"{path.name}.partial").write_bytes(content[: len(content) // 2])
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_workers_may_run_in_another_folder(
-    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    sources = tuple(Path(shutil.copy(source, source.name)) for source in undisturbed.sources)
-    workers, store = Cluster(client=cluster), Path("showers.zarr")
-    ingest(
-        Ingest(sources=sources, description=ELECTRON_PHOTON, output=store, split=Split.parse("0.7,0.1,0.2")), workers
-    )
-    write_statistics(store, workers)
-    write_digests(store)
-    assert verify(store, sources, workers).problems == ()
 
 
 @FULL

@@ -1,4 +1,4 @@
-"""Twenty jets of a Pythia simulation through the whole ingest, from both forms; and a made-up third data set."""
+"""Twenty jets of a Pythia simulation through the whole ingest, from both forms."""
 
 import re
 import shutil
@@ -13,7 +13,6 @@ import zarr
 from store.chunks import has_sample_blocks
 from store.digests import write_digests
 from store.reader import open_dataset, open_statistics, open_store
-from store.schema import DATASETS, Channel, Description, Variable
 from store.stream import BatchStream
 from tests.examples import run_ingest, showers, write_hdf5
 
@@ -231,22 +230,3 @@ def test_a_data_set_without_files_and_sample_wants_sources(tmp_path, monkeypatch
     assert outcome.status == 2
     assert "data/raw has none of quark-gluon" in outcome.err
     assert not list(tmp_path.iterdir())
-
-
-def test_a_third_data_set_is_a_description_and_nothing_else(tmp_path, monkeypatch):
-    muons = Description(
-        name="muons", title="made up", image_keys=("hits",), label_key="charge", image_shape=(16, 16, 1),
-        channels=(Channel(name="adc", long_name="pulse height", comment="counts"),), classes=("minus", "plus"),
-        seed=(8, 8), variables=(Variable(name="eta", long_name="pseudorapidity", units="1"),),
-    )  # fmt: skip
-    monkeypatch.setitem(DATASETS, "muons", muons)
-    images, random = np.zeros((40, 16, 16, 1), np.float32), np.random.default_rng(0)
-    images[:, 8, 8, 0] = random.random(40)
-    with h5py.File(tmp_path / "muons.hdf5", "w") as file:
-        file["hits"], file["charge"], file["eta"] = images, np.arange(40) % 2, random.random(40)
-    assert run_ingest(tmp_path / "muons.hdf5", "--dataset", "muons", "--output", tmp_path / "muons.zarr").status == 0
-    assert "40 images equal" in run_ingest("verify", tmp_path / "muons.zarr", tmp_path / "muons.hdf5").out
-    dataset = open_dataset(tmp_path / "muons.zarr")
-    assert np.array_equal(dataset["image"], images[dataset["source_row"]])
-    assert dataset["eta"].dims == ("sample",)
-    assert BatchStream(tmp_path / "muons.zarr", split="train", batch_size=8).reader == "blocks"

@@ -2,11 +2,9 @@ import threading
 import time
 
 import pytest
-import zarr
 
 from ingest.workers import Threads, open_workers
 from store.errors import ConfigError, SourceError
-from tests.examples import run_ingest, showers, write_hdf5
 
 
 def test_results_come_in_the_order_of_the_calls():
@@ -62,14 +60,3 @@ def test_threads_are_the_default():
 def test_workers_that_cannot_be_are_refused(options, message):
     with pytest.raises(ConfigError, match=message), open_workers(**options):
         pass
-
-
-def test_a_cluster_of_two_processes_makes_the_same_store(tmp_path):
-    label = [k % 2 for k in range(300)]
-    path = write_hdf5(tmp_path / "both.hdf5", showers(300), label, chunks=(50, 32, 32, 2), compression="gzip")
-    digests = []
-    for name, words in (("threads", ()), ("cluster", ("--workers", 2))):
-        outcome = run_ingest(path, "--output", tmp_path / name, *words)
-        assert outcome.status == 0, outcome.err
-        digests.append(zarr.open_group(tmp_path / name, mode="r").attrs["content_digest"])
-    assert digests[0] == digests[1]

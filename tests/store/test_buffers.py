@@ -1,6 +1,9 @@
 import mmap
+import re
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from store.buffers import BufferPool, huge_pages
 
@@ -56,3 +59,13 @@ def test_buffers_begin_with_a_page():
     assert buffer.ctypes.data % mmap.PAGESIZE == 0
     assert buffer.flags.writeable
     assert huge_pages((0, *SHAPE[1:])).size == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux, to see what memory is mapped how")
+def test_buffers_are_private_memory_for_which_huge_pages_are_asked():
+    buffer = huge_pages((16, 125, 125, 3))
+    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)[1:]
+    spans = [[int(end, 16) for end in text.split(maxsplit=1)[0].split("-")] for text in maps]
+    (here,) = [text for text, (start, end) in zip(maps, spans, strict=True) if start <= buffer.ctypes.data < end]
+    assert here.split()[1] == "rw-p"
+    assert "hg" in re.search(r"VmFlags: (.*)", here)[1].split()

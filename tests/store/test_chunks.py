@@ -310,14 +310,13 @@ def test_the_zarr_reader_names_what_it_cannot_read(stored):
         read(ZarrReader(open_image(root)), [7, 0, 6, 5], SHAPE)
 
 
-@pytest.mark.parametrize("what", ["shards", "chunks"])
-def test_random_damage_ends_in_a_named_error_or_other_values_but_never_in_a_crash(tmp_path, what):
+def test_random_damage_ends_in_a_named_error_or_other_values_but_never_in_a_crash(tmp_path):
     # in a process of its own, where a read or write out of bounds shows as a signal
     fuzz = subprocess.run(
-        [sys.executable, "-m", "tests.store.fuzz_chunks", what, tmp_path],
+        [sys.executable, "-m", "tests.store.fuzz_chunks", tmp_path],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert fuzz.returncode == 0, f"exit status {fuzz.returncode}\n{fuzz.stderr[-2000:]}"
-    refused, read = map(int, fuzz.stdout.split())
-    assert refused > 100, "the damage must often be found"
-    assert read > 100, "and must often be harmless"
+    counts = list(map(int, fuzz.stdout.split()))
+    assert len(counts) == 4
+    assert min(counts) > 100, "damage must often be found, and must often be harmless"

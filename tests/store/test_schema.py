@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from store.errors import ConfigError
@@ -34,6 +36,12 @@ def test_a_description_names_every_channel():
             name="odd", title="", image_keys=("X",), label_key="y", image_shape=(4, 4, 2),
             channels=(Channel(name="a", long_name="a", comment="a"),), classes=("a", "b"), seed=(2, 2),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [("one",), ("one", "two", "three")])
+def test_a_data_set_has_two_classes(classes):
+    with pytest.raises(ConfigError, match=rf"quark-gluon: classes=\(.*\) are {len(classes)}, a data set has two"):
+        dataclasses.replace(describe("quark-gluon"), classes=classes)
 
 
 def test_the_jets_are_described():

@@ -10,7 +10,7 @@ from tests.benchmarks.reader import Place, Reader
 SHUFFLING: dict[Shuffle, str] = {
     "full": "all images",
     "window": "windows of 8,192 images from random chunks",
-    "chunks": "chunks of 64 images",
+    "chunks": "chunks of 512 KiB",
     "none": "not shuffled",
 }
 
