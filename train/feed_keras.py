@@ -22,7 +22,7 @@ def feed(
     """
     for batch in stream:
         tensors, label = tuple(map(to_tensor, inputs(batch, table))), to_tensor(batch.label)
-        if not device.startswith("/CPU"):
+        if "CPU" not in device:
             with tf.device(device):
                 tensors, label = tuple(map(tf.identity, tensors)), tf.identity(label)
         yield batch, tensors, label

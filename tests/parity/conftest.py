@@ -12,7 +12,6 @@ import pytest
 
 from tests.jets import write_jet_store
 from tests.parity.cases import MODELS, large_weights, model_specification
-from tests.showers import write_shower_store
 from train import weights
 from train.model_torch import Classifier
 
@@ -35,9 +34,9 @@ class Sides:
 
 
 @pytest.fixture(scope="session")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
+def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
     folder = tmp_path_factory.mktemp("parity")
-    write_shower_store(folder, 200)
+    (folder / "showers.zarr").symlink_to(showers)
     write_jet_store(folder)
     for name in MODELS:
         described = model_specification(folder, name)

@@ -24,7 +24,6 @@ from tests.parity.cases import (
     model_inputs,
     model_specification,
     open_feed,
-    specification,
     specifications,
     store_of,
 )
@@ -36,9 +35,6 @@ from train.model_keras import build_model, get_weights, save_model, set_weights
 
 
 def compare_models(folder: Path) -> dict[str, Any]:
-    learner = KerasLearner(specification(folder, "log"), TrainConfig(run=folder, seed=1))
-    start = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
-    weights.save(folder / "keras-start.npz", start)
     parameters = {}
     for name in MODELS:
         described = model_specification(folder, name)
@@ -84,7 +80,9 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[f
     """Return the losses of the steps, and what the model that is judged gives for some images after them."""
     config = TrainConfig(run=folder, store=store_of(folder, name), seed=1, learning_rate=RATE, **settings)
     learner = KerasLearner(model_specification(folder, name), config)
-    start = {key: value for key, value in learner.state().items() if not key.startswith("weights/")}
+    start = learner.state()
+    drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}
+    weights.save(folder / f"{name}-drawn.npz", drawn)
     given = weights.load(folder / f"{name}-start.npz")
     learner.load_state(start | {f"weights/{key}": value for key, value in given.items()})
     stream, losses = open_feed(config.store, batch_size=8), []
@@ -95,7 +93,7 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[f
 
 def refuse_float16(folder: Path) -> str:
     try:
-        train(folder, "shower", precision="float16")
+        train(folder, "cnn-small", precision="float16")
     except ConfigError as error:
         return str(error)
     return "nothing"
@@ -127,8 +125,8 @@ def main(folder: Path) -> None:
         "feed": hash_feed(store_of(folder)),
         "losses": {name: train(folder, name)[0] for name in MODELS},
         "everything": train(folder, "shower", **EVERYTHING),
-        "bfloat16": train(folder, "shower", precision="bfloat16")[0],
-        "compiled": train(folder, "shower", compile=True)[0],
+        "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
+        "compiled": train(folder, "cnn-small", compile=True)[0],
         "float16": refuse_float16(folder),
         "tensors": [odd_tensor(first) for first in range(20)],
     }

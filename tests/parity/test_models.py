@@ -72,9 +72,10 @@ def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
         np.testing.assert_array_equal(value, start[weight])
 
 
-def test_both_start_from_the_same_weights(sides: Sides) -> None:
-    learner = TorchLearner(specification(sides.folder, "log"), TrainConfig(run=sides.folder, seed=1))
-    there = weights.load(sides.folder / "keras-start.npz")
+@pytest.mark.parametrize("name", MODELS)
+def test_both_start_from_the_same_weights(sides: Sides, name: str) -> None:
+    learner = TorchLearner(model_specification(sides.folder, name), TrainConfig(run=sides.folder, seed=1))
+    there = weights.load(sides.folder / f"{name}-drawn.npz")
     here = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
     assert here.keys() == there.keys()
     for name, array in here.items():

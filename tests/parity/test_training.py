@@ -45,7 +45,7 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
 
 
 def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:
-    losses = sides.keras["losses"]["shower"]
+    losses = sides.keras["losses"]["cnn-small"]
     np.testing.assert_allclose(sides.keras["bfloat16"], losses, rtol=0.05)
     assert sides.keras["bfloat16"] != losses
     np.testing.assert_allclose(sides.keras["compiled"], losses, rtol=0.01)

@@ -1,4 +1,4 @@
-"""Stores to train on, and a learner without a framework."""
+"""A learner without a framework."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,14 +10,8 @@ import pytest
 
 from store.stream import Batch, BatchStream
 from tests.jets import write_jet_store
-from tests.showers import write_shower_store
 from train.config import TrainConfig
 from train.specification import Specification
-
-
-@pytest.fixture(scope="session")
-def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
 
 
 @pytest.fixture(scope="session")
