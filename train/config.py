@@ -22,25 +22,30 @@ NONE = "none"
 DEVICES = (AUTO, "cpu", "cuda")
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("float32", "bfloat16", "float16")
+PLAIN: dict[str, Any] = {
+    "normalisation": "none",
+    "optimiser": "adam",
+    "learning_rate": 1e-3,
+    "warm_up": 0.0,
+    "weight_decay": 0.0,
+    "average": 0.0,
+    "augmentation": NONE,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "challenge": {
+        **PLAIN,
         "model": "cnn",
-        "normalisation": "none",
         "epochs": 50,
         "patience": 4,
         "batch_size": 512,
-        "optimiser": "adam",
-        "learning_rate": 1e-3,
         "schedule": "plateau",
     },
     "gsoc-resnet15": {
+        **PLAIN,
         "model": "resnet15",
-        "normalisation": "none",
         "epochs": 15,
         "patience": 15,
         "batch_size": 32,
-        "optimiser": "adam",
-        "learning_rate": 1e-3,
         "schedule": "cosine-restarts",
     },
 }
@@ -64,7 +69,7 @@ class TrainConfig:
 
     run: Path
     store: Path = setting(STORE, "The store to train on.")  # noqa: RUF009 (paths do not change)
-    model: str = setting("cnn", f"One of: {', '.join(ARCHITECTURES)}; or a JSON file that describes one.")
+    model: str = setting("shower", f"One of: {', '.join(ARCHITECTURES)}; or a JSON file that describes one.")
     normalisation: str = setting(
         AUTO, f"First layer of the model; one of: {', '.join(RECIPES)}; auto: log, or none if the model makes features."
     )
@@ -72,20 +77,21 @@ class TrainConfig:
         NONE, "Of the store, that the model takes besides the image: none, or names such as pt,m0."
     )
     train_samples: int = setting(0, "Train on the first so many samples of the training split; 0 for all.")
-    epochs: int = setting(50, "Most epochs to train.")
-    patience: int = setting(4, "Stop after so many epochs without a lower validation loss.")
-    batch_size: int = setting(512, "Samples a step on each rank.")
-    optimiser: str = setting("adam", f"One of: {', '.join(OPTIMISERS)}.")
-    learning_rate: float = setting(1e-3, "Before the schedule lowers it.")
-    schedule: str = setting("plateau", f"Of the learning rate; one of: {', '.join(SCHEDULES)}.")
-    warm_up: float = setting(0.0, "Epochs over which the learning rate grows from zero.")
-    weight_decay: float = setting(0.0, "Of adamw: share of a weight that a step takes off, relative to the rate.")
+    epochs: int = setting(12, "Most epochs to train.")
+    patience: int = setting(12, "Stop after so many epochs without a lower validation loss.")
+    batch_size: int = setting(256, "Samples a step on each rank.")
+    optimiser: str = setting("adamw", f"One of: {', '.join(OPTIMISERS)}.")
+    learning_rate: float = setting(3e-3, "Before the schedule lowers it.")
+    schedule: str = setting("cosine", f"Of the learning rate; one of: {', '.join(SCHEDULES)}.")
+    warm_up: float = setting(0.5, "Epochs over which the learning rate grows from zero.")
+    weight_decay: float = setting(0.05, "Of adamw: share of a weight that a step takes off, relative to the rate.")
     clip_norm: float = setting(0.0, "Bound on the norm of all gradients together; 0 for none.")
     average: float = setting(
-        0.0, "Judge and export a running mean of the weights that keeps this share a step, as 0.999."
+        0.999,
+        "Judge and export a running mean of the weights that keeps this share a step; 0 for the weights as they are.",
     )
     augmentation: str = setting(
-        NONE, f"Of training images, about the seed cell: none, or one of: {', '.join(SYMMETRIES)}."
+        "flips", f"Of training images, about the seed cell: none, or one of: {', '.join(SYMMETRIES)}."
     )
     class_weights: str | tuple[float, ...] = setting(NONE, "In the loss: none, balanced, or one a class, as 1,2.5.")
     shuffle: str = setting(
@@ -122,7 +128,9 @@ class TrainConfig:
         self._between("weight_decay", 0, 1)
         self._between("learning_rate", 1e-12, 1)
         if self.weight_decay and self.optimiser != "adamw":
-            raise ConfigError(f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}")
+            raise ConfigError(
+                f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}; or give 0"
+            )
         try:
             parse_bytes(self.memory)
         except ValueError:

@@ -28,7 +28,7 @@ from tests.parity.cases import (
     store_of,
 )
 from train import weights
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.feed_keras import feed, to_tensor
 from train.fit_keras import KerasLearner
 from train.model_keras import build_model, get_weights, save_model, set_weights
@@ -78,7 +78,8 @@ def hash_feed(path: Path) -> list[str]:
 
 def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
     """Return the losses of the steps, and what the model that is judged gives for some images after them."""
-    config = TrainConfig(run=folder, store=store_of(folder, name), seed=1, learning_rate=RATE, **settings)
+    settings = preset("challenge") | {"learning_rate": RATE, "seed": 1} | settings
+    config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
     learner = KerasLearner(model_specification(folder, name), config)
     start = learner.state()
     drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}

@@ -20,7 +20,7 @@ from tests.parity.cases import (
 )
 from tests.parity.conftest import Sides
 from train import weights
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.fit_torch import TorchLearner
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
@@ -53,7 +53,8 @@ def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) ->
 
 
 def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchLearner, list[float]]:
-    config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), seed=2, learning_rate=RATE, **settings)
+    settings = preset("challenge") | {"learning_rate": RATE, "seed": 2} | settings
+    config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), **settings)
     learner = TorchLearner(model_specification(sides.folder, name), config)
     start = weights.load(sides.folder / f"{name}-start.npz")
     learner.load_state({**learner.state(), **{f"weights/{key}": value for key, value in start.items()}})

@@ -8,10 +8,12 @@ from store.errors import ConfigError
 from train.config import PRESETS, TrainConfig, preset, read_settings
 
 
-def test_defaults_are_the_reference() -> None:
-    config = TrainConfig(run=Path("runs/x"))
+def test_the_challenge_is_as_published() -> None:
+    config = TrainConfig(run=Path("runs/x"), **preset("challenge"))
     assert (config.model, config.batch_size, config.epochs, config.learning_rate) == ("cnn", 512, 50, 1e-3)
-    assert (config.schedule, config.patience) == ("plateau", 4)
+    assert (config.schedule, config.patience, config.optimiser) == ("plateau", 4, "adam")
+    assert (config.normalisation, config.augmentation) == ("none", "none")
+    assert config.warm_up == config.weight_decay == config.average == config.clip_norm == 0
 
 
 def test_survives_json() -> None:

@@ -16,7 +16,7 @@ from store.schema import SPLITS
 from tests.examples import write_store
 from tests.train.conftest import LineLearner
 from train.checkpoint import Checkpoint
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.fit import fit
 from train.metrics import measure, sigmoid
 
@@ -36,7 +36,8 @@ class Factory:
 
 @pytest.fixture
 def config(tmp_path: Path, showers: Path) -> TrainConfig:
-    return TrainConfig(run=tmp_path / "run", store=showers, epochs=4, batch_size=50, learning_rate=0.5)
+    settings = preset("challenge") | {"epochs": 4, "batch_size": 50, "learning_rate": 0.5}
+    return TrainConfig(run=tmp_path / "run", store=showers, **settings)
 
 
 def history(run: Path) -> list[dict[str, Any]]:
