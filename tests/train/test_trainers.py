@@ -74,13 +74,13 @@ def test_readme_gives_the_predictions_again(
     monkeypatch.chdir(trained.path.parents[1])
     if trained.framework == "torch":
         names: dict[str, Any] = {"images": test.image.values}
-        exec(example("runs/cnn-torch"), names)
+        exec(example("runs/shower-torch"), names)
         score = names["score"]
     else:
         np.save(tmp_path / "images.npy", test.image.values)
         before = f"import numpy as np; images = np.load({str(tmp_path / 'images.npy')!r})"
         after = f"np.save({str(tmp_path / 'score.npy')!r}, score)"
-        code = "\n".join([before, example("runs/cnn-keras"), after])
+        code = "\n".join([before, example("runs/shower-keras"), after])
         environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
         subprocess.run([sys.executable, "-I", "-c", code], env=environment, check=True, capture_output=True)
         score = np.load(tmp_path / "score.npy")
