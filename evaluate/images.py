@@ -1,7 +1,7 @@
 """Images to score, from HDF5, Parquet or a store, a block at a time; with their labels if there are any."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Images:
         uint8 (rows,), or None if the file has none.
     weight
         float64 (rows,), how much each counts in metrics, or None if the file has no ``weight``.
+    variables
+        float32 (rows, variable), those that were asked for.
     blocks
         Yields them as float32 (n, ieta, iphi, channel) with about 16 MiB a block; raises SourceError for values that
         are not finite.
@@ -48,10 +50,11 @@ class Images:
     rows: int
     label: npt.NDArray[np.uint8] | None
     weight: Floats | None
+    variables: Block
     blocks: Callable[[], Iterator[Block]]
 
 
-def open_images(path: Path, description: Description) -> Images:
+def open_images(path: Path, description: Description, variables: Sequence[str] = ()) -> Images:
     """Open a store (a folder), a Parquet file (by its suffix) or an HDF5 file.
 
     In Parquet an image is nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number
@@ -63,22 +66,24 @@ def open_images(path: Path, description: Description) -> Images:
         What to open.
     description
         Names of the columns, and the shape of an image.
+    variables
+        Names of those to read too.
 
     Raises
     ------
     SourceError
-        If there is nothing, or the images or labels break a rule; the message names file, rule and value.
+        If there is nothing, or the images, labels or variables break a rule; the message names file, rule and value.
     ConfigError
         If pyarrow is needed and not installed.
     """
     if path.is_dir():
-        images = _open_store(path, description)
+        images = _open_store(path, description, variables)
     elif not path.is_file():
         raise SourceError(f"{path}: no such file")
     elif path.suffix == ".parquet":
-        images = _open_parquet(path, description)
+        images = _open_parquet(path, description, variables)
     else:
-        images = _open_hdf5(path, description)
+        images = _open_hdf5(path, description, variables)
     if not images.rows:
         raise SourceError(f"{path}: holds no images")
     return replace(images, blocks=lambda: _finite(images))
@@ -124,6 +129,25 @@ def _check_labels(path: Path, key: str, values: npt.NDArray[Any], rows: int) -> 
     return values.astype(np.uint8)
 
 
+def _check_variables(path: Path, columns: dict[str, npt.NDArray[Any]], names: Sequence[str], rows: int) -> Block:
+    """Return the columns with those names, one beside the other."""
+    table = np.empty((rows, len(names)), np.float32)
+    for place, name in enumerate(names):
+        if name not in columns:
+            raise SourceError(f"{path}: has no {name}, which the model takes besides the images")
+        values = columns[name]
+        if values.size != rows or values.dtype.kind not in "fiu":
+            raise SourceError(
+                f"{path}: {name} must be {rows} numbers, it has shape {values.shape} and dtype {values.dtype}"
+            )
+        with np.errstate(over="ignore"):
+            table[:, place] = values.reshape(-1)
+        if not np.isfinite(table[:, place]).all():
+            row = int(np.argmin(np.isfinite(table[:, place])))
+            raise SourceError(f"{path}: {name}[{row}] = {table[row, place]}; values must be finite")
+    return table
+
+
 def _check_weights(path: Path, values: npt.NDArray[Any], rows: int) -> Floats:
     try:
         return checked_weight(values.reshape(-1), (rows,))
@@ -131,7 +155,7 @@ def _check_weights(path: Path, values: npt.NDArray[Any], rows: int) -> Floats:
         raise SourceError(f"{path}: {WEIGHT_KEY}: {error}") from None
 
 
-def _open_hdf5(path: Path, description: Description) -> Images:
+def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -> Images:
     label_key = description.label_key
     try:
         with h5py.File(path) as file:
@@ -142,6 +166,8 @@ def _open_hdf5(path: Path, description: Description) -> Images:
             rows = len(file[key])
             label = _check_labels(path, label_key, file[label_key][()], rows) if label_key in file else None
             weight = _check_weights(path, file[WEIGHT_KEY][()], rows) if WEIGHT_KEY in file else None
+            columns = {name: file[name][()] for name in variables if name in file}
+            table = _check_variables(path, columns, variables, rows)
     except OSError as error:
         raise SourceError(f"{path}: neither a store nor a readable HDF5 or Parquet file ({error})") from None
 
@@ -153,10 +179,10 @@ def _open_hdf5(path: Path, description: Description) -> Images:
                 except OSError as error:
                     raise SourceError(f"{path}: {key} cannot be read from row {start} on ({error})") from None
 
-    return Images(path=path, rows=rows, label=label, weight=weight, blocks=blocks)
+    return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 
 
-def _open_parquet(path: Path, description: Description) -> Images:
+def _open_parquet(path: Path, description: Description, variables: Sequence[str]) -> Images:
     check_parquet(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -171,6 +197,9 @@ def _open_parquet(path: Path, description: Description) -> Images:
                 label = _check_labels(path, label_key, file.read([label_key])[label_key].to_numpy(), rows)
             if WEIGHT_KEY in names:
                 weight = _check_weights(path, file.read([WEIGHT_KEY])[WEIGHT_KEY].to_numpy(), rows)
+            columns = file.read([name for name in variables if name in names])
+            found = {name: columns[name].to_numpy() for name in columns.column_names}
+            table = _check_variables(path, found, variables, rows)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path}: not a readable Parquet file ({error})") from None
 
@@ -182,7 +211,7 @@ def _open_parquet(path: Path, description: Description) -> Images:
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{path}: {key} cannot be read ({error})") from None
 
-    return Images(path=path, rows=rows, label=label, weight=weight, blocks=blocks)
+    return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 
 
 def _from_arrow(path: Path, key: str, column: Any, description: Description) -> Block:
@@ -211,13 +240,15 @@ def _from_arrow(path: Path, key: str, column: Any, description: Description) -> 
     return np.ascontiguousarray(np.moveaxis(values.reshape(lengths), 1, -1))
 
 
-def _open_store(path: Path, description: Description) -> Images:
+def _open_store(path: Path, description: Description, variables: Sequence[str]) -> Images:
     opened = store.open_store(path)
     _check_shape(path, "image", opened.image.shape[1:], description)
     label = np.asarray(opened.group["label"][...])  # type: ignore[index]
     weight = None
     if WEIGHT_KEY in opened.group:
         weight = _check_weights(path, np.asarray(opened.group[WEIGHT_KEY][...]), len(label))  # type: ignore[index]
+    columns = {name: np.asarray(opened.group[name][...]) for name in variables if name in opened.group}  # type: ignore[index]
+    table = _check_variables(path, columns, variables, len(label))
 
     def blocks() -> Iterator[Block]:
         for split in SPLITS:
@@ -227,4 +258,4 @@ def _open_store(path: Path, description: Description) -> Images:
                 for batch in store.BatchStream(path, split=split, batch_size=size, shuffle="none"):
                     yield batch.image
 
-    return Images(path=path, rows=len(label), label=label, weight=weight, blocks=blocks)
+    return Images(path=path, rows=len(label), label=label, weight=weight, variables=table, blocks=blocks)

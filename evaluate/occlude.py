@@ -9,7 +9,7 @@ import store
 from evaluate.images import Block
 from evaluate.occlusion import Occlusion
 from evaluate.runs import load_run
-from evaluate.score import open_model
+from evaluate.score import open_model, variables_of
 from store.errors import ConfigError, StoreError
 
 PATCHES = 16  # along each side of the image
@@ -44,9 +44,12 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
         raise StoreError(f"{opened.path} now holds other data (digest {opened.digest[:12]}) than the run saw")
     dataset = store.open_dataset(opened.path, "test").isel(sample=slice(samples))
     images, label = dataset["image"].to_numpy(), dataset["label"].to_numpy()
+    variables = np.empty((len(images), 0), np.float32)
+    if names := variables_of(run.config):
+        variables = np.column_stack([dataset[name].to_numpy() for name in names])
     with open_model(run.framework, path) as ask:
-        score = ask(images)
-        hidden = np.stack([np.abs(ask(part) - score) for part in _hide(images)])
+        score = ask(images, variables)
+        hidden = np.stack([np.abs(ask(part, variables) - score) for part in _hide(images)])
     shape = [min(PATCHES, side) for side in images.shape[1:3]]
     change = [
         hidden[:, label == value].mean(axis=1) if (label == value).any() else np.full(len(hidden), np.nan)

@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,16 +21,16 @@ from store.errors import RunError
 from store.schema import describe
 
 SCHEMA = "calostream-scores/1"
-Ask = Callable[[Block], Floats]
+Ask = Callable[[Block, Block], Floats]
 ROOT = Path(__file__).parents[1]
-PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "keras", "trees")}
+PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "keras", "trees", "logistic")}
 
 
 def score(run: Path, file: Path, output: Path) -> Document:
     """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
 
-    Memory holds a few blocks of 16 MiB of images, and 17 bytes a row, 25 with weights. Both files appear when
-    everything is done.
+    Memory holds a few blocks of 16 MiB of images, and 17 bytes a row, 25 with weights, and 4 more for each variable of
+    the model. Both files appear when everything is done.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ def score(run: Path, file: Path, output: Path) -> Document:
     write_table = choose_table(output)
     config, environment = load_settings(run)
     description = describe(environment["store"]["dataset"])
-    images = open_images(file, description)
+    images = open_images(file, description, variables_of(config))
     scores = np.empty(images.rows)
     with _partial(output) as partial:
         with write_table(partial) as write, open_model(config["framework"], run) as ask:
             start = 0
             for block in images.blocks():
                 rows = slice(start, start + len(block))
-                scores[rows] = ask(block)
+                scores[rows] = ask(block, images.variables[rows])
                 label = {} if images.label is None else {"label": images.label[rows]}
                 write({"row": np.arange(rows.start, rows.stop), "score": scores[rows], **label})
                 start += len(block)
@@ -77,6 +77,11 @@ def score(run: Path, file: Path, output: Path) -> Document:
         with _partial(output.with_suffix(".json")) as text:
             text.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return document
+
+
+def variables_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the variables that the model of a run takes besides the image."""
+    return tuple(config.get("variables", ()))
 
 
 def _describe(run: Path, images: Images, scores: Floats) -> Document:
@@ -97,7 +102,7 @@ def _describe(run: Path, images: Images, scores: Floats) -> Document:
 
 @contextlib.contextmanager
 def open_model(framework: str, run: Path) -> Iterator[Ask]:
-    """Start the program that has a run's model, and yield what gives the scores, float64 (n,), of a block of images.
+    """Start the program that has a run's model, and yield what gives the scores, float64 (n,), of images and variables.
 
     What goes over the pipes is described in `train.scoring`.
 
@@ -129,11 +134,12 @@ def open_model(framework: str, run: Path) -> Iterator[Ask]:
         assert process.stdout
         images, answers = process.stdin, process.stdout
 
-        def ask(block: Block) -> Floats:
+        def ask(block: Block, variables: Block) -> Floats:
             answer = b""
             with contextlib.suppress(BrokenPipeError):
-                images.write(np.array(block.shape, "<i8").tobytes())
+                images.write(np.array((*block.shape, variables.shape[1]), "<i8").tobytes())
                 images.write(np.ascontiguousarray(block, "<f4").data)
+                images.write(np.ascontiguousarray(variables, "<f4").tobytes())
                 images.flush()
                 answer = answers.read(8 * len(block))
             if len(answer) < 8 * len(block):

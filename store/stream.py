@@ -52,6 +52,8 @@ class BatchStream:
         ``train``, ``validation`` or ``test``.
     batch_size, shuffle, seed, epoch, rank, world_size
         See `BatchPlan`.
+    samples
+        Only the first so many of the split, which are a random choice: stores are shuffled. All by default.
     memory
         Bound on the batches read ahead, in bytes or as text such as ``"512MiB"``.
     threads
@@ -93,12 +95,17 @@ class BatchStream:
         epoch: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        samples: int | None = None,
         memory: int | str = "512MiB",
         threads: int = 2,
         transform: Callable[[Batch, int], None] | None = None,
     ) -> None:
         store = open_store(path)
         start, stop = store.split_range(split)
+        if samples is not None:
+            if not 1 <= samples <= stop - start:
+                raise PlanError(f"samples={samples} is not between 1 and the {stop - start} of split {split!r}")
+            stop = start + samples
         self._plan = BatchPlan(
             start=start,
             stop=stop,
@@ -196,8 +203,8 @@ class BatchStream:
         Raises
         ------
         StateError
-            If the state is of another store, split, batch size, shuffle, seed, world size or plan version, or its
-            place in the epoch is not one.
+            If the state is of another store, split, number of samples, batch size, shuffle, seed, world size or plan
+            version, or its place in the epoch is not one.
         """
         for name, here in self._identity().items():
             if state.get(name) != here:
@@ -215,5 +222,6 @@ class BatchStream:
             "plan_version": PLAN_VERSION,
             "store": self.digest,
             "split": self.split,
+            "samples": self.sample_count,
             **{name: getattr(self._plan, name) for name in names},
         }

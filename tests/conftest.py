@@ -1,9 +1,12 @@
-"""What all tests share: hypothesis profiles, and tests that run only when asked for."""
+"""What all tests share: a store of showers, hypothesis profiles, and tests that run only when asked for."""
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.showers import write_shower_store
 
 # A window may not open in a test, and the first import of pyplot decides.
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -18,6 +21,12 @@ OPT_IN = {
     "faults": "breaks an ingest at more points; run with: ./pixiw run faults",
     "gpu": "needs a GPU; run with: ./pixiw run -e gpu-torch test --gpu (or -e gpu-keras)",
 }
+
+
+@pytest.fixture(scope="session")
+def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store of 200 showers of each class: 240 for training, 80 for validation, 80 for the test."""
+    return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

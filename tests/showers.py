@@ -1,10 +1,10 @@
 """A small store of real-looking showers for the tests of training: a part of the bundled sample, ingested."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
+
+from tests.examples import run_ingest
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +18,6 @@ def write_shower_store(folder: Path, showers: int) -> Path:
                 part[name] = whole[name][:showers]
     store = folder / "showers.zarr"
     files = [folder / source.name for source in sources]
-    ingest = Path(sys.executable).with_name("ingest")
-    subprocess.run([ingest, *files, "--output", store, "--split", "0.6,0.2,0.2"], check=True, capture_output=True)
+    done = run_ingest(*files, "--output", store, "--split", "0.6,0.2,0.2")
+    assert done.status == 0, done.err
     return store

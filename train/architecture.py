@@ -1,13 +1,15 @@
 """Each model once, as data: what `model_torch` and `model_keras` build, counted and checked by arithmetic."""
 
+import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from store.errors import ConfigError
 from train.layers import Activation, Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape, ShapeError, Weight
-from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 from train.steps import LAYERS, Layer, Residual, Step, from_json, steps, to_json, weights
 
 INITIALISERS = ("truncated-normal", "he", "glorot")
@@ -42,6 +44,19 @@ class Architecture:
     def raw(self) -> bool:
         """Whether it makes features of its own out of images as they are in the file."""
         return any(isinstance(layer, ShowerFeatures) for layer in self.layers)
+
+    @property
+    def variables(self) -> int:
+        """How many variables of a sample it takes besides its image."""
+        return sum(layer.variables for layer in self.layers if isinstance(layer, Join))
+
+    def joined(self, variables: int) -> "Architecture":
+        """Return the architecture with that many variables joined to the input of its first dense layer."""
+        if not variables:
+            return self
+        first = next(place for place, layer in enumerate(self.layers) if isinstance(layer, Dense))
+        layers = (*self.layers[:first], Join(variables=variables), *self.layers[first:])
+        return replace(self, layers=layers)
 
     def steps(self, image_shape: Shape) -> Iterator[Step]:
         """Yield the layers with names and shapes for images (ieta, iphi, channel).
@@ -202,19 +217,58 @@ VIT = Architecture(
 
 
 # Beyond four rows of the seed there is noise; along phi, bremsstrahlung reaches the edge of the image. One convolution
-# over all rows leaves a line of cells along phi at full resolution, on which deep layers cost little.
+# over all rows leaves a line of cells along phi at full resolution, on which deep layers cost little; where a cluster
+# stands on it is kept to the end.
 SHOWER = Architecture(
     name="shower",
     source="ours: the central rows, then a residual network along phi",
     layers=(
         *(ShowerFeatures(), Crop(rows=9, columns=31)),
-        *(*normalised(24), basic_block(24)),
+        *normalised(24),
         *normalised(64, (9, 1), padding="valid"),
         *(basic_block(64, kernel=(1, 3)) for _ in range(3)),
-        GlobalPool(maximum=True),
-        *(Dense(units=64), Dense(units=1, activation="linear")),
+        *normalised(32, (1, 1)),
+        *(Flatten(), Dense(units=64), Dense(units=1, activation="linear")),
     ),
     initialiser="he",
 )
 
-ARCHITECTURES = {architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER)}
+JET_CNN = Architecture(
+    name="jet-cnn",
+    source="CNN for jets of a GSoC 2023 entry: a single filter, dropout 0.5; its other layers were not published",
+    layers=(
+        *(Conv(filters=1), MaxPool(), Flatten()),
+        *(Dense(units=64), Dropout(rate=0.5), Dense(units=1, activation="linear")),
+    ),
+    initialiser="glorot",
+)
+
+# At full resolution the reference network takes fifteen times as long as on showers; a jet's cells lie far apart.
+JET_CNN_DEEP = Architecture(
+    name="jet-cnn-deep",
+    source="ours: the reference network of the challenge behind a layer that takes 125 x 125 to 31 x 31",
+    layers=(Conv(filters=32, stride=2), MaxPool(), *CNN.layers),
+    initialiser="he",
+)
+
+ARCHITECTURES = {
+    architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER, JET_CNN, JET_CNN_DEEP)
+}
+
+
+def find_architecture(model: str) -> Architecture:
+    """Return the architecture of a name, or the one in a JSON file, as `Architecture.to_json` describes it.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or the file holds none.
+    """
+    if not model.endswith(".json"):
+        if model not in ARCHITECTURES:
+            raise ConfigError(f"unknown model {model!r}; known: {', '.join(ARCHITECTURES)}, and files ending in .json")
+        return ARCHITECTURES[model]
+    try:
+        return Architecture.from_json(json.loads(Path(model).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{model}: holds no architecture ({error})") from None

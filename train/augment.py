@@ -5,45 +5,84 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from store.errors import ConfigError
 from store.permutation import hash_below, make_keys
 from store.schema import Description
 from store.stream import Batch
 
 STREAM = 0xF11B  # keeps these draws apart from those of the sample order
+IETA, IPHI, TURN = 1, 2, 4  # mirrored along an axis, after the axes are exchanged: a mirror and an exchange are a turn
+SYMMETRIES = {
+    "flips": (0, IETA, IPHI, IETA | IPHI),
+    "rotations": (0, TURN | IETA, IETA | IPHI, TURN | IPHI),
+    "flips-rotations": tuple(range(8)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flips:
-    """Mirrors a random half of the images in ieta, and another in iphi, about the seed crystal.
+class Augmentation:
+    """Turns or mirrors each image about the seed cell in one of several ways, all equally likely.
 
-    Crystal i goes to ``2 * seed - i``, modulo the image's size. Whether an image is flipped depends on the seed, the
+    A flip takes cell i to ``2 * seed - i``, modulo the image's size. Which way an image takes depends on the seed, the
     epoch and the sample alone.
 
     Attributes
     ----------
+    name
+        ``flips`` mirrors a random half of the images in ieta, and another in iphi; ``rotations`` turns each by 0, 90,
+        180 or 270 degrees; ``flips-rotations`` takes any of the eight symmetries of a square.
     description
-        Says where the seed crystal is.
+        Says where the seed cell is.
     seed
         Chooses the draws.
+
+    Raises
+    ------
+    ConfigError
+        If images are to be turned that are not square with the seed in their middle.
     """
 
+    name: str
     description: Description
     seed: int
+
+    def __post_init__(self) -> None:
+        rows, columns, _ = self.description.image_shape
+        ieta, iphi = self.description.seed
+        turns = any(way & TURN for way in SYMMETRIES[self.name])
+        if turns and not rows == columns == 2 * ieta + 1 == 2 * iphi + 1:
+            raise ConfigError(
+                f"augmentation {self.name!r} needs square images with the seed in the middle, {self.description.name} "
+                f"has {rows} x {columns} with the seed at ({ieta}, {iphi}); use flips"
+            )
 
     def __call__(self, batch: Batch, epoch: int) -> None:
         """Change the images of a batch in place."""
         key = make_keys(STREAM, self.seed, epoch)[0]
-        _flip(batch.image, batch.sample, key, *self.description.seed)
+        _change(batch.image, batch.sample, key, np.array(SYMMETRIES[self.name]), *self.description.seed)
 
 
 @numba.njit(cache=True, nogil=True)
-def _flip(image, sample, key, seed_ieta, seed_iphi):
+def _change(image, sample, key, ways, seed_ieta, seed_iphi):
     for k in range(sample.size):
-        draw = hash_below(np.uint64(sample[k]), key, np.uint64(4))
-        if draw & np.uint64(1):
+        way = ways[hash_below(np.uint64(sample[k]), key, np.uint64(ways.size))]
+        if way & TURN:
+            _exchange(image[k])
+        if way & IETA:
             _mirror(image[k], seed_ieta)
-        if draw & np.uint64(2):
+        if way & IPHI:
             _mirror(image[k].transpose(1, 0, 2), seed_iphi)
+
+
+@numba.njit(cache=True, nogil=True)
+def _exchange(image):
+    """Exchange the first two axes of a square image, in place."""
+    size, _, channels = image.shape
+    for i in range(size):
+        for j in range(i):
+            for channel in range(channels):
+                a, b = image[i, j, channel], image[j, i, channel]
+                image[i, j, channel], image[j, i, channel] = b, a
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,29 +1,36 @@
 """The program ``train-trees``."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from store import console
-from train.boosted_trees import TreesConfig, fit
+from train.baseline import fit
+from train.boosted_trees import TreesConfig, grow
+from train.config import NONE, parse_names
 
 DEFAULT = TreesConfig(run=Path("runs/trees"))
 app = typer.Typer(add_completion=False)
 
 
-@app.command(help="Train boosted trees on shower shapes and leave a run directory.")
+@app.command(help="Train boosted trees on shower shapes, or on variables of the store, and leave a run directory.")
 def train(
     store: Annotated[Path, typer.Option(help="The store to train on.")] = DEFAULT.store,
     run: Annotated[Path, typer.Option(help="Run directory to write.")] = DEFAULT.run,
-    seed: Annotated[int, typer.Option(help="Chooses the shapes that each split of a node may use.")] = DEFAULT.seed,
+    variables: Annotated[
+        str, typer.Option(help="Of the store, to train on instead of shower shapes: none, or names such as pt,m0.")
+    ] = NONE,
+    seed: Annotated[int, typer.Option(help="Chooses the features that each split of a node may use.")] = DEFAULT.seed,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")] = False,
 ) -> None:
     """Train boosted trees."""
     # Threads that spin while they wait take the processor from everybody else.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    fit(TreesConfig(store=store, run=run, seed=seed), overwrite=overwrite)
+    config = TreesConfig(store=store, run=run, variables=parse_names(variables), seed=seed)
+    fit(config, partial(grow, config), overwrite=overwrite)
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from dask.utils import parse_bytes
 
 from store.errors import ConfigError
 from store.plan import SHUFFLES
-from train.architecture import ARCHITECTURES
+from train.architecture import ARCHITECTURES, find_architecture
+from train.augment import SYMMETRIES
 from train.normalisation import RECIPES
 from train.schedule import SCHEDULES
 
@@ -21,26 +22,30 @@ NONE = "none"
 DEVICES = (AUTO, "cpu", "cuda")
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("float32", "bfloat16", "float16")
-AUGMENTATIONS = (NONE, "flips")
+PLAIN: dict[str, Any] = {
+    "normalisation": "none",
+    "optimiser": "adam",
+    "learning_rate": 1e-3,
+    "warm_up": 0.0,
+    "weight_decay": 0.0,
+    "average": 0.0,
+    "augmentation": NONE,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "challenge": {
+        **PLAIN,
         "model": "cnn",
-        "normalisation": "none",
         "epochs": 50,
         "patience": 4,
         "batch_size": 512,
-        "optimiser": "adam",
-        "learning_rate": 1e-3,
         "schedule": "plateau",
     },
     "gsoc-resnet15": {
+        **PLAIN,
         "model": "resnet15",
-        "normalisation": "none",
         "epochs": 15,
         "patience": 15,
         "batch_size": 32,
-        "optimiser": "adam",
-        "learning_rate": 1e-3,
         "schedule": "cosine-restarts",
     },
 }
@@ -64,23 +69,30 @@ class TrainConfig:
 
     run: Path
     store: Path = setting(STORE, "The store to train on.")  # noqa: RUF009 (paths do not change)
-    model: str = setting("cnn", f"One of: {', '.join(ARCHITECTURES)}.")
+    model: str = setting("shower", f"One of: {', '.join(ARCHITECTURES)}; or a JSON file that describes one.")
     normalisation: str = setting(
         AUTO, f"First layer of the model; one of: {', '.join(RECIPES)}; auto: log, or none if the model makes features."
     )
-    epochs: int = setting(50, "Most epochs to train.")
-    patience: int = setting(4, "Stop after so many epochs without a lower validation loss.")
-    batch_size: int = setting(512, "Samples a step on each rank.")
-    optimiser: str = setting("adam", f"One of: {', '.join(OPTIMISERS)}.")
-    learning_rate: float = setting(1e-3, "Before the schedule lowers it.")
-    schedule: str = setting("plateau", f"Of the learning rate; one of: {', '.join(SCHEDULES)}.")
-    warm_up: float = setting(0.0, "Epochs over which the learning rate grows from zero.")
-    weight_decay: float = setting(0.0, "Of adamw: share of a weight that a step takes off, relative to the rate.")
+    variables: tuple[str, ...] = setting(
+        NONE, "Of the store, that the model takes besides the image: none, or names such as pt,m0."
+    )
+    train_samples: int = setting(0, "Train on the first so many samples of the training split; 0 for all.")
+    epochs: int = setting(12, "Most epochs to train.")
+    patience: int = setting(12, "Stop after so many epochs without a lower validation loss.")
+    batch_size: int = setting(256, "Samples a step on each rank.")
+    optimiser: str = setting("adamw", f"One of: {', '.join(OPTIMISERS)}.")
+    learning_rate: float = setting(3e-3, "Before the schedule lowers it.")
+    schedule: str = setting("cosine", f"Of the learning rate; one of: {', '.join(SCHEDULES)}.")
+    warm_up: float = setting(0.5, "Epochs over which the learning rate grows from zero.")
+    weight_decay: float = setting(0.05, "Of adamw: share of a weight that a step takes off, relative to the rate.")
     clip_norm: float = setting(0.0, "Bound on the norm of all gradients together; 0 for none.")
     average: float = setting(
-        0.0, "Judge and export a running mean of the weights that keeps this share a step, as 0.999."
+        0.999,
+        "Judge and export a running mean of the weights that keeps this share a step; 0 for the weights as they are.",
     )
-    augmentation: str = setting(NONE, "Of training images: none, or flips about the seed crystal in ieta and iphi.")
+    augmentation: str = setting(
+        "flips", f"Of training images, about the seed cell: none, or one of: {', '.join(SYMMETRIES)}."
+    )
     class_weights: str | tuple[float, ...] = setting(NONE, "In the loss: none, balanced, or one a class, as 1,2.5.")
     shuffle: str = setting(
         AUTO, f"One of: {', '.join(SHUFFLES)}; auto: full if memory holds the store's compressed images, else window."
@@ -96,12 +108,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "run", Path(self.run))
         object.__setattr__(self, "store", Path(self.store))
+        object.__setattr__(self, "variables", parse_names(self.variables))
         object.__setattr__(self, "class_weights", parse_class_weights(self.class_weights))
-        self._known("model", ARCHITECTURES)
+        find_architecture(self.model)
         self._known("normalisation", (AUTO, *RECIPES))
         self._known("optimiser", OPTIMISERS)
         self._known("schedule", SCHEDULES)
-        self._known("augmentation", AUGMENTATIONS)
+        self._known("augmentation", (NONE, *SYMMETRIES))
         self._known("shuffle", (AUTO, *SHUFFLES))
         self._known("device", DEVICES)
         self._known("precision", PRECISIONS)
@@ -110,11 +123,14 @@ class TrainConfig:
         for name in ("warm_up", "clip_norm", "save_every"):
             self._between(name, 0, 1e9)
         self._between("seed", 0, 2**32 - 1)
+        self._between("train_samples", 0, 2**62)
         self._between("average", 0, 0.9999999)
         self._between("weight_decay", 0, 1)
         self._between("learning_rate", 1e-12, 1)
         if self.weight_decay and self.optimiser != "adamw":
-            raise ConfigError(f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}")
+            raise ConfigError(
+                f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}; or give 0"
+            )
         try:
             parse_bytes(self.memory)
         except ValueError:
@@ -146,6 +162,22 @@ class TrainConfig:
             return cls(**{name: value for name, value in values.items() if name in names})
         except TypeError as error:
             raise ConfigError(f"not the configuration of a training run: {error}") from None
+
+
+def parse_names(value: Any) -> tuple[str, ...]:
+    """Return the names in ``"pt,m0"`` or a list; ``"none"`` has none.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or a name comes twice.
+    """
+    names = value.split(",") if isinstance(value, str) else value
+    if names in ([NONE], [], ()):
+        return ()
+    if not isinstance(names, (list, tuple)) or not all(names) or len(set(map(str, names))) < len(names):
+        raise ConfigError(f"variables={value!r} is neither {NONE} nor distinct names such as pt,m0")
+    return tuple(map(str, names))
 
 
 def parse_class_weights(value: Any) -> str | tuple[float, ...]:

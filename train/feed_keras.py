@@ -8,21 +8,24 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from store.stream import Batch
+from train.variables import Table, inputs
 
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts elsewhere
 
 
-def feed(stream: Iterable[Batch], device: str) -> Iterator[tuple[Batch, tf.Tensor, tf.Tensor]]:
-    """Yield every batch with its image (batch, ieta, iphi, channel) and label (batch,) on the device.
+def feed(
+    stream: Iterable[Batch], device: str, table: Table | None = None
+) -> Iterator[tuple[Batch, tuple[tf.Tensor, ...], tf.Tensor]]:
+    """Yield every batch with the images (batch, ieta, iphi, channel) and variables of `inputs`, and labels (batch,).
 
-    On the CPU the image is the batch's own memory. A GPU copies from there.
+    On the CPU the images are the batch's own memory. A GPU copies from there.
     """
     for batch in stream:
-        image, label = to_tensor(batch.image), to_tensor(batch.label)
-        if not device.startswith("/CPU"):
+        tensors, label = tuple(map(to_tensor, inputs(batch, table))), to_tensor(batch.label)
+        if "CPU" not in device:
             with tf.device(device):
-                image, label = tf.identity(image), tf.identity(label)
-        yield batch, image, label
+                tensors, label = tuple(map(tf.identity, tensors)), tf.identity(label)
+        yield batch, tensors, label
 
 
 def to_tensor(array: npt.NDArray[Any]) -> tf.Tensor:

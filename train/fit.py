@@ -15,8 +15,8 @@ from store.plan import Shuffle
 from store.reader import Store, open_statistics, open_store
 from store.schema import SPLITS
 from store.stream import BatchStream
-from train.architecture import ARCHITECTURES
-from train.augment import Flips
+from train.architecture import find_architecture
+from train.augment import Augmentation
 from train.checkpoint import Checkpoint
 from train.config import AUTO, BALANCED, NONE, TrainConfig
 from train.journal import Epoch, Journal
@@ -27,6 +27,7 @@ from train.progress import report, say, show, watch
 from train.run import RunDirectory
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up
 from train.specification import Specification
+from train.variables import Variables
 
 
 def fit(
@@ -50,7 +51,8 @@ def fit(
     Raises
     ------
     ConfigError
-        If the model or the normalisation does not fit the store, or the device is not there.
+        If the model, the normalisation, the augmentation or a variable does not fit the store, or the device is not
+        there.
     StoreError
         If there is no store, or it has no statistics.
     RunError
@@ -64,7 +66,9 @@ def fit(
     store = open_store(config.store)
     config = resolve(config, store)
     specification = specify(config, store)
-    transform = Flips(description=store.description, seed=config.seed) if config.augmentation == "flips" else None
+    transform = None
+    if config.augmentation != NONE:
+        transform = Augmentation(name=config.augmentation, description=store.description, seed=config.seed)
     learner = make_learner(specification, config)
     ranks = (learner.rank, learner.world_size)
     console.quiet = learner.rank > 0
@@ -101,7 +105,7 @@ def resolve(config: TrainConfig, store: Store) -> TrainConfig:
     if config.shuffle == AUTO:
         config = replace(config, shuffle=choose_shuffle(store))
     if config.normalisation == AUTO:
-        config = replace(config, normalisation="none" if ARCHITECTURES[config.model].raw else "log")
+        config = replace(config, normalisation="none" if find_architecture(config.model).raw else "log")
     classes = len(store.description.classes)
     if config.class_weights == BALANCED:
         images = open_statistics(store.path)["images"].values
@@ -112,16 +116,17 @@ def resolve(config: TrainConfig, store: Store) -> TrainConfig:
 
 
 def specify(config: TrainConfig, store: Store) -> Specification:
-    """Return the model for a store, with the normalisation of its training split."""
+    """Return the model for a store, with what its training split says of images and variables."""
     return Specification(
-        architecture=ARCHITECTURES[config.model],
+        architecture=find_architecture(config.model).joined(len(config.variables)),
         normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
         image_shape=store.image.shape[1:],
+        variables=Variables.of(config.variables, store),
     )
 
 
 def open_stream(
-    config: TrainConfig, split: str, shuffle: str, ranks: tuple[int, int], transform: Flips | None = None
+    config: TrainConfig, split: str, shuffle: str, ranks: tuple[int, int], transform: Augmentation | None = None
 ) -> BatchStream:
     """Open a stream of a split of the configured store; `ranks` are rank and world size."""
     return BatchStream(
@@ -132,6 +137,7 @@ def open_stream(
         seed=config.seed,
         rank=ranks[0],
         world_size=ranks[1],
+        samples=config.train_samples or None if split == "train" else None,
         memory=config.memory,
         threads=config.threads,
         transform=transform,
@@ -215,9 +221,9 @@ class Training:
         batches, saved = self._stream.state_dict()["batch"], time.monotonic()
         with watch(title, self._stream) as seen:
             collector = Collector(self._learner, title, seen, self._done, batches)
-            for index, (batch, image, label) in enumerate(self._learner.feed(self._stream), start=batches):
+            for index, (batch, inputs, label) in enumerate(self._learner.feed(self._stream), start=batches):
                 self._learner.set_learning_rate(self._rate_at(index))
-                collector.add(batch.sample, batch.label, self._learner.train(image, label))
+                collector.add(batch.sample, batch.label, self._learner.train(inputs, label))
                 # Ranks would have to agree on the moment: several save after epochs alone.
                 due = time.monotonic() - saved >= self._config.save_every and index + 1 < len(self._stream)
                 if due and self._learner.world_size == 1:

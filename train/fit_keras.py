@@ -1,7 +1,9 @@
-"""Learning with Keras on TensorFlow."""
+"""Learning with Keras on TensorFlow: one process, which shares each batch out over its GPUs."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from train.config import TrainConfig
 from train.feed_keras import feed
 from train.model_keras import build_model, get_weights, save_model, set_weights
 from train.specification import Specification
+from train.variables import read_table
 from train.weights import initial
+
+Inputs = tuple[tf.Tensor, ...]
 
 
 class KerasLearner:
@@ -33,13 +38,13 @@ class KerasLearner:
     def __init__(self, specification: Specification, config: TrainConfig) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; train-torch takes several ranks")
-        self._device = choose_device(config.device)
-        self.device = self._device.name.removeprefix("/physical_device:").lower()
-        if config.precision == "float16" and self._device.device_type == "CPU":
+        self._devices = choose_devices(config)
+        self.device = ", ".join(device.name.removeprefix("/device:").lower() for device in self._devices)
+        if config.precision == "float16" and self._devices[0].device_type == "CPU":
             raise ConfigError("precision='float16' needs a GPU; on the CPU there is bfloat16")
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
-        self._model = build_model(specification)
+        self._specification, self._model = specification, build_model(specification)
         set_weights(self._model, initial(specification.architecture, specification.image_shape, config.seed))
         self._keep, self._averaged = config.average, tf.Variable(0, dtype=tf.int64)
         self._judged = build_model(specification) if config.average else self._model
@@ -57,37 +62,65 @@ class KerasLearner:
         self._class_weights = None
         if isinstance(config.class_weights, tuple):
             self._class_weights = tf.constant(config.class_weights, tf.float32)
-        image = tf.TensorSpec((None, *specification.image_shape), tf.float32)
+        self._train = tf.function(self._step, jit_compile=config.compile)
+        self._predict = tf.function(self._score, jit_compile=config.compile)
+        names = specification.variables.names
+        self._table = read_table(names, config.store) if names else None
+        # Traced here for batches of any size; one with fewer samples than devices is traced when it comes.
+        inputs = tuple(tf.TensorSpec(tensor.shape, tf.float32) for tensor in self._model.inputs)
         label = tf.TensorSpec((None,), tf.uint8)
-        self._train = tf.function(self._step, input_signature=[image, label], jit_compile=config.compile)
-        self._predict = tf.function(
-            lambda image: tf.cast(self._judged(image, training=False)[:, 0], tf.float32),
-            input_signature=[image],
-            jit_compile=config.compile,
-        )
+        self._train.get_concrete_function([(*inputs, label)] * len(self._devices))
+        self._predict.get_concrete_function([inputs] * len(self._devices))
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, tf.Tensor, tf.Tensor]]:
-        """Yield each batch of an epoch with its image and label as tensors on the device."""
-        return feed(stream, f"/{self._device.device_type}:0")
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, tf.Tensor]]:
+        """Yield each batch of an epoch with what the model takes of it, and its label, as tensors on the device."""
+        device = self._devices[0].name if len(self._devices) == 1 else "/device:CPU:0"
+        return feed(stream, device, self._table)
 
-    def train(self, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    def train(self, inputs: Inputs, label: tf.Tensor) -> tf.Tensor:
         """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
-        return self._train(image, label)
+        return self._train(self._share_out(*inputs, label))
 
-    def _step(self, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            logit = tf.cast(self._model(image, training=True)[:, 0], tf.float32)
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
-            if self._class_weights is not None:
-                losses *= tf.gather(self._class_weights, tf.cast(label, tf.int32))
-            loss = tf.reduce_mean(losses)
-            if isinstance(self._optimiser, keras.optimizers.LossScaleOptimizer):
-                loss = self._optimiser.scale_loss(loss)
+    def _share_out(self, *batch: tf.Tensor) -> list[tuple[tf.Tensor, ...]]:
+        """Return each device's part of a batch; none is empty, so there may be fewer parts than devices."""
+        samples = len(batch[0])
+        parts = min(samples, len(self._devices))
+        if parts == 1:
+            return [batch]
+        bounds = pairwise(samples * part // parts for part in range(parts + 1))
+        return [tuple(tensor[start:stop] for tensor in batch) for start, stop in bounds]
+
+    def _step(self, parts: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
         variables = self._model.trainable_variables
-        self._optimiser.apply(tape.gradient(loss, variables), variables)
+        samples = tf.add_n([tf.size(label) for *_, label in parts])
+        logits, gradients = [], []
+        for device, (*inputs, label) in zip(self._devices, parts, strict=False):
+            with tf.device(device.name):
+                with tf.GradientTape() as tape:
+                    logit = tf.cast(self._model(inputs, training=True)[:, 0], tf.float32)
+                    loss = self._loss(logit, label, samples)
+                logits.append(logit)
+                gradients.append(tape.gradient(loss, variables))
+        self._optimiser.apply([tf.add_n(terms) for terms in zip(*gradients, strict=True)], variables)
         if self._keep:
             self._update_mean()
-        return logit
+        return tf.concat(logits, 0)
+
+    def _loss(self, logit: tf.Tensor, label: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+        """Return what a device's part adds to the mean over the samples of the batch."""
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
+        if self._class_weights is not None:
+            losses *= tf.gather(self._class_weights, tf.cast(label, tf.int32))
+        loss = tf.reduce_sum(losses) / tf.cast(samples, tf.float32)
+        scales = isinstance(self._optimiser, keras.optimizers.LossScaleOptimizer)
+        return self._optimiser.scale_loss(loss) if scales else loss
+
+    def _score(self, parts: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
+        logits = []
+        for device, inputs in zip(self._devices, parts, strict=False):
+            with tf.device(device.name):
+                logits.append(tf.cast(self._judged(inputs, training=False)[:, 0], tf.float32))
+        return tf.concat(logits, 0)
 
     def _update_mean(self) -> None:
         """Move the mean of the weights; see `train.fit_torch.averaging`."""
@@ -98,9 +131,9 @@ class KerasLearner:
                 mean.assign(variable + share * (mean - variable))
         self._averaged.assign_add(1)
 
-    def predict(self, image: tf.Tensor) -> tf.Tensor:
+    def predict(self, inputs: Inputs) -> tf.Tensor:
         """Return logits (batch,), on the device, of the mean weights if there are any."""
-        return self._predict(image)
+        return self._predict(self._share_out(*inputs))
 
     def to_numpy(self, logit: tf.Tensor) -> npt.NDArray[np.float32]:
         """Return logits from the device, waiting until they are there."""
@@ -148,22 +181,26 @@ class KerasLearner:
             variable.assign(arrays[name])
 
     def export(self, folder: Path) -> None:
-        """Write ``model.keras``."""
+        """Write ``model.keras`` and ``architecture.json``."""
         save_model(self._judged, folder)
+        (folder / "architecture.json").write_text(json.dumps(self._specification.to_json(), indent=2) + "\n")
 
 
-def choose_device(name: str) -> tf.config.PhysicalDevice:
-    """Return the device that ``auto``, ``cpu`` or ``cuda`` means here, and hide GPUs if it is the CPU.
+def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
+    """Return the devices that ``auto``, ``cpu`` or ``cuda`` means here, and hide GPUs if it is the CPU.
+
+    These are all GPUs, or one if the model is compiled: XLA compiles for a single device.
 
     Raises
     ------
     ConfigError
-        If it is not there.
+        If there is none.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if name == "cuda" and not gpus:
+    if config.device == "cuda" and not gpus:
         raise ConfigError("device='cuda' but TensorFlow finds no CUDA device; use --device cpu or auto")
-    if name != "cpu" and gpus:
-        return gpus[0]
-    tf.config.set_visible_devices([], "GPU")
-    return tf.config.list_physical_devices("CPU")[0]
+    if config.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    kind = "GPU" if gpus and config.device != "cpu" else "CPU"
+    devices: list[tf.config.LogicalDevice] = tf.config.list_logical_devices(kind)
+    return devices[:1] if config.compile else devices

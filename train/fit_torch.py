@@ -21,9 +21,11 @@ from train.config import TrainConfig
 from train.feed_torch import feed
 from train.model_torch import Classifier, save_model
 from train.specification import Specification
+from train.variables import read_table
 from train.weights import initial
 
-Forward = Callable[[Tensor], Tensor]
+Forward = Callable[..., Tensor]
+Inputs = tuple[Tensor, ...]
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
 
@@ -61,19 +63,21 @@ class TorchLearner:
         )
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "float16")
         self._precision, self._clip_norm = config.precision, config.clip_norm
+        names = specification.variables.names
+        self._table = read_table(names, config.store) if names else None
         self._class_weights = None
         if isinstance(config.class_weights, tuple):
             self._class_weights = torch.tensor(config.class_weights, dtype=torch.float32, device=self._device)
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """Yield each batch of an epoch with its image and label as tensors on the device."""
-        return feed(stream, self._device)
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Tensor]]:
+        """Yield each batch of an epoch with what the model takes of it, and its label, as tensors on the device."""
+        return feed(stream, self._device, self._table)
 
-    def train(self, image: Tensor, label: Tensor) -> Tensor:
+    def train(self, inputs: Inputs, label: Tensor) -> Tensor:
         """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
         self.model.train()
         with self._arithmetic():
-            logit: Tensor = self._forward(image).float()
+            logit: Tensor = self._forward(*inputs).float()
         weight = None if self._class_weights is None else self._class_weights[label.long()]
         losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
         # Ranks average their gradients, so a rank with fewer samples in the last batch has to count for less.
@@ -90,11 +94,11 @@ class TorchLearner:
             self._average.update_parameters(self.model)
         return logit.detach()
 
-    def predict(self, image: Tensor) -> Tensor:
+    def predict(self, inputs: Inputs) -> Tensor:
         """Return logits (batch,), on the device, of the mean weights if there are any."""
         self._judged.eval()
         with torch.inference_mode(), self._arithmetic():
-            logit: Tensor = self._predict(image).float()
+            logit: Tensor = self._predict(*inputs).float()
         return logit
 
     def _set_epsilon(self) -> None:

@@ -28,14 +28,14 @@ class Learner(Protocol):
     world_size: int
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
-        """Yield each batch of an epoch with its image and label as tensors on the device."""
+        """Yield each batch of an epoch with what the model takes of it, and its label, as tensors on the device."""
         ...
 
-    def train(self, image: Any, label: Any) -> Any:
+    def train(self, inputs: Any, label: Any) -> Any:
         """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
         ...
 
-    def predict(self, image: Any) -> Any:
+    def predict(self, inputs: Any) -> Any:
         """Return logits (batch,), on the device."""
         ...
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from train.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
-from train.normalisation import Normalisation
-from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.normalisation import NOISE, Normalisation
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 from train.specification import Specification
 from train.steps import Residual, Step, steps
 from train.weights import Weights, check
@@ -21,28 +21,37 @@ NEUTRAL_NAMES = {"gamma": "scale", "beta": "bias"}
 def build_model(specification: Specification) -> keras.Model:
     """Return a model from images (batch, ieta, iphi, channel), as they are in the file, to logits (batch, 1).
 
-    It is made of Keras' own layers alone, so that a saved model loads in safe mode and without this project.
+    It takes ``[image]``, or ``[image, variables]`` with (batch, variable) as in the file. It is made of Keras' own
+    layers alone, so that a saved model loads in safe mode and without this project.
     """
     # The global setting decides how Rescaling lays out its constants, and a user's file may say otherwise.
     keras.config.set_image_data_format("channels_last")
     image = keras.Input(specification.image_shape, name="image", dtype="float32")
-    x = normalise(image, specification.normalisation)
-    x = apply_layers(specification.architecture.steps(specification.image_shape), x)
-    return keras.Model(image, x, name=specification.architecture.name.replace("-", "_"))
+    inputs = [image]
+    if names := specification.variables.names:
+        inputs.append(keras.Input((len(names),), name="variables", dtype="float32"))
+    x = normalise(image, specification.normalisation, "normalise")
+    for step in specification.architecture.steps(specification.image_shape):
+        if isinstance(step.layer, Join):
+            x = [x, normalise(inputs[1], specification.variables.normalisation, "standardise")]
+        x = apply_layer(step, x, step.name)
+    return keras.Model(inputs, x, name=specification.architecture.name.replace("-", "_"))
 
 
-def normalise(image: Any, normalisation: Normalisation) -> Any:
-    """Return images (batch, ieta, iphi, channel) normalised."""
+def normalise(image: Any, normalisation: Normalisation, name: str) -> Any:
+    """Return images (batch, ieta, iphi, channel), or variables (batch, variable), normalised."""
+    if normalisation.recipe == "cms-jets":
+        image = keras.ops.where(keras.ops.less(image, NOISE), 0.0, image)
     scale, offset = list(normalisation.scale), list(normalisation.offset)
     # In full precision, whatever the layers behind compute in.
-    image = keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(image)
+    image = keras.layers.Rescaling(scale, offset, dtype="float32", name=name)(image)
     if normalisation.recipe == "log":
         return keras.ops.sign(image) * keras.ops.log1p(keras.ops.absolute(image))
     return image
 
 
-def apply_layers(found: Iterable[Step], x: Any, prefix: str = "") -> Any:
-    """Return what layers make of x one after the other; their names begin with the prefix."""
+def apply_layers(found: Iterable[Step], x: Any, prefix: str) -> Any:
+    """Return what the layers of one way make of x one after the other; their names begin with the prefix."""
     for step in found:
         x = apply_layer(step, x, f"{prefix}{step.name}")
     return x
@@ -82,6 +91,8 @@ def apply_layer(step: Step, x: Any, name: str) -> Any:
             return keras.layers.Flatten(data_format="channels_last", name=name)(x)
         case Dropout(rate=rate):
             return keras.layers.Dropout(rate, name=name)(x)
+        case Join():
+            return keras.layers.Concatenate(name=name)(x)
         case Crop() as crop:
             return keras.layers.Cropping2D(crop.margins(shape), data_format="channels_last", name=name)(x)
         case ShowerFeatures() as features:
@@ -137,16 +148,17 @@ def attend(heads: int, shape: Shape, x: Any, name: str) -> Any:
 
 
 def make_features(features: ShowerFeatures, image: Any) -> Any:
-    """Return (batch, ieta, iphi, 5) of images (batch, ieta, iphi, 2)."""
+    """Return (batch, ieta, iphi, feature) of images (batch, ieta, iphi, 2)."""
     unit = features.energy_unit
     energy, time = keras.ops.split(image, 2, axis=-1)
     energy = keras.ops.relu(energy)
     total = keras.ops.sum(energy, axis=(1, 2), keepdims=True)
     share = energy / keras.ops.maximum(total, unit)
     logarithm = keras.ops.log1p(energy / unit) / math.log1p(1 / unit)
-    timing = time * energy / features.time_unit
-    total = total + keras.ops.zeros_like(energy)
-    return keras.ops.concatenate([share, keras.ops.sqrt(share), logarithm, timing, total], axis=-1)
+    channels = [share, keras.ops.sqrt(share), logarithm, total + keras.ops.zeros_like(energy)]
+    if features.time:
+        channels.append(time * energy / features.time_unit)
+    return keras.ops.concatenate(channels, axis=-1)
 
 
 def get_weights(model: keras.Model) -> Weights:
@@ -180,7 +192,8 @@ def places(model: keras.Model) -> dict[str, keras.Variable]:
 def save_model(model: keras.Model, folder: Path) -> None:
     """Write ``model.keras``: images as they are in the file in, the probability (batch, 1) of class 1 out.
 
-    ``keras.models.load_model(folder / "model.keras").predict(images)`` needs nothing of this project.
+    ``keras.models.load_model(folder / "model.keras").predict(images)`` needs nothing of this project. It predicts from
+    ``[images, variables]`` if it takes variables.
     """
     score = keras.layers.Activation("sigmoid", dtype="float32", name="score")(model.output)
-    keras.Model(model.input, score, name=model.name).save(folder / "model.keras")
+    keras.Model(model.inputs, score, name=model.name).save(folder / "model.keras")

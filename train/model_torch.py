@@ -14,29 +14,39 @@ from torch.nn import functional
 
 from store.errors import RunError
 from train.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
-from train.normalisation import Normalisation
-from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.normalisation import NOISE, Normalisation
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 from train.specification import Specification
 from train.steps import Residual, Step, steps
 from train.weights import Weights, check, from_torch, to_torch
 
 
 class Normalise(nn.Module):
-    """The first layer, on channel-last images; its constants are buffers and not saved with the weights."""
+    """What comes first, on channel-last images or variables; constants are buffers and not saved with the weights."""
 
     scale: Tensor
     offset: Tensor
 
     def __init__(self, normalisation: Normalisation) -> None:
         super().__init__()
-        self.log = normalisation.recipe == "log"
+        self.recipe = normalisation.recipe
         self.register_buffer("scale", torch.tensor(normalisation.scale, dtype=torch.float32), persistent=False)
         self.register_buffer("offset", torch.tensor(normalisation.offset, dtype=torch.float32), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return images (batch, ieta, iphi, channel) normalised."""
+        """Return images (batch, ieta, iphi, channel), or variables (batch, variable), normalised."""
+        if self.recipe == "cms-jets":
+            image = torch.where(image < NOISE, 0.0, image)
         image = image * self.scale + self.offset
-        return torch.sign(image) * torch.log1p(torch.abs(image)) if self.log else image
+        return torch.sign(image) * torch.log1p(torch.abs(image)) if self.recipe == "log" else image
+
+
+class Joined(nn.Module):
+    """A row with standardised variables behind it, see `train.plain_layers.Join`."""
+
+    def forward(self, row: Tensor, variables: Tensor) -> Tensor:
+        """Return (batch, width + variable) for (batch, width) and (batch, variable)."""
+        return torch.cat([row, variables], 1)
 
 
 class Features(nn.Module):
@@ -47,14 +57,14 @@ class Features(nn.Module):
         self.layer = layer
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, 5, ieta, iphi) for (batch, 2, ieta, iphi)."""
+        """Return (batch, feature, ieta, iphi) for (batch, 2, ieta, iphi)."""
         unit = self.layer.energy_unit
         energy, time = functional.relu(image[:, :1]), image[:, 1:]
         total = energy.sum((2, 3), keepdim=True)
         share = energy / total.clamp(min=unit)
         logarithm = torch.log1p(energy / unit) / math.log1p(1 / unit)
-        timing = time * energy / self.layer.time_unit
-        return torch.cat([share, share.sqrt(), logarithm, timing, total.expand_as(energy)], 1)
+        features = [share, share.sqrt(), logarithm, total.expand_as(energy)]
+        return torch.cat([*features, time * energy / self.layer.time_unit] if self.layer.time else features, 1)
 
 
 class Middle(nn.Module):
@@ -182,17 +192,23 @@ class Classifier(nn.Module):
         super().__init__()
         self.specification = specification
         self.normalise = Normalise(specification.normalisation)
+        self.standardise = Normalise(specification.variables.normalisation)
         self.layers = build_layers(specification.architecture.steps(specification.image_shape))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits (batch,) of images (batch, ieta, iphi, channel) as they are in the file."""
-        logit: Tensor = self.layers(self.normalise(image).permute(0, 3, 1, 2)).squeeze(1)
-        return logit
+    def forward(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
+        """Return logits (batch,) of images (batch, ieta, iphi, channel) as they are in the file.
 
-    def score(self, image: Tensor) -> Tensor:
-        """Return the probability (batch,) of class 1 for images (batch, ieta, iphi, channel) as in the file."""
-        return torch.sigmoid(self(image))
+        The same for `variables`, (batch, variable), which a model takes if its specification has any.
+        """
+        x: Tensor = self.normalise(image).permute(0, 3, 1, 2)
+        for layer in self.layers:
+            x = layer(x, self.standardise(variables)) if isinstance(layer, Joined) else layer(x)
+        return x.squeeze(1)
+
+    def score(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
+        """Return the probability (batch,) of class 1 for what `forward` takes."""
+        return torch.sigmoid(self(image, variables))
 
     def weights(self) -> Weights:
         """Return the weights in the neutral layout."""
@@ -253,6 +269,8 @@ def build_layer(step: Step) -> nn.Module:
             return FlattenChannelLast()
         case Dropout(rate=rate):
             return nn.Dropout(rate)
+        case Join():
+            return Joined()
         case Crop() as crop:
             return Middle(*crop.margins(shape))
         case ShowerFeatures() as features:
@@ -269,7 +287,9 @@ def save_model(model: Classifier, folder: Path) -> None:
 def load_model(folder: str | Path) -> Classifier:
     """Return the trained model of a run directory, ready to score.
 
-    ``model.score(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files.
+    ``model.score(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files. A model that
+    takes variables has ``model.score(images, variables)``, float32 (batch, variable), in the order of
+    ``model.specification.variables.names``.
 
     Raises
     ------

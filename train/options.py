@@ -44,7 +44,7 @@ def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
         }
         if run is not None:
             given["run"] = run
-        default = {"run": Path("runs") / f"{given.get('model', TrainConfig.model)}-{framework}"}
+        default = {"run": Path("runs") / f"{Path(given.get('model', TrainConfig.model)).stem}-{framework}"}
         if resume:
             chosen = RunDirectory(path=Path(given.get("run", default["run"]))).resumed(framework, given)
         else:

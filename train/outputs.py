@@ -117,6 +117,6 @@ def predict(learner: Learner, stream: BatchStream, title: str) -> Outputs:
     """
     with watch(title, stream) as seen:
         collector = Collector(learner, title, seen)
-        for batch, image, _ in learner.feed(stream):
-            collector.add(batch.sample, batch.label, learner.predict(image))
+        for batch, inputs, _ in learner.feed(stream):
+            collector.add(batch.sample, batch.label, learner.predict(inputs))
         return collector.outputs().gather(learner)

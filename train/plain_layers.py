@@ -99,24 +99,48 @@ class Crop(Weightless):
 class ShowerFeatures(Weightless):
     """What says something about a shower, at every cell, from energy E and time t as they are in the file.
 
-    Five channels: the share of the image's energy, E / sum E; its square root; log(1 + E / u) / log(1 + 1 / u), which
-    lifts cells near the threshold u of the readout; t E / v, the time in units of its resolution, which is v / E; and
-    the image's energy sum E, everywhere the same. Negative energies count as none. An empty image gives zeros.
+    Four channels: the share of the image's energy, E / sum E; its square root; log(1 + E / u) / log(1 + 1 / u), which
+    lifts cells near the threshold u of the readout; and the image's energy sum E, everywhere the same. On request, a
+    fifth: t E / v, the time in units of its resolution, which is v / E. Negative energies count as none. An empty image
+    gives zeros.
 
     Attributes
     ----------
+    time
+        Whether there is a fifth.
     energy_unit
         u, in units of the file (50 GeV): 0.002 is 100 MeV.
     time_unit
         v, in units of the file (50 GeV x 50 ns).
     """
 
+    time: bool = False
     energy_unit: float = 0.002
     time_unit: float = 6e-4
     kind: ClassVar[str] = "features"
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta, iphi, 5)."""
+        """Return (ieta, iphi, 4), or 5 channels with the time."""
         if len(shape) != 3 or shape[2] != 2:
             raise ShapeError(f"needs images of energy and time, (ieta, iphi, 2), but gets {shape}")
-        return (*shape[:2], 5)
+        return (*shape[:2], 4 + self.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join(Weightless):
+    """The standardised variables of a sample behind a row of values; see `train.variables.Variables`.
+
+    Attributes
+    ----------
+    variables
+        How many.
+    """
+
+    variables: int
+    kind: ClassVar[str] = "join"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (width + variables,)."""
+        if len(shape) != 1:
+            raise ShapeError(f"needs one row of values but gets {shape}")
+        return (shape[0] + self.variables,)

@@ -12,7 +12,7 @@ from train.scoring import Score, serve
 
 
 def load(run: Path) -> Score:
-    """Return what the model of a run directory gives for images."""
+    """Return what the model of a run directory gives for images, and variables if it takes any."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
@@ -21,8 +21,8 @@ def load(run: Path) -> Score:
 
     model = keras.models.load_model(run / "model.keras")
 
-    def score(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        return np.asarray(model.predict_on_batch(image), dtype=np.float64).reshape(-1)
+    def score(*inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return np.asarray(model.predict_on_batch(list(inputs)), dtype=np.float64).reshape(-1)
 
     return score
 

@@ -12,7 +12,7 @@ from train.scoring import Score, serve
 
 
 def load(run: Path) -> Score:
-    """Return what the model of a run directory gives for images."""
+    """Return what the model of a run directory gives for images, and variables if it takes any."""
     # Threads that spin while they wait take the processor from the process that reads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
@@ -23,9 +23,10 @@ def load(run: Path) -> Score:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
 
-    def score(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def score(*inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         with torch.inference_mode():
-            return model.score(torch.from_numpy(image).to(device)).double().cpu().numpy()
+            tensors = (torch.from_numpy(array).to(device) for array in inputs)
+            return model.score(*tensors).double().cpu().numpy()
 
     return score
 

@@ -8,10 +8,10 @@ from train.scoring import Score, serve
 
 
 def load(run: Path) -> Score:
-    """Return what the trees of a run directory give for images."""
-    from train.trees import load_trees
+    """Return what the trees of a run directory give for images, or for variables if they were grown on those."""
+    from train.trees import Trees
 
-    return load_trees(run).score
+    return Trees.load(run).score
 
 
 if __name__ == "__main__":

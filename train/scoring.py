@@ -1,6 +1,7 @@
 """The side of a trained model in `evaluate score`: blocks of images come over a pipe, their scores go back.
 
-A block is its shape, four little-endian int64, and its values, float32; the answer is one float64 a sample.
+A block is the shape of its images and the number of variables (five little-endian int64), then the values of the images
+and those of the variables (float32); the answer is one float64 a sample.
 """
 
 import os
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from store.console import one_line
 
-Score = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
+Score = Callable[..., npt.NDArray[np.float64]]
 BATCH_BYTES = 1 << 22  # what a model is given at once: 512 showers
 
 
@@ -23,16 +24,17 @@ def serve(load: Callable[[], Score]) -> None:
     Parameters
     ----------
     load
-        Imports the framework, loads the model and returns what gives the probability (batch,) of class 1 for
-        float32 (batch, ieta, iphi, channel).
+        Imports the framework, loads the model and returns what gives the probability (batch,) of class 1 for images,
+        float32 (batch, ieta, iphi, channel), and if the model takes any, for variables, float32 (batch, variable).
     """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no score
     try:
         score = load()
-        for images in _blocks(os.fdopen(0, "rb")):
-            size = max(1, BATCH_BYTES // images[0].nbytes)
-            scores = [score(images[start : start + size]) for start in range(0, len(images), size)]
+        for block in _blocks(os.fdopen(0, "rb")):
+            size = max(1, BATCH_BYTES // block[0][0].nbytes)
+            parts = [slice(start, start + size) for start in range(0, len(block[0]), size)]
+            scores = [score(*(inputs[part] for inputs in block)) for part in parts]
             answers.write(np.concatenate(scores).astype("<f8").tobytes())
             answers.flush()
     except Exception as error:
@@ -40,10 +42,10 @@ def serve(load: Callable[[], Score]) -> None:
         sys.exit(1)
 
 
-def _blocks(stream: BufferedReader) -> Iterator[npt.NDArray[np.float32]]:
-    while len(header := stream.read(32)) == 32:
-        shape = np.frombuffer(header, "<i8")
-        images = np.empty(shape, "<f4")
-        if stream.readinto(images.data.cast("B")) < images.nbytes:
+def _blocks(stream: BufferedReader) -> Iterator[list[npt.NDArray[np.float32]]]:
+    while len(header := stream.read(40)) == 40:
+        *shape, variables = np.frombuffer(header, "<i8").tolist()
+        block = [np.empty(shape, "<f4"), *([np.empty((shape[0], variables), "<f4")] if variables else [])]
+        if any(stream.readinto(inputs.data.cast("B")) < inputs.nbytes for inputs in block):
             return
-        yield images
+        yield block

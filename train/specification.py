@@ -1,12 +1,13 @@
 """What a trained classifier is besides its weights: all that both frameworks need to build it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from store.errors import ConfigError
 from train.architecture import Architecture
 from train.layers import Shape
 from train.normalisation import Normalisation
+from train.variables import Variables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +22,19 @@ class Specification:
         Constants of the first layer; they are not parameters.
     image_shape
         (ieta, iphi, channel).
+    variables
+        What the model takes besides the image.
 
     Raises
     ------
     ConfigError
-        If the architecture or the normalisation does not fit the images.
+        If the architecture or the normalisation does not fit the images, or the architecture not the variables.
     """
 
     architecture: Architecture
     normalisation: Normalisation
     image_shape: Shape
+    variables: Variables = field(default_factory=Variables)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -38,6 +42,10 @@ class Specification:
         channels = len(self.normalisation.scale)
         if channels != self.image_shape[-1]:
             raise ConfigError(f"the normalisation is for {channels} channels, the images are {self.image_shape}")
+        if self.architecture.variables != len(self.variables.names):
+            raise ConfigError(
+                f"the architecture joins {self.architecture.variables} variables, there are {len(self.variables.names)}"
+            )
         if self.architecture.raw and self.normalisation.recipe != "none":
             raise ConfigError(
                 f"model {self.architecture.name!r} takes images as they are in the file, not normalised by "
@@ -50,6 +58,7 @@ class Specification:
             "architecture": self.architecture.to_json(),
             "normalisation": asdict(self.normalisation),
             "image_shape": list(self.image_shape),
+            "variables": asdict(self.variables),
         }
 
     @classmethod
@@ -66,6 +75,7 @@ class Specification:
                 architecture=Architecture.from_json(values["architecture"]),
                 normalisation=Normalisation(**values["normalisation"]),
                 image_shape=tuple(values["image_shape"]),
+                variables=Variables(**values.get("variables", {})),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"not the specification of a model: {error}") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 from train.layers import Activation, Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape, ShapeError, Weight
-from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ Layer = (
     | GlobalPool
     | Flatten
     | Dropout
+    | Join
     | Crop
     | ShowerFeatures
 )

@@ -44,7 +44,7 @@ def main(framework: str, folder: Path) -> None:
         stump = Trees(
             baseline=np.array(0.1),
             root=np.array([0], np.int32),
-            shape=np.array([0, 0, 0], np.int32),
+            feature=np.array([0, 0, 0], np.int32),
             threshold=np.array([30.0, 0, 0]),
             left=np.array([1, 1, 2], np.int32),
             right=np.array([2, 1, 2], np.int32),

@@ -35,8 +35,8 @@ def label():
     return np.random.default_rng(1).integers(0, 2, COUNT).astype(np.float32)
 
 
-def expected(images):
-    """The scores of `line_model`."""
+def expected(images, variables=None):
+    """The scores of `line_model`, which takes images alone."""
     return 1 - np.exp(-images[..., 0].sum(axis=(1, 2), dtype=np.float64) / 50)
 
 
@@ -264,7 +264,7 @@ def test_a_run_that_cannot_score_says_so(images, tmp_path):
     bare = write_run(tmp_path / "bare")
     with pytest.raises(RunError, match=r"architecture\.json: no such file; has the training run ended\?"):
         score(bare, file, tmp_path / "scores.csv")
-    with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras, trees"):
+    with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras, trees, logistic"):
         score(write_run(tmp_path / "other", "jax"), file, tmp_path / "scores.csv")
     with pytest.raises(ConfigError, match=r"has the suffix '\.txt'; scores go into \.csv or \.parquet"):
         score(bare, file, tmp_path / "scores.txt")

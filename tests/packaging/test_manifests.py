@@ -59,7 +59,7 @@ def test_imported_distributions_are_declared(folder: str) -> None:
     extras = {
         "ingest": ["filters", "parquet"],
         "evaluate": ["filters", "parquet"],
-        "train": frameworks,
+        "train": [*frameworks, "onnx"],
         "tests": [*frameworks, "test"],
     }
     needs = requirements(*extras.get(folder, []))

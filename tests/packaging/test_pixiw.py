@@ -49,6 +49,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for terminal in [project.start("run", "words"), project.start("run", "words")]:
         err = terminal.communicate()[1]
         assert terminal.returncode == 0, err
+    assert project.lines("builds") == ["built"]
     return project
 
 
@@ -91,9 +92,10 @@ def test_signal_reaches_the_program(installed: Project) -> None:
 
 
 def test_environment_is_made_once(installed: Project) -> None:
+    builds = installed.lines("builds")
     done = installed.run("run", "words")
     assert "making" not in done.stderr
-    assert installed.lines("builds") == ["built"]
+    assert installed.lines("builds") == builds
 
 
 @pytest.mark.parametrize("words", [["run", "nosuch"], ["run", "-e", "nosuch", "words"]])
@@ -140,19 +142,17 @@ def test_package_with_an_index_of_its_own_comes_from_there(tmp_path: Path) -> No
     assert list((project.root / ".pixiw" / "indexed").rglob("special-1+cpu.dist-info"))
 
 
-def test_changed_ingredient_or_interrupted_install_starts_afresh(tmp_path: Path) -> None:
-    project = Project(tmp_path / "project")
-    assert project.run("run", "words").returncode == 0
-    leftover = project.root / ".pixiw" / "default" / "leftover"
+def test_changed_ingredient_or_interrupted_install_starts_afresh(installed: Project) -> None:
+    environment, builds = installed.root / ".pixiw" / "default", len(installed.lines("builds"))
     for spoil in (
-        lambda: (project.root / "constraints.txt").write_text("tiny==1"),
-        lambda: (project.root / ".pixiw" / "default" / "pixiw.stamp").unlink(),
+        lambda: (installed.root / "constraints.txt").write_text("tiny==1"),
+        lambda: (environment / "pixiw.stamp").unlink(),
     ):
-        leftover.touch()
+        (environment / "leftover").touch()
         spoil()
-        assert project.run("run", "words").returncode == 0
-        assert not leftover.exists()
-    assert len(project.lines("builds")) == 3
+        assert installed.run("run", "words").returncode == 0
+        assert not (environment / "leftover").exists()
+    assert len(installed.lines("builds")) == builds + 2
 
 
 def test_pixi_on_path_gets_the_words(tmp_path: Path) -> None:

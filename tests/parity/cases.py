@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 import store
 from store.stream import Batch
-from train.architecture import ARCHITECTURES, CNN, Architecture
+from train.architecture import ARCHITECTURES, Architecture
 from train.metrics import measure
 from train.normalisation import RECIPES, Normalisation
 from train.plain_layers import Dropout
 from train.specification import Specification
+from train.variables import Table, Variables
 from train.weights import Weights
 
 EPOCHS = 3
@@ -37,25 +38,41 @@ EVERYTHING: dict[str, Any] = {
     "class_weights": (1.0, 2.0),
 }
 MODELS = {name: without_dropout(architecture) for name, architecture in ARCHITECTURES.items()}
+JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, and the variables that they take here
+SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # which the models of jets have
 
 
-def specification(path: Path, recipe: str, architecture: Architecture = CNN) -> Specification:
-    normalisation = Normalisation.from_statistics(recipe, store.open_statistics(path))
-    return Specification(architecture=architecture, normalisation=normalisation, image_shape=(32, 32, 2))
+def store_of(folder: Path, name: str = "cnn") -> Path:
+    """Return the store that a model is for."""
+    return folder / ("jets.zarr" if name in JETS else "showers.zarr")
 
 
-def model_specification(path: Path, name: str) -> Specification:
-    return specification(path, "none" if MODELS[name].raw else "max", MODELS[name])
+def specification(folder: Path, recipe: str, name: str = "cnn") -> Specification:
+    opened, names = store.open_store(store_of(folder, name)), JETS.get(name, ())
+    return Specification(
+        architecture=MODELS[name].joined(len(names)),
+        normalisation=Normalisation.from_statistics(recipe, store.open_statistics(opened.path)),
+        image_shape=opened.image.shape[1:],
+        variables=Variables.of(names, opened),
+    )
 
 
-def specifications(path: Path) -> dict[str, Specification]:
-    return {recipe: specification(path, recipe) for recipe in RECIPES}
+def model_specification(folder: Path, name: str) -> Specification:
+    recipe = "cms-jets" if name in JETS else "none" if MODELS[name].raw else "max"
+    return specification(folder, recipe, name)
 
 
-def images(path: Path) -> npt.NDArray[np.float32]:
-    """Return float32 (32, 32, 32, 2): half of them noise, half showers of the store."""
-    noise = np.random.default_rng(0).normal(size=(16, 32, 32, 2)).astype(np.float32)
-    return np.concatenate([noise, store.open_dataset(path, split="test").image[:16].values])
+def specifications(folder: Path) -> dict[str, Specification]:
+    return {recipe: specification(folder, recipe) for recipe in SHOWER_RECIPES}
+
+
+def model_inputs(folder: Path, name: str = "cnn") -> tuple[npt.NDArray[np.float32], ...]:
+    """Return float32 (n, ieta, iphi, channel), half of them noise, half of the store; and the model's variables."""
+    dataset = store.open_dataset(store_of(folder, name)).isel(sample=slice(8 if name in JETS else 16))
+    image = dataset.image.values
+    noise = np.random.default_rng(0).normal(size=image.shape).astype(np.float32)
+    columns = [np.tile(dataset[variable].values, 2) for variable in JETS.get(name, ())]
+    return (np.concatenate([noise, image]), *([np.column_stack(columns)] if columns else []))
 
 
 def large_weights(specification: Specification, seed: int) -> Weights:
@@ -74,6 +91,12 @@ def large_weights(specification: Specification, seed: int) -> Weights:
 
 def open_feed(path: Path, batch_size: int = 50) -> store.BatchStream:
     return store.BatchStream(path, split="train", batch_size=batch_size, seed=7)
+
+
+def made_up_table(path: Path) -> Table:
+    """Return a table of variables for a store that has none."""
+    samples = store.open_store(path).image.shape[0]
+    return np.random.default_rng(0).normal(size=(samples, 2)).astype(np.float32)
 
 
 def digest(arrays: Iterable[npt.NDArray[np.generic]]) -> str:

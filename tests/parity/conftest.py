@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.jets import write_jet_store
 from tests.parity.cases import MODELS, large_weights, model_specification
-from tests.showers import write_shower_store
 from train import weights
 from train.model_torch import Classifier
 
@@ -27,24 +27,24 @@ def run_python(*words: str | Path, cwd: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """The store that both sides read, and the folder in which they exchange files."""
+    """The folder in which both sides find stores and exchange files."""
 
-    store: Path
     folder: Path
     keras: dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Sides:
+def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
     folder = tmp_path_factory.mktemp("parity")
-    store = write_shower_store(folder, 200)
+    (folder / "showers.zarr").symlink_to(showers)
+    write_jet_store(folder)
     for name in MODELS:
-        described = model_specification(store, name)
+        described = model_specification(folder, name)
         model = Classifier(described)
         model.set_weights(large_weights(described, seed=1))
         weights.save(folder / f"{name}-torch.npz", model.weights())
         # Whatever they are published with: weights that learn something in fifty steps.
         start = weights.initial(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
         weights.save(folder / f"{name}-start.npz", start)
-    run_python("-m", "tests.parity.keras_side", folder, store, cwd=ROOT)
-    return Sides(store=store, folder=folder, keras=json.loads((folder / "keras.json").read_text()))
+    run_python("-m", "tests.parity.keras_side", folder, cwd=ROOT)
+    return Sides(folder=folder, keras=json.loads((folder / "keras.json").read_text()))

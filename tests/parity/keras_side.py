@@ -1,4 +1,4 @@
-"""The Keras side: `python keras_side.py FOLDER STORE` reads what PyTorch left in the folder and adds its own."""
+"""The Keras side: `python keras_side.py FOLDER` reads what PyTorch left in the folder and adds its own."""
 
 import json
 import sys
@@ -18,49 +18,47 @@ from tests.parity.cases import (
     STEPS,
     batch_loss,
     digest,
-    images,
     large_weights,
     loss_sequences,
+    made_up_table,
+    model_inputs,
     model_specification,
     open_feed,
-    specification,
     specifications,
+    store_of,
 )
 from train import weights
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.feed_keras import feed, to_tensor
 from train.fit_keras import KerasLearner
 from train.model_keras import build_model, get_weights, save_model, set_weights
 
 
-def compare_models(folder: Path, store: Path) -> dict[str, Any]:
-    learner = KerasLearner(specification(store, "log"), TrainConfig(run=folder, seed=1))
-    start = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
-    weights.save(folder / "keras-start.npz", start)
+def compare_models(folder: Path) -> dict[str, Any]:
     parameters = {}
     for name in MODELS:
-        described = model_specification(store, name)
+        described = model_specification(folder, name)
         model = build_model(described)
         parameters[name] = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         set_weights(model, weights.load(folder / f"{name}-torch.npz"))
-        of_torch = logits(model, store)
+        of_torch = logits(model, folder, name)
         set_weights(model, large_weights(described, seed=2))
         weights.save(folder / f"{name}-keras.npz", get_weights(model))
-        of_keras = logits(model, store)
+        of_keras = logits(model, folder, name)
         (folder / name).mkdir()
         save_model(model, folder / name)
-        training = logits(model, store, training=True)
+        training = logits(model, folder, name, training=True)
         np.savez(folder / f"{name}-logits.npz", of_torch=of_torch, of_keras=of_keras, training=training)
         weights.save(folder / f"{name}-after.npz", get_weights(model))
-    for recipe, described in specifications(store).items():
+    for recipe, described in specifications(folder).items():
         model = build_model(described)
         set_weights(model, weights.load(folder / "cnn-torch.npz"))
-        np.save(folder / f"{recipe}-logits.npy", logits(model, store))
+        np.save(folder / f"{recipe}-logits.npy", logits(model, folder))
     return {"parameters": parameters}
 
 
-def logits(model: keras.Model, store: Path, *, training: bool = False) -> npt.NDArray[np.float32]:
-    return keras.ops.convert_to_numpy(model(images(store), training=training))[:, 0]
+def logits(model: keras.Model, folder: Path, name: str = "cnn", *, training: bool = False) -> npt.NDArray[np.float32]:
+    return keras.ops.convert_to_numpy(model(model_inputs(folder, name), training=training))[:, 0]
 
 
 def odd_tensor(first: int) -> bool:
@@ -70,30 +68,33 @@ def odd_tensor(first: int) -> bool:
     return bool(np.array_equal((tensor[2:5] + 1).numpy(), values[2:5] + 1))
 
 
-def hash_feed(store: Path) -> list[str]:
-    stream = open_feed(store)
+def hash_feed(path: Path) -> list[str]:
+    stream, table = open_feed(path), made_up_table(path)
     return [
-        digest(array for batch, image, label in feed(stream, "/CPU:0") for array in (image.numpy(), label.numpy()))
+        digest(tensor.numpy() for _, inputs, label in feed(stream, "/CPU:0", table) for tensor in (*inputs, label))
         for _ in range(EPOCHS)
     ]
 
 
-def train(folder: Path, store: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
+def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
     """Return the losses of the steps, and what the model that is judged gives for some images after them."""
-    config = TrainConfig(run=folder, seed=1, learning_rate=RATE, **settings)
-    learner = KerasLearner(model_specification(store, name), config)
-    start = {key: value for key, value in learner.state().items() if not key.startswith("weights/")}
+    settings = preset("challenge") | {"learning_rate": RATE, "seed": 1} | settings
+    config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
+    learner = KerasLearner(model_specification(folder, name), config)
+    start = learner.state()
+    drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}
+    weights.save(folder / f"{name}-drawn.npz", drawn)
     given = weights.load(folder / f"{name}-start.npz")
     learner.load_state(start | {f"weights/{key}": value for key, value in given.items()})
-    stream, losses = open_feed(store, batch_size=8), []
+    stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
-    return losses, learner.to_numpy(learner.predict(to_tensor(images(store)))).tolist()
+    return losses, learner.to_numpy(learner.predict(tuple(map(to_tensor, model_inputs(folder, name))))).tolist()
 
 
-def refuse_float16(folder: Path, store: Path) -> str:
+def refuse_float16(folder: Path) -> str:
     try:
-        train(folder, store, "shower", precision="float16")
+        train(folder, "cnn-small", precision="float16")
     except ConfigError as error:
         return str(error)
     return "nothing"
@@ -118,20 +119,20 @@ def trace_callbacks() -> dict[str, Any]:
     return {"rates": rates, "stops": stops}
 
 
-def main(folder: Path, store: Path) -> None:
+def main(folder: Path) -> None:
     found = {
-        **compare_models(folder, store),
+        **compare_models(folder),
         **trace_callbacks(),
-        "feed": hash_feed(store),
-        "losses": {name: train(folder, store, name)[0] for name in MODELS},
-        "everything": train(folder, store, "shower", **EVERYTHING),
-        "bfloat16": train(folder, store, "shower", precision="bfloat16")[0],
-        "compiled": train(folder, store, "shower", compile=True)[0],
-        "float16": refuse_float16(folder, store),
+        "feed": hash_feed(store_of(folder)),
+        "losses": {name: train(folder, name)[0] for name in MODELS},
+        "everything": train(folder, "shower", **EVERYTHING),
+        "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
+        "compiled": train(folder, "cnn-small", compile=True)[0],
+        "float16": refuse_float16(folder),
         "tensors": [odd_tensor(first) for first in range(20)],
     }
     (folder / "keras.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]))

@@ -2,15 +2,20 @@
 
 import torch
 
-from tests.parity.cases import EPOCHS, digest, open_feed
+from tests.parity.cases import EPOCHS, digest, made_up_table, open_feed, store_of
 from tests.parity.conftest import Sides
 from train.feed_torch import feed
 
 
 def test_same_batches_in_the_same_order(sides: Sides) -> None:
-    stream = open_feed(sides.store)
+    path = store_of(sides.folder)
+    stream, table = open_feed(path), made_up_table(path)
     here = [
-        digest(array for _, *tensors in feed(stream, torch.device("cpu")) for array in (t.numpy() for t in tensors))
+        digest(
+            tensor.numpy()
+            for _, inputs, label in feed(stream, torch.device("cpu"), table)
+            for tensor in (*inputs, label)
+        )
         for _ in range(EPOCHS)
     ]
     assert here == sides.keras["feed"]

@@ -5,14 +5,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.parity.cases import MODELS, images, model_specification, specification
+from tests.parity.cases import MODELS, SHOWER_RECIPES, model_inputs, model_specification, specification
 from tests.parity.conftest import Sides, run_python
 from train import weights
 from train.config import TrainConfig
 from train.fit_torch import TorchLearner
 from train.metrics import sigmoid
 from train.model_torch import Classifier, save_model
-from train.normalisation import RECIPES
 from train.specification import Specification
 
 
@@ -22,9 +21,9 @@ def carried(sides: Sides, described: Specification, file: str) -> Classifier:
     return model
 
 
-def logits(model: Classifier, sides: Sides) -> npt.NDArray[np.float32]:
+def logits(model: Classifier, sides: Sides, name: str = "cnn") -> npt.NDArray[np.float32]:
     with torch.no_grad():
-        return model(torch.from_numpy(images(sides.store))).numpy()
+        return model(*map(torch.from_numpy, model_inputs(sides.folder, name))).numpy()
 
 
 def assert_same(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> None:
@@ -34,30 +33,34 @@ def assert_same(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -
 
 @pytest.mark.parametrize("name", MODELS)
 def test_same_parameter_count(sides: Sides, name: str) -> None:
-    model = Classifier(model_specification(sides.store, name))
-    counts = {MODELS[name].parameter_count((32, 32, 2)), sum(weight.numel() for weight in model.parameters())}
+    described = model_specification(sides.folder, name)
+    model = Classifier(described)
+    counts = {
+        described.architecture.parameter_count(described.image_shape),
+        sum(weight.numel() for weight in model.parameters()),
+    }
     assert counts == {sides.keras["parameters"][name]}
 
 
 @pytest.mark.parametrize("origin", ["torch", "keras"])
 @pytest.mark.parametrize("name", MODELS)
 def test_same_logits_after_carrying_weights(sides: Sides, name: str, origin: str) -> None:
-    model = carried(sides, model_specification(sides.store, name), f"{name}-{origin}.npz")
-    assert_same(logits(model, sides), np.load(sides.folder / f"{name}-logits.npz")[f"of_{origin}"])
+    model = carried(sides, model_specification(sides.folder, name), f"{name}-{origin}.npz")
+    assert_same(logits(model, sides, name), np.load(sides.folder / f"{name}-logits.npz")[f"of_{origin}"])
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_same_logits_and_averages_in_a_step_of_training(sides: Sides, name: str) -> None:
-    model = carried(sides, model_specification(sides.store, name), f"{name}-keras.npz").train()
-    assert_same(logits(model, sides), np.load(sides.folder / f"{name}-logits.npz")["training"])
+    model = carried(sides, model_specification(sides.folder, name), f"{name}-keras.npz").train()
+    assert_same(logits(model, sides, name), np.load(sides.folder / f"{name}-logits.npz")["training"])
     after = weights.load(sides.folder / f"{name}-after.npz")
     for weight, value in model.weights().items():
         np.testing.assert_allclose(value, after[weight], rtol=1e-4, atol=1e-5, err_msg=weight)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", SHOWER_RECIPES)
 def test_same_logits_with_each_normalisation(sides: Sides, recipe: str) -> None:
-    model = carried(sides, specification(sides.store, recipe), "cnn-torch.npz")
+    model = carried(sides, specification(sides.folder, recipe), "cnn-torch.npz")
     assert_same(logits(model, sides), np.load(sides.folder / f"{recipe}-logits.npy"))
 
 
@@ -65,13 +68,14 @@ def test_same_logits_with_each_normalisation(sides: Sides, recipe: str) -> None:
 def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
     file = f"{name}-keras.npz"
     start = weights.load(sides.folder / file)
-    for weight, value in carried(sides, model_specification(sides.store, name), file).weights().items():
+    for weight, value in carried(sides, model_specification(sides.folder, name), file).weights().items():
         np.testing.assert_array_equal(value, start[weight])
 
 
-def test_both_start_from_the_same_weights(sides: Sides) -> None:
-    learner = TorchLearner(specification(sides.store, "log"), TrainConfig(run=sides.folder, seed=1))
-    there = weights.load(sides.folder / "keras-start.npz")
+@pytest.mark.parametrize("name", MODELS)
+def test_both_start_from_the_same_weights(sides: Sides, name: str) -> None:
+    learner = TorchLearner(model_specification(sides.folder, name), TrainConfig(run=sides.folder, seed=1))
+    there = weights.load(sides.folder / f"{name}-drawn.npz")
     here = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
     assert here.keys() == there.keys()
     for name, array in here.items():
@@ -80,19 +84,19 @@ def test_both_start_from_the_same_weights(sides: Sides) -> None:
 
 KERAS = """
 import sys, keras, numpy as np
-images = np.load("images.npy")
 for name in sys.argv[1:]:
     model = keras.models.load_model(f"{name}/model.keras", safe_mode=True)
-    np.save(f"{name}/keras-scores.npy", model.predict(images, verbose=0)[:, 0])
+    inputs = list(np.load(f"{name}/inputs.npz").values())
+    np.save(f"{name}/keras-scores.npy", model.predict(inputs if inputs[1:] else inputs[0], verbose=0)[:, 0])
 assert not {"store", "train"} & set(sys.modules)
 """
 TORCH = """
 import sys, numpy as np, torch
 from train.model_torch import load_model
-images = torch.from_numpy(np.load("images.npy"))
 for name in sys.argv[1:]:
+    inputs = map(torch.from_numpy, np.load(f"{name}/inputs.npz").values())
     with torch.inference_mode():
-        np.save(f"{name}/torch-scores.npy", load_model(name).score(images).numpy())
+        np.save(f"{name}/torch-scores.npy", load_model(name).score(*inputs).numpy())
 """
 
 
@@ -101,9 +105,9 @@ for name in sys.argv[1:]:
 def test_exported_models_score_alike_in_a_fresh_process(
     sides: Sides, framework: str, program: str, words: list[str]
 ) -> None:
-    np.save(sides.folder / "images.npy", images(sides.store))
     for name in MODELS:
-        save_model(carried(sides, model_specification(sides.store, name), f"{name}-keras.npz"), sides.folder / name)
+        np.savez(sides.folder / name / "inputs.npz", *model_inputs(sides.folder, name))
+        save_model(carried(sides, model_specification(sides.folder, name), f"{name}-keras.npz"), sides.folder / name)
     (sides.folder / "reload.py").write_text(program)
     run_python(*words, "reload.py", *MODELS, cwd=sides.folder)
     for name in MODELS:

@@ -12,14 +12,15 @@ from tests.parity.cases import (
     RATE,
     STEPS,
     batch_loss,
-    images,
     loss_sequences,
+    model_inputs,
     model_specification,
     open_feed,
+    store_of,
 )
 from tests.parity.conftest import Sides
 from train import weights
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.fit_torch import TorchLearner
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
@@ -35,15 +36,16 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     learner, losses = train(sides, "shower", **EVERYTHING)
     expected, judged = sides.keras["everything"]
     np.testing.assert_allclose(losses, expected, rtol=0.01)
-    showers = torch.from_numpy(images(sides.store)[16:])
-    found = learner.to_numpy(learner.predict(showers))
+    (images,) = model_inputs(sides.folder, "shower")
+    showers = torch.from_numpy(images[16:])
+    found = learner.to_numpy(learner.predict((showers,)))
     np.testing.assert_allclose(found, judged[16:], atol=0.01)
     now = learner.to_numpy(learner.model(showers).detach())
     assert np.abs(now - found).max() > 0.02, "the mean of the weights is not where they are now"
 
 
 def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:
-    losses = sides.keras["losses"]["shower"]
+    losses = sides.keras["losses"]["cnn-small"]
     np.testing.assert_allclose(sides.keras["bfloat16"], losses, rtol=0.05)
     assert sides.keras["bfloat16"] != losses
     np.testing.assert_allclose(sides.keras["compiled"], losses, rtol=0.01)
@@ -51,11 +53,12 @@ def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) ->
 
 
 def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchLearner, list[float]]:
-    config = TrainConfig(run=sides.folder, seed=2, learning_rate=RATE, **settings)
-    learner = TorchLearner(model_specification(sides.store, name), config)
+    settings = preset("challenge") | {"learning_rate": RATE, "seed": 2} | settings
+    config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), **settings)
+    learner = TorchLearner(model_specification(sides.folder, name), config)
     start = weights.load(sides.folder / f"{name}-start.npz")
     learner.load_state({**learner.state(), **{f"weights/{key}": value for key, value in start.items()}})
-    stream, losses = open_feed(sides.store, batch_size=8), []
+    stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
     return learner, losses

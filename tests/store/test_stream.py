@@ -74,6 +74,13 @@ def test_ranks_share_an_epoch(made_up, shuffle):
     assert np.array_equal(np.sort(samples(batches)), np.arange(350))
 
 
+def test_a_part_of_a_split_is_its_first_samples(made_up):
+    part = list(open_stream(made_up, samples=100))
+    for batch in part:
+        assert_true(batch)
+    assert sorted(samples(part)) == list(range(100))
+
+
 def test_a_batch_larger_than_the_split_is_the_split(made_up):
     (batch,) = open_stream(made_up, batch_size=10_000)
     assert_true(batch)
@@ -135,10 +142,11 @@ def test_a_stream_that_was_left_goes_on_where_it_was(made_up):
         ({"shuffle": "window"}, "shuffle='full', this stream 'window'"),
         ({"seed": 1}, "seed=0, this stream 1"),
         ({"split": "test"}, "split='train', this stream 'test'"),
+        ({"samples": 300}, "samples=350, this stream 300"),
         ({"world_size": 2}, "world_size=1, this stream 2"),
         ({"rank": 1, "world_size": 2}, "(rank=0, this stream 1|world_size=1, this stream 2)"),
     ],
-    ids=["batch_size", "shuffle", "seed", "split", "world_size", "rank"],
+    ids=["batch_size", "shuffle", "seed", "split", "samples", "world_size", "rank"],
 )
 def test_a_state_of_another_stream_is_refused_with_the_difference(made_up, change, message):
     stream = open_stream(made_up, **change)
@@ -179,6 +187,8 @@ def test_a_state_without_a_place_in_the_epoch_is_refused(made_up, change):
         ({"threads": 0}, "threads=0 is below 1"),
         ({"shuffle": "some"}, "unknown shuffle 'some'"),
         ({"rank": 1}, "rank=1 is not one of the 1 ranks"),
+        ({"samples": 351}, "samples=351 is not between 1 and the 350 of split 'train'"),
+        ({"samples": 0}, "samples=0 is not between 1"),
     ],
 )
 def test_an_option_out_of_bounds_is_refused(made_up, options, message):

@@ -1,4 +1,4 @@
-"""Stores to train on, and a learner without a framework."""
+"""A learner without a framework."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pytest
 
 from store.stream import Batch, BatchStream
-from tests.showers import write_shower_store
+from tests.jets import write_jet_store
 from train.config import TrainConfig
 from train.specification import Specification
 
 
 @pytest.fixture(scope="session")
-def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
+def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_jet_store(tmp_path_factory.mktemp("jets"))
 
 
 class LineLearner:

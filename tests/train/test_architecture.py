@@ -1,12 +1,25 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from store.errors import ConfigError
-from train.architecture import ARCHITECTURES, CNN, CNN_SMALL, RESNET15, SHOWER, VIT, Architecture, count
+from train.architecture import (
+    ARCHITECTURES,
+    CNN,
+    CNN_SMALL,
+    JET_CNN,
+    JET_CNN_DEEP,
+    RESNET15,
+    SHOWER,
+    VIT,
+    Architecture,
+    count,
+    find_architecture,
+)
 from train.layers import Attention, Conv, Dense, LayerNorm, Patches
-from train.plain_layers import Crop, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.plain_layers import Crop, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 from train.steps import Layer, Residual
 
 SHAPE = (32, 32, 2)
@@ -70,9 +83,26 @@ def test_description_shows_layers_and_total() -> None:
     assert "residual5    8 x 8 x 64        57,728" in RESNET15.describe(SHAPE)
 
 
-@pytest.mark.parametrize("name", ["cnn", "cnn-small", "resnet15", "vit"])
+@pytest.mark.parametrize("name", ["cnn", "cnn-small", "resnet15", "vit", "jet-cnn", "jet-cnn-deep"])
 def test_fits_jets(name: str) -> None:
     assert ARCHITECTURES[name].parameter_count(JETS) > 100_000
+
+
+def test_networks_for_jets_have_the_parameters_of_their_layers() -> None:
+    assert JET_CNN.parameter_count(JETS) == (9 * 3 + 1) + (62 * 62 * 64 + 64) + (64 + 1)
+    flat = 3 * 3 * 128 - 4 * 4 * 128  # beside the reference, which flattens 4 x 4
+    stem = (9 * 3 * 32 + 32) + (9 * 32 * 32 - 9 * 2 * 32)
+    assert JET_CNN_DEEP.parameter_count(JETS) == CNN.parameter_count(SHAPE) + stem + flat * 256
+
+
+@pytest.mark.parametrize(("name", "width"), [("cnn", 2048), ("resnet15", 64), ("vit", 128), ("shower", 128)])
+def test_variables_go_into_the_first_dense_layer_of_rows(name: str, width: int) -> None:
+    joined = ARCHITECTURES[name].joined(3)
+    (place,) = (step for step in joined.steps(SHAPE) if isinstance(step.layer, Join))
+    assert (place.input_shape, place.output_shape) == ((width,), (width + 3,))
+    assert joined.weight_shapes(SHAPE)["dense1.kernel"][0] == width + 3
+    assert joined.weight_shapes(SHAPE).keys() == ARCHITECTURES[name].weight_shapes(SHAPE).keys()
+    assert (joined.variables, ARCHITECTURES[name].joined(0)) == (3, ARCHITECTURES[name])
 
 
 def test_patches_are_padded_to_a_grid() -> None:
@@ -131,6 +161,21 @@ def test_refuses_what_is_no_architecture(damage: dict[str, object], message: str
         Architecture.from_json({**CNN.to_json(), **damage})
 
 
+def test_found_by_name_or_in_a_file(tmp_path: Path) -> None:
+    assert find_architecture("cnn-small") is CNN_SMALL
+    (path := tmp_path / "mine.json").write_text(json.dumps(SHOWER.to_json()))
+    assert find_architecture(str(path)) == SHOWER
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"name": "mine"}', "\xff"])
+def test_a_file_without_an_architecture_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    (path := tmp_path / "mine.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ConfigError, match=r"mine\.json: holds no architecture"):
+        find_architecture(str(path))
+    with pytest.raises(ConfigError, match=r"none\.json: holds no architecture"):
+        find_architecture(str(tmp_path / "none.json"))
+
+
 @pytest.mark.parametrize(
     ("architecture", "shape", "message"),
     [
@@ -147,6 +192,7 @@ def test_refuses_what_is_no_architecture(damage: dict[str, object], message: str
         (made_of(Conv(filters=2, padding="valid")), (32, 2, 2), "conv1 needs .* of at least 3 x 3 but gets .32, 2, 2."),
         (made_of(Flatten(), MaxPool()), SHAPE, "maxpool1"),
         (made_of(Dense(units=1)), SHAPE, "dense1 needs one row"),
+        (made_of(Join(variables=1)), SHAPE, "join1 needs one row"),
         (made_of(Flatten(), GlobalPool()), SHAPE, "globalpool1 needs an image or tokens"),
         (made_of(LayerNorm()), SHAPE, "layernorm1 needs .token, width."),
         (made_of(Patches(width=6), Attention(heads=4)), SHAPE, "attention1 needs a width that 4 heads divide"),

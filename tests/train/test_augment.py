@@ -1,20 +1,49 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import store
+from store.errors import ConfigError
 from store.schema import DATASETS
 from store.stream import Batch
 from tests.examples import describe_shape
-from train.augment import Flips
+from train.augment import Augmentation
 
 IMAGES = np.random.default_rng(0).normal(size=(400, 8, 6, 2)).astype(np.float32)
 LABELS = np.zeros(400, np.uint8)
 
 
-def flipped(flips: Flips, samples: np.ndarray, epoch: int = 0) -> np.ndarray:
+def flipped(flips: Augmentation, samples: np.ndarray, epoch: int = 0) -> np.ndarray:
     image = IMAGES[samples]
     flips(Batch(image, LABELS[samples], samples), epoch)
     return image
+
+
+def test_a_square_is_turned_and_mirrored_in_all_ways_equally_often() -> None:
+    images = np.random.default_rng(0).normal(size=(1600, 5, 5, 2)).astype(np.float32)
+    turns = [np.rot90(images, k, axes=(1, 2)) for k in range(4)]
+    wanted = {"rotations": turns, "flips-rotations": [*turns, *(turn.transpose(0, 2, 1, 3) for turn in turns)]}
+    for name, ways in wanted.items():
+        got = images.copy()
+        Augmentation(name=name, description=describe_shape((5, 5, 2)), seed=3)(
+            Batch(got, np.zeros(1600, np.uint8), np.arange(1600)), 0
+        )
+        found = np.array([(got == way).all(axis=(1, 2, 3)) for way in ways])
+        assert (found.sum(0) == 1).all(), "each image is one of them"
+        expected = 1600 / len(ways)
+        # chi-square of three and of seven degrees of freedom, 1 in 10,000
+        assert ((found.sum(1) - expected) ** 2 / expected).sum() < {4: 21.1, 8: 29.9}[len(ways)]
+
+
+@pytest.mark.parametrize(("shape", "seed"), [((8, 6, 2), (4, 3)), ((32, 32, 2), (16, 16)), ((5, 5, 2), (1, 2))])
+def test_only_a_square_about_its_seed_is_turned(shape: tuple[int, int, int], seed: tuple[int, int]) -> None:
+    description = replace(describe_shape(shape), seed=seed)
+    message = (
+        f"'rotations' needs square images with the seed in the middle, .* has {shape[0]} x {shape[1]} with .*flips"
+    )
+    with pytest.raises(ConfigError, match=message):
+        Augmentation(name="rotations", description=description, seed=0)
 
 
 def mirrored(image: np.ndarray, axis: int, seed: int) -> np.ndarray:
@@ -23,11 +52,11 @@ def mirrored(image: np.ndarray, axis: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def flips() -> Flips:
-    return Flips(description=describe_shape((8, 6, 2)), seed=3)
+def flips() -> Augmentation:
+    return Augmentation(name="flips", description=describe_shape((8, 6, 2)), seed=3)
 
 
-def test_each_image_is_one_of_four_and_all_four_come_equally_often(flips: Flips) -> None:
+def test_each_image_is_one_of_four_and_all_four_come_equally_often(flips: Augmentation) -> None:
     ieta, iphi = flips.description.seed
     got = flipped(flips, np.arange(400))
     counts = np.zeros(4)
@@ -37,12 +66,14 @@ def test_each_image_is_one_of_four_and_all_four_come_equally_often(flips: Flips)
     assert ((counts - 100) ** 2 / 100).sum() < 21.1  # chi-square of three degrees of freedom, 1 in 10,000
 
 
-def test_the_draw_depends_on_sample_epoch_and_seed_alone(flips: Flips) -> None:
+def test_the_draw_depends_on_sample_epoch_and_seed_alone(flips: Augmentation) -> None:
     order = np.random.default_rng(1).permutation(400)
     whole = flipped(flips, np.arange(400))
     assert np.array_equal(flipped(flips, order), whole[order])
     assert not np.array_equal(flipped(flips, np.arange(400), epoch=1), whole)
-    assert not np.array_equal(flipped(Flips(description=flips.description, seed=4), np.arange(400)), whole)
+    assert not np.array_equal(
+        flipped(Augmentation(name="flips", description=flips.description, seed=4), np.arange(400)), whole
+    )
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -53,14 +84,14 @@ def test_the_seed_crystal_stays(dataset: str) -> None:
     image[:, *description.seed] = 1
     image[:, 0, 0] = 2  # has no partner where the seed is not in the middle, and stays inside all the same
     batch = Batch(image, np.zeros(40, np.uint8), np.arange(40))
-    Flips(description=description, seed=0)(batch, 0)
+    Augmentation(name="flips", description=description, seed=0)(batch, 0)
     assert np.all(image[:, *description.seed] == 1)
     assert np.all(image.sum(axis=(1, 2, 3)) == 3 * channels)
 
 
-def test_a_stream_flips_what_it_decodes(showers, flips: Flips) -> None:
+def test_a_stream_flips_what_it_decodes(showers, flips: Augmentation) -> None:
     description = store.open_store(showers).description
-    flips = Flips(description=description, seed=0)
+    flips = Augmentation(name="flips", description=description, seed=0)
     options = {"split": "train", "batch_size": 50, "seed": 1}
     plain, changed = store.BatchStream(showers, **options), store.BatchStream(showers, **options, transform=flips)
     for epoch in range(2):

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from evaluate.runs import load_runs
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from tests.showers import write_shower_store
-from train.boosted_trees import Table, TreesConfig, fit, grow
+from train.baseline import Table, fit
+from train.boosted_trees import TreesConfig, grow
 from train.metrics import measure
-from train.trees import Trees, load_trees
+from train.trees import Trees
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(path: Path) -> Path:
     config = TreesConfig(run=path.parent / "run", store=path)
-    fit(config)
+    fit(config, partial(grow, config))
     return config.run
 
 
@@ -46,7 +48,7 @@ def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
 def test_keeps_the_trees_of_the_lowest_validation_loss(run: Path) -> None:
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     losses = [epoch["validation_loss"] for epoch in history]
-    assert len(load_trees(run).root) == np.argmin(losses) + 1 < len(losses)
+    assert len(Trees.load(run).root) == np.argmin(losses) + 1 < len(losses)
     validation = Predictions.load(run / "predictions" / "validation.npz")
     found = measure(validation.label, np.log(validation.score / (1 - validation.score)))
     assert found.loss == pytest.approx(min(losses), rel=1e-9)
@@ -55,40 +57,46 @@ def test_keeps_the_trees_of_the_lowest_validation_loss(run: Path) -> None:
 def test_loaded_trees_score_images_as_they_are(run: Path, path: Path) -> None:
     test = store.open_dataset(path, split="test")
     predictions = Predictions.load(run / "predictions" / "test.npz")
-    np.testing.assert_allclose(load_trees(run).score(test.image.values), predictions.score, rtol=1e-12)
+    np.testing.assert_allclose(Trees.load(run).score(test.image.values), predictions.score, rtol=1e-12)
     with np.load(run / "trees.npz", allow_pickle=False) as archive:
         assert json.loads((run / "config.json").read_text())["parameters"] == len(archive["value"])
+
+
+def tables(path: Path) -> list[Table]:
+    return [Table.of(store.open_store(path), split) for split in ("train", "validation")]
 
 
 def test_equal_scikit_learn(path: Path) -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    train, validation = (Table.of(path, split) for split in ("train", "validation"))
-    classifier = HistGradientBoostingClassifier(max_iter=20, early_stopping=False).fit(train.shape, train.label)
-    expected = list(classifier.staged_decision_function(validation.shape))
+    train, validation = tables(path)
+    classifier = HistGradientBoostingClassifier(max_iter=20, early_stopping=False).fit(train.feature, train.label)
+    expected = list(classifier.staged_decision_function(validation.feature))
     for count in (1, 20):
-        found = Trees.of(classifier, count).logit(validation.shape)
+        found = Trees.of(classifier, count).logit(validation.feature)
         np.testing.assert_allclose(found, np.ravel(expected[count - 1]), rtol=1e-12)
 
 
 def test_one_seed_is_one_result(path: Path) -> None:
-    tables = [Table.of(path, split) for split in ("train", "validation")]
+    training, validation = tables(path)
     config = TreesConfig(run=Path("unused"), iterations=5)
-    first, same, other = (grow(replace(config, seed=seed), *tables)[0].logit(tables[1].shape) for seed in (1, 1, 2))
+    first, same, other = (
+        grow(replace(config, seed=seed), training, validation)[0].logit(validation.feature) for seed in (1, 1, 2)
+    )
     assert np.array_equal(first, same)
     assert not np.array_equal(first, other)
 
 
 def test_names_what_is_wrong(run: Path, path: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="already exists"):
-        fit(TreesConfig(run=run, store=path))
+        fit(TreesConfig(run=run, store=path), partial(grow, TreesConfig(run=run)))
     with pytest.raises(ConfigError, match="seed=-1"):
         TreesConfig(run=run, seed=-1)
     with pytest.raises(RunError, match=r"trees\.npz: no such file"):
-        load_trees(tmp_path)
+        Trees.load(tmp_path)
     (tmp_path / "trees.npz").write_text("not an archive")
     with pytest.raises(RunError, match=r"trees\.npz: not boosted trees"):
-        load_trees(tmp_path)
+        Trees.load(tmp_path)
 
 
 def test_program(path: Path, tmp_path: Path) -> None:
@@ -96,6 +104,4 @@ def test_program(path: Path, tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith("boosted-trees: ")
-    again = subprocess.run(words, capture_output=True, text=True)
-    assert again.returncode == 1
-    assert again.stderr.startswith("error: ")
+    assert load_runs([tmp_path / "run"])[0].framework == "trees"

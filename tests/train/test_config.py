@@ -8,10 +8,12 @@ from store.errors import ConfigError
 from train.config import PRESETS, TrainConfig, preset, read_settings
 
 
-def test_defaults_are_the_reference() -> None:
-    config = TrainConfig(run=Path("runs/x"))
+def test_the_challenge_is_as_published() -> None:
+    config = TrainConfig(run=Path("runs/x"), **preset("challenge"))
     assert (config.model, config.batch_size, config.epochs, config.learning_rate) == ("cnn", 512, 50, 1e-3)
-    assert (config.schedule, config.patience) == ("plateau", 4)
+    assert (config.schedule, config.patience, config.optimiser) == ("plateau", 4, "adam")
+    assert (config.normalisation, config.augmentation) == ("none", "none")
+    assert config.warm_up == config.weight_decay == config.average == config.clip_norm == 0
 
 
 def test_survives_json() -> None:
@@ -45,6 +47,9 @@ def test_survives_json() -> None:
         ({"weight_decay": 1e-4}, "weight_decay=0.0001 needs optimiser 'adamw', not 'adam'"),
         ({"class_weights": "even"}, "class_weights='even' is neither none, balanced nor positive numbers"),
         ({"class_weights": "1,-2"}, "class_weights='1,-2' is neither"),
+        ({"variables": "pt,,m0"}, "variables='pt,,m0' is neither none nor distinct names"),
+        ({"variables": ["pt", "pt"]}, "variables=.'pt', 'pt'. is neither none nor distinct"),
+        ({"variables": 3}, "variables=3 is neither none nor"),
         ({"memory": "much"}, "memory='much' is not a size"),
     ],
 )
@@ -57,6 +62,13 @@ def test_bounds(values: dict[str, Any], message: str) -> None:
 def test_class_weights_are_numbers(value: Any) -> None:
     config = TrainConfig(run=Path("runs/x"), class_weights=value)
     assert config.class_weights == (1.0, 2.5)
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(("value", "names"), [("pt,m0", ("pt", "m0")), (["pt"], ("pt",)), ("none", ()), ([], ())])
+def test_variables_are_names(value: Any, names: tuple[str, ...]) -> None:
+    config = TrainConfig(run=Path("runs/x"), variables=value)
+    assert config.variables == names
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 

@@ -14,7 +14,7 @@ def stream(path: Path) -> store.BatchStream:
 
 def test_tensors_are_the_memory_of_the_batch(showers: Path) -> None:
     batches = 0
-    for batch, image, label in feed(stream(showers), torch.device("cpu")):
+    for batch, (image,), label in feed(stream(showers), torch.device("cpu")):
         assert image.data_ptr() == batch.image.ctypes.data
         assert label.data_ptr() == batch.label.ctypes.data
         batches += 1
@@ -25,7 +25,7 @@ def test_tensors_are_the_memory_of_the_batch(showers: Path) -> None:
 def test_gpu_gets_every_batch_in_order(showers: Path) -> None:
     device = torch.device("cuda")
     on_device = list(feed(stream(showers), device))
-    for batch, (fed, image, label) in zip(stream(showers), on_device, strict=True):
+    for batch, (fed, (image,), label) in zip(stream(showers), on_device, strict=True):
         np.testing.assert_array_equal(fed.sample, batch.sample)
         assert image.device.type == label.device.type == "cuda"
         np.testing.assert_array_equal(image.cpu().numpy(), batch.image)

@@ -12,10 +12,11 @@ import pytest
 import store
 from store.errors import ConfigError, RunError, StateError, StoreError
 from store.predictions import Predictions
+from store.schema import SPLITS
 from tests.examples import write_store
 from tests.train.conftest import LineLearner
 from train.checkpoint import Checkpoint
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.fit import fit
 from train.metrics import measure, sigmoid
 
@@ -35,7 +36,8 @@ class Factory:
 
 @pytest.fixture
 def config(tmp_path: Path, showers: Path) -> TrainConfig:
-    return TrainConfig(run=tmp_path / "run", store=showers, epochs=4, batch_size=50, learning_rate=0.5)
+    settings = preset("challenge") | {"epochs": 4, "batch_size": 50, "learning_rate": 0.5}
+    return TrainConfig(run=tmp_path / "run", store=showers, **settings)
 
 
 def history(run: Path) -> list[dict[str, Any]]:
@@ -73,6 +75,16 @@ def test_trains_on_the_training_split_alone_each_sample_once_an_epoch(config: Tr
     for epoch in seen:
         np.testing.assert_array_equal(np.sort(epoch), np.arange(start, stop))
     assert not np.array_equal(seen[0], seen[1])
+
+
+def test_trains_on_a_part_and_judges_on_all(config: TrainConfig) -> None:
+    factory = Factory()
+    fit(replace(config, train_samples=100, epochs=1), "torch", factory)
+    assert sorted(np.concatenate(factory.made[0].trained)) == list(range(100))
+    judged = {split: Predictions.load(config.run / "predictions" / f"{split}.npz").sample for split in SPLITS}
+    ranges = store.open_dataset(config.store).attrs["split_ranges"]
+    np.testing.assert_array_equal(judged["train"], np.arange(100))
+    np.testing.assert_array_equal(judged["test"], np.arange(*ranges["test"]))
 
 
 def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 import store
 from store.errors import ConfigError
-from train.config import TrainConfig
+from train.config import TrainConfig, preset
 from train.fit import open_stream, resolve, specify
 from train.fit_torch import TorchLearner
 
@@ -17,14 +17,14 @@ from train.fit_torch import TorchLearner
 def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchLearner, torch.Tensor]:
     """Return a learner after some steps, and its logits for the test split."""
     opened = store.open_store(path)
-    chosen = {"model": "shower", "batch_size": 40, "device": "cpu", **settings}
+    chosen = {**preset("challenge"), "model": "shower", "batch_size": 40, "device": "cpu", **settings}
     config = resolve(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
     learner = TorchLearner(specify(config, opened), config)
-    for _, (_, image, label) in zip(
+    for _, (_, inputs, label) in zip(
         range(steps), learner.feed(open_stream(config, "train", "full", (0, 1))), strict=False
     ):
-        learner.train(image, label)
-    return learner, learner.predict(torch.from_numpy(store.open_dataset(path, split="test").image.values))
+        learner.train(inputs, label)
+    return learner, learner.predict((torch.from_numpy(store.open_dataset(path, split="test").image.values),))
 
 
 def test_bfloat16_is_float32_less_finely(showers: Path) -> None:

@@ -59,17 +59,18 @@ def test_takes_jets(name: str) -> None:
 
 
 def test_shower_features(image: torch.Tensor) -> None:
-    found = Features(ShowerFeatures())(image.permute(0, 3, 1, 2)).numpy()
+    found, more = (Features(ShowerFeatures(time=time))(image.permute(0, 3, 1, 2)).numpy() for time in (False, True))
     energy, time = np.maximum(image[..., 0].numpy(), 0).astype(np.float64), image[..., 1].numpy()
     total = energy.sum((1, 2), keepdims=True)
     expected = [
         energy / total,
         np.sqrt(energy / total),
         np.log(1 + energy / 0.002) / np.log(501),
-        time * energy / 6e-4,
         np.broadcast_to(total, energy.shape),
+        time * energy / 6e-4,
     ]
-    np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(more, np.stack(expected, axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found, more[:, :4])
 
 
 def test_beyond_the_crop_only_the_total_energy_counts(image: torch.Tensor) -> None:

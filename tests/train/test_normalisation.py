@@ -17,7 +17,7 @@ def made_up(**changes: list[float]) -> xr.Dataset:
             **{f"pooled_{name}": ("channel", values) for name, values in pooled.items()},
             "quantile": (("class", "channel", "probability"), quantile),
         },
-        {"probability": [0.25, 0.5, 0.75]},
+        {"probability": [0.25, 0.5, 0.75], "channel": ["hcal", "ecal"]},
     )
 
 
@@ -28,11 +28,17 @@ def made_up(**changes: list[float]) -> xr.Dataset:
         ("max", (1 / 5, 1 / 8), (0.0, 0.0)),
         ("standard", (1 / 2, 1 / 4), (-0.25, 0.25)),
         ("log", (1 / 3, 1 / 3), (0.0, 0.0)),
+        ("cms-jets", (25 / 100, 1 / 100), (0.0, 0.0)),
     ],
 )
 def test_recipes(recipe: str, scale: tuple[float, ...], offset: tuple[float, ...]) -> None:
     found = Normalisation.from_statistics(recipe, made_up())
     assert (found.scale, found.offset) == (scale, offset)
+
+
+def test_the_recipe_for_jets_needs_their_channel(showers: Path) -> None:
+    with pytest.raises(ConfigError, match="'cms-jets' needs a channel hcal, the images have energy, time"):
+        Normalisation.from_statistics("cms-jets", store.open_statistics(showers))
 
 
 def test_every_recipe_is_tested_and_the_rest_refused() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from store import console
 from tests.train.conftest import LineLearner
+from train.architecture import SHOWER
 from train.config import TrainConfig
 from train.options import application
 
@@ -30,12 +31,12 @@ def history(path: Path) -> list[dict[str, Any]]:
 
 
 def test_flags_reach_the_run(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
-    flags = {"epochs": 2, "batch_size": 48, "learning_rate": 0.25, "schedule": "constant", "normalisation": "max"}
+    flags = {"epochs": 2, "batch_size": 48, "learning_rate": 0.25, "schedule": "constant", "warm_up": 0.0}
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert run(app, "--store", showers, "--run", tmp_path / "run", *words) == 0
     recorded = json.loads((tmp_path / "run" / "config.json").read_text())
     assert {name: recorded[name] for name in flags} == flags
-    assert (recorded["framework"], recorded["parameters"]) == ("torch", 868_993)
+    assert (recorded["framework"], recorded["parameters"]) == ("torch", SHOWER.parameter_count((32, 32, 2)))
     assert [epoch["learning_rate"] for epoch in history(tmp_path / "run")] == [0.25, 0.25]
 
 
@@ -44,7 +45,7 @@ def test_run_is_named_after_model_and_framework(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(app, "--store", showers, "--epochs", 1) == 0
-    assert (tmp_path / "runs" / "cnn-torch" / "predictions" / "test.npz").is_file()
+    assert (tmp_path / "runs" / "shower-torch" / "predictions" / "test.npz").is_file()
 
 
 def test_flags_go_over_the_file_and_the_file_over_the_preset(app: typer.Typer, showers: Path, tmp_path: Path) -> None:

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 import store
+from store.errors import StateError
 from store.predictions import Predictions
-from tests.train.test_trainers import call
+from tests.train import rank_side
 from train.checkpoint import Checkpoint
+from train.fit import fit
+from train.fit_torch import TorchLearner
+from train.run import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,9 +29,9 @@ def torchrun(ranks: int, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(showers: Path, tmp_path: Path) -> None:
-    for ranks, batch_size in ((1, 38), (2, 19)):
-        done = torchrun(ranks, "tests.train.rank_side", showers, batch_size, tmp_path)
-        assert done.returncode == 0, done.stderr
+    rank_side.main(str(showers), "38", str(tmp_path))
+    done = torchrun(2, "tests.train.rank_side", showers, 19, tmp_path)
+    assert done.returncode == 0, done.stderr
     for size in (38, 240 % 38):  # a whole batch, and the rest at the end
         one, two = (np.load(tmp_path / f"{ranks}-{size}.npz") for ranks in (1, 2))
         assert np.array_equal(np.sort(one["samples"]), np.sort(two["samples"]))
@@ -51,16 +55,5 @@ def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
         start, stop = store.open_store(showers).split_range(split)
         assert np.array_equal(predictions.sample, np.arange(start, stop))
     assert len(Checkpoint.load(tmp_path / "run" / "checkpoints" / "last.npz").arrays["random/cpu"]) == 2
-    alone = call("torch", "--run", tmp_path / "run", "--resume", "--epochs", 3)
-    assert alone.returncode == 1
-    assert "the state has world_size=2, this stream 1" in alone.stderr
-
-
-def test_keras_says_that_it_trains_in_one_process(
-    showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    done = call("keras", "--store", showers, "--run", tmp_path / "run")
-    assert done.returncode == 1
-    assert "error: WORLD_SIZE is above 1, but Keras trains in one process" in done.stderr
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(StateError, match="the state has world_size=2, this stream 1"):
+        fit(RunDirectory(path=tmp_path / "run").resumed("torch", {"epochs": 3}), "torch", TorchLearner, resume=True)

@@ -6,6 +6,7 @@ from store.errors import ConfigError
 from train.architecture import CNN, SHOWER
 from train.normalisation import Normalisation
 from train.specification import Specification
+from train.variables import Variables
 
 TWO = Normalisation(recipe="max", scale=(2.0, 0.1), offset=(0.0, 0.0))
 
@@ -13,6 +14,19 @@ TWO = Normalisation(recipe="max", scale=(2.0, 0.1), offset=(0.0, 0.0))
 def test_survives_json() -> None:
     specification = Specification(architecture=CNN, normalisation=TWO, image_shape=(32, 32, 2))
     assert Specification.from_json(json.loads(json.dumps(specification.to_json()))) == specification
+
+
+def test_survives_json_with_variables() -> None:
+    variables = Variables(names=("pt", "m0"), mean=(100.0, 20.0), deviation=(30.0, 8.0))
+    specification = Specification(
+        architecture=CNN.joined(2), normalisation=TWO, image_shape=(32, 32, 2), variables=variables
+    )
+    assert Specification.from_json(json.loads(json.dumps(specification.to_json()))) == specification
+
+
+def test_refuses_variables_that_the_architecture_does_not_take() -> None:
+    with pytest.raises(ConfigError, match="the architecture joins 2 variables, there are 0"):
+        Specification(architecture=CNN.joined(2), normalisation=TWO, image_shape=(32, 32, 2))
 
 
 def test_refuses_a_normalisation_of_other_channels() -> None:

@@ -7,21 +7,19 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import store
 from store.predictions import Predictions
+from tests.readme import example
+from train.architecture import SHOWER
 from train.checkpoint import Checkpoint
-from train.model_torch import load_model
 
 FRAMEWORKS = ("torch", "keras")
-SETTINGS = (
-    *("--epochs", 2, "--batch-size", 20, "--schedule", "cosine", "--optimiser", "adamw", "--weight-decay", 0.01),
-    *("--clip-norm", 1, "--average", 0.99, "--augmentation", "flips"),
-)
+SETTINGS = (*("--epochs", 2, "--batch-size", 40, "--clip-norm", 1),)
 
 
 def call(framework: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -40,7 +38,7 @@ class Trained:
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def trained(request: pytest.FixtureRequest, showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    path = tmp_path_factory.mktemp("runs") / "whole"
+    path = tmp_path_factory.mktemp("trained") / "runs" / f"shower-{request.param}"
     done = call(request.param, "--store", showers, "--run", path, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return Trained(framework=request.param, path=path, errors=done.stderr)
@@ -48,7 +46,7 @@ def trained(request: pytest.FixtureRequest, showers: Path, tmp_path_factory: pyt
 
 def test_says_what_it_does_and_nothing_else(trained: Trained) -> None:
     lines = trained.errors.splitlines()
-    assert lines[0].startswith(f"cnn: 868,993 parameters, {trained.framework} on ")
+    assert lines[0].startswith(f"shower: {SHOWER.parameter_count((32, 32, 2)):,} parameters, {trained.framework} on ")
     assert "Geant4 simulation" in trained.errors
     assert len([line for line in lines if line.startswith("epoch ")]) == 2
     assert "TF_ENABLE_ONEDNN_OPTS" not in trained.errors
@@ -56,7 +54,9 @@ def test_says_what_it_does_and_nothing_else(trained: Trained) -> None:
 
 
 def test_leaves_a_whole_run_directory(trained: Trained) -> None:
-    exported = {"torch": {"model.safetensors", "architecture.json"}, "keras": {"model.keras"}}[trained.framework]
+    exported = {"torch": {"model.safetensors", "architecture.json"}, "keras": {"model.keras", "architecture.json"}}[
+        trained.framework
+    ]
     files = {path.relative_to(trained.path).as_posix() for path in trained.path.rglob("*") if path.is_file()}
     assert {path for path in files if not path.startswith("tensorboard/")} == exported | {
         *("config.json", "environment.json", "history.jsonl"),
@@ -67,20 +67,23 @@ def test_leaves_a_whole_run_directory(trained: Trained) -> None:
     assert json.loads((trained.path / "config.json").read_text())["framework"] == trained.framework
 
 
-def test_exported_model_gives_the_predictions_again(trained: Trained, showers: Path) -> None:
+def test_readme_gives_the_predictions_again(
+    trained: Trained, showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     test = store.open_dataset(showers, split="test")
+    monkeypatch.chdir(trained.path.parents[1])
     if trained.framework == "torch":
-        with torch.inference_mode():
-            score = load_model(trained.path).score(torch.from_numpy(test.image.values)).numpy()
+        names: dict[str, Any] = {"images": test.image.values}
+        exec(example("runs/shower-torch"), names)
+        score = names["score"]
     else:
-        np.save(trained.path.parent / "images.npy", test.image.values)
-        code = (
-            "import keras, numpy as np; model = keras.models.load_model('whole/model.keras');"
-            "np.save('score.npy', model.predict(np.load('images.npy'), verbose=0)[:, 0])"
-        )
+        np.save(tmp_path / "images.npy", test.image.values)
+        before = f"import numpy as np; images = np.load({str(tmp_path / 'images.npy')!r})"
+        after = f"np.save({str(tmp_path / 'score.npy')!r}, score)"
+        code = "\n".join([before, example("runs/shower-keras"), after])
         environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
-        subprocess.run([sys.executable, "-c", code], cwd=trained.path.parent, env=environment, check=True)
-        score = np.load(trained.path.parent / "score.npy")
+        subprocess.run([sys.executable, "-I", "-c", code], env=environment, check=True, capture_output=True)
+        score = np.load(tmp_path / "score.npy")
     predictions = Predictions.load(trained.path / "predictions" / "test.npz")
     np.testing.assert_allclose(score, predictions.score, atol=1e-5)
     np.testing.assert_array_equal(predictions.label, test.label)
@@ -92,14 +95,14 @@ def test_killed_inside_an_epoch_and_resumed_is_the_same_run(trained: Trained, sh
     words = [program, "--store", showers, "--run", path, *SETTINGS, "--save-every", 0]
     process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = path / "checkpoints" / "last.npz"
-    while process.poll() is None and not (last.exists() and Checkpoint.load(last).stream["batch"] > 2):
-        time.sleep(0.01)
+    while process.poll() is None and not (last.exists() and Checkpoint.load(last).stream["batch"] > 1):
+        time.sleep(0.05)
     assert process.poll() is None, "it should not have ended yet"
     process.kill()
     process.wait()
     middle = Checkpoint.load(last)
     assert middle.stream["batch"] > 0
-    assert len(middle.outputs["logit"]) == 20 * middle.stream["batch"]
+    assert len(middle.outputs["logit"]) == 40 * middle.stream["batch"]
     done = call(trained.framework, "--run", path, "--resume")
     assert done.returncode == 0, done.stderr
     assert_same_checkpoints(*(folder / "checkpoints" / "last.npz" for folder in (trained.path, path)))
@@ -120,11 +123,9 @@ def assert_same_checkpoints(one: Path, two: Path) -> None:
         np.testing.assert_array_equal(array, parts.arrays[name], err_msg=name)
 
 
-def test_missing_gpu_is_one_clear_line(trained: Trained, showers: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    program = Path(sys.executable).with_name(f"train-{trained.framework}")
-    words = [program, "--store", showers, "--run", tmp_path / "run", "--device", "cuda"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+def test_missing_gpu_is_one_clear_line(showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = call("torch", "--store", showers, "--run", tmp_path / "run", "--device", "cuda")
     assert done.returncode == 1
     assert done.stderr.startswith("error: device='cuda' but ")
     assert done.stderr.count("\n") == 1

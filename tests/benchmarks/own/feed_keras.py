@@ -13,7 +13,7 @@ Tensors = Iterator[Any]
 
 
 def by_feed(stream: BatchStream) -> Tensors:
-    return (image for _, image, _ in feed(stream, "/CPU:0"))
+    return (image for _, (image,), _ in feed(stream, "/CPU:0"))
 
 
 def bare(stream: BatchStream) -> Tensors:

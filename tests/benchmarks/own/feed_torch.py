@@ -19,7 +19,7 @@ def opening(convert: Callable[[BatchStream], Iterator[Any]]) -> Callable[[Place]
 
 
 def by_feed(stream: BatchStream) -> Iterator[Any]:
-    return (image for _, image, _ in feed(stream, torch.device("cpu")))
+    return (image for _, (image,), _ in feed(stream, torch.device("cpu")))
 
 
 def bare(stream: BatchStream) -> Iterator[Any]:

@@ -1,0 +1,16 @@
+"""A small store of jets for the tests of training: the twenty of the tests of ingest."""
+
+from pathlib import Path
+
+from tests.examples import run_ingest
+
+SOURCES = Path(__file__).parent / "ingest" / "jets"
+HDF5, PARQUET = SOURCES / "quark-gluon_pythia_n20.hdf5", SOURCES / "quark-gluon_pythia_n20.snappy.parquet"
+
+
+def write_jet_store(folder: Path) -> Path:
+    """Return a store of twenty jets, split 12 / 4 / 4."""
+    store = folder / "jets.zarr"
+    outcome = run_ingest(HDF5, "--dataset", "quark-gluon", "--split", "0.6,0.2,0.2", "--output", store)
+    assert outcome.status == 0, outcome.err
+    return store

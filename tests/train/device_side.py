@@ -1,0 +1,141 @@
+"""Keras on three devices, logical ones of the processor: ``python -m tests.train.device_side STORE`` prints JSON."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from store.errors import ConfigError
+from store.reader import Store, open_store
+from train import fit_keras
+from train.architecture import Architecture
+from train.config import TrainConfig
+from train.fit import open_stream, specify
+from train.fit_keras import KerasLearner
+from train.layers import BatchNorm, Conv, Dense
+from train.plain_layers import Dropout, Flatten, MaxPool
+from train.specification import Specification
+
+END = (MaxPool(size=8), Flatten(), Dense(units=1, activation="linear"))
+PLAIN = Architecture(name="plain", source="tests", layers=(Conv(filters=4), *END), initialiser="he")
+NOISY = Architecture(
+    name="noisy",
+    source="tests",
+    layers=(Conv(filters=4, activation="linear"), BatchNorm(activation="relu"), Dropout(rate=0.5), *END),
+    initialiser="he",
+)
+# The bound on the norm lies between those of the batches: some are clipped.
+STEP = {"learning_rate": 1e-12, "clip_norm": 8.5, "class_weights": (1.0, 3.0), "average": 0.9}
+Array = np.ndarray[Any, Any]
+
+
+def make(architecture: Architecture, store: Store, **settings: Any) -> KerasLearner:
+    config = TrainConfig(run=Path("unused"), store=store.path, normalisation="log", **settings)
+    described = specify(config, store)
+    return KerasLearner(
+        Specification(architecture=architecture, normalisation=described.normalisation, image_shape=(32, 32, 2)),
+        config,
+    )
+
+
+def batches(store: Store, size: int) -> list[tuple[Array, Array]]:
+    config = TrainConfig(run=Path("unused"), store=store.path, batch_size=size)
+    return [(batch.image.copy(), batch.label.copy()) for batch in open_stream(config, "train", "full", (0, 1))]
+
+
+def train(learner: KerasLearner, found: list[tuple[Array, Array]]) -> Array:
+    """Return the logits of some steps, one after the other."""
+    return np.concatenate([learner.to_numpy(learner.train((tf.constant(x),), tf.constant(y))) for x, y in found])
+
+
+def difference(one: dict[str, Array], two: dict[str, Array]) -> float:
+    """Return the largest difference between arrays, relative to the largest value of each."""
+    assert one.keys() == two.keys()
+    return max(float(np.abs(one[name] - two[name]).max() / max(np.abs(one[name]).max(), 1e-30)) for name in one)
+
+
+def compare_with_one_device(store: Store) -> dict[str, float]:
+    """Train an epoch on one device and on three: batches of 34, and the last of two, fewer than there are devices.
+
+    Weights stay where they are, so that the optimiser's averages tell the gradients of all batches.
+    """
+    found = batches(store, 34)
+    three = make(PLAIN, store, **STEP)
+    fit_keras.choose_devices, choose = lambda config: choose(config)[:1], fit_keras.choose_devices
+    one = make(PLAIN, store, **STEP)
+    fit_keras.choose_devices = choose
+    logits = [train(learner, found) for learner in (one, three)]
+    states = [learner.state() for learner in (one, three)]
+    moments = [{key: state[key] for key in state if key.startswith("optimiser/")} for state in states]
+    scores = [learner.to_numpy(learner.predict((tf.constant(found[0][0]),))) for learner in (one, three)]
+    return {
+        "last": len(found[-1][0]),
+        "logits": float(np.abs(logits[0] - logits[1]).max()),
+        "moments": difference(*moments),
+        "scores": float(np.abs(scores[0] - scores[1]).max()),
+    }
+
+
+def compare_with_resumed(store: Store) -> bool:
+    """Tell whether a learner that takes over another's state goes on as that one does, bit for bit."""
+    found = batches(store, 50)
+    whole, resumed = (make(NOISY, store, average=0.9, learning_rate=0.01) for _ in range(2))
+    train(whole, found[:2])
+    resumed.load_state(whole.state())
+    same = np.array_equal(train(whole, found[2:]), train(resumed, found[2:]))
+    return same and difference(whole.state(), resumed.state()) == 0
+
+
+def logits_of_one_image(store: Store) -> list[float]:
+    """Return what dropout makes of the same image on each of the devices."""
+    image, label = batches(store, 1)[0]
+    return train(make(NOISY, store), [(np.repeat(image, 3, axis=0), np.repeat(label, 3))]).tolist()
+
+
+def finite_after_one_sample(store: Store) -> bool:
+    learner = make(NOISY, store)
+    train(learner, batches(store, 1)[:1])
+    return all(np.isfinite(array).all() for array in learner.state().values())
+
+
+def places(store: Store) -> dict[str, list[str]]:
+    """Return the devices of the convolutions and of their gradients in a step."""
+    batch = tf.TensorSpec((None, 32, 32, 2)), tf.TensorSpec((None,), tf.uint8)
+    operations = make(PLAIN, store)._train.get_concrete_function([batch] * 3).graph.get_operations()
+    kinds = ("Conv2D", "Conv2DBackpropFilter")
+    return {kind: sorted({op.device for op in operations if op.type == kind}) for kind in kinds}
+
+
+def refusal(store: Store, **settings: Any) -> str:
+    try:
+        make(PLAIN, store, **settings)
+    except ConfigError as error:
+        return str(error)
+    return "nothing"
+
+
+def main(path: str) -> None:
+    (processor,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_visible_devices([], "GPU")
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 3)
+    store = open_store(path)
+    found = {
+        "device": make(PLAIN, store).device,
+        "one device": make(PLAIN, store, compile=True).device,
+        "places": places(store),
+        "difference": compare_with_one_device(store),
+        "resumed": compare_with_resumed(store),
+        "logits": logits_of_one_image(store),
+        "finite": finite_after_one_sample(store),
+        "cuda": refusal(store, device="cuda"),
+    }
+    os.environ["WORLD_SIZE"] = "2"
+    print(json.dumps({**found, "ranks": refusal(store)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,54 @@
+"""Keras on several devices of one process, which is not the tests' own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def found(showers: Path) -> dict[str, Any]:
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "tests.train.device_side", str(showers)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_works_on_all_devices(found: dict[str, Any]) -> None:
+    assert found["device"] == "cpu:0, cpu:1, cpu:2"
+    devices = [f"/device:CPU:{index}" for index in range(3)]
+    assert found["places"] == {"Conv2D": devices, "Conv2DBackpropFilter": devices}
+    assert found["one device"] == "cpu:0", "XLA compiles for one"
+
+
+def test_three_devices_have_the_gradients_of_one(found: dict[str, Any]) -> None:
+    difference = found["difference"]
+    assert difference["last"] == 2, "fewer samples than devices at the end"
+    assert difference["moments"] < 1e-5
+    assert difference["logits"] < 1e-5
+    assert difference["scores"] < 1e-5
+
+
+def test_dropout_differs_between_devices(found: dict[str, Any]) -> None:
+    assert len(set(found["logits"])) == 3
+
+
+def test_a_single_sample_is_enough(found: dict[str, Any]) -> None:
+    assert found["finite"]
+
+
+def test_resumed_goes_on_bit_for_bit(found: dict[str, Any]) -> None:
+    assert found["resumed"]
+
+
+def test_refuses_ranks_and_devices_that_are_not_there(found: dict[str, Any]) -> None:
+    assert found["ranks"].startswith("WORLD_SIZE is above 1, but Keras trains in one process")
+    assert found["cuda"].startswith("device='cuda' but TensorFlow finds no CUDA device")

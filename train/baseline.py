@@ -1,0 +1,213 @@
+"""Classifiers without a network, on a few numbers of each sample: what a network must beat."""
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import ConfigError, RunError
+from store.predictions import Predictions
+from store.reader import Store, open_store
+from store.schema import SPLITS
+from store.stream import BatchStream
+from train.checkpoint import replacing
+from train.config import STORE
+from train.metrics import measure, sigmoid
+from train.progress import say, show
+from train.run import RunDirectory
+from train.shapes import shape_matrix
+from train.variables import read_table
+
+Floats = npt.NDArray[np.float64]
+Epoch = dict[str, Any]
+BATCH = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """One training run.
+
+    Attributes
+    ----------
+    run
+        The run directory to write.
+    store
+        The store to train on.
+    variables
+        Of the store, on which to train; none for shower shapes.
+    """
+
+    run: Path
+    store: Path = STORE
+    variables: tuple[str, ...] = ()
+    model: ClassVar[str]
+    framework: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        names = {"model": self.model, "framework": self.framework}
+        return {**dataclasses.asdict(self), "run": str(self.run), "store": str(self.store), **names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A trained classifier, whose attributes are plain arrays: its file runs no code when it is read."""
+
+    file: ClassVar[str]
+    title: ClassVar[str]
+
+    @property
+    def parameters(self) -> int:
+        """Number of values that training chose."""
+        raise NotImplementedError
+
+    def logit(self, feature: Floats) -> Floats:
+        """Return logits (n,) of features (n, feature): shower shapes, or variables as they are in the store."""
+        raise NotImplementedError
+
+    def score(self, image: npt.NDArray[np.float32], variables: npt.NDArray[np.float32] | None = None) -> Floats:
+        """Return the probability (batch,) of class 1 for what is in a file.
+
+        Parameters
+        ----------
+        image
+            float32 (batch, ieta, iphi, channel); its shower shapes count if there are no variables.
+        variables
+            float32 (batch, variable), for one that was trained on variables.
+        """
+        return sigmoid(self.logit(shape_matrix(image) if variables is None else variables.astype(np.float64)))
+
+    def save(self, folder: Path) -> None:
+        """Write the file from which `load` makes it again."""
+        with replacing(folder / self.file) as file:
+            np.savez(file, **dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Return the classifier of a run directory.
+
+        Raises
+        ------
+        RunError
+            If the folder holds none.
+        """
+        path = Path(folder) / cls.file
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                return cls(**{name: archive[name] for name in archive.files})
+        except FileNotFoundError:
+            raise RunError(f"{path}: no such file; has the training run ended?") from None
+        except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise RunError(f"{path}: not {cls.title} ({error})") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Features of a split.
+
+    Attributes
+    ----------
+    feature
+        float64 (n, feature): shower shapes in the order of `train.shapes.shower_shapes`, or variables.
+    label
+        uint8 (n,), classes.
+    sample
+        int64 (n,), positions in the store.
+    """
+
+    feature: Floats
+    label: npt.NDArray[np.uint8]
+    sample: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, store: Store, split: str, variables: tuple[str, ...] = ()) -> "Table":
+        """Read variables of a split, or stream its images and keep their shower shapes.
+
+        Raises
+        ------
+        ConfigError
+            If the store has no such variable, or shapes are wanted of other images than showers of energy and time.
+        """
+        if variables:
+            start, stop = store.split_range(split)
+            return cls(
+                feature=read_table(variables, store.path)[start:stop].astype(np.float64),
+                label=np.asarray(store.group["label"][start:stop]),  # type: ignore[index]
+                sample=np.arange(start, stop),
+            )
+        channels = [channel.name for channel in store.description.channels]
+        if channels != ["energy", "time"]:
+            known = ",".join(variable.name for variable in store.description.variables)
+            hint = f"; --variables {known} needs no images" if known else ""
+            raise ConfigError(f"shower shapes are of energy and time, {store.path} has {', '.join(channels)}{hint}")
+        stream = BatchStream(store.path, split=split, batch_size=BATCH, shuffle="none")
+        parts = [(shape_matrix(batch.image), batch.label, batch.sample) for batch in stream]
+        feature, label, sample = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return cls(feature=feature, label=label, sample=sample)
+
+
+def describe_epoch(number: int, tables: tuple[Table, Table], logits: tuple[Floats, ...], rate: float = 0.0) -> Epoch:
+    """Return a line of the history: loss, accuracy and AUC on the training and the validation split."""
+    line: Epoch = {"epoch": number, "learning_rate": rate}
+    for split, table, logit in zip(SPLITS, tables, logits, strict=False):
+        line |= {f"{split}_{name}": value for name, value in dataclasses.asdict(measure(table.label, logit)).items()}
+    return line
+
+
+def fit(
+    config: BaselineConfig,
+    train: Callable[[Table, Table], tuple[Baseline, list[Epoch]]],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Train a classifier and leave a run directory.
+
+    Parameters
+    ----------
+    config
+        What to train.
+    train
+        Makes a classifier, and the history of its making, of the training and the validation split.
+    overwrite
+        Replace a run directory that is already there.
+
+    Raises
+    ------
+    ConfigError
+        If the store has other images or variables than are wanted.
+    StoreError
+        If there is no store.
+    RunError
+        If the run directory is taken.
+    """
+    directory = RunDirectory(path=config.run)
+    directory.check(overwrite=overwrite)
+    store = open_store(config.store)
+    tables = {split: Table.of(store, split, config.variables) for split in SPLITS}
+    classifier, history = train(tables["train"], tables["validation"])
+    directory.create()
+    write(
+        directory.path / "config.json", json.dumps({**config.to_json(), "parameters": classifier.parameters}, indent=2)
+    )
+    directory.write_environment(store, "cpu")
+    write(directory.path / "history.jsonl", *map(json.dumps, history))
+    classifier.save(directory.path)
+    say(f"{config.model}: {classifier.parameters:,} parameters")
+    for split, table in tables.items():
+        logit = classifier.logit(table.feature)
+        Predictions(sample=table.sample, label=table.label, score=sigmoid(logit)).save(directory.predictions(split))
+        metrics = measure(table.label, logit)
+        say(f"{split}: AUC {show(metrics.auc)}, accuracy {metrics.accuracy:.4f}")
+    say(f"{directory.path} is complete; `evaluate {directory.path}` reports on it")
+
+
+def write(path: Path, *lines: str) -> None:
+    """Write a file of lines that appears whole or not at all."""
+    with replacing(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
