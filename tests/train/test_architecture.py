@@ -95,7 +95,7 @@ def test_networks_for_jets_have_the_parameters_of_their_layers() -> None:
     assert JET_CNN_DEEP.parameter_count(JETS) == CNN.parameter_count(SHAPE) + stem + flat * 256
 
 
-@pytest.mark.parametrize(("name", "width"), [("cnn", 2048), ("resnet15", 64), ("vit", 128), ("shower", 128)])
+@pytest.mark.parametrize(("name", "width"), [("cnn", 2048), ("resnet15", 64), ("vit", 128), ("shower", 31 * 32)])
 def test_variables_go_into_the_first_dense_layer_of_rows(name: str, width: int) -> None:
     joined = ARCHITECTURES[name].joined(3)
     (place,) = (step for step in joined.steps(SHAPE) if isinstance(step.layer, Join))
