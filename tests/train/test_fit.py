@@ -221,7 +221,7 @@ def test_a_missing_device_leaves_no_run(config: TrainConfig) -> None:
 
 
 def test_what_depends_on_the_store_is_recorded(config: TrainConfig, showers: Path) -> None:
-    fit(replace(config, epochs=1, class_weights="balanced"), "torch", Factory())
+    fit(replace(config, epochs=1, class_weights="balanced", normalisation="auto"), "torch", Factory())
     recorded = json.loads((config.run / "config.json").read_text())
     label = store.open_dataset(showers, split="train").label.values
     assert recorded["class_weights"] == pytest.approx(label.size / (2 * np.bincount(label)))
