@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from store.errors import ConfigError
-from store.reader import Store, open_store
+from store.reader import Store, open_statistics, open_store
 from train import fit_keras
 from train.architecture import Architecture
 from train.config import TrainConfig
-from train.fit import open_stream, specify
+from train.fit import open_stream
 from train.fit_keras import KerasLearner
 from train.layers import BatchNorm, Conv, Dense
+from train.normalisation import Normalisation
 from train.plain_layers import Dropout, Flatten, MaxPool
 from train.specification import Specification
 
@@ -34,12 +35,12 @@ Array = np.ndarray[Any, Any]
 
 
 def make(architecture: Architecture, store: Store, **settings: Any) -> KerasLearner:
-    config = TrainConfig(run=Path("unused"), store=store.path, normalisation="log", **settings)
-    described = specify(config, store)
-    return KerasLearner(
-        Specification(architecture=architecture, normalisation=described.normalisation, image_shape=(32, 32, 2)),
-        config,
+    specification = Specification(
+        architecture=architecture,
+        normalisation=Normalisation.from_statistics("log", open_statistics(store.path)),
+        image_shape=(32, 32, 2),
     )
+    return KerasLearner(specification, TrainConfig(run=Path("unused"), store=store.path, **settings))
 
 
 def batches(store: Store, size: int) -> list[tuple[Array, Array]]:
