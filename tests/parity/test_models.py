@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.parity.cases import MODELS, SHOWER_RECIPES, model_inputs, model_specification, specification
+from tests.parity.cases import MODELS, SHOWER_RECIPES, model_inputs, model_specification, specification, store_of
 from tests.parity.conftest import Sides, run_python
 from train import weights
 from train.config import TrainConfig
@@ -74,7 +74,8 @@ def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_both_start_from_the_same_weights(sides: Sides, name: str) -> None:
-    learner = TorchLearner(model_specification(sides.folder, name), TrainConfig(run=sides.folder, seed=1))
+    config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), seed=1)
+    learner = TorchLearner(model_specification(sides.folder, name), config)
     there = weights.load(sides.folder / f"{name}-drawn.npz")
     here = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
     assert here.keys() == there.keys()
