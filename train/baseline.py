@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -152,9 +153,11 @@ class Table:
         return cls(feature=feature, label=label, sample=sample)
 
 
-def describe_epoch(number: int, tables: tuple[Table, Table], logits: tuple[Floats, ...], rate: float = 0.0) -> Epoch:
+def describe_epoch(
+    number: int, tables: tuple[Table, Table], logits: tuple[Floats, ...], seconds: float, rate: float = 0.0
+) -> Epoch:
     """Return a line of the history: loss, accuracy and AUC on the training and the validation split."""
-    line: Epoch = {"epoch": number, "learning_rate": rate}
+    line: Epoch = {"epoch": number, "learning_rate": rate, "seconds": seconds}
     for split, table, logit in zip(SPLITS, tables, logits, strict=False):
         line |= {f"{split}_{name}": value for name, value in dataclasses.asdict(measure(table.label, logit)).items()}
     return line
@@ -173,7 +176,8 @@ def fit(
     config
         What to train.
     train
-        Makes a classifier, and the history of its making, of the training and the validation split.
+        Makes a classifier, and the history of its making, of the training and the validation split. The seconds that
+        reading these took are added to the first line.
     overwrite
         Replace a run directory that is already there.
 
@@ -189,8 +193,12 @@ def fit(
     directory = RunDirectory(path=config.run)
     directory.check(overwrite=overwrite)
     store = open_store(config.store)
-    tables = {split: Table.of(store, split, config.variables) for split in SPLITS}
+    began = time.perf_counter()
+    tables = {split: Table.of(store, split, config.variables) for split in ("train", "validation")}
+    reading = time.perf_counter() - began
     classifier, history = train(tables["train"], tables["validation"])
+    history[0]["seconds"] += reading
+    tables["test"] = Table.of(store, "test", config.variables)
     directory.create()
     write(
         directory.path / "config.json", json.dumps({**config.to_json(), "parameters": classifier.parameters}, indent=2)

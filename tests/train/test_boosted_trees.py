@@ -41,6 +41,7 @@ def test_ranks_showers(run: Path) -> None:
 def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
     (read,) = load_runs([run])
     assert (read.framework, read.model) == ("trees", "boosted-trees")
+    assert (read.history["seconds"] > 0).all()
     for split, (start, stop) in store.open_dataset(path).attrs["split_ranges"].items():
         np.testing.assert_array_equal(read.predictions[split].sample, np.arange(start, stop))
 
