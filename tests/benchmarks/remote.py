@@ -35,7 +35,7 @@ class Worker:
     MissingError
         If the module needs something that is not installed.
     RuntimeError
-        If the process ends, with the end of what it wrote on its standard error.
+        If the process ends, with its status and the end of what it wrote on its standard error.
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             self.close()
-            raise RuntimeError(f"{self._module}: the process ended:\n{self._log.read_text()[-4000:]}")
+            status, said = self._process.returncode, self._log.read_text()[-4000:]
+            raise RuntimeError(f"{self._module}: the process ended with status {status}:\n{said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

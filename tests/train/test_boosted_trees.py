@@ -100,8 +100,8 @@ def test_names_what_is_wrong(run: Path, path: Path, tmp_path: Path) -> None:
         Trees.load(tmp_path)
 
 
-def test_program(path: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "train.cli_trees", "--store", path, "--run", tmp_path / "run"]
+def test_program(showers: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "train.cli_trees", "--store", showers, "--run", tmp_path / "run"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith("boosted-trees: ")
