@@ -42,8 +42,8 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     showers = torch.from_numpy(images[16:])
     found = learner.to_numpy(learner.predict((showers,)))
     np.testing.assert_allclose(found, judged[16:], atol=0.01)
-    now = learner.to_numpy(learner.model(showers).detach())
-    assert np.abs(now - found).max() > 0.02, "the mean of the weights is not where they are now"
+    now = learner.to_numpy(learner.model.eval()(showers).detach())
+    assert np.abs(now - found).max() > 0.1, "the mean of the weights is not where they are now"
 
 
 def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:
