@@ -192,8 +192,9 @@ def _draw_occlusion(run: Run, document: Document | None, place: int) -> list[Dra
 
 
 def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> list[Drawing]:
-    """Return the showers that the run at that place in the report was most and least sure of."""
-    drawings = []
+    """Return the images that the run at that place in the report was most and least sure of."""
+    drawings, side = [], 2 * gallery.reach(run.description) + 1
+    width = f", a hit {side} x {side} cells wide to be seen" if side > 1 else ""
     for kind, meaning in gallery.KINDS.items():
         chosen = document["gallery"][kind]
         if not chosen:
@@ -203,8 +204,8 @@ def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> l
         drawing = Drawing(
             name=f"gallery-{place}-{kind}",
             section="gallery",
-            alt=f"Test showers that {run.name} is {meaning} about, true class and score: {samples}.",
-            caption=f"{samples}. Colours on an inverse hyperbolic sine scale, cells without a hit blank.",
+            alt=f"Test images that {run.name} is {meaning} about, true class and score: {samples}.",
+            caption=f"{samples}. Colours on an inverse hyperbolic sine scale, cells without a hit blank{width}.",
             figure=gallery.draw(seen.path, run.description, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
         )
         drawings.append(drawing)
@@ -212,7 +213,7 @@ def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> l
 
 
 def draw_showers(statistics: "xarray.Dataset", description: Description, place: int) -> list[Drawing]:
-    """Return the average showers in the training split of the store at that place in the report."""
+    """Return the average images in the training split of the store at that place in the report."""
     background, signal = description.classes
     drawings = []
     for channel, described in enumerate(description.channels):

@@ -1,4 +1,4 @@
-"""Single showers worth a look: where a classifier is most sure and right, most sure and wrong, and least sure."""
+"""Single images worth a look: where a classifier is most sure and right, most sure and wrong, and least sure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +9,14 @@ from matplotlib.figure import Figure
 
 import store
 from evaluate import style
+from evaluate.images import Block
 from evaluate.measure import Document
+from evaluate.showers import SIGNED
 from store.predictions import Predictions
 from store.schema import Description
 
 SHOWN = 4
+CELLS_SEEN = 64  # along a side of a panel; smaller cells could not be seen
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
 
 
@@ -43,11 +46,24 @@ def choose(predictions: Predictions) -> dict[str, list[Document]]:
     }
 
 
+def reach(description: Description) -> int:
+    """Return over how many cells on each side a hit is drawn, so that it can be seen in a large image."""
+    return max(description.image_shape[:2]) // CELLS_SEEN
+
+
+def widen(values: Block, reach: int) -> Block:
+    """Return an image (ieta, iphi) whose hits cover the cells around them; the one larger in magnitude is on top."""
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach), (2 * reach + 1, 2 * reach + 1))
+    flat = around.reshape(*values.shape, -1)
+    return np.take_along_axis(flat, np.abs(flat).argmax(-1, keepdims=True), -1)[..., 0]
+
+
 @style.styled
 def draw(path: Path, description: Description, chosen: Sequence[Document], title: str) -> Figure:
     """Draw samples of a store side by side, a row for each channel, cells without a hit left blank.
 
-    Colours are on an inverse hyperbolic sine scale, in each panel up to its own largest value.
+    Colours are on an inverse hyperbolic sine scale, in each panel up to its own largest value, and have a sign in the
+    channels that fall well below zero. Hits in large images are drawn by `widen`.
     """
     channels = description.channels
     images = store.open_dataset(path)["image"].isel(sample=[one["sample"] for one in chosen]).to_numpy()
@@ -57,11 +73,12 @@ def draw(path: Path, description: Description, chosen: Sequence[Document], title
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
         axes.set_visible(False)
+    signs = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
     for column, (one, image) in enumerate(zip(chosen, images, strict=True)):
-        for row, channel in enumerate(channels):
-            axes, values = panels[row, column], image[..., row]
+        for row, (channel, signed) in enumerate(zip(channels, signs, strict=True)):
+            axes, values = panels[row, column], widen(image[..., row], reach(description))
             axes.set_visible(True)
-            signed, largest = bool((values < 0).any()), float(np.abs(values).max()) or 1.0
+            largest = float(np.abs(values).max()) or 1.0
             axes.imshow(
                 np.ma.masked_equal(values, 0),
                 norm=AsinhNorm(largest / (10 if signed else 100), -largest if signed else 0.0, largest),

@@ -1,4 +1,4 @@
-"""Figures of the training images: the average shower of each class, and how the classes differ."""
+"""Figures of the training images: the average image of each class, and how the classes differ."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def asymmetry(statistics: "xarray.Dataset", description: Description, channel: i
     name = description.channels[channel].name
     total = signal + background
     image = np.divide(signal - background, total, out=np.zeros_like(total), where=total > 0)
-    reach = float(np.abs(image).max()) or 1.0
+    reach = min(1.0, float(np.abs(image).max())) or 1.0  # beyond 1 where noise below zero takes one average there
     classes = f"({description.classes[1]} - {description.classes[0]}) / sum"
     return _draw(
         image,

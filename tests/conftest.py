@@ -10,6 +10,8 @@ from tests.showers import write_shower_store
 
 # A window may not open in a test, and the first import of pyplot decides.
 os.environ.setdefault("MPLBACKEND", "agg")
+# As train-torch does: on a busy machine, threads that spin while they wait take ten times the processor.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No deadline: a test may not depend on how busy the machine is. `pytest --hypothesis-profile thorough` takes longer.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, print_blob=True)

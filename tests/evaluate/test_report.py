@@ -147,7 +147,7 @@ def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
 
 def test_the_page_says_what_the_data_are(html):
     text = " ".join("".join(Page(html).text).split())
-    assert "Geant4 simulation. These showers are not the published files" in text
+    assert "Geant4 simulation. These images are not the published files" in text
     assert STORE["digest"] in text
     assert STORE["path"] in text
     assert "0.7,0.1,0.2 (train, validation, test), seed 0: 700 train, 100 validation, 200 test samples" in text
@@ -162,7 +162,7 @@ def test_the_page_shows_settings_and_marks_what_differs(html):
 
 
 def test_a_store_that_is_gone_is_said_so(html):
-    assert "The showers of this store cannot be shown: data/gone.zarr" in html
+    assert "The images of this store cannot be shown: data/gone.zarr" in html
 
 
 def test_names_are_text_and_never_markup(make_run, tmp_path):

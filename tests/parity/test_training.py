@@ -27,9 +27,11 @@ from train.schedule import EarlyStopping, Plateau, StoppingState
 
 @pytest.mark.parametrize("name", MODELS)
 def test_same_losses_while_training(sides: Sides, name: str) -> None:
-    _, losses = train(sides, name)
+    learner, losses = train(sides, name)
     np.testing.assert_allclose(losses, sides.keras["losses"][name], rtol=0.01)
-    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    feed = learner.feed(open_feed(store_of(sides.folder, name), batch_size=8))
+    again = [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in feed]
+    assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing of the same batches"
 
 
 def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
@@ -40,8 +42,8 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     showers = torch.from_numpy(images[16:])
     found = learner.to_numpy(learner.predict((showers,)))
     np.testing.assert_allclose(found, judged[16:], atol=0.01)
-    now = learner.to_numpy(learner.model(showers).detach())
-    assert np.abs(now - found).max() > 0.02, "the mean of the weights is not where they are now"
+    now = learner.to_numpy(learner.model.eval()(showers).detach())
+    assert np.abs(now - found).max() > 0.1, "the mean of the weights is not where they are now"
 
 
 def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:

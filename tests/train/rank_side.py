@@ -24,6 +24,7 @@ def main(store: str, batch_size: str, folder: str) -> None:
         device="cpu",
     )
     learner = TorchLearner(specify(config, open_store(store)), config)
+    learner.set_learning_rate(0.0)  # so that every batch meets the same weights
     stream = open_stream(config, "train", "full", (learner.rank, learner.world_size))
     for batch, image, label in learner.feed(stream):
         learner.train(image, label)
@@ -31,7 +32,6 @@ def main(store: str, batch_size: str, folder: str) -> None:
         gradients = {name: value.grad.numpy() for name, value in learner.model.named_parameters()}
         if learner.rank == 0:
             np.savez(Path(folder) / f"{learner.world_size}-{len(samples)}.npz", samples=samples, **gradients)
-        learner.set_learning_rate(0.0)  # so that the next batch meets the same weights
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -98,11 +96,3 @@ def test_names_what_is_wrong(run: Path, path: Path, tmp_path: Path) -> None:
     (tmp_path / "trees.npz").write_text("not an archive")
     with pytest.raises(RunError, match=r"trees\.npz: not boosted trees"):
         Trees.load(tmp_path)
-
-
-def test_program(showers: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "train.cli_trees", "--store", showers, "--run", tmp_path / "run"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[0].startswith("boosted-trees: ")
-    assert load_runs([tmp_path / "run"])[0].framework == "trees"

@@ -51,6 +51,7 @@ def test_equals_scikit_learn_on_standardised_features(showers: Path) -> None:
 def test_trees_grow_on_variables(jets: Path, tmp_path: Path) -> None:
     done = run_program(trees, None, "--store", jets, "--run", tmp_path / "run", "--variables", "m0")
     assert done.status == 0, done.err
+    assert done.err.startswith("boosted-trees: ")
     assert json.loads((tmp_path / "run" / "config.json").read_text())["variables"] == ["m0"]
     assert {path.name for path in (tmp_path / "run").glob("*.npz")} == {"trees.npz"}
 

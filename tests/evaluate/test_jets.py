@@ -1,0 +1,126 @@
+"""Jets go through report, occlusion and scores as showers do, with models that take their variables and without."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import store
+from evaluate import gallery, showers
+from evaluate.occlude import occlude
+from evaluate.report import write_report
+from evaluate.score import score
+from store.predictions import Predictions
+from store.schema import QUARK_GLUON, SPLITS
+from tests.evaluate.conftest import STORE, write_run
+from tests.jets import HDF5, PARQUET, write_jet_store
+
+
+def ask(images, variables):
+    """Return what a model gives, which takes the variables that there are."""
+    seen = images[..., 1].sum(axis=(1, 2), dtype=np.float64) + variables.sum(axis=1, dtype=np.float64) / 100
+    return 1 - np.exp(-np.abs(seen) / 5)
+
+
+@pytest.fixture(scope="module")
+def jets(tmp_path_factory):
+    return write_jet_store(tmp_path_factory.mktemp("jets"))
+
+
+@pytest.fixture(params=[(), ("m0", "pt")], ids=["images", "variables"])
+def run(request, jets, tmp_path, monkeypatch):
+    """A run on the store of jets whose model is `ask`."""
+    for module in ("occlude", "score"):
+        monkeypatch.setattr(f"evaluate.{module}.open_model", lambda *_: contextlib.nullcontext(ask))
+    opened = store.open_store(jets)
+    identity = {name: opened.attributes.get(name) for name in STORE} | {"path": str(jets), "digest": opened.digest}
+    path = write_run(tmp_path / "run", store=identity)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"variables": request.param}))
+    for split in SPLITS:
+        part = store.open_dataset(jets, split)
+        scores = ask(part.image.values, table(part, request.param))
+        rows = np.arange(*opened.split_range(split))
+        predictions = Predictions(sample=rows, label=part.label.values, score=scores)
+        predictions.save(path / "predictions" / f"{split}.npz")
+    return path
+
+
+def table(dataset, names):
+    return np.array([dataset[name].values for name in names], np.float32).reshape(len(names), dataset.sizes["sample"]).T
+
+
+def names_of(run):
+    return json.loads((run / "config.json").read_text())["variables"]
+
+
+@pytest.mark.parametrize("form", ["hdf5", "parquet", "store"])
+def test_are_scored_from_every_form(form, run, jets, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluate.images.BLOCK_BYTES", 3 * QUARK_GLUON.sample_bytes)
+    document = score(run, {"hdf5": HDF5, "parquet": PARQUET, "store": jets}[form], tmp_path / "scores.csv")
+    found = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)
+    whole = store.open_dataset(jets)
+    rows = np.arange(20) if form == "store" else whole.source_row.values
+    np.testing.assert_array_equal(found[rows, 1], ask(whole.image.values, table(whole, names_of(run))))
+    np.testing.assert_array_equal(found[rows, 2], whole.label.values)
+    assert (document["signal"], document["rows"]) == ("quark", 20)
+
+
+def test_hiding_a_patch_leaves_the_variables(run, jets):
+    test = store.open_dataset(jets, "test")
+    hidden, variables = test.image.values.copy(), table(test, names_of(run))
+    hidden[:, :8, 16:24] = 0  # 125 cells in 16 patches: thirteen of 8, then three of 7
+    change = np.abs(ask(hidden, variables) - ask(test.image.values, variables))
+    for label, found in enumerate(occlude(run).change):
+        assert found[0, 2] == pytest.approx(change[test.label.values == label].mean())
+
+
+@pytest.mark.parametrize("run", [("pt", "m0")], indirect=True)
+def test_are_reported_with_their_variables_and_channels(run, jets, undrawn, tmp_path):
+    occlude(run)
+    document = write_report([run], tmp_path / "report")
+    (numbers,) = document["runs"]
+    test = store.open_dataset(jets, "test")
+    assert {part["variable"] for part in numbers["slices"]} == {"total_energy", "hits", "pt", "m0"}
+    for part in numbers["slices"][2:]:
+        values = test[part["variable"]].values
+        assert part["units"] == "GeV"
+        assert (part["bins"][0]["low"], part["bins"][-1]["high"]) == (values.min(), values.max())
+    assert numbers["occlusion"]["samples"] == 4
+    assert document["warnings"] == []
+    html = (tmp_path / "report" / "index.html").read_text()
+    for words in ("Quark / gluon classification", "Pythia simulation", "Track transverse momentum", "Single images"):
+        assert words in html
+    assert "hower" not in html
+
+
+def test_all_channels_of_a_jet_are_drawn(jets):
+    rows = [{"sample": place, "label": place % 2, "score": 0.5} for place in range(3)]
+    image = store.open_dataset(jets).image
+    panels = [axes for axes in gallery.draw(jets, QUARK_GLUON, rows, "title").axes if axes.get_visible()]
+    for place, axes in enumerate(panels):
+        drawn, values = axes.images[0].get_array().filled(0), image[place % 3, ..., place // 3].values
+        assert np.abs(drawn).max() == np.abs(values).max()
+        for eta, phi in np.argwhere(values):
+            assert (np.abs(drawn[max(0, eta - 1) : eta + 2, max(0, phi - 1) : phi + 2]) >= abs(values[eta, phi])).all()
+    assert [axes.get_ylabel() for axes in panels[::3]] == ["tracks", "ecal", "hcal"]
+
+
+def test_the_larger_of_two_hits_is_on_top_of_the_other():
+    image = np.zeros((4, 6), np.float32)
+    image[1, 1], image[1, 3] = 1, -2
+    row = [1, 1, -2, -2, -2, 0]
+    np.testing.assert_array_equal(gallery.widen(image, 1), [row, row, row, [0] * 6])
+    np.testing.assert_array_equal(gallery.widen(image, 0), image)
+
+
+def test_noise_below_zero_does_not_take_over_the_scale_of_an_asymmetry():
+    mean = np.zeros((2, 125, 125, 3))
+    mean[:, 3, 4, 1] = -0.9, 1.0
+    dims = ("class", "ieta", "iphi", "channel")
+    flat = {name: ("channel", [value] * 3) for name, value in (("pooled_minimum", -0.01), ("pooled_maximum", 1.0))}
+    statistics = xr.Dataset({"mean_image": (dims, mean), "std_image": (dims, mean), **flat})
+    picture = showers.asymmetry(statistics, QUARK_GLUON, 1).axes[0].images[0]
+    assert (picture.norm.vmin, picture.norm.vmax) == (-1, 1)
