@@ -20,8 +20,8 @@ from train.variables import Table, Variables
 from train.weights import Weights
 
 EPOCHS = 3
-STEPS = 30
-RATE = 3e-5  # small steps, so that rounding does not grow over thirty of them
+STEPS = 50
+RATE = 3e-5  # small steps, so that rounding does not grow over fifty of them
 
 
 def without_dropout(architecture: Architecture) -> Architecture:

@@ -43,7 +43,7 @@ def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
         model = Classifier(described)
         model.set_weights(large_weights(described, seed=1))
         weights.save(folder / f"{name}-torch.npz", model.weights())
-        # Whatever they are published with: weights that learn something in thirty steps.
+        # Whatever they are published with: weights that learn something in fifty steps.
         start = weights.initial(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
         weights.save(folder / f"{name}-start.npz", start)
     run_python("-m", "tests.parity.keras_side", folder, cwd=ROOT)
