@@ -13,6 +13,7 @@ from store.stream import Batch
 STREAM = 0xF11B  # keeps these draws apart from those of the sample order
 IETA, IPHI, TURN = 1, 2, 4  # mirrored along an axis, after the axes are exchanged: a mirror and an exchange are a turn
 SYMMETRIES = {
+    "flip-ieta": (0, IETA),
     "flips": (0, IETA, IPHI, IETA | IPHI),
     "rotations": (0, TURN | IETA, IETA | IPHI, TURN | IPHI),
     "flips-rotations": tuple(range(8)),
@@ -29,8 +30,9 @@ class Augmentation:
     Attributes
     ----------
     name
-        ``flips`` mirrors a random half of the images in ieta, and another in iphi; ``rotations`` turns each by 0, 90,
-        180 or 270 degrees; ``flips-rotations`` takes any of the eight symmetries of a square.
+        ``flip-ieta`` mirrors a random half of the images in ieta, ``flips`` another half in iphi too; ``rotations``
+        turns each by 0, 90, 180 or 270 degrees; ``flips-rotations`` takes any of the eight symmetries of a square.
+        Crystals that are tilted in phi, as those of CMS are, make showers unlike their mirror images in iphi.
     description
         Says where the seed cell is.
     seed

@@ -91,7 +91,7 @@ class TrainConfig:
         "Judge and export a running mean of the weights that keeps this share a step; 0 for the weights as they are.",
     )
     augmentation: str = setting(
-        "flips", f"Of training images, about the seed cell: none, or one of: {', '.join(SYMMETRIES)}."
+        "flip-ieta", f"Of training images, about the seed cell: none, or one of: {', '.join(SYMMETRIES)}."
     )
     class_weights: str | tuple[float, ...] = setting(NONE, "In the loss: none, balanced, or one a class, as 1,2.5.")
     shuffle: str = setting(

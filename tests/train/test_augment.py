@@ -66,6 +66,17 @@ def test_each_image_is_one_of_four_and_all_four_come_equally_often(flips: Augmen
     assert ((counts - 100) ** 2 / 100).sum() < 21.1  # chi-square of three degrees of freedom, 1 in 10,000
 
 
+def test_in_ieta_alone_about_half_are_mirrored(flips: Augmentation) -> None:
+    one = Augmentation(name="flip-ieta", description=flips.description, seed=3)
+    got = flipped(one, np.arange(400))
+    mirrors = mirrored(IMAGES, 1, flips.description.seed[0])
+    changed = [np.array_equal(found, mirror) for found, mirror in zip(got, mirrors, strict=True)]
+    assert all(
+        change or np.array_equal(found, image) for change, found, image in zip(changed, got, IMAGES, strict=True)
+    )
+    assert 150 < sum(changed) < 250
+
+
 def test_the_draw_depends_on_sample_epoch_and_seed_alone(flips: Augmentation) -> None:
     order = np.random.default_rng(1).permutation(400)
     whole = flipped(flips, np.arange(400))
