@@ -83,3 +83,7 @@ def occlude(
 def main() -> None:
     """Run the program."""
     console.run(app, default="report")
+
+
+if __name__ == "__main__":
+    main()

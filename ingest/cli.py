@@ -184,3 +184,7 @@ def fetch(
 def main() -> None:
     """Run the program."""
     console.run(app, default="convert")
+
+
+if __name__ == "__main__":
+    main()

@@ -41,7 +41,7 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     (images,) = model_inputs(sides.folder, "shower")
     showers = torch.from_numpy(images[16:])
     found = learner.to_numpy(learner.predict((showers,)))
-    np.testing.assert_allclose(found, judged[16:], atol=0.01)
+    np.testing.assert_allclose(found, judged[16:], atol=0.05)
     now = learner.to_numpy(learner.model.eval()(showers).detach())
     assert np.abs(now - found).max() > 0.1, "the mean of the weights is not where they are now"
 
