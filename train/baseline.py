@@ -4,6 +4,7 @@ import dataclasses
 import json
 import time
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,20 +58,20 @@ class BaselineConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baseline:
+class Baseline(ABC):
     """A trained classifier, whose attributes are plain arrays: its file runs no code when it is read."""
 
     file: ClassVar[str]
     title: ClassVar[str]
 
     @property
+    @abstractmethod
     def parameters(self) -> int:
         """Number of values that training chose."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logit(self, feature: Floats) -> Floats:
         """Return logits (n,) of features (n, feature): shower shapes, or variables as they are in the store."""
-        raise NotImplementedError
 
     def score(self, image: npt.NDArray[np.float32], variables: npt.NDArray[np.float32] | None = None) -> Floats:
         """Return the probability (batch,) of class 1 for what is in a file.
