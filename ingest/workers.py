@@ -89,7 +89,7 @@ class Cluster:
         waiting = iter(enumerate(calls))
         with rich.progress.Progress(console=console) as bar:
             line = bar.add_task(description, total=len(calls))
-            running = as_completed()
+            running = as_completed(loop=self.client.loop)
             numbers = {}
             for number, call in itertools.islice(waiting, at_once or 2 * self.count):
                 numbers[self._start(running, function, call)] = number
@@ -134,9 +134,10 @@ def open_workers(processes: int | None = None, scheduler: str | None = None) -> 
         raise ConfigError("workers and scheduler exclude each other: give one")
     from distributed import Client, LocalCluster
 
+    # As the default, a client that reached nobody would go on taking every other computation of the process, for ever.
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=10)
+            client = Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ConfigError(f"scheduler={scheduler}: no dask scheduler answers there ({error})") from None
         with client:
@@ -146,6 +147,6 @@ def open_workers(processes: int | None = None, scheduler: str | None = None) -> 
         raise ConfigError(f"workers={processes} is below 1")
     with (
         LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield Cluster(client=client)

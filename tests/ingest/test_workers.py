@@ -1,7 +1,9 @@
 import threading
 import time
 
+import numpy as np
 import pytest
+from dask.base import get_scheduler
 
 from ingest.workers import Threads, open_workers
 from store.errors import ConfigError, SourceError
@@ -60,3 +62,17 @@ def test_threads_are_the_default():
 def test_workers_that_cannot_be_are_refused(options, message):
     with pytest.raises(ConfigError, match=message), open_workers(**options):
         pass
+
+
+def test_a_scheduler_that_is_not_there_does_not_take_what_is_computed_later():
+    before = get_scheduler()
+    with pytest.raises(ConfigError, match="no dask scheduler answers"), open_workers(scheduler="nonsense://nowhere"):
+        pass
+    assert get_scheduler() is before
+
+
+def test_a_cluster_computes_only_what_it_is_asked_to():
+    before = get_scheduler()
+    with open_workers(processes=1) as workers:
+        assert workers.run(np.add, [(1, 2), (3, 4)], "adding") == [3, 7]
+        assert get_scheduler() is before
