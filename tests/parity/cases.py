@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 import store
 from store.stream import Batch
-from train.architecture import ARCHITECTURES, Architecture
+from train.architecture import ARCHITECTURES, Architecture, normalised
+from train.layers import Dense
 from train.metrics import measure
 from train.normalisation import RECIPES, Normalisation
-from train.plain_layers import Dropout
+from train.plain_layers import Crop, Dropout, GlobalPool, ShowerFeatures
 from train.specification import Specification
 from train.variables import Table, Variables
 from train.weights import Weights
@@ -37,7 +38,18 @@ EVERYTHING: dict[str, Any] = {
     "average": 0.9,
     "class_weights": (1.0, 2.0),
 }
-MODELS = {name: without_dropout(architecture) for name, architecture in ARCHITECTURES.items()}
+# What a file may describe and no network of ours has.
+OPTIONS = Architecture(
+    name="options",
+    source="made up",
+    layers=(
+        *(ShowerFeatures(time=True), Crop(rows=9, columns=31)),
+        *normalised(8, padding="valid"),
+        *(GlobalPool(maximum=True), Dense(units=1, activation="linear")),
+    ),
+    initialiser="he",
+)
+MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | {"options": OPTIONS}).items()}
 JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, and the variables that they take here
 SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # which the models of jets have
 
