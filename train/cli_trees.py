@@ -11,6 +11,7 @@ from store import console
 from train.baseline import fit
 from train.boosted_trees import TreesConfig, grow
 from train.config import NONE, parse_names
+from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption
 
 DEFAULT = TreesConfig(run=Path("runs/trees"))
 app = typer.Typer(add_completion=False)
@@ -18,13 +19,11 @@ app = typer.Typer(add_completion=False)
 
 @app.command(help="Train boosted trees on shower shapes, or on variables of the store, and leave a run directory.")
 def train(
-    store: Annotated[Path, typer.Option(help="The store to train on.")] = DEFAULT.store,
-    run: Annotated[Path, typer.Option(help="Run directory to write.")] = DEFAULT.run,
-    variables: Annotated[
-        str, typer.Option(help="Of the store, to train on instead of shower shapes: none, or names such as pt,m0.")
-    ] = NONE,
+    store: StoreOption = DEFAULT.store,
+    run: RunOption = DEFAULT.run,
+    variables: VariablesOption = NONE,
     seed: Annotated[int, typer.Option(help="Chooses the features that each split of a node may use.")] = DEFAULT.seed,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Train boosted trees."""
     # Threads that spin while they wait take the processor from everybody else.

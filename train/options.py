@@ -12,6 +12,13 @@ from train.fit import fit
 from train.learner import MakeLearner
 from train.run import RunDirectory
 
+StoreOption = Annotated[Path, typer.Option(help="The store to train on.")]
+RunOption = Annotated[Path, typer.Option(help="Run directory to write.")]
+VariablesOption = Annotated[
+    str, typer.Option(help="Of the store, to train on instead of shower shapes: none, or names such as pt,m0.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")]
+
 
 def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
     """Return the program that trains in one framework, ``"torch"`` or ``"keras"``; it has a flag for each setting."""
@@ -26,7 +33,7 @@ def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the run from its last checkpoint, with its own settings.")
         ] = False,
-        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")] = False,
+        overwrite: OverwriteOption = False,
         preset_: Annotated[
             str | None, typer.Option("--preset", help=f"Published settings; one of: {', '.join(PRESETS)}.")
         ] = None,
