@@ -1,6 +1,7 @@
 """Two classifiers on the same samples: how far they agree, where they do not, and which one ranks better."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +12,85 @@ from evaluate import metrics, ranking
 from evaluate.measure import DIFFERENCE, SHARE, Document, estimate
 from evaluate.metrics import CONFIDENCE, Floats
 from evaluate.runs import load_run
+from evaluate.tables import read_table
 from store.errors import ConfigError, RunError
-from store.predictions import Predictions
+from store.predictions import Predictions, as_field
 from store.schema import SPLITS
 
 SCHEMA = "calostream-comparison/1"
 
 
-def load(path: Path, split: str) -> tuple[Predictions, Mapping[str, Any]]:
-    """Return the predictions of a run directory for a split with the identity of its store, or those of a file.
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two that are compared.
+
+    Attributes
+    ----------
+    predictions
+        Its scores; in a table of scores the samples are rows.
+    labelled
+        Whether its labels are true classes; a table may have none, and has zeros then.
+    store
+        Identity of the store that they are of; empty if a file does not say.
+    """
+
+    predictions: Predictions
+    labelled: bool = True
+    store: Mapping[str, Any]
+
+
+def load(path: Path, split: str) -> Side:
+    """Return the predictions of a run directory for a split, of a file of predictions, or of a table of scores.
 
     Raises
     ------
     RunError
         If there are no usable predictions; the message names the file.
+    ConfigError
+        If pyarrow is needed and not installed.
     """
     if path.is_dir():
         run = load_run(path, path.resolve().name)
-        return run.predictions[split], run.store
-    predictions = Predictions.load(path)
+        return Side(predictions=run.predictions[split], store=run.store)
+    if path.suffix == ".npz" or not path.is_file():
+        side = Side(predictions=Predictions.load(path), store={})
+    else:
+        side = _load_table(path)
     try:
-        metrics.checked_probability(*predictions.scored)
+        metrics.checked_probability(*side.predictions.scored)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
-    if np.unique(predictions.sample).size < predictions.sample.size:
+    if np.unique(side.predictions.sample).size < side.predictions.sample.size:
         raise RunError(f"{path}: samples must be distinct")
-    return predictions, {}
+    return side
+
+
+def _load_table(path: Path) -> Side:
+    columns = read_table(path, ("row", "score", "label"))
+    for name in ("row", "score"):
+        if name not in columns:
+            raise RunError(f"{path}: neither predictions (.npz) nor a table of scores: it has no column {name!r}")
+    try:
+        predictions = Predictions(
+            sample=as_field("sample", columns["row"]),
+            label=as_field("label", columns.get("label", np.zeros(columns["row"].size))),
+            score=as_field("score", columns["score"]),
+        )
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
+    return Side(predictions=predictions, labelled="label" in columns, store={})
 
 
 def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> Document:
-    """Compare two runs, or two prediction files, or one with the other, on the samples that both have.
+    """Compare two runs, files of predictions, or tables of scores, on the samples that both have.
 
     Weights count in everything but the two correlations; samples of weight 0 are left out.
 
     Parameters
     ----------
     first, second
-        Run directories or files of predictions.
+        Run directories, files of predictions (``.npz``), or tables that `evaluate.score.score` wrote, whose samples are
+        the rows of the file that was scored.
     split
         Whose predictions of a run to take.
     most
@@ -58,8 +101,9 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
     dict
         JSON-able: ``schema``, ``paths``, ``samples``, ``agreement`` (share on the same side of 0.5), ``spearman`` and
         ``pearson`` (null for constant scores), ``mean_difference`` and ``mean_absolute_difference`` of the scores,
-        ``auc`` (null without both classes) and ``accuracy`` with the ``values`` of both and their paired
-        ``difference``, for AUCs with DeLong's ``p_value``; ``largest_differences``, ``warnings``.
+        ``auc`` (null without labels of both classes) and ``accuracy`` (null without labels) with the ``values`` of both
+        and their paired ``difference``, for AUCs with DeLong's ``p_value``; ``simulated``, what the data of the runs
+        are; ``largest_differences``, with a null ``label`` if there are none; ``warnings``.
 
     Raises
     ------
@@ -71,7 +115,8 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
     """
     if split not in SPLITS:
         raise ConfigError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    (one, store), (two, other) = load(first, split), load(second, split)
+    sides = load(first, split), load(second, split)
+    (one, two), (store, other) = (side.predictions for side in sides), (side.store for side in sides)
     if store and other and store["digest"] != other["digest"]:
         raise RunError(f"{first} and {second} saw different stores ({store['path']} and {other['path']})")
     _, left, right = np.intersect1d(one.sample, two.sample, assume_unique=True, return_indices=True)
@@ -82,8 +127,9 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
     if left.size < 2:
         raise RunError(f"{first} and {second} have {left.size} samples in common; at least 2 are needed")
     label, scores = one.label[left], (one.score[left], two.score[right])
+    labelled = all(side.labelled for side in sides)
     differing = np.flatnonzero(label != two.label[right])
-    if differing.size:
+    if labelled and differing.size:
         sample = one.sample[left[differing[0]]]
         raise RunError(f"{first} and {second} give sample {sample} different labels ({differing.size} in all)")
     difference = scores[0] - scores[1]
@@ -98,10 +144,15 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> D
         "pearson": _correlation(*scores),
         "mean_difference": estimate(metrics.mean(difference, weight), DIFFERENCE),
         "mean_absolute_difference": estimate(metrics.mean(np.abs(difference), weight), SHARE),
-        "auc": _compare_auc(label, *scores, weight),
-        "accuracy": _compare_accuracy(label, *scores, weight),
+        "auc": _compare_auc(label, *scores, weight) if labelled else None,
+        "accuracy": _compare_accuracy(label, *scores, weight) if labelled else None,
+        "simulated": sorted({side.store["simulated"] for side in sides if side.store} - {""}),
         "largest_differences": [
-            {"sample": int(one.sample[left[row]]), "label": int(label[row]), "scores": [float(s[row]) for s in scores]}
+            {
+                "sample": int(one.sample[left[row]]),
+                "label": int(label[row]) if labelled else None,
+                "scores": [float(score[row]) for score in scores],
+            }
             for row in largest
         ],
         "warnings": _doubts({first: one, second: two}, left.size, known=bool(store and other)),
@@ -154,5 +205,5 @@ def _doubts(predictions: Mapping[Path, Predictions], common: int, *, known: bool
     if any(one.weight is not None for one in predictions.values()):
         doubts.append("samples are weighted, as the predictions say; the correlations are not")
     if not known:
-        doubts.append("files of predictions do not say which store they are of; its sample numbers are trusted")
+        doubts.append("files do not say which images they are of; their sample numbers are trusted")
     return doubts

@@ -35,7 +35,7 @@ def report(
 
 @app.command("compare")
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run directory, or a file of predictions (.npz).")],
+    first: Annotated[Path, typer.Argument(help="A run directory, a file of predictions (.npz), or a table of scores.")],
     second: Annotated[Path, typer.Argument(help="Another one.")],
     split: Annotated[str, typer.Option(help="Which predictions of a run to take.")] = "test",
     most: Annotated[int, typer.Option(min=0, help="How many of the samples that differ most to list.")] = 10,
@@ -43,10 +43,14 @@ def compare(
 ) -> None:
     """Say how far two classifiers agree on the same samples, where they differ most, and which ranks better."""
     from evaluate import agreement
+    from evaluate.folder import check_output
     from evaluate.terminal import print_comparison
 
+    if output is not None:
+        check_output(output, (first, second), agreement.SCHEMA)
     document = agreement.compare(first, second, split, most)
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         write_whole(output, json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
     print_comparison(document)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import store
 from evaluate.metrics import Floats, checked_weight
-from evaluate.tables import check_parquet
+from evaluate.tables import check_parquet, is_parquet
 from store.errors import RunError, SourceError
 from store.schema import SPLITS, Description
 
@@ -55,7 +55,7 @@ class Images:
 
 
 def open_images(path: Path, description: Description, variables: Sequence[str] = ()) -> Images:
-    """Open a store (a folder), a Parquet file (by its suffix) or an HDF5 file.
+    """Open a store (a folder), a Parquet file (by its first bytes) or an HDF5 file.
 
     In Parquet an image is nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number
     of bytes: little-endian float32 in the order ieta, iphi, channel.
@@ -80,7 +80,7 @@ def open_images(path: Path, description: Description, variables: Sequence[str] =
         images = _open_store(path, description, variables)
     elif not path.is_file():
         raise SourceError(f"{path}: no such file")
-    elif path.suffix == ".parquet":
+    elif is_parquet(path):
         images = _open_parquet(path, description, variables)
     else:
         images = _open_hdf5(path, description, variables)
@@ -122,6 +122,8 @@ def _check_shape(path: Path, key: str, shape: tuple[int, ...], description: Desc
 def _check_labels(path: Path, key: str, values: npt.NDArray[Any], rows: int) -> npt.NDArray[np.uint8]:
     if values.size != rows:
         raise SourceError(f"{path}: {rows} images but {key} has shape {values.shape}")
+    if values.dtype.kind not in "biuf":
+        raise SourceError(f"{path}: {key} has dtype {values.dtype}; labels must be 0 or 1")
     values = values.reshape(-1)
     strange = np.flatnonzero((values != 0) & (values != 1))
     if strange.size:
@@ -155,6 +157,12 @@ def _check_weights(path: Path, values: npt.NDArray[Any], rows: int) -> Floats:
         raise SourceError(f"{path}: {WEIGHT_KEY}: {error}") from None
 
 
+def _column(file: h5py.File, name: str) -> npt.NDArray[Any]:
+    if not isinstance(file[name], h5py.Dataset):
+        raise SourceError(f"{file.filename}: {name} is a group, expected a data set")
+    return np.asarray(file[name][()])
+
+
 def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -> Images:
     label_key = description.label_key
     try:
@@ -164,9 +172,9 @@ def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -
             if file[key].dtype.kind != "f":
                 raise SourceError(f"{path}: {key} has dtype {file[key].dtype}, expected a float type")
             rows = len(file[key])
-            label = _check_labels(path, label_key, file[label_key][()], rows) if label_key in file else None
-            weight = _check_weights(path, file[WEIGHT_KEY][()], rows) if WEIGHT_KEY in file else None
-            columns = {name: file[name][()] for name in variables if name in file}
+            columns = {name: _column(file, name) for name in (label_key, WEIGHT_KEY, *variables) if name in file}
+            label = _check_labels(path, label_key, columns[label_key], rows) if label_key in file else None
+            weight = _check_weights(path, columns[WEIGHT_KEY], rows) if WEIGHT_KEY in file else None
             table = _check_variables(path, columns, variables, rows)
     except OSError as error:
         raise SourceError(f"{path}: neither a store nor a readable HDF5 or Parquet file ({error})") from None
@@ -175,9 +183,11 @@ def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -
         with h5py.File(path, rdcc_nbytes=CHUNK_CACHE) as file:
             for start in range(0, rows, _block_rows(description)):
                 try:
-                    yield file[key][start : start + _block_rows(description)].astype(np.float32, copy=False)
+                    block = file[key][start : start + _block_rows(description)]
                 except OSError as error:
                     raise SourceError(f"{path}: {key} cannot be read from row {start} on ({error})") from None
+                with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as that
+                    yield block.astype(np.float32, copy=False)
 
     return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from evaluate.folder import check_output
 from evaluate.images import Block, Images, open_images
 from evaluate.measure import Document, measure
 from evaluate.metrics import CONFIDENCE, Floats
@@ -46,8 +47,9 @@ def score(run: Path, file: Path, output: Path) -> Document:
     -------
     dict
         JSON-able: ``schema``, ``confidence``, ``run``, ``file``, ``rows``, ``signal``, ``background``, ``metrics`` and
-        ``curves`` of `measure`, which are null without labels, the curves also without both classes, and ``weighted``:
-        whether they take weights that the file has.
+        ``curves`` of `measure`, which are null without labels, the curves also without both classes, ``labelled``:
+        whether the file has labels, ``weighted``: whether metrics take weights that the file has, and ``simulated``:
+        what the data were that the model was trained on, empty if nothing says so.
 
     Raises
     ------
@@ -56,14 +58,18 @@ def score(run: Path, file: Path, output: Path) -> Document:
     SourceError
         If the images or labels break a rule; the message names file, rule and value.
     ConfigError
-        If `output` has another suffix, or pyarrow is needed and not installed.
+        If `output` has another suffix, would replace what is read or a JSON file that holds no scores, or pyarrow is
+        needed and not installed.
     """
     write_table = choose_table(output)
+    beside = output.with_suffix(".json")
+    check_output(output, (run, file))
+    check_output(beside, (run, file), SCHEMA)
     config, environment = load_settings(run)
     description = describe(environment["store"]["dataset"])
     images = open_images(file, description, variables_of(config))
     scores = np.empty(images.rows)
-    with _partial(output) as partial:
+    with _partial(beside) as text, _partial(output) as partial:
         with write_table(partial) as write, open_model(config["framework"], run) as ask:
             start = 0
             for block in images.blocks():
@@ -74,8 +80,8 @@ def score(run: Path, file: Path, output: Path) -> Document:
                 start += len(block)
         document = _describe(run, images, scores)
         document |= {"signal": description.classes[1], "background": description.classes[0]}
-        with _partial(output.with_suffix(".json")) as text:
-            text.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        document |= {"simulated": environment["store"]["simulated"]}
+        text.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return document
 
 
@@ -94,6 +100,7 @@ def _describe(run: Path, images: Images, scores: Floats) -> Document:
         "run": str(run),
         "file": str(images.path),
         "rows": images.rows,
+        "labelled": label is not None,
         "weighted": found is not None and weight is not None,
         "curves": found.pop("curves") if found else None,
         "metrics": found,

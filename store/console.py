@@ -50,7 +50,9 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error on one line, led by its type unless the error is the project's own."""
+    """Return the message of an error on one line, led by its file or type unless the error is the project's own."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
     return text if isinstance(error, CalostreamError) else f"{type(error).__name__}: {text}"
 

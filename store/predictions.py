@@ -68,10 +68,34 @@ class Predictions:
             If the file is missing, is not such a file, or lacks a column.
         """
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                names = [name for name in FIELDS if name in file or name != "weight"]
-                return cls(**{name: file[name].astype(FIELDS[name]) for name in names})
+            with path.open("rb") as stream:
+                if not zipfile.is_zipfile(stream):
+                    raise RunError(f"{path}: not a predictions file (no .npz)")
+                stream.seek(0)
+                with np.load(stream, allow_pickle=False) as file:
+                    names = [name for name in FIELDS if name in file or name != "weight"]
+                    return cls(**{name: as_field(name, file[name]) for name in names})
         except FileNotFoundError:
             raise RunError(f"{path}: no such predictions; has the training run ended?") from None
         except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            if isinstance(error, RunError):
+                raise
             raise RunError(f"{path}: not a predictions file ({error})") from None
+
+
+def as_field(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a column of predictions in its type.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold numbers, or a label or sample has no place in its type.
+    """
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {values.dtype}, expected numbers")
+    with np.errstate(invalid="ignore"):
+        column = values.astype(FIELDS[name])
+    if column.dtype.kind in "iu" and not np.array_equal(column, values):
+        row = int(np.argmax(np.ravel(column != values)))
+        raise ValueError(f"{name}[{row}] = {np.ravel(values)[row]} is no {column.dtype}")
+    return column

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate import agreement, ranking
+from evaluate.tables import choose_table
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from tests.evaluate.conftest import STORE, make_predictions
@@ -60,7 +61,7 @@ def test_files_are_compared_where_they_have_samples_in_common(tmp_path):
     assert document["warnings"] == [
         f"{first}: 1 of its 5 samples are not in the other",
         f"{second}: 1 of its 5 samples are not in the other",
-        "files of predictions do not say which store they are of; its sample numbers are trusted",
+        "files do not say which images they are of; their sample numbers are trusted",
     ]
 
 
@@ -90,3 +91,44 @@ def test_what_cannot_be_compared_is_refused(make_run, tmp_path):
         agreement.compare(a, write(tmp_path / "w.npz", [800, 801], [0, 1], [0.1, np.nan]))
     with pytest.raises(RunError, match=r"v\.npz: samples must be distinct"):
         agreement.compare(write(tmp_path / "v.npz", [800, 800], [0, 1], [0.1, 0.2]), a)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_tables_of_scores_are_compared_row_by_row(tmp_path, suffix, labelled):
+    random = np.random.default_rng(0)
+    label, scores = random.integers(0, 2, 50, np.uint8), random.random((2, 50))
+    paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for path, score in zip(paths, scores, strict=True):
+        with choose_table(path)(path) as write_rows:
+            for rows in (slice(0, 30), slice(30, 50)):
+                columns = {"row": np.arange(50)[rows], "score": score[rows]}
+                write_rows(columns | ({"label": label[rows]} if labelled else {}))
+    document = agreement.compare(*paths)
+    assert document["samples"] == 50
+    assert document["pearson"] == pytest.approx(np.corrcoef(scores)[0, 1])
+    largest = document["largest_differences"][0]
+    row = np.argmax(np.abs(scores[0] - scores[1]))
+    assert (largest["sample"], largest["label"]) == (row, label[row] if labelled else None)
+    if labelled:
+        assert document["auc"]["p_value"] == ranking.compare_auc(label, *scores).p_value
+    else:
+        assert document["auc"] is document["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("hello", "neither predictions .* nor a table of scores: it has no column 'row'"),
+        ("row,score\n", "not a table of numbers"),
+        ("row,score\n0,high\n", "not a table of numbers"),
+        ("row,score,label\n0,0.5,2\n", "labels must be"),
+        ("row,score\n0.5,0.5\n", r"sample\[0\] = 0.5 is no int64"),
+        ("PAR1 hello", "not a readable Parquet file"),
+    ],
+)
+def test_a_file_that_is_no_table_of_scores_is_named(tmp_path, content, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(content)
+    with pytest.raises(RunError, match=rf"scores\.csv: {message}"):
+        agreement.compare(path, path)

@@ -16,6 +16,7 @@ import sklearn.metrics
 import store
 from evaluate.images import open_images
 from evaluate.score import PROGRAMS, score
+from evaluate.terminal import print_scores
 from store.errors import ConfigError, RunError, SourceError
 from store.schema import ELECTRON_PHOTON
 from tests.evaluate.conftest import write_run
@@ -183,6 +184,17 @@ def write_broken(path, case, images):
         path.write_text("hello")
     elif case == "labels":
         write_hdf5(path, images, np.array([0, 1] * 4 + [2, 0], np.float32))
+    elif case == "complex labels":
+        write_hdf5(path, images, np.zeros(10, np.complex64))
+    elif case == "group":
+        write_hdf5(path, images, 0)
+        with h5py.File(path, "a") as file:
+            del file["y"]
+            file.create_group("y")
+    elif case == "large":
+        images = images.astype(np.float64)
+        images[7, 3, 4, 1] = 1e300
+        write_hdf5(path, images, 0)
     elif case == "short labels":
         write_hdf5(path, images, np.zeros(4, np.float32))
     elif case == "shape":
@@ -211,6 +223,9 @@ def write_broken(path, case, images):
         ("text", "neither a store nor a readable HDF5 or Parquet file"),
         ("labels", r"y\[8\] = 2.0; labels must be 0 or 1"),
         ("weights", r"weight: weights must be finite and not negative, got -2\.0 in row 3"),
+        ("complex labels", "y has dtype complex64; labels must be 0 or 1"),
+        ("group", "y is a group, expected a data set"),
+        ("large", "image 7 holds inf; values must be finite"),
         ("short labels", r"10 images but y has shape \(4,\)"),
         ("shape", r"X holds images of shape \(31, 32, 2\), expected \(32, 32, 2\)"),
         ("integers", "X has dtype int32, expected a float type"),
@@ -229,7 +244,7 @@ def test_bad_images_are_one_error_and_no_output(case, message, run, images, tmp_
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path, images: path.write_text("hello"), "not a readable Parquet file"),
+        (lambda path, images: path.write_text("PAR1 hello"), "not a readable Parquet file"),
         (lambda path, images: write_parquet(path, images[:, :31], "bytes"), "X has 7936 bytes a row, expected 8192"),
         (lambda path, images: write_parquet(path, images[:, :31], "lists"), r"shape \(31, 32, 2\), expected"),
         (
@@ -287,3 +302,30 @@ def test_memory_is_bounded_whatever_the_size_of_the_file(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert sum(len(block) for block in open_images(file, ELECTRON_PHOTON).blocks()) == 200_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+def test_nothing_that_is_read_is_written_over(run, images, tmp_path):
+    file = write_parquet(tmp_path / "hidden.parquet", images[:10], "bytes")
+    before = {path: path.read_bytes() for path in (file, *run.rglob("*.json"))}
+    (tmp_path / "folder.csv").mkdir()
+    for output in (file, run / "config.csv", run / "new.csv", tmp_path / "folder.csv"):
+        with pytest.raises(ConfigError, match=r"is a folder|would write over"):
+            score(run, file, output)
+    (tmp_path / "settings.json").write_text('{"mine": 1}')
+    with pytest.raises(ConfigError, match=r"settings\.json: is there already and is no calostream-scores"):
+        score(run, file, tmp_path / "settings.csv")
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list((tmp_path / "folder.csv").iterdir())
+
+
+@pytest.mark.parametrize(("rows", "labelled"), [(1, True), (5, False)])
+def test_the_terminal_says_why_there_are_no_metrics(run, images, tmp_path, capsys, rows, labelled):
+    file = tmp_path / "hidden.hdf5"
+    with h5py.File(file, "w") as out:
+        out["X"] = images[:rows]
+        if labelled:
+            out["y"] = np.zeros(rows, np.float32)
+    print_scores(score(run, file, tmp_path / "scores.csv"), tmp_path / "scores.csv")
+    shown = capsys.readouterr().out
+    assert ("fewer than two labelled" if labelled else "no labels in the file") in shown
+    assert "trained on: Geant4 simulation" in shown

@@ -88,6 +88,7 @@ def test_debug_shows_the_traceback(app):
 def test_an_error_has_one_line_however_it_was_written():
     assert one_line(SourceError("a\n\n  b\tc")) == "a b c"
     assert one_line(OSError(2, "No such file")) == "FileNotFoundError: [Errno 2] No such file"
+    assert one_line(OSError(13, "Permission denied", "a.csv")) == "a.csv: Permission denied"
 
 
 def test_track_gives_the_items_and_draws_on_standard_error(capsys):

@@ -88,3 +88,28 @@ def test_labels_and_samples_that_do_not_fit_are_named(tmp_path):
     np.savez(path, sample=np.array(["a", "b"]), label=np.zeros(2), score=np.zeros(2))
     with pytest.raises(RunError, match=re.escape(f"{path}: not a predictions file")):
         Predictions.load(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("label", [0, 0.9], r"label\[1\] = 0\.9 is no uint8"),
+        ("label", [257, 1], r"label\[0\] = 257 is no uint8"),
+        ("sample", [0, np.nan], r"sample\[1\] = nan is no int64"),
+        ("score", [0.5, 0.5j], "score has dtype complex128, expected numbers"),
+        ("score", ["0.5", "0.1"], "score has dtype <U3, expected numbers"),
+    ],
+)
+def test_values_that_would_become_others_are_refused(tmp_path, column, values, message):
+    path = tmp_path / "test.npz"
+    np.savez(path, **{"sample": np.arange(2), "label": np.zeros(2), "score": np.zeros(2), column: np.array(values)})
+    with pytest.raises(RunError, match=f"{re.escape(str(path))}: not a predictions file .{message}"):
+        Predictions.load(path)
+
+
+def test_nobody_is_told_to_unpickle(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("row,score\n0,0.5\n")
+    with pytest.raises(RunError) as error:
+        Predictions.load(path)
+    assert "pickle" not in str(error.value)
