@@ -14,8 +14,8 @@ from evaluate.runs import Run
 
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
 SPLIT_LINES: dict[str, dict[str, Any]] = {
-    "validation": {"linestyle": "-", "marker": "o", "markersize": 3.5},
-    "train": {"linestyle": (0, (2, 1.5)), "linewidth": 1.2, "marker": "o", "markersize": 3.5, "fillstyle": "none"},
+    "validation": {"linestyle": "-", "markersize": 3.5},
+    "train": {"linestyle": (0, (2, 1.5)), "linewidth": 1.2, "markersize": 3.5, "fillstyle": "none"},
 }
 
 
@@ -100,7 +100,13 @@ def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Document]) -> Figure:
         error = [one["auc"]["standard_error"] for one in bins]
         width = [mean - [one["low"] for one in bins], [one["high"] for one in bins] - mean]
         entries[run.name] = axes.errorbar(
-            mean, value, error, width, **style.run_line(index) | {"linestyle": ""}, marker="o", markersize=3.5
+            mean,
+            value,
+            error,
+            width,
+            **style.run_line(index) | {"linestyle": ""},
+            marker=style.run_marker(index),
+            markersize=3.5,
         )
     style.legend(figure, entries)
     return figure
@@ -119,12 +125,15 @@ def history(runs: Sequence[Run], quantity: str) -> Figure:
     """
     label = QUANTITIES[quantity]
     figure, axes = style.new(f"{label[0].upper()}{label[1:]} by epoch", "epoch", label, max(2, len(runs)))
+    entries: dict[str, Any] = {}
     for index, run in enumerate(runs):
+        look: dict[str, Any] = {"color": style.run_colour(index), "marker": style.run_marker(index)}
+        entries[run.name] = Line2D([], [], **look, markersize=3.5)
         for split, line in SPLIT_LINES.items():
-            axes.plot(run.history["epoch"], run.history[f"{split}_{quantity}"], color=style.run_colour(index), **line)
+            axes.plot(run.history["epoch"], run.history[f"{split}_{quantity}"], **look, **line)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    style.legend(figure, {run.name: Line2D([], [], color=style.run_colour(i)) for i, run in enumerate(runs)}, length=34)
-    lines = {split: Line2D([], [], color=style.MUTED, **line) for split, line in SPLIT_LINES.items()}
+    style.legend(figure, entries, length=34)
+    lines = {split: Line2D([], [], color=style.MUTED, marker="o", **line) for split, line in SPLIT_LINES.items()}
     style.legend(figure, lines, side="right")
     return figure
 
@@ -144,7 +153,7 @@ def auc_by_time(runs: Sequence[Run]) -> Figure:
         seconds, auc = run.history["seconds"].cumsum(), run.history["validation_auc"]
         if np.isnan(seconds[-1]):
             continue
-        axes.plot(seconds, auc, **style.run_line(index), marker="o", markersize=2.5)
+        axes.plot(seconds, auc, **style.run_line(index), marker=style.run_marker(index), markersize=2.5)
         ends[run.name] = (float(seconds[-1]), float(auc[-1]), style.run_colour(index))
     axes.set_xscale("log")
     left, right = axes.get_xlim()

@@ -94,7 +94,8 @@ def _draw(scored: Scored, roc: Roc, bins: Calibration) -> Document:
     """Return curves as numbers: ROC (some of its points), calibration, score histograms."""
     efficiency = roc.signal
     at = np.unique([*np.searchsorted(efficiency, np.linspace(0, 1, CURVE_POINTS)), efficiency.size - 1])
-    background, signal = metrics.histogram(scored, SCORE_BINS)[0].T.tolist()
+    weights, squares = metrics.histogram(scored, SCORE_BINS)
+    (background, signal), errors = weights.T.tolist(), np.sqrt(squares).T.tolist()
     return {
         "roc": {
             "background_efficiency": roc.background[at].tolist(),
@@ -105,11 +106,14 @@ def _draw(scored: Scored, roc: Roc, bins: Calibration) -> Document:
             "samples": bins.count.tolist(),
             "mean_score": bins.score.tolist(),
             "signal_share": bins.frequency.tolist(),
+            "standard_error": bins.error.tolist(),
         },
         "score_histogram": {
             "edges": np.linspace(0, 1, SCORE_BINS + 1).tolist(),
             "background": background,
             "signal": signal,
+            "background_error": errors[0],
+            "signal_error": errors[1],
         },
     }
 

@@ -30,7 +30,7 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     Raises
     ------
     ConfigError
-        If `samples` is below 1.
+        If `samples` is below 1, or the model looks at no image.
     RunError
         If the run cannot be used, or its model fails.
     StoreError
@@ -39,6 +39,8 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     if samples < 1:
         raise ConfigError(f"samples={samples} is below 1")
     run = load_run(path, path.resolve().name)
+    if run.framework in ("trees", "logistic") and variables_of(run.config):
+        raise ConfigError(f"{path}: its model takes {', '.join(variables_of(run.config))} and looks at no image")
     opened = store.open_store(run.store["path"])
     if opened.digest != run.store["digest"]:
         raise StoreError(f"{opened.path} now holds other data (digest {opened.digest[:12]}) than the run saw")

@@ -66,7 +66,11 @@ class Occlusion:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(**{field.name: file[field.name] for field in fields(cls)})
+                found = cls(**{field.name: file[field.name] for field in fields(cls)})
+            shapes = found.sample.shape, found.score.shape, found.change.shape
+            if shapes[0] != shapes[1] or len(shapes[0]) != 1 or len(shapes[2]) != 3 or shapes[2][0] != 2:
+                raise ValueError(f"shapes {shapes}")
+            return found
         except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"{path}: not an occlusion map ({error}); `evaluate occlude {run}` makes a new one"

@@ -44,12 +44,17 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
         stores = find_stores(runs)
         document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
+        origins = dict.fromkeys((drawing.name for drawing in drawings), " and ".join(_simulated(runs)))
         for seen in stores:
-            drawings += draw_slices(runs, document, seen)
+            drawn = draw_slices(runs, document, seen)
             if not seen.note:
-                drawings += _draw_store(runs, document, seen)
+                drawn += _draw_store(runs, document, seen)
+            drawings += drawn
+            origins |= dict.fromkeys((drawing.name for drawing in drawn), seen.identity["simulated"])
         (page / "figures").mkdir()
-        pictures = {drawing.name: _write_figure(drawing, page / "figures") for drawing in drawings}
+        pictures = {
+            drawing.name: _write_figure(drawing, page / "figures", origins[drawing.name]) for drawing in drawings
+        }
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")
         for place, run in enumerate(document["runs"], start=1):
@@ -68,9 +73,9 @@ def _draw_store(runs: Sequence[Run], document: Document, seen: SeenStore) -> lis
     return drawings
 
 
-def _write_figure(drawing: Drawing, place: Path) -> Markup:
+def _write_figure(drawing: Drawing, place: Path, origin: str) -> Markup:
     """Write a drawing's files and return its SVG element; matplotlib has escaped the texts in it."""
-    svg = style.save(drawing.figure, place / drawing.name)[0]
+    svg = style.save(drawing.figure, place / drawing.name, origin)[0]
     return Markup(style.inline_svg(svg.read_text(encoding="utf-8"), drawing.name, drawing.alt))
 
 

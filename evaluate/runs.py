@@ -113,12 +113,19 @@ def load_settings(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if not path.is_dir():
         raise RunError(f"{path}: no such run directory")
     config = _load_object(path / "config.json", ("framework", "model", "parameters"))
-    if not isinstance(config["parameters"], int):
-        raise RunError(f"{path / 'config.json'}: parameters must be a whole number, got {config['parameters']!r}")
+    for key, kind in {"framework": str, "model": str, "parameters": int}.items():
+        if not isinstance(config[key], kind):
+            raise RunError(f"{path / 'config.json'}: {key} must be of type {kind.__name__}, got {config[key]!r}")
     environment = _load_object(path / "environment.json", ("store",))
     store = environment["store"]
     _require(path / "environment.json", "store", store, STORE_KEYS)
     _require(path / "environment.json", "store.split_ranges", store["split_ranges"], SPLITS)
+    for split, limits in store["split_ranges"].items():
+        if not isinstance(limits, list) or [type(limit) for limit in limits] != [int, int]:
+            raise RunError(f"{path / 'environment.json'}: split_ranges.{split} must be two numbers, got {limits!r}")
+    for key in ("path", "digest", "title", "simulated", "split_scheme"):
+        if not isinstance(store[key], str):
+            raise RunError(f"{path / 'environment.json'}: store.{key} must be text, got {store[key]!r}")
     try:
         describe(store["dataset"])
     except ConfigError as error:

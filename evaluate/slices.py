@@ -12,7 +12,14 @@ BINS = 8
 SAMPLES_A_BIN = 100
 
 
-def slice_by(variable: Variable, label: Array, score: Array, weight: Array | None = None) -> Document:
+def slice_by(
+    variable: Variable,
+    label: Array,
+    score: Array,
+    weight: Array | None = None,
+    *,
+    best_threshold: float | None = None,
+) -> Document:
     """Return the metrics in bins of a variable.
 
     Parameters
@@ -25,6 +32,8 @@ def slice_by(variable: Variable, label: Array, score: Array, weight: Array | Non
         (n,), probabilities of class 1.
     weight
         (n,), how much a sample counts; by default 1.
+    best_threshold
+        As for `measure`.
 
     Returns
     -------
@@ -51,7 +60,9 @@ def slice_by(variable: Variable, label: Array, score: Array, weight: Array | Non
             inside = place == index
             if np.count_nonzero(inside) >= 2:
                 limits = {"low": float(low), "high": float(high), "mean": float(value[inside].mean())}
-                bins.append({**limits, **measure(*(column[inside] for column in columns))})
+                bins.append(
+                    {**limits, **measure(*(column[inside] for column in columns), best_threshold=best_threshold)}
+                )
     return {
         "variable": variable.name,
         "long_name": variable.long_name,

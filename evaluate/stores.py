@@ -59,5 +59,5 @@ def _find(place: int, runs: Sequence[Run]) -> SeenStore:
         store.open_statistics(path)
         variables = read_variables(Path(path), "test")
     except (CalostreamError, OSError) as error:
-        note = f"The images of this store cannot be shown: {error}."
+        note = f"images of the store cannot be shown, nor metrics by what is in them ({error})"
     return SeenStore(place=place, identity=identity, runs=runs, variables=variables, note=note)

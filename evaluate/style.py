@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 INK, MUTED, GRID, PAPER = "#1b1e24", "#5c6470", "#dfe3e8", "#ffffff"
 RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b5548f", "#56b4e9", "#e69f00")
 CLASS_COLOURS = ("#b07d00", "#6a4fb3")
+MARKERS = ("o", "s", "^", "D")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 
 THEME = {
@@ -89,6 +90,11 @@ def run_line(index: int) -> dict[str, Any]:
     return {"color": run_colour(index), "linestyle": DASHES[index % len(DASHES)]}
 
 
+def run_marker(index: int) -> str:
+    """Return the shape of that run's points, which tells apart runs of one colour."""
+    return MARKERS[index // len(RUN_COLOURS) % len(MARKERS)]
+
+
 def shorten(text: str, length: int) -> str:
     """Return the text, without its middle if it is longer than that."""
     return text if len(text) <= length else f"{text[: length // 2]}…{text[1 - (length + 1) // 2 :]}"
@@ -143,8 +149,14 @@ def spread(rising: Sequence[float], gap: float) -> list[float]:
 
 
 @styled
-def save(figure: Figure, stem: Path) -> tuple[Path, Path, Path]:
-    """Write a figure as ``.svg``, ``.png`` and ``.pdf``, without dates or versions, and return the three paths."""
+def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path]:
+    """Write a figure as ``.svg``, ``.png`` and ``.pdf``, without dates or versions, and return the three paths.
+
+    What the data were simulated with, `origin`, stands small at an edge: a figure may leave its page.
+    """
+    if origin:
+        write = figure.supxlabel if figure.get_suptitle() else figure.suptitle
+        write(origin, x=0.995, ha="right", color=MUTED, fontsize=7)
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
     figure.set_layout_engine(None)  # laid out already, and slow to lay out again

@@ -38,16 +38,22 @@ def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> Document:
     documents = [_summarise_run(run, seen[run.store["digest"]]) for run in runs]
     warnings = [warning for run, document in zip(runs, documents, strict=True) for warning in _doubts(run, document)]
     groups = _comparable(runs)
-    for group in groups[1:]:
-        names, others = (", ".join(run.name for run in members) for members in (group, groups[0]))
-        warnings.append(f"{names} cannot be compared with {others}: {_obstacle(group[0], groups[0][0])}")
+    for first, second in itertools.combinations(groups, 2):
+        names, others = (", ".join(run.name for run in members) for members in (second, first))
+        warnings.append(f"{names} cannot be compared with {others}: {_obstacle(second[0], first[0])}")
+    for store in stores:
+        if store.note:
+            warnings.append(f"{', '.join(run.name for run in store.runs)}: {store.note}")
     pairs = itertools.chain.from_iterable(itertools.combinations(group, 2) for group in groups)
     return {
         "schema": SCHEMA,
         "confidence": CONFIDENCE,
         "runs": documents,
         "comparisons": [_compare(*pair) for pair in pairs],
-        "published": {digest: list_results(store.identity) for digest, store in seen.items()},
+        "published": {
+            digest: list_results(store.identity, whole=all(map(_is_whole, store.runs)))
+            for digest, store in seen.items()
+        },
         "warnings": warnings,
     }
 
@@ -76,10 +82,19 @@ def _summarise_run(run: Run, store: SeenStore) -> Document:
         "best_threshold": threshold,
         "splits": splits,
         "generalisation_gap": {name: _gap(splits, name) for name in ("auc", "accuracy", "log_loss")},
-        "slices": [slice_by(variable.take(rows), *test.scored) for variable in store.variables],
+        "slices": [
+            slice_by(variable.take(rows), *test.scored, best_threshold=threshold) for variable in store.variables
+        ],
         "gallery": gallery.choose(test),
         "occlusion": _describe_occlusion(run),
     }
+
+
+def _is_whole(run: Run) -> bool:
+    """Tell whether a run was evaluated on the whole test split, every sample counting alike."""
+    start, stop = run.store["split_ranges"]["test"]
+    test = run.predictions["test"]
+    return test.sample.size == stop - start and test.weight is None
 
 
 def _describe_occlusion(run: Run) -> Document | None:

@@ -304,8 +304,9 @@ def load_model(folder: str | Path) -> Classifier:
         state = safetensors.torch.load_file(folder / "model.safetensors")
         model = Classifier(specification)
         model.layers.load_state_dict(state)
-    except FileNotFoundError as error:
-        raise RunError(f"{error.filename}: no such file; has the training run ended?") from None
+    except FileNotFoundError as error:  # safetensors does not say which
+        missing = error.filename or folder / "model.safetensors"
+        raise RunError(f"{missing}: no such file; has the training run ended?") from None
     except (safetensors.SafetensorError, json.JSONDecodeError, RuntimeError) as error:
         raise RunError(f"{folder}: not an exported model ({error})") from None
     return model.eval()

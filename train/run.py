@@ -113,7 +113,7 @@ class RunDirectory:
 
     def write_environment(self, store: Store, device: str) -> None:
         """Write ``environment.json``: what ran where, on which data."""
-        keys = ("title", "dataset", "simulated", "split_scheme", "split_ranges", "seed")
+        keys = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
         identity = {"path": str(store.path), "digest": store.digest}
         self._write_json(
             "environment.json",

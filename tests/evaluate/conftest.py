@@ -23,6 +23,8 @@ STORE = {
     "split_ranges": RANGES,
     "seed": 0,
 }
+REAL = {"simulated": "", "sources": [{"name": f"{name}.hdf5", "rows": 249_000} for name in ("electrons", "photons")]}
+"""What `STORE` says in place of these if the sources are the published files."""
 
 MakeRun = Callable[..., Path]
 
@@ -64,7 +66,7 @@ def make_run(tmp_path: Path) -> MakeRun:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out of a report, which take most of its time."""
-    monkeypatch.setattr("evaluate.report._write_figure", lambda drawing, place: "")
+    monkeypatch.setattr("evaluate.report._write_figure", lambda *_: "")
 
 
 @pytest.fixture

@@ -1,43 +1,75 @@
-"""Export an untrained model, and what it gives for images: ``python -m tests.evaluate.make_model torch FOLDER``."""
+"""Export an untrained model, and what it gives for images: ``python -m tests.evaluate.make_model torch FOLDER``.
 
+The folder is a run directory with ``images.npy``, and ``variables.npy`` if the model is to take variables. The example
+in the run's model card has to give the same.
+"""
+
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from evaluate.card import write_card
+from evaluate.runs import load_runs
+from evaluate.stores import find_stores
+from evaluate.summary import summarise
 from train.architecture import ARCHITECTURES
 from train.normalisation import Normalisation
 from train.specification import Specification
+from train.variables import Variables
 
 SPECIFICATION = Specification(
     architecture=ARCHITECTURES["cnn-small"],
     normalisation=Normalisation(recipe="log", scale=(20.0, 5.0), offset=(0.0, 0.0)),
     image_shape=(32, 32, 2),
 )
+NAMES = ("pt", "m0")
 
 
-def weights() -> dict[str, np.ndarray]:
+def weights(specification: Specification) -> dict[str, np.ndarray]:
     """Large enough for scores all over [0, 1]."""
     random = np.random.default_rng(0)
-    shapes = SPECIFICATION.architecture.weight_shapes(SPECIFICATION.image_shape)
+    shapes = specification.architecture.weight_shapes(specification.image_shape)
     return {
         name: (random.normal(size=shape) * (len(shape) > 1) * np.sqrt(2 / np.prod(shape[:-1]))).astype(np.float32)
         for name, shape in shapes.items()
     }
 
 
+def specify(names: tuple[str, ...]) -> Specification:
+    """Return a model that takes those variables."""
+    architecture = SPECIFICATION.architecture.joined(len(names))
+    variables = Variables(names=names, mean=(0.5,) * len(names), deviation=(2.0,) * len(names))
+    return replace(SPECIFICATION, architecture=architecture, variables=variables)
+
+
+def run_example(folder: Path, given: dict[str, Any]) -> np.ndarray:
+    """Run the Python in the model card of a run directory and return its scores."""
+    runs = load_runs([folder])
+    document = summarise(find_stores(runs), runs)
+    (example,) = re.findall(r"```python\n(.*?)```", write_card(document, document["runs"][0]), flags=re.DOTALL)
+    exec(example, given)
+    return np.asarray(given["score"], float)
+
+
 def main(framework: str, folder: Path) -> None:
-    images = np.load(folder / "images.npy")
+    given: dict[str, Any] = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+    names = NAMES[: given["variables"].shape[1]] if "variables" in given else ()
+    specification = specify(names)
     if framework == "torch":
         import torch
 
         from train import model_torch
 
-        classifier = model_torch.Classifier(SPECIFICATION)
-        classifier.set_weights(weights())
+        classifier = model_torch.Classifier(specification)
+        classifier.set_weights(weights(specification))
         model_torch.save_model(classifier, folder)
+        given = {name: torch.from_numpy(array) for name, array in given.items()}
         with torch.inference_mode():
-            expected = classifier.eval().score(torch.from_numpy(images)).numpy()
+            expected = classifier.eval().score(*given.values()).numpy()
     elif framework == "trees":
         from train.trees import Trees
 
@@ -45,20 +77,28 @@ def main(framework: str, folder: Path) -> None:
             baseline=np.array(0.1),
             root=np.array([0], np.int32),
             feature=np.array([0, 0, 0], np.int32),
-            threshold=np.array([30.0, 0, 0]),
+            threshold=np.array([0.4 if names else 30.0, 0, 0]),
             left=np.array([1, 1, 2], np.int32),
             right=np.array([2, 1, 2], np.int32),
             value=np.array([0, -1.0, 1.0]),
         )
         stump.save(folder)
-        expected = stump.score(images)
+        expected = stump.score(*given.values())
+    elif framework == "logistic":
+        from train.logistic import Logistic
+
+        sum_of_variables = Logistic(weight=np.ones(len(names)), bias=np.array(-1.0))
+        sum_of_variables.save(folder)
+        expected = sum_of_variables.score(*given.values())
     else:
         from train import model_keras
 
-        model = model_keras.build_model(SPECIFICATION)
-        model_keras.set_weights(model, weights())
+        model = model_keras.build_model(specification)
+        model_keras.set_weights(model, weights(specification))
         model_keras.save_model(model, folder)
-        expected = 1 / (1 + np.exp(-np.asarray(model.predict_on_batch(images), float)[:, 0]))
+        inputs = [*given.values()]
+        expected = 1 / (1 + np.exp(-np.asarray(model.predict_on_batch(inputs if names else inputs[0]), float)[:, 0]))
+    np.testing.assert_allclose(run_example(folder, given), expected, atol=1e-5)
     np.save(folder / "expected.npy", expected)
 
 

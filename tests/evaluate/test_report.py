@@ -12,7 +12,7 @@ from evaluate import gallery
 from evaluate.numbers import plus_minus
 from evaluate.report import write_report
 from store.errors import ConfigError, RunError
-from tests.evaluate.conftest import STORE, make_predictions, write_run
+from tests.evaluate.conftest import REAL, STORE, make_predictions, write_run
 
 VOID = {"meta", "link", "br", "use", "path", "rect", "image", "line"}
 
@@ -98,6 +98,7 @@ def test_every_run_has_a_model_card(report):
         assert plus_minus(run["splits"]["test"]["auc"]) in card
         assert plus_minus(run["generalisation_gap"]["auc"]) in card
         assert f"import {run['framework']}" in card
+        assert f"score {run['path']} images.hdf5" in card
         assert run["store"]["digest"] in card
         for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
             assert len({len(re.findall(r"(?<!\\\\)\|", line)) for line in table.splitlines()}) == 1
@@ -162,7 +163,7 @@ def test_the_page_shows_settings_and_marks_what_differs(html):
 
 
 def test_a_store_that_is_gone_is_said_so(html):
-    assert "The images of this store cannot be shown: data/gone.zarr" in html
+    assert "Images of the store cannot be shown, nor metrics by what is in them (data/gone.zarr" in html
 
 
 def test_names_are_text_and_never_markup(make_run, tmp_path):
@@ -179,7 +180,7 @@ def test_data_that_are_not_simulated_carry_no_such_notice(make_run, undrawn, tmp
     write_report([make_run("real", store=STORE | {"simulated": ""})], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert "Geant4" not in html
-    assert 'class="notice"' not in html
+    assert "are not the published files" not in html
 
 
 def test_runs_on_different_stores_are_warned_about(make_run, undrawn, tmp_path):
@@ -216,7 +217,7 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
 
 
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, undrawn, tmp_path):
-    challenge = STORE | {"digest": "77" * 32, "simulated": "", "split_scheme": "challenge"}
+    challenge = STORE | REAL | {"digest": "77" * 32, "split_scheme": "challenge"}
     write_report([make_run("a"), make_run("b", store=challenge)], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert html.count('<td class="number">0.8104</td><td class="number">other data</td>') == 1

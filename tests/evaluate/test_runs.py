@@ -83,13 +83,24 @@ BREAKS = {
     "config is no JSON": (lambda run: (run / "config.json").write_text("{"), "config.json: not JSON"),
     "config is a list": (lambda run: (run / "config.json").write_text("[]"), "config.json: .*object, got list"),
     "no framework": (lambda run: edit(run / "config.json", framework=None), "config.json: the file lacks framework"),
-    "odd parameters": (lambda run: edit(run / "config.json", parameters="many"), "config.json: .*number, got 'many'"),
+    "odd parameters": (
+        lambda run: edit(run / "config.json", parameters="many"),
+        "config.json: parameters must be of type int, got 'many'",
+    ),
     "no store": (lambda run: edit(run / "environment.json", store=None), "environment.json: the file lacks store"),
     "bare store": (lambda run: edit(run / "environment.json", store={"path": "x"}), "store lacks digest, title"),
     "odd dataset": (
         lambda run: edit_store(run / "environment.json", dataset="muon"),
         "environment.json: unknown dataset 'muon'; known:",
     ),
+    "odd framework": (lambda run: edit(run / "config.json", framework=5), "config.json: framework must be of type str"),
+    "odd range": (
+        lambda run: edit_store(
+            run / "environment.json", split_ranges={"train": [0, 1], "validation": 5, "test": [1, 2]}
+        ),
+        "split_ranges.validation must be two numbers, got 5",
+    ),
+    "odd digest": (lambda run: edit_store(run / "environment.json", digest=5), "store.digest must be text, got 5"),
     "no test range": (
         lambda run: edit_store(run / "environment.json", split_ranges={"train": [0, 1], "validation": [1, 2]}),
         "store.split_ranges lacks test",

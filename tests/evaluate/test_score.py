@@ -57,14 +57,34 @@ def run(tmp_path, monkeypatch):
     return write_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("framework", ["torch", "keras", "trees"])
-def test_a_hidden_test_set_is_scored_by_every_kind_of_model(framework, images, label, tmp_path):
+@pytest.mark.parametrize(
+    ("framework", "names"),
+    [
+        ("torch", ()),
+        ("torch", ("pt", "m0")),
+        ("keras", ()),
+        ("keras", ("pt", "m0")),
+        ("trees", ()),
+        ("trees", ("pt",)),
+        ("logistic", ("pt", "m0")),
+    ],
+)
+def test_a_hidden_test_set_is_scored_by_every_kind_of_model(framework, names, images, label, tmp_path):
     run = write_run(tmp_path / "run", framework)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"variables": names}))
     np.save(run / "images.npy", images)
+    file, table = write_hdf5(tmp_path / "hidden.hdf5", images, label), np.random.default_rng(2).random((COUNT, 2))
+    if names:
+        np.save(run / "variables.npy", table[:, : len(names)].astype(np.float32))
+        with h5py.File(file, "a") as out:
+            for name, column in zip(names, table.T, strict=False):
+                out[name] = column
     command = [sys.executable, "-m", "tests.evaluate.make_model", framework, str(run)]
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    score(run, write_hdf5(tmp_path / "hidden.hdf5", images, label), tmp_path / "scores.csv")
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    score(run, file, tmp_path / "scores.csv")
     found, model = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1], np.load(run / "expected.npy")
     assert np.std(model) > 0.02
     np.testing.assert_allclose(found, model, atol=1e-5)

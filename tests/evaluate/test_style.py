@@ -18,6 +18,21 @@ def test_files_are_the_same_bytes_every_time(two_runs, tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
+@pytest.mark.parametrize("title", ["", "Title"])
+def test_the_origin_of_the_data_is_in_the_figure_and_hides_nothing(figure, tmp_path, title):
+    if title:
+        figure.suptitle(title)
+    text = style.save(figure, tmp_path / "roc", "Geant4 simulation")[0].read_text()
+    assert "Geant4 simulation" in text
+    assert title in text
+    figure.canvas.draw()
+    (origin,) = [one for one in figure.texts if one.get_text() == "Geant4 simulation"]
+    place = origin.get_window_extent()
+    others = [figure.axes[0].get_tightbbox(), *(legend.get_window_extent() for legend in figure.legends)]
+    others += [one.get_window_extent() for one in figure.texts if one is not origin and one.get_text()]
+    assert not any(place.overlaps(other) for other in others)
+
+
 def test_svg_files_are_well_formed_and_undated(figure, tmp_path):
     text = style.save(figure, tmp_path / "roc")[0].read_text()
     assert ET.fromstring(text).tag.endswith("svg")

@@ -12,11 +12,16 @@ from evaluate.stores import find_stores
 from evaluate.summary import SCHEMA
 from evaluate.summary import summarise as summarise_with
 from store.predictions import Predictions
-from tests.evaluate.conftest import RANGES, STORE
+from tests.evaluate.conftest import RANGES, REAL, STORE
 
 
 def summarise(runs):
     return summarise_with(find_stores(runs), runs)
+
+
+def doubts(document):
+    """The warnings, but for those that there is no store, as there is none in most of these tests."""
+    return [warning for warning in document["warnings"] if "images of the store cannot be shown" not in warning]
 
 
 def test_numbers_are_those_computed_elsewhere(two_runs):
@@ -61,7 +66,7 @@ def test_runs_on_the_same_samples_are_compared(two_runs):
     assert comparison["runs"] == ["cnn-torch", "cnn-keras"]
     assert comparison["difference"]["value"] == pytest.approx(first - second)
     assert 0 < comparison["p_value"] < 1
-    assert document["warnings"] == []
+    assert doubts(document) == []
 
 
 def test_the_document_is_json(two_runs):
@@ -73,7 +78,7 @@ def test_runs_on_other_stores_are_not_compared(make_run):
     runs = load_runs([make_run("a"), make_run("b", store=STORE | {"digest": "77" * 32}), make_run("c")])
     document = summarise(runs)
     assert [comparison["runs"] for comparison in document["comparisons"]] == [["a", "c"]]
-    assert document["warnings"] == [
+    assert doubts(document) == [
         "b cannot be compared with a, c: their stores differ (digests 777777777777 and 3f9c3f9c3f9c)"
     ]
 
@@ -85,7 +90,7 @@ def test_runs_on_other_samples_are_not_compared(make_run):
     part.save(paths[1] / "predictions" / "test.npz")
     document = summarise(load_runs(paths))
     assert document["comparisons"] == []
-    assert document["warnings"] == [
+    assert doubts(document) == [
         "b: predictions cover 199 of the 200 test samples",
         "b cannot be compared with a: their test samples differ (199 and 200 of them)",
     ]
@@ -97,7 +102,7 @@ def test_runs_with_other_labels_are_not_compared(make_run):
     Predictions(sample=test.sample, label=1 - test.label, score=test.score).save(paths[1] / "predictions" / "test.npz")
     document = summarise(load_runs(paths))
     assert document["comparisons"] == []
-    assert document["warnings"] == ["b cannot be compared with a: their labels differ on the same test samples"]
+    assert doubts(document) == ["b cannot be compared with a: their labels differ on the same test samples"]
 
 
 def test_a_model_that_learned_nothing_is_called_out(make_run):
@@ -106,7 +111,7 @@ def test_a_model_that_learned_nothing_is_called_out(make_run):
     Predictions(sample=test.sample, label=test.label, score=np.full(200, 0.5)).save(path / "predictions" / "test.npz")
     document = summarise(load_runs([path]))
     assert document["runs"][0]["splits"]["test"]["auc"] == {"value": 0.5, "standard_error": 0, "interval": [0.5, 0.5]}
-    assert document["warnings"] == [
+    assert doubts(document) == [
         "a: the test AUC has no error, because all scores are equal or the classes do not overlap"
     ]
 
@@ -148,11 +153,32 @@ def test_curves_and_history_are_numbers_too(two_runs):
 
 
 def test_published_results_stand_beside_the_runs_of_their_data_set(make_run):
-    challenge = STORE | {"digest": "1" * 64, "simulated": "", "split_scheme": "challenge"}
+    challenge = STORE | REAL | {"digest": "1" * 64, "split_scheme": "challenge"}
     document = summarise(load_runs([make_run("a"), make_run("b", store=challenge)]))
     simulated, real = document["published"][STORE["digest"]], document["published"]["1" * 64]
     assert {row["difference"] for row in simulated} == {"other data"}
     assert [row["auc"] for row in real if row["comparable"]] == ["0.8104"]
+
+
+@pytest.mark.parametrize("change", ["part", "weights"])
+def test_published_results_do_not_stand_beside_part_of_the_test_or_weights(make_run, change):
+    run = make_run("a", store=STORE | REAL | {"split_scheme": "challenge"})
+    test = Predictions.load(run / "predictions" / "test.npz")
+    if change == "part":
+        test = Predictions(sample=test.sample[1:], label=test.label[1:], score=test.score[1:])
+    else:
+        test = Predictions(sample=test.sample, label=test.label, score=test.score, weight=np.ones(test.score.size))
+    test.save(run / "predictions" / "test.npz")
+    (rows,) = summarise(load_runs([run]))["published"].values()
+    assert not any(row["comparable"] for row in rows)
+    assert "part of the test split, or weighted" in [row["difference"] for row in rows]
+
+
+def test_a_store_that_is_gone_or_holds_other_data_is_a_warning(make_run, real_store):
+    gone, other = make_run("a"), make_run("b", store=STORE | {"path": str(real_store), "digest": "1" * 64})
+    warnings = summarise(load_runs([gone, other]))["warnings"]
+    assert any(warning.startswith("a: images of the store cannot be shown") for warning in warnings)
+    assert any(warning.startswith("b: ") and "now holds other data" in warning for warning in warnings)
 
 
 def test_runs_are_measured_by_what_the_store_knows_of_samples(make_run, real_store):
