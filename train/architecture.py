@@ -51,10 +51,18 @@ class Architecture:
         return sum(layer.variables for layer in self.layers if isinstance(layer, Join))
 
     def joined(self, variables: int) -> "Architecture":
-        """Return the architecture with that many variables joined to the input of its first dense layer."""
+        """Return the architecture with that many variables joined to the input of its first dense layer.
+
+        Raises
+        ------
+        ConfigError
+            If it has none.
+        """
         if not variables:
             return self
-        first = next(place for place, layer in enumerate(self.layers) if isinstance(layer, Dense))
+        first = next((place for place, layer in enumerate(self.layers) if isinstance(layer, Dense)), None)
+        if first is None:
+            raise ConfigError(f"model {self.name!r} has no dense layer for variables to join")
         layers = (*self.layers[:first], Join(variables=variables), *self.layers[first:])
         return replace(self, layers=layers)
 
@@ -115,7 +123,10 @@ class Architecture:
             If a layer is of no known kind, or the values are not those of an architecture.
         """
         try:
-            return cls(**{**values, "layers": from_json(values["layers"])})
+            layers = from_json(values["layers"])
+            if not all(isinstance(layer, Layer) for layer in layers):
+                raise TypeError(f"layers={values['layers']!r}")
+            return cls(**{**values, "layers": layers})
         except (KeyError, TypeError) as error:
             raise ConfigError(f"not an architecture of this version: {error}; layers are {', '.join(LAYERS)}") from None
 
@@ -228,7 +239,7 @@ SHOWER = Architecture(
         *normalised(64, (9, 1), padding="valid"),
         *(basic_block(64, kernel=(1, 3)) for _ in range(3)),
         *normalised(32, (1, 1)),
-        *(Flatten(), Dense(units=64), Dense(units=1, activation="linear")),
+        *(Flatten(), Dropout(rate=0.5), Dense(units=64), Dense(units=1, activation="linear")),
     ),
     initialiser="he",
 )

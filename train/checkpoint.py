@@ -4,7 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from store.errors import StateError
+from store.errors import RunError, StateError
 from train.schedule import ScheduleState, StoppingState
 
 CHECKPOINT_VERSION = 2
@@ -65,7 +65,7 @@ class Checkpoint:
         Raises
         ------
         StateError
-            If the file is not a checkpoint of this version.
+            If the file is missing, or not a checkpoint of this version.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -80,16 +80,30 @@ class Checkpoint:
                 name.removeprefix(OUTPUTS): arrays.pop(name) for name in list(arrays) if name.startswith(OUTPUTS)
             }
             return cls(**state, arrays=arrays, outputs=outputs)
+        except FileNotFoundError:
+            raise StateError(f"{path}: no such checkpoint") from None
         except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise StateError(f"{path}: not a checkpoint of version {CHECKPOINT_VERSION} ({error})") from None
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` once it is written whole."""
+    """Open a file that takes the place of `path` once it is written whole.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

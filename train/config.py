@@ -50,6 +50,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 STORE = Path("data/electron-photon.zarr")
+TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "text"),
+    Path: ((str, Path), "a path"),
+}
+"""What each type of a setting may be given as, and what to call it."""
 
 
 def setting(default: Any, words: str) -> Any:
@@ -77,8 +85,8 @@ class TrainConfig:
         NONE, "Of the store, that the model takes besides the image: none, or names such as pt,m0."
     )
     train_samples: int = setting(0, "Train on the first so many samples of the training split; 0 for all.")
-    epochs: int = setting(12, "Most epochs to train.")
-    patience: int = setting(12, "Stop after so many epochs without a lower validation loss.")
+    epochs: int = setting(24, "Most epochs to train.")
+    patience: int = setting(24, "Stop after so many epochs without a lower validation loss.")
     batch_size: int = setting(256, "Samples a step on each rank.")
     optimiser: str = setting("adamw", f"One of: {', '.join(OPTIMISERS)}.")
     learning_rate: float = setting(3e-3, "Before the schedule lowers it.")
@@ -106,6 +114,7 @@ class TrainConfig:
     save_every: float = setting(60.0, "Seconds between checkpoints inside an epoch.")
 
     def __post_init__(self) -> None:
+        check_types(vars(self))
         object.__setattr__(self, "run", Path(self.run))
         object.__setattr__(self, "store", Path(self.store))
         object.__setattr__(self, "variables", parse_names(self.variables))
@@ -164,6 +173,15 @@ class TrainConfig:
             raise ConfigError(f"not the configuration of a training run: {error}") from None
 
 
+def check_types(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a setting whose value is of another type than its default."""
+    types = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
+    for name, value in values.items():
+        kinds, words = TYPES.get(types[name], ((object,), ""))
+        if not isinstance(value, kinds) or (isinstance(value, bool) and types[name] is not bool):
+            raise ConfigError(f"{name}={value!r} is not {words}")
+
+
 def parse_names(value: Any) -> tuple[str, ...]:
     """Return the names in ``"pt,m0"`` or a list; ``"none"`` has none.
 
@@ -205,7 +223,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If the file cannot be read, is not TOML, or has a name that is no setting.
+        If the file cannot be read, is not TOML, or has a name that is no setting or a value of another type.
     """
     try:
         values = tomllib.loads(path.read_text())
@@ -215,6 +233,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     for name in values:
         if name not in known:
             raise ConfigError(f"{path}: unknown setting {name!r}; known: {', '.join(known)}")
+    try:
+        check_types(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return values
 
 

@@ -1,7 +1,7 @@
 """A whole training run, the same for both frameworks."""
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -10,7 +10,7 @@ import numpy as np
 
 from store.cache import choose_shuffle
 from store.console import console
-from store.errors import ConfigError
+from store.errors import ConfigError, StateError
 from store.plan import Shuffle
 from store.reader import Store, open_statistics, open_store
 from store.schema import SPLITS
@@ -56,7 +56,8 @@ def fit(
     StoreError
         If there is no store, or it has no statistics.
     RunError
-        If the run directory is taken, the disk is too small for it, or the loss becomes NaN.
+        If the run directory is taken, is being trained in or belongs to another model, the disk is too small for it,
+        or the loss becomes NaN.
     StateError
         If the checkpoint is of another store or architecture.
     """
@@ -74,24 +75,26 @@ def fit(
     console.quiet = learner.rank > 0
     stream = open_stream(config, "train", config.shuffle, ranks, transform)
     ordered = {split: open_stream(config, split, "none", ranks) for split in SPLITS}
-    state = learner.state()
-    if learner.rank == 0:
-        if not resume:
-            directory.create()
-        directory.check_space(state, sum(split.sample_count for split in ordered.values()))
-        parameters = specification.architecture.parameter_count(specification.image_shape)
-        directory.write_config(config, framework, parameters)
-        directory.write_environment(store, learner.device)
-        simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
-        together = f", {learner.world_size} ranks" if learner.world_size > 1 else ""
-        say(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}{together}")
-        say(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
-        say(f"shuffle {config.shuffle}, read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
-    training = Training(config, directory, learner, stream, ordered["validation"])
-    if resume and directory.last.exists():
-        training.load(Checkpoint.load(directory.last))
-    training.run()
-    finish(directory, learner, ordered)
+    with directory.locked() if learner.rank == 0 else nullcontext():
+        if learner.rank == 0:
+            samples = sum(split.sample_count for split in ordered.values())
+            directory.check_space(specification.weight_bytes, samples)
+            if not resume:
+                directory.create()
+            parameters = specification.architecture.parameter_count(specification.image_shape)
+            directory.write_specification(specification)
+            directory.write_config(config, framework, parameters)
+            directory.write_environment(store, learner.device)
+            simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
+            together = f", {learner.world_size} ranks" if learner.world_size > 1 else ""
+            say(f"{config.model}: {parameters:,} parameters, {framework} on {learner.device}{together}")
+            say(f"{store.path}{simulated}: {stream.sample_count:,} images to train on")
+            say(f"shuffle {config.shuffle}, read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
+        training = Training(config, directory, learner, stream, ordered["validation"])
+        if resume and directory.last.exists():
+            training.load(directory.last)
+        training.run()
+        finish(directory, learner, ordered)
 
 
 def resolve(config: TrainConfig, store: Store) -> TrainConfig:
@@ -161,16 +164,20 @@ class Training:
         self._epochs, self._rate, self._wait = 0, self._schedule.start(config.learning_rate), StoppingState()
         self._done: Outputs | None = None
 
-    def load(self, checkpoint: Checkpoint) -> None:
+    def load(self, path: Path) -> None:
         """Go to where a checkpoint was taken.
 
         Raises
         ------
         StateError
-            If it is of another store or architecture.
+            If it is of another store or architecture; the message names the file.
         """
-        self._stream.load_state_dict({**checkpoint.stream, "rank": self._learner.rank})
-        self._learner.load_state(checkpoint.arrays)
+        checkpoint = Checkpoint.load(path)
+        try:
+            self._learner.load_state(checkpoint.arrays)
+            self._stream.load_state_dict({**checkpoint.stream, "rank": self._learner.rank})
+        except StateError as error:
+            raise StateError(f"{path}: {error}") from None
         self._epochs, self._rate, self._wait = checkpoint.epoch, checkpoint.schedule, checkpoint.stopping
         self._done = Outputs(**checkpoint.outputs) if checkpoint.outputs else None
 

@@ -1,6 +1,5 @@
 """Learning with Keras on TensorFlow: one process, which shares each batch out over its GPUs."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -181,9 +180,8 @@ class KerasLearner:
             variable.assign(arrays[name])
 
     def export(self, folder: Path) -> None:
-        """Write ``model.keras`` and ``architecture.json``."""
+        """Write ``model.keras``."""
         save_model(self._judged, folder)
-        (folder / "architecture.json").write_text(json.dumps(self._specification.to_json(), indent=2) + "\n")
 
 
 def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:

@@ -95,10 +95,10 @@ class TorchLearner:
         return logit.detach()
 
     def predict(self, inputs: Inputs) -> Tensor:
-        """Return logits (batch,), on the device, of the mean weights if there are any."""
+        """Return logits (batch,), on the device, of the mean weights if there are any; in float32, as once exported."""
         self._judged.eval()
-        with torch.inference_mode(), self._arithmetic():
-            logit: Tensor = self._predict(*inputs).float()
+        with torch.inference_mode():
+            logit: Tensor = self._predict(*inputs)
         return logit
 
     def _set_epsilon(self) -> None:

@@ -196,4 +196,9 @@ def save_model(model: keras.Model, folder: Path) -> None:
     ``[images, variables]`` if it takes variables.
     """
     score = keras.layers.Activation("sigmoid", dtype="float32", name="score")(model.output)
-    keras.Model(model.inputs, score, name=model.name).save(folder / "model.keras")
+    content = folder / ".model.keras"  # Keras goes by the ending
+    try:
+        keras.Model(model.inputs, score, name=model.name).save(content)
+        content.replace(folder / "model.keras")
+    finally:
+        content.unlink(missing_ok=True)

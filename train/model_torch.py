@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from store.errors import RunError
+from train.checkpoint import replacing
 from train.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
 from train.normalisation import NOISE, Normalisation
 from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
@@ -100,8 +101,33 @@ class Pool(nn.Module):
         return torch.cat([average, x.amax(self.axes)], 1) if self.maximum else average
 
 
+class SumOverRanks(torch.autograd.Function):
+    """The sum of all ranks' tensors, through which gradients go back to all of them."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        """Return the sum, the same on every rank."""
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        """Return the sum of what the ranks' losses say of the sum."""
+        return sum_over_ranks(gradient)
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """Return the sum of all ranks' tensors."""
+    total: Tensor = SumOverRanks.apply(value)  # type: ignore[no-untyped-call]
+    return total
+
+
 class ChannelNorm(nn.Module):
-    """Batch normalisation whose average is of the batch's variance, as in Keras; PyTorch's is of n / (n - 1) of it."""
+    """Batch normalisation whose average is of the batch's variance, as in Keras; PyTorch's is of n / (n - 1) of it.
+
+    Several ranks take the moments of all their samples together.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -116,6 +142,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return (batch, channel, ieta, iphi) normalised."""
+        if self.training and torch.distributed.is_initialized():
+            return self._normalise_together(image.float())
         momentum = self.layer.momentum
         # What is handed over is kept for the backward pass and must not change after this.
         mean, variance = self.running_mean.clone(), self.running_var.clone()
@@ -127,6 +155,18 @@ class ChannelNorm(nn.Module):
             self.running_mean.copy_(mean)
             self.running_var.copy_(torch.lerp(variance, momentum * self.running_var, 1 / places))
         return normalised
+
+    def _normalise_together(self, image: Tensor) -> Tensor:
+        """Do the same with the moments over all ranks; one without samples takes part."""
+        places = image.new_tensor([image.numel() // image.shape[1]])
+        sums = sum_over_ranks(torch.cat([image.sum((0, 2, 3)), places]))
+        count, mean = sums[-1], (sums[:-1] / sums[-1])[:, None, None]
+        variance = sum_over_ranks((image - mean).square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            for average, moment in ((self.running_mean, mean.flatten()), (self.running_var, variance)):
+                average.lerp_(moment, 1 - self.layer.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.layer.epsilon)
+        return (image - mean) * scale[:, None, None] + self.bias[:, None, None]
 
 
 class Tokens(nn.Module):
@@ -280,8 +320,10 @@ def build_layer(step: Step) -> nn.Module:
 def save_model(model: Classifier, folder: Path) -> None:
     """Write ``model.safetensors`` and ``architecture.json``, from which `load_model` builds the model again."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.layers.state_dict().items()}
-    safetensors.torch.save_file(state, folder / "model.safetensors")
-    (folder / "architecture.json").write_text(json.dumps(model.specification.to_json(), indent=2) + "\n")
+    with replacing(folder / "model.safetensors") as file:
+        file.write(safetensors.torch.save(state))
+    with replacing(folder / "architecture.json") as file:
+        file.write((json.dumps(model.specification.to_json(), indent=2) + "\n").encode())
 
 
 def load_model(folder: str | Path) -> Classifier:

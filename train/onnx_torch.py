@@ -1,17 +1,17 @@
 """A trained model as ONNX: ``python -m train.onnx_torch RUN`` writes RUN/model.onnx, whichever framework trained it."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import onnxruntime
 import torch
 import typer
 from torch import Tensor, nn
 
 from store import console
-from store.errors import RunError
+from store.errors import ConfigError, RunError
 from train.checkpoint import Checkpoint, replacing
 from train.model_torch import Classifier
 from train.specification import Specification
@@ -41,8 +41,14 @@ def export(run: Annotated[Path, typer.Argument(help="Run directory of either fra
     Raises
     ------
     RunError
-        If the run has not ended, or onnxruntime gives other scores than PyTorch.
+        If it is no run, or onnxruntime gives other scores than PyTorch.
+    ConfigError
+        If the extra ``onnx`` is not installed.
     """
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ConfigError("export to ONNX needs onnxruntime and onnxscript; install calostream[onnx]")
+    import onnxruntime
+
     try:
         specification = Specification.from_json(json.loads((run / "architecture.json").read_text()))
     except FileNotFoundError as error:

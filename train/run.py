@@ -1,22 +1,25 @@
 """The run directory: what a training run leaves behind, and how it is found again."""
 
+import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from store.cache import stored_bytes
 from store.errors import RunError
 from store.reader import Store
 from train.checkpoint import replacing
-from train.config import TrainConfig
+from train.config import AUTO, TrainConfig
+from train.specification import Specification
 
 FREE_ON_RESUME = {"epochs", "patience", "device", "memory", "threads", "save_every"}
 PACKAGES = ("calostream", "numpy", "zarr", "xarray", "scikit-learn", "torch", "keras", "tensorflow", "tensorflow-cpu")
@@ -56,30 +59,67 @@ class RunDirectory:
         RunError
             If there is something that is not a run, or a run and `overwrite` is not set.
         """
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if not self.path.exists() or (self.path.is_dir() and not any(path.is_file() for path in self.path.rglob("*"))):
             return
         if "framework" not in self._recorded():
             raise RunError(f"{self.path}: exists and is not a run directory; choose another --run")
         if not overwrite:
             raise RunError(f"{self.path}: already exists; --resume goes on with it, --overwrite replaces it")
 
-    def check_space(self, state: Mapping[str, npt.NDArray[Any]], samples: int) -> None:
+    def check_space(self, weights: int, samples: int) -> None:
         """Make sure that the disk has room for three checkpoints, the exported model, and predictions.
+
+        A checkpoint has at most four values a weight: itself, its mean, and two moments of its gradient. What is in the
+        folder already is replaced.
+
+        Parameters
+        ----------
+        weights
+            Bytes of the model's weights.
+        samples
+            Of all splits.
 
         Raises
         ------
         RunError
-            If it has not.
+            If there is no room.
         """
-        needed = 4 * sum(array.nbytes for array in state.values()) + 32 * samples
-        free = shutil.disk_usage(self.path).free
+        needed = 13 * weights + 32 * samples
+        place = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        free = shutil.disk_usage(place).free + stored_bytes(self.path)
         if needed > free:
             raise RunError(f"{self.path}: the disk is too small: a run takes {needed:,} bytes, {free:,} are free")
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder if it is not there, and keep other processes from training in it.
+
+        Raises
+        ------
+        RunError
+            If one is.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise RunError(f"{self.path}: another process is training there") from None
+        except OSError:
+            pass  # some network file systems have no locks
+        try:
+            yield
+        finally:
+            os.close(handle)
+
     def create(self) -> None:
-        """Make an empty run directory in place of whatever `check` let pass."""
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        """Make an empty run directory of whatever `check` let pass; the folder itself stays, and who locked it."""
+        for path in self.path.iterdir() if self.path.exists() else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         for path in (self.last, self.predictions("test")):
             path.parent.mkdir(parents=True)
 
@@ -98,6 +138,8 @@ class RunDirectory:
             other = recorded["framework"]
             raise RunError(f"{self.path}: is a run of {other}; train-{other} --resume goes on with it")
         before = TrainConfig.from_json(recorded)
+        # What is to be chosen by itself was chosen when the run was started.
+        changes = {name: value for name, value in changes.items() if value != AUTO or name == "device"}
         after = TrainConfig.from_json({**recorded, **changes, "run": self.path})
         for name in sorted(changes.keys() - FREE_ON_RESUME - {"run", "store"}):
             if getattr(before, name) != getattr(after, name):
@@ -110,6 +152,19 @@ class RunDirectory:
     def write_config(self, config: TrainConfig, framework: str, parameters: int) -> None:
         """Write ``config.json``, which makes the folder a run directory."""
         self._write_json("config.json", {**config.to_json(), "framework": framework, "parameters": parameters})
+
+    def write_specification(self, specification: Specification) -> None:
+        """Write ``architecture.json``: the model, so that a run does not depend on the file that described it.
+
+        Raises
+        ------
+        RunError
+            If another one is there.
+        """
+        path, described = self.path / "architecture.json", json.loads(json.dumps(specification.to_json()))
+        if path.exists() and json.loads(path.read_text()) != described:
+            raise RunError(f"{path}: the run was started with another model; start another --run")
+        self._write_json(path.name, described)
 
     def write_environment(self, store: Store, device: str) -> None:
         """Write ``environment.json``: what ran where, on which data."""

@@ -1,5 +1,6 @@
 """What a trained classifier is besides its weights: all that both frameworks need to build it."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -51,6 +52,11 @@ class Specification:
                 f"model {self.architecture.name!r} takes images as they are in the file, not normalised by "
                 f"{self.normalisation.recipe!r}; use --normalisation none"
             )
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of all weights in float32."""
+        return 4 * sum(map(math.prod, self.architecture.weight_shapes(self.image_shape).values()))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` turns back into an equal specification."""

@@ -4,8 +4,9 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from store.errors import ConfigError
 from train.layers import Activation, Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape, ShapeError, Weight
 from train.plain_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 
@@ -118,9 +119,41 @@ def from_json(value: Any) -> Any:
     ------
     KeyError, TypeError
         If it is no layer.
+    ConfigError
+        If an attribute of a layer has a value that it cannot have.
     """
     if isinstance(value, list):
         return tuple(from_json(item) for item in value)
     if isinstance(value, dict):
-        return LAYERS[value["kind"]](**{name: from_json(item) for name, item in value.items() if name != "kind"})
+        layer = LAYERS[value["kind"]](**{name: from_json(item) for name, item in value.items() if name != "kind"})
+        hints = get_type_hints(type(layer))
+        for field in dataclasses.fields(layer):
+            found = getattr(layer, field.name)
+            if not _fits(found, hints[field.name]):
+                raise ConfigError(f"{layer.kind}: {field.name}={found!r} is not {_in_words(hints[field.name])}")
+        return layer
     return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether an attribute of a layer can have a value: all numbers count something or are shares or small."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if not isinstance(value, tuple):
+            return False
+        if kinds[-1] is ...:
+            return all(isinstance(item, Layer) for item in value)
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if hint is float:
+        return type(value) in (int, float) and 0 <= value < 1
+    return type(value) is hint and (hint is bool or value >= 1)
+
+
+def _in_words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    if get_origin(hint) is tuple:
+        return "layers" if get_args(hint)[-1] is ... else f"{len(get_args(hint))} whole numbers from 1"
+    return {int: "a whole number from 1", float: "a number from 0 to 1", bool: "true or false"}[hint]

@@ -1,37 +1,45 @@
-"""One rank of several: trains a step on its part of the first batch and saves the gradients of all.
+"""One rank of several: trains on its part of every batch and saves the gradients of all, and the moving averages.
 
-``torchrun --nproc-per-node N -m tests.train.rank_side STORE BATCH_SIZE FOLDER``
+``torchrun --nproc-per-node N -m tests.train.rank_side STORE MODEL BATCH_SIZE FOLDER``
+
+A single rank computes as one of several does: in one thread, PyTorch's own batch normalisation sums to four digits.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from store.reader import open_store
+from tests.parity.cases import without_dropout
 from train.config import TrainConfig
 from train.fit import open_stream, specify
 from train.fit_torch import TorchLearner
 
 
-def main(store: str, batch_size: str, folder: str) -> None:
+def main(store: str, model: str, batch_size: str, folder: str) -> None:
+    torch.distributed.init_process_group("gloo")
     config = TrainConfig(
         run=Path("unused"),
         store=Path(store),
-        model="cnn-small",
-        normalisation="log",
+        model=model,
+        normalisation="log" if model == "cnn-small" else "none",
         batch_size=int(batch_size),
         device="cpu",
     )
-    learner = TorchLearner(specify(config, open_store(store)), config)
+    described = specify(config, open_store(store))
+    learner = TorchLearner(replace(described, architecture=without_dropout(described.architecture)), config)
     learner.set_learning_rate(0.0)  # so that every batch meets the same weights
     stream = open_stream(config, "train", "full", (learner.rank, learner.world_size))
     for batch, image, label in learner.feed(stream):
         learner.train(image, label)
         samples = learner.gather(batch.sample)
-        gradients = {name: value.grad.numpy() for name, value in learner.model.named_parameters()}
+        found = {name: value.grad.numpy() for name, value in learner.model.named_parameters()}
+        found |= {name: value.numpy() for name, value in learner.model.named_buffers() if "running" in name}
         if learner.rank == 0:
-            np.savez(Path(folder) / f"{learner.world_size}-{len(samples)}.npz", samples=samples, **gradients)
+            np.savez(Path(folder) / f"{learner.world_size}-{len(samples)}.npz", samples=samples, **found)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from store.errors import StateError
+from store.errors import RunError, StateError
 from train.checkpoint import Checkpoint, replacing
 from train.schedule import ScheduleState, StoppingState
 
@@ -33,10 +32,21 @@ def test_survives_the_file(tmp_path: Path) -> None:
 def test_a_broken_write_leaves_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "last.npz"
     CHECKPOINT.save(path)
-    with suppress(OSError), replacing(path) as file:
-        file.write(b"half of a checkpoint")
-        raise OSError("disk full")
+
+    def write_half() -> None:
+        with replacing(path) as file:
+            file.write(b"half of a checkpoint")
+            raise OSError("disk full")
+
+    with pytest.raises(RunError, match=r"last\.npz: cannot be written \(disk full\)"):
+        write_half()
     assert Checkpoint.load(path).epoch == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["last.npz"]
+
+
+def test_a_missing_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"last\.npz: no such checkpoint"):
+        Checkpoint.load(tmp_path / "last.npz")
 
 
 def test_refuses_other_files(tmp_path: Path) -> None:

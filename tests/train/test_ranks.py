@@ -12,7 +12,6 @@ import pytest
 import store
 from store.errors import StateError
 from store.predictions import Predictions
-from tests.train import rank_side
 from train.checkpoint import Checkpoint
 from train.fit import fit
 from train.fit_torch import TorchLearner
@@ -28,21 +27,25 @@ def torchrun(ranks: int, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
 
 
-def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(showers: Path, tmp_path: Path) -> None:
-    rank_side.main(str(showers), "38", str(tmp_path))
-    done = torchrun(2, "tests.train.rank_side", showers, 19, tmp_path)
-    assert done.returncode == 0, done.stderr
+# Batch normalisation makes rounding grow.
+@pytest.mark.parametrize(("model", "tolerance"), [("cnn-small", 1e-5), ("shower", 2e-4)])
+def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(
+    showers: Path, tmp_path: Path, model: str, tolerance: float
+) -> None:
+    for ranks in (1, 2):
+        done = torchrun(ranks, "tests.train.rank_side", showers, model, 38 // ranks, tmp_path)
+        assert done.returncode == 0, done.stderr
     for size in (38, 240 % 38):  # a whole batch, and the rest at the end
         one, two = (np.load(tmp_path / f"{ranks}-{size}.npz") for ranks in (1, 2))
         assert np.array_equal(np.sort(one["samples"]), np.sort(two["samples"]))
         for name in one.files:
             scale = np.abs(one[name]).max()
-            np.testing.assert_allclose(two[name], one[name], atol=1e-5 * scale, err_msg=name)
+            np.testing.assert_allclose(two[name], one[name], atol=tolerance * scale, err_msg=name)
 
 
 def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
     words = ("train.cli_torch", "--device", "cpu", "--run", tmp_path / "run")
-    settings = ("--store", showers, "--model", "cnn-small", "--batch-size", 25, "--epochs", 1)
+    settings = ("--store", showers, "--batch-size", 25, "--epochs", 1)
     done = torchrun(2, *words, *settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch 1/1") == 1, "one rank speaks"
@@ -50,6 +53,10 @@ def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [epoch["epoch"] for epoch in history] == [1, 2]
+    judged = Predictions.load(tmp_path / "run" / "predictions" / "validation.npz")
+    loss = -np.log(np.where(judged.label, judged.score, 1 - judged.score)).mean()
+    best = min(epoch["validation_loss"] for epoch in history)
+    assert best == pytest.approx(loss, rel=1e-6)  # both ranks judge the same model
     for split in ("train", "validation", "test"):
         predictions = Predictions.load(tmp_path / "run" / "predictions" / f"{split}.npz")
         start, stop = store.open_store(showers).split_range(split)
