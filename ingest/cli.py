@@ -37,6 +37,9 @@ def convert(
     memory: Annotated[str, typer.Option(help="Bound on the samples held in memory.")] = "1GiB",
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
+    simulation: Annotated[
+        str, typer.Option(help="What simulated the images, such as 'Pythia simulation', if the files do not say.")
+    ] = "",
     sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
 ) -> None:
@@ -61,6 +64,7 @@ def convert(
         split=Split.parse(split),
         seed=seed,
         memory=memory_bytes,
+        simulation=simulation,
         overwrite=overwrite,
     )
     with open_workers(workers, scheduler) as pool:

@@ -50,6 +50,8 @@ class Ingest:
         Chooses the shuffle.
     memory
         Bound on the images held at once, in bytes; the program itself comes on top.
+    simulation
+        What simulated the images of sources that do not say, if anything did.
     overwrite
         Replace a store that is already there.
     """
@@ -60,6 +62,7 @@ class Ingest:
     split: Split
     seed: int = 0
     memory: int = 1 << 30
+    simulation: str = ""
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -175,7 +178,7 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     )
     attributes = {
         "sources": identities,
-        "simulated": ", ".join(sorted({source.simulated for source in sources} - {""})),
+        "simulated": ", ".join(sorted({source.simulated or job.simulation for source in sources} - {""})),
         "empty_images": sum(part.empty for part in scattered),
         "split_scheme": job.split.scheme,
         "seed": job.seed,

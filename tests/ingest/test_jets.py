@@ -230,3 +230,13 @@ def test_a_data_set_without_files_and_sample_wants_sources(tmp_path, monkeypatch
     assert outcome.status == 2
     assert "data/raw has none of quark-gluon" in outcome.err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_simulated_the_jets_can_be_said_where_the_file_does_not(tmp_path):
+    source = tmp_path / "QCDToGGQQ_run0.parquet"
+    pq.write_table(pq.read_table(PARQUET).replace_schema_metadata(None), source)
+    words = (source, "--dataset", "quark-gluon", "--output", tmp_path / "jets.zarr")
+    for more, expected in (((), ""), (("--simulation", "Pythia simulation"), "Pythia simulation")):
+        outcome = run_ingest(*words, *more, "--overwrite")
+        assert outcome.status == 0, outcome.err
+        assert open_store(tmp_path / "jets.zarr").attributes["simulated"] == expected

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,18 @@ def test_survives_json(name: str) -> None:
         ({"layers": [{"kind": "dense", "width": 3}]}, "width"),
         ({"layers": [{"kind": "residual", "body": [{"kind": "fourier"}]}]}, "'fourier'"),
         ({"colour": "red"}, "colour"),
+        ({"layers": [5]}, r"layers=\[5\]"),
+        ({"layers": [{"kind": "conv", "filters": -1}]}, "conv: filters=-1 is not a whole number from 1"),
+        ({"layers": [{"kind": "conv", "filters": 2.5}]}, "conv: filters=2.5 is not a whole number"),
+        ({"layers": [{"kind": "conv", "filters": True}]}, "conv: filters=True is not a whole number"),
+        ({"layers": [{"kind": "conv", "filters": 8, "kernel": 3}]}, "conv: kernel=3 is not 2 whole numbers from 1"),
+        ({"layers": [{"kind": "conv", "filters": 8, "kernel": [3, 0]}]}, "is not 2 whole numbers from 1"),
+        ({"layers": [{"kind": "conv", "filters": 8, "stride": 0}]}, "conv: stride=0 is not"),
+        ({"layers": [{"kind": "conv", "filters": 8, "padding": "full"}]}, "padding='full' is not one of same, valid"),
+        ({"layers": [{"kind": "dense", "units": 8, "activation": "tanh"}]}, "one of linear, relu, gelu"),
+        ({"layers": [{"kind": "dropout", "rate": 1.0}]}, "dropout: rate=1.0 is not a number from 0 to 1"),
+        ({"layers": [{"kind": "globalpool", "maximum": 1}]}, "globalpool: maximum=1 is not true or false"),
+        ({"layers": [{"kind": "residual", "body": [5]}]}, "residual: body=.* is not layers"),
         ({"initialiser": "zeros"}, "unknown initialiser 'zeros'; known: truncated-normal, he, glorot"),
     ],
 )
@@ -209,3 +222,9 @@ def test_refuses_images_that_do_not_fit(architecture: Architecture, shape: tuple
 
 def test_pooling_drops_a_remainder() -> None:
     assert MaxPool(size=2).output_shape((125, 7, 3)) == (62, 3, 3)
+
+
+def test_variables_need_a_dense_layer_to_join() -> None:
+    convolutions = replace(CNN, layers=tuple(layer for layer in CNN.layers if isinstance(layer, Conv)))
+    with pytest.raises(ConfigError, match="model 'cnn' has no dense layer for variables to join"):
+        convolutions.joined(2)

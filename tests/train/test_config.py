@@ -87,6 +87,13 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
     [
         ("epoch = 3", "settings.toml: unknown setting 'epoch'; known: run, store"),
         ("epochs: 3", "settings.toml: not a TOML"),
+        ("epochs = 2.5", r"settings.toml: epochs=2\.5 is not a whole number"),
+        ("epochs = true", "settings.toml: epochs=True is not a whole number"),
+        ('epochs = "five"', "settings.toml: epochs='five' is not a whole number"),
+        ('compile = "no"', "settings.toml: compile='no' is not true or false"),
+        ("learning_rate = true", "settings.toml: learning_rate=True is not a number"),
+        ("model = 3", "settings.toml: model=3 is not text"),
+        ("store = 3", "settings.toml: store=3 is not a path"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -15,10 +15,12 @@ from store.predictions import Predictions
 from store.schema import SPLITS
 from tests.examples import write_store
 from tests.train.conftest import LineLearner
+from train.architecture import CNN_SMALL
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig, preset
 from train.fit import fit
 from train.metrics import measure, sigmoid
+from train.run import RunDirectory
 
 
 class Factory:
@@ -191,7 +193,7 @@ def test_does_not_resume_on_another_store(config: TrainConfig, tmp_path: Path) -
     fit(replace(config, epochs=1), "torch", Factory())
     checkpoint = Checkpoint.load(config.run / "checkpoints" / "last.npz")
     replace(checkpoint, stream={**checkpoint.stream, "store": "0" * 64}).save(config.run / "checkpoints" / "last.npz")
-    with pytest.raises(StateError, match="the state has store='0000"):
+    with pytest.raises(StateError, match=r"last\.npz: the state has store='0000"):
         fit(config, "torch", Factory(), resume=True)
 
 
@@ -233,6 +235,40 @@ def test_a_full_disk_is_seen_before_the_first_epoch(config: TrainConfig, monkeyp
     with pytest.raises(RunError, match=r"run: the disk is too small: a run takes [0-9,]+ bytes, 1,000 are free"):
         fit(config, "torch", Factory())
     assert not (config.run / "history.jsonl").exists()
+    monkeypatch.undo()
+    fit(config, "torch", Factory())
+    before = {path: path.read_bytes() for path in config.run.rglob("*.npz")}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(RunError, match="the disk is too small"):
+        fit(replace(config, model="vit"), "torch", Factory(), overwrite=True)
+    assert {path: path.read_bytes() for path in before} == before, "nothing is replaced before there is room"
+
+
+def test_a_start_that_failed_leaves_a_place_to_start_at(config: TrainConfig) -> None:
+    (config.run / "checkpoints").mkdir(parents=True)  # killed there, say
+    fit(replace(config, epochs=1), "torch", Factory())
+    assert len(history(config.run)) == 1
+
+
+def test_a_run_that_is_trained_is_left_alone(config: TrainConfig) -> None:
+    fit(replace(config, epochs=1), "torch", Factory())
+    with RunDirectory(path=config.run).locked():
+        for words in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(RunError, match="run: another process is training there"):
+                fit(config, "torch", Factory(), **words)
+    assert len(history(config.run)) == 1
+    fit(config, "torch", Factory(), resume=True)
+
+
+def test_a_run_does_not_go_on_with_a_model_that_was_changed(config: TrainConfig, tmp_path: Path) -> None:
+    (path := tmp_path / "mine.json").write_text(json.dumps(CNN_SMALL.to_json()))
+    config = replace(config, model=str(path), epochs=1)
+    fit(config, "torch", Factory())
+    fit(replace(config, epochs=2), "torch", Factory(), resume=True)
+    path.write_text(path.read_text().replace("relu", "gelu"))
+    with pytest.raises(RunError, match=r"architecture\.json: the run was started with another model"):
+        fit(replace(config, epochs=3), "torch", Factory(), resume=True)
+    assert len(history(config.run)) == 2
 
 
 def test_overwrite_replaces_a_run(config: TrainConfig) -> None:
