@@ -98,8 +98,8 @@ plot_shower(training, electron)
 # ## Training
 #
 # One description of the network, the same initial weights and the same batches for both frameworks; each runs in a
-# process of its own. All but the size of a batch is the default: the model `shower`, twelve epochs of AdamW with a
-# learning rate that falls along a cosine, images flipped at random, and a running mean of the weights, which is what is
+# process of its own. All but the size of a batch is the default: the model `shower`, 24 epochs of AdamW with a learning
+# rate that falls along a cosine, images mirrored in ieta at random, and a running mean of the weights, which is what is
 # judged. The epoch with the lowest validation loss is kept.
 
 # %%
