@@ -1,5 +1,6 @@
 """Both sides of the comparison: PyTorch in the tests' own process, Keras in another, exchanging files."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -35,7 +36,18 @@ class Sides:
 
 @pytest.fixture(scope="session")
 def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
-    folder = tmp_path_factory.mktemp("parity")
+    """Both sides, made once: processes of pytest-xdist have folders of their own in one that they share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "parity"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "keras.json").exists():
+            make_sides(folder, showers)
+    return Sides(folder=folder, keras=json.loads((folder / "keras.json").read_text()))
+
+
+def make_sides(folder: Path, showers: Path) -> None:
     (folder / "showers.zarr").symlink_to(showers)
     write_jet_store(folder)
     for name in MODELS:
@@ -47,4 +59,3 @@ def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
         start = weights.initial(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
         weights.save(folder / f"{name}-start.npz", start)
     run_python("-m", "tests.parity.keras_side", folder, cwd=ROOT)
-    return Sides(folder=folder, keras=json.loads((folder / "keras.json").read_text()))
