@@ -45,7 +45,7 @@ def export(run: Annotated[Path, typer.Argument(help="Run directory of either fra
     ConfigError
         If the extra ``onnx`` is not installed.
     """
-    if importlib.util.find_spec("onnxruntime") is None:
+    if not all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))):
         raise ConfigError("export to ONNX needs onnxruntime and onnxscript; install calostream[onnx]")
     import onnxruntime
 

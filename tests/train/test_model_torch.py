@@ -175,3 +175,11 @@ def test_load_model_names_what_is_wrong(model: Classifier, tmp_path: Path) -> No
 def test_refuses_weights_of_another_architecture(model: Classifier) -> None:
     with pytest.raises(StateError, match=r"weights of another architecture: dense5\.bias is nothing"):
         model.set_weights({name: value for name, value in model.weights().items() if name != "dense5.bias"})
+
+
+def test_export_to_onnx_without_the_extra_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from train import onnx_torch
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs onnxruntime and onnxscript; install calostream\[onnx\]"):
+        onnx_torch.export(tmp_path)

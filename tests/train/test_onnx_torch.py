@@ -77,5 +77,5 @@ def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
         export(tmp_path)
     run = write_run(tmp_path / "run", "cnn-small")
     (run / "checkpoints" / "best.npz").unlink()
-    with pytest.raises(StateError, match=r"best\.npz: not a checkpoint"):
+    with pytest.raises(StateError, match=r"best\.npz: no such checkpoint"):
         export(run)
