@@ -201,7 +201,13 @@ def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
         bins = metrics.calibration(*run.predictions[split].scored)
         text = f"{run.name}: expected error {bins.expected_error:.4f}"
         entries[text] = axes.errorbar(
-            bins.score, bins.frequency, bins.error, **style.run_line(index), marker="o", markersize=3.5, elinewidth=0.9
+            bins.score,
+            bins.frequency,
+            bins.error,
+            **style.run_line(index),
+            marker=style.run_marker(index),
+            markersize=3.5,
+            elinewidth=0.9,
         )
     axes.set(xlim=(0, 1), ylim=(0, 1))
     style.legend(figure, entries)
