@@ -68,6 +68,8 @@ def test_two_runs_are_compared(make_run, tmp_path, capsys):
         assert word in printed
     document = json.loads((tmp_path / "both.json").read_text())
     assert document["schema"] == "calostream-comparison/1"
+    assert document["simulated"] == ["Geant4 simulation"]
+    assert "data: Geant4 simulation" in printed
     assert len(document["largest_differences"]) == 2
     assert str(document["largest_differences"][0]["sample"]) in printed
 
@@ -78,6 +80,18 @@ def test_a_comparison_that_fails_writes_nothing(make_run, tmp_path, capsys):
         capsys.readouterr().err == f"error: {tmp_path / 'gone.npz'}: no such predictions; has the training run ended?\n"
     )
     assert not (tmp_path / "both.json").exists()
+
+
+def test_a_comparison_is_never_written_over_what_it_compares_or_something_else(make_run, tmp_path, capsys):
+    one, two, other = make_run("a"), make_run("b", seed=1), tmp_path / "thesis.json"
+    other.write_text("{}")
+    before = (one / "config.json").read_bytes()
+    for output in (one / "config.json", other, tmp_path):
+        assert evaluate("compare", one, two, "--output", output) == 1
+        assert f"error: {output}: " in capsys.readouterr().err
+    assert ((one / "config.json").read_bytes(), other.read_text()) == (before, "{}")
+    for _ in range(2):
+        assert evaluate("compare", one, two, "--output", tmp_path / "new" / "both.json") == 0
 
 
 def test_a_hidden_test_set_is_scored(make_run, tmp_path, capsys, monkeypatch):
