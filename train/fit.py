@@ -79,11 +79,13 @@ def fit(
         if learner.rank == 0:
             samples = sum(split.sample_count for split in ordered.values())
             directory.check_space(specification.weight_bytes, samples)
-            if not resume:
+            if resume:
+                directory.check_specification(specification)
+            else:
                 directory.create()
             parameters = specification.architecture.parameter_count(specification.image_shape)
-            directory.write_specification(specification)
             directory.write_config(config, framework, parameters)
+            directory.write_specification(specification)
             directory.write_environment(store, learner.device)
             simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
             together = f", {learner.world_size} ranks" if learner.world_size > 1 else ""

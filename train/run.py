@@ -154,17 +154,14 @@ class RunDirectory:
         self._write_json("config.json", {**config.to_json(), "framework": framework, "parameters": parameters})
 
     def write_specification(self, specification: Specification) -> None:
-        """Write ``architecture.json``: the model, so that a run does not depend on the file that described it.
+        """Write ``architecture.json``: the model, so that a change in the file that described it is noticed."""
+        self._write_json("architecture.json", specification.to_json())
 
-        Raises
-        ------
-        RunError
-            If another one is there.
-        """
-        path, described = self.path / "architecture.json", json.loads(json.dumps(specification.to_json()))
-        if path.exists() and json.loads(path.read_text()) != described:
+    def check_specification(self, specification: Specification) -> None:
+        """Refuse to go on with another model; raises RunError."""
+        path = self.path / "architecture.json"
+        if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(specification.to_json())):
             raise RunError(f"{path}: the run was started with another model; start another --run")
-        self._write_json(path.name, described)
 
     def write_environment(self, store: Store, device: str) -> None:
         """Write ``environment.json``: what ran where, on which data."""
