@@ -38,6 +38,7 @@ def serve(load: Callable[[], Score]) -> None:
             answers.write(np.concatenate(scores).astype("<f8").tobytes())
             answers.flush()
     except Exception as error:
+        sys.stdout.flush()  # what else was said comes before the error, which is the last line
         sys.stderr.write(f"error: {one_line(error)}\n")
         sys.exit(1)
 
