@@ -8,7 +8,8 @@ import torch
 from store.errors import ConfigError, RunError, StateError
 from train.architecture import ARCHITECTURES, CNN, RESNET15, SHOWER, Architecture
 from train.layers import BatchNorm, Conv, Dense
-from train.model_torch import ChannelNorm, Classifier, Features, Normalise, load_model, save_model
+from train.model_torch import Classifier, Features, Normalise, load_model, save_model
+from train.norm_torch import ChannelNorm
 from train.normalisation import Normalisation
 from train.plain_layers import Flatten, ShowerFeatures
 from train.specification import Specification
