@@ -70,7 +70,7 @@ class Predictions:
         try:
             with path.open("rb") as stream:
                 if not zipfile.is_zipfile(stream):
-                    raise RunError(f"{path}: not a predictions file (no .npz)")
+                    raise ValueError("no .npz")
                 stream.seek(0)
                 with np.load(stream, allow_pickle=False) as file:
                     names = [name for name in FIELDS if name in file or name != "weight"]
@@ -78,8 +78,6 @@ class Predictions:
         except FileNotFoundError:
             raise RunError(f"{path}: no such predictions; has the training run ended?") from None
         except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-            if isinstance(error, RunError):
-                raise
             raise RunError(f"{path}: not a predictions file ({error})") from None
 
 

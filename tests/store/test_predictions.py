@@ -113,3 +113,10 @@ def test_nobody_is_told_to_unpickle(tmp_path):
     with pytest.raises(RunError) as error:
         Predictions.load(path)
     assert "pickle" not in str(error.value)
+
+
+def test_a_file_with_columns_of_unequal_length_is_named(tmp_path):
+    path = tmp_path / "test.npz"
+    np.savez(path, sample=np.arange(3), label=np.zeros(2), score=np.zeros(3))
+    with pytest.raises(RunError, match=re.escape(f"{path}: not a predictions file (predictions must be columns")):
+        Predictions.load(path)
