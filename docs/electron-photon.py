@@ -38,7 +38,7 @@ import store
 from evaluate import auc, roc
 from store.plotting import plot_shower
 from store.predictions import Predictions
-from train.model_torch import load_model
+from train.pytorch.model import load_model
 
 WORK = Path(os.environ.get("CALOSTREAM_NOTEBOOK", "data/notebook"))
 SOURCES = ["--sample"]  # [] for the real files

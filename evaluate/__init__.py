@@ -1,4 +1,4 @@
-"""From the predictions of trained classifiers to figures, tables and a report."""
+"""calostream: from the predictions of trained classifiers to figures, tables and a report."""
 
 from evaluate.metrics import Estimate, accuracy, brier_score, calibration, log_loss
 from evaluate.ranking import auc, background_rejection, compare_auc, roc

@@ -12,10 +12,10 @@ from evaluate import metrics, ranking
 from evaluate.measure import DIFFERENCE, SHARE, Document, estimate
 from evaluate.metrics import CONFIDENCE, Floats
 from evaluate.runs import load_run
-from evaluate.tables import read_table
+from evaluate.score_tables import read_table
+from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions, as_field
-from store.schema import SPLITS
 
 SCHEMA = "calostream-comparison/1"
 

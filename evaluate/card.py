@@ -7,8 +7,8 @@ import json
 
 import jinja2
 
+from evaluate.formatting import plus_minus
 from evaluate.measure import Document
-from evaluate.numbers import plus_minus
 
 ROWS = {
     "auc": "ROC AUC",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from store import console
-from store.writer import write_whole
+from store.files import write_whole
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
 
@@ -43,7 +43,7 @@ def compare(
 ) -> None:
     """Say how far two classifiers agree on the same samples, where they differ most, and which ranks better."""
     from evaluate import agreement
-    from evaluate.folder import check_output
+    from evaluate.report_folder import check_output
     from evaluate.terminal import print_comparison
 
     if output is not None:
@@ -77,11 +77,13 @@ def occlude(
 ) -> None:
     """Find where a model looks, for the next report: hide parts of test images and see how its score changes."""
     from evaluate.occlude import occlude
-    from evaluate.occlusion import PLACE
+    from store.run_folder import RunFolder
 
     with console.console.status("hiding parts of images"):
         occlude(run, samples)
-    console.console.print(f"{run / PLACE} is written; `evaluate {run}` shows it", markup=False, soft_wrap=True)
+    console.console.print(
+        f"{RunFolder(path=run).occlusion} is written; `evaluate {run}` shows it", markup=False, soft_wrap=True
+    )
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def scores(run: Run) -> Figure:
     edges = np.linspace(0, 1, SCORE_BINS + 1)
     centre = (edges[:-1] + edges[1:]) / 2
     test, train = {}, {}
-    for value, name in enumerate(run.description.classes):
+    for value, name in enumerate(run.spec.classes):
         colour = style.CLASS_COLOURS[value]
         density, _ = _density(run, "test", value)
         axes.stairs(density, edges, fill=True, color=colour, alpha=0.3, linewidth=0)
@@ -216,7 +216,7 @@ def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
 
 def class_names(runs: Sequence[Run]) -> tuple[str, str]:
     """Return what to call background and signal: the runs' classes if all have the same."""
-    names = {(run.description.classes[0], run.description.classes[1]) for run in runs}
+    names = {(run.spec.classes[0], run.spec.classes[1]) for run in runs}
     return names.pop() if len(names) == 1 else ("background", "signal")
 
 

@@ -12,7 +12,7 @@ from evaluate import curves, gallery, showers, style
 from evaluate.measure import Document
 from evaluate.runs import Run
 from evaluate.stores import SeenStore
-from store.schema import Description
+from store.datasets import DatasetSpec
 
 if TYPE_CHECKING:
     import xarray
@@ -162,7 +162,7 @@ def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
 
 
 def _draw_scores(run: Run, place: int) -> Drawing:
-    background, signal = run.description.classes
+    background, signal = run.spec.classes
     return Drawing(
         name=f"scores-{place}",
         section="scores",
@@ -185,47 +185,47 @@ def _draw_occlusion(run: Run, document: Document | None, place: int) -> list[Dra
             f"at most {maps[label].max():.3f}.",
             caption=f"Mean absolute change of the score over {name}s among {document['samples']} test samples when one "
             f"of {rows} x {columns} patches is set to zero.",
-            figure=showers.occlusion(maps, run.description, label, run.name),
+            figure=showers.occlusion(maps, run.spec, label, run.name),
         )
-        for label, name in enumerate(run.description.classes)
+        for label, name in enumerate(run.spec.classes)
     ]
 
 
 def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> list[Drawing]:
     """Return the images that the run at that place in the report was most and least sure of."""
-    drawings, side = [], 2 * gallery.reach(run.description) + 1
+    drawings, side = [], 2 * gallery.reach(run.spec) + 1
     width = f", a hit {side} x {side} cells wide to be seen" if side > 1 else ""
     for kind, meaning in gallery.KINDS.items():
         chosen = document["gallery"][kind]
         if not chosen:
             continue
-        classes = run.description.classes
+        classes = run.spec.classes
         samples = "; ".join(f"{classes[one['label']]} {one['score']:.4f} (sample {one['sample']})" for one in chosen)
         drawing = Drawing(
             name=f"gallery-{place}-{kind}",
             section="gallery",
             alt=f"Test images that {run.name} is {meaning} about, true class and score: {samples}.",
             caption=f"{samples}. Colours on an inverse hyperbolic sine scale, cells without a hit blank{width}.",
-            figure=gallery.draw(seen.path, run.description, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
+            figure=gallery.draw(seen.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
         )
         drawings.append(drawing)
     return drawings
 
 
-def draw_showers(statistics: "xarray.Dataset", description: Description, place: int) -> list[Drawing]:
+def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, place: int) -> list[Drawing]:
     """Return the average images in the training split of the store at that place in the report."""
-    background, signal = description.classes
+    background, signal = spec.classes
     drawings = []
-    for channel, described in enumerate(description.channels):
+    for channel, described in enumerate(spec.channels):
         kind = showers.average(statistics, channel)[0]
         meaning = f"{described.long_name.capitalize()}, {described.comment}"
-        for label, name in enumerate(description.classes):
+        for label, name in enumerate(spec.classes):
             drawing = Drawing(
                 name=f"store-{place}-{described.name}-{name}",
                 section=f"showers-{place}",
                 alt=f"{AVERAGES[kind].capitalize()} of the {described.name} by pixel, for {name}s.",
                 caption=f"{meaning}; {AVERAGES[kind]} over the training split.",
-                figure=showers.average_shower(statistics, description, channel, label),
+                figure=showers.average_shower(statistics, spec, channel, label),
             )
             drawings.append(drawing)
         drawing = Drawing(
@@ -233,7 +233,7 @@ def draw_showers(statistics: "xarray.Dataset", description: Description, place: 
             section=f"showers-{place}",
             alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} by pixel.",
             caption=f"Where the classes differ: red where {signal}s have more, blue where {background}s.",
-            figure=showers.asymmetry(statistics, description, channel),
+            figure=showers.asymmetry(statistics, spec, channel),
         )
         drawings.append(drawing)
     return drawings

@@ -12,8 +12,8 @@ from evaluate import style
 from evaluate.images import Block
 from evaluate.measure import Document
 from evaluate.showers import SIGNED
+from store.datasets import DatasetSpec
 from store.predictions import Predictions
-from store.schema import Description
 
 SHOWN = 4
 CELLS_SEEN = 64  # along a side of a panel; smaller cells could not be seen
@@ -46,9 +46,9 @@ def choose(predictions: Predictions) -> dict[str, list[Document]]:
     }
 
 
-def reach(description: Description) -> int:
+def reach(spec: DatasetSpec) -> int:
     """Return over how many cells on each side a hit is drawn, so that it can be seen in a large image."""
-    return max(description.image_shape[:2]) // CELLS_SEEN
+    return max(spec.image_shape[:2]) // CELLS_SEEN
 
 
 def widen(values: Block, reach: int) -> Block:
@@ -59,13 +59,13 @@ def widen(values: Block, reach: int) -> Block:
 
 
 @style.styled
-def draw(path: Path, description: Description, chosen: Sequence[Document], title: str) -> Figure:
+def draw(path: Path, spec: DatasetSpec, chosen: Sequence[Document], title: str) -> Figure:
     """Draw samples of a store side by side, a row for each channel, cells without a hit left blank.
 
     Colours are on an inverse hyperbolic sine scale, in each panel up to its own largest value, and have a sign in the
     channels that fall well below zero. Hits in large images are drawn by `widen`.
     """
-    channels = description.channels
+    channels = spec.channels
     images = store.open_dataset(path)["image"].isel(sample=[one["sample"] for one in chosen]).to_numpy()
     figure = Figure(figsize=(style.WIDTH, 0.55 + 1.15 * len(channels)), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
@@ -76,7 +76,7 @@ def draw(path: Path, description: Description, chosen: Sequence[Document], title
     signs = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
     for column, (one, image) in enumerate(zip(chosen, images, strict=True)):
         for row, (channel, signed) in enumerate(zip(channels, signs, strict=True)):
-            axes, values = panels[row, column], widen(image[..., row], reach(description))
+            axes, values = panels[row, column], widen(image[..., row], reach(spec))
             axes.set_visible(True)
             largest = float(np.abs(values).max()) or 1.0
             axes.imshow(
@@ -89,5 +89,5 @@ def draw(path: Path, description: Description, chosen: Sequence[Document], title
             if column == 0:
                 axes.set_ylabel(channel.name)
             if row == 0:
-                axes.set_title(f"{description.classes[one['label']]}\n{one['score']:.4f}", fontsize=7.5, loc="center")
+                axes.set_title(f"{spec.classes[one['label']]}\n{one['score']:.4f}", fontsize=7.5, loc="center")
     return figure

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 import store
 from evaluate.metrics import Floats, checked_weight
-from evaluate.tables import check_parquet, is_parquet
+from evaluate.score_tables import check_parquet, is_parquet
+from store.datasets import SPLITS, DatasetSpec
 from store.errors import RunError, SourceError
-from store.schema import SPLITS, Description
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
@@ -54,7 +54,7 @@ class Images:
     blocks: Callable[[], Iterator[Block]]
 
 
-def open_images(path: Path, description: Description, variables: Sequence[str] = ()) -> Images:
+def open_images(path: Path, spec: DatasetSpec, variables: Sequence[str] = ()) -> Images:
     """Open a store (a folder), a Parquet file (by its first bytes) or an HDF5 file.
 
     In Parquet an image is nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number
@@ -77,13 +77,13 @@ def open_images(path: Path, description: Description, variables: Sequence[str] =
         If pyarrow is needed and not installed.
     """
     if path.is_dir():
-        images = _open_store(path, description, variables)
+        images = _open_store(path, spec, variables)
     elif not path.is_file():
         raise SourceError(f"{path}: no such file")
     elif is_parquet(path):
-        images = _open_parquet(path, description, variables)
+        images = _open_parquet(path, spec, variables)
     else:
-        images = _open_hdf5(path, description, variables)
+        images = _open_hdf5(path, spec, variables)
     if not images.rows:
         raise SourceError(f"{path}: holds no images")
     return replace(images, blocks=lambda: _finite(images))
@@ -101,22 +101,22 @@ def _finite(images: Images) -> Iterator[Block]:
         start += len(block)
 
 
-def _block_rows(description: Description) -> int:
-    return max(1, BLOCK_BYTES // description.sample_bytes)
+def _block_rows(spec: DatasetSpec) -> int:
+    return max(1, BLOCK_BYTES // spec.sample_bytes)
 
 
-def _find(path: Path, names: list[str], description: Description) -> str:
+def _find(path: Path, names: list[str], spec: DatasetSpec) -> str:
     """Return the name that the images have in a file."""
-    found = [key for key in description.image_keys if key in names]
+    found = [key for key in spec.image_keys if key in names]
     if not found:
-        wanted, there = " or ".join(description.image_keys), ", ".join(names) or "nothing"
+        wanted, there = " or ".join(spec.image_keys), ", ".join(names) or "nothing"
         raise SourceError(f"{path}: no images called {wanted}; the file has {there}")
     return found[0]
 
 
-def _check_shape(path: Path, key: str, shape: tuple[int, ...], description: Description) -> None:
-    if shape != description.image_shape:
-        raise SourceError(f"{path}: {key} holds images of shape {shape}, expected {description.image_shape}")
+def _check_shape(path: Path, key: str, shape: tuple[int, ...], spec: DatasetSpec) -> None:
+    if shape != spec.image_shape:
+        raise SourceError(f"{path}: {key} holds images of shape {shape}, expected {spec.image_shape}")
 
 
 def _check_labels(path: Path, key: str, values: npt.NDArray[Any], rows: int) -> npt.NDArray[np.uint8]:
@@ -163,12 +163,12 @@ def _column(file: h5py.File, name: str) -> npt.NDArray[Any]:
     return np.asarray(file[name][()])
 
 
-def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -> Images:
-    label_key = description.label_key
+def _open_hdf5(path: Path, spec: DatasetSpec, variables: Sequence[str]) -> Images:
+    label_key = spec.label_key
     try:
         with h5py.File(path) as file:
-            key = _find(path, [name for name in file if isinstance(file[name], h5py.Dataset)], description)
-            _check_shape(path, key, file[key].shape[1:], description)
+            key = _find(path, [name for name in file if isinstance(file[name], h5py.Dataset)], spec)
+            _check_shape(path, key, file[key].shape[1:], spec)
             if file[key].dtype.kind != "f":
                 raise SourceError(f"{path}: {key} has dtype {file[key].dtype}, expected a float type")
             rows = len(file[key])
@@ -181,9 +181,9 @@ def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -
 
     def blocks() -> Iterator[Block]:
         with h5py.File(path, rdcc_nbytes=CHUNK_CACHE) as file:
-            for start in range(0, rows, _block_rows(description)):
+            for start in range(0, rows, _block_rows(spec)):
                 try:
-                    block = file[key][start : start + _block_rows(description)]
+                    block = file[key][start : start + _block_rows(spec)]
                 except OSError as error:
                     raise SourceError(f"{path}: {key} cannot be read from row {start} on ({error})") from None
                 with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as that
@@ -192,16 +192,16 @@ def _open_hdf5(path: Path, description: Description, variables: Sequence[str]) -
     return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 
 
-def _open_parquet(path: Path, description: Description, variables: Sequence[str]) -> Images:
+def _open_parquet(path: Path, spec: DatasetSpec, variables: Sequence[str]) -> Images:
     check_parquet(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    label_key = description.label_key
+    label_key = spec.label_key
     try:
         with pq.ParquetFile(path) as file:
             names, rows = file.schema_arrow.names, file.metadata.num_rows
-            key = _find(path, names, description)
+            key = _find(path, names, spec)
             label = weight = None
             if label_key in names:
                 label = _check_labels(path, label_key, file.read([label_key])[label_key].to_numpy(), rows)
@@ -216,28 +216,28 @@ def _open_parquet(path: Path, description: Description, variables: Sequence[str]
     def blocks() -> Iterator[Block]:
         with pq.ParquetFile(path) as file:
             try:
-                for batch in file.iter_batches(_block_rows(description), columns=[key]):
-                    yield _from_arrow(path, key, batch.column(key), description)
+                for batch in file.iter_batches(_block_rows(spec), columns=[key]):
+                    yield _from_arrow(path, key, batch.column(key), spec)
             except (pa.ArrowException, OSError) as error:
                 raise SourceError(f"{path}: {key} cannot be read ({error})") from None
 
     return Images(path=path, rows=rows, label=label, weight=weight, variables=table, blocks=blocks)
 
 
-def _from_arrow(path: Path, key: str, column: Any, description: Description) -> Block:
+def _from_arrow(path: Path, key: str, column: Any, spec: DatasetSpec) -> Block:
     """Return a column of a Parquet file as images; see `open_images` for its two forms."""
     from pyarrow import types
 
     if column.null_count:
         raise SourceError(f"{path}: {key} has {column.null_count} rows without an image")
     if types.is_fixed_size_binary(column.type):
-        if column.type.byte_width != description.sample_bytes:
-            size, shape = column.type.byte_width, description.image_shape
-            raise SourceError(f"{path}: {key} has {size} bytes a row, expected {description.sample_bytes} for {shape}")
+        if column.type.byte_width != spec.sample_bytes:
+            size, shape = column.type.byte_width, spec.image_shape
+            raise SourceError(f"{path}: {key} has {size} bytes a row, expected {spec.sample_bytes} for {shape}")
         raw = column.buffers()[1]
         first = column.offset * column.type.byte_width
-        values = np.frombuffer(raw, "<f4", offset=first, count=len(column) * description.sample_bytes // 4)
-        return values.reshape(len(column), *description.image_shape).astype(np.float32, copy=False)
+        values = np.frombuffer(raw, "<f4", offset=first, count=len(column) * spec.sample_bytes // 4)
+        return values.reshape(len(column), *spec.image_shape).astype(np.float32, copy=False)
     lengths = [len(column)]
     while types.is_nested(column.type):
         found = np.unique(column.value_lengths().to_numpy())
@@ -245,14 +245,14 @@ def _from_arrow(path: Path, key: str, column: Any, description: Description) -> 
             raise SourceError(f"{path}: {key} has lists of {found[0]} to {found[-1]} values, expected one length")
         lengths.append(int(found[0]))
         column = column.flatten()
-    _check_shape(path, key, (*lengths[2:], *lengths[1:2]), description)
+    _check_shape(path, key, (*lengths[2:], *lengths[1:2]), spec)
     values = column.to_numpy(zero_copy_only=False).astype(np.float32)
     return np.ascontiguousarray(np.moveaxis(values.reshape(lengths), 1, -1))
 
 
-def _open_store(path: Path, description: Description, variables: Sequence[str]) -> Images:
+def _open_store(path: Path, spec: DatasetSpec, variables: Sequence[str]) -> Images:
     opened = store.open_store(path)
-    _check_shape(path, "image", opened.image.shape[1:], description)
+    _check_shape(path, "image", opened.image.shape[1:], spec)
     label = np.asarray(opened.group["label"][...])  # type: ignore[index]
     weight = None
     if WEIGHT_KEY in opened.group:
@@ -264,7 +264,7 @@ def _open_store(path: Path, description: Description, variables: Sequence[str]) 
         for split in SPLITS:
             start, stop = opened.split_range(split)
             if start < stop:
-                size = _block_rows(description)
+                size = _block_rows(spec)
                 for batch in store.BatchStream(path, split=split, batch_size=size, shuffle="none"):
                     yield batch.image
 

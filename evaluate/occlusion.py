@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluate.metrics import Floats
+from store import files
 from store.errors import RunError
 from store.predictions import Predictions
+from store.run_folder import RunFolder
 
-PLACE = Path("predictions", "occlusion.npz")
 SAME_SCORE = 1e-3
 
 
@@ -47,10 +48,8 @@ class Occlusion:
 
     def save(self, run: Path) -> None:
         """Write it beside the predictions of a run directory."""
-        partial = (run / PLACE).with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
-        partial.replace(run / PLACE)
+        with files.replacing(RunFolder(path=run).occlusion) as partial:
+            np.savez(partial, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, run: Path) -> "Occlusion | None":
@@ -61,7 +60,7 @@ class Occlusion:
         RunError
             If the file is damaged.
         """
-        path = run / PLACE
+        path = RunFolder(path=run).occlusion
         if not path.exists():
             return None
         try:

@@ -9,12 +9,12 @@ import jinja2
 from markupsafe import Markup
 
 import store
-from evaluate import folder, style
+from evaluate import report_folder, style
 from evaluate.card import write_card
 from evaluate.curves import class_names
 from evaluate.figures import Drawing, draw_gallery, draw_runs, draw_showers, draw_slices
+from evaluate.formatting import plus_minus
 from evaluate.measure import SIGNAL_EFFICIENCIES, Document
-from evaluate.numbers import plus_minus
 from evaluate.runs import Run, load_runs
 from evaluate.stores import SeenStore, find_stores
 from evaluate.summary import summarise
@@ -39,7 +39,7 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
     ConfigError
         If no run or the same run twice is given, or the folder holds something else than a report.
     """
-    with folder.replacing(output) as page:
+    with report_folder.replacing(output) as page:
         runs = load_runs(paths)
         stores = find_stores(runs)
         document = summarise(stores, runs)
@@ -59,14 +59,16 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
         (page / "index.html").write_text(html, encoding="utf-8")
         for place, run in enumerate(document["runs"], start=1):
             (page / f"model-card-{place}.md").write_text(write_card(document, run), encoding="utf-8")
-        document["files"] = sorted([*folder.files_in(page), folder.METRICS])
-        (page / folder.METRICS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        document["files"] = sorted([*report_folder.files_in(page), report_folder.METRICS])
+        (page / report_folder.METRICS).write_text(
+            json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+        )
     return document
 
 
 def _draw_store(runs: Sequence[Run], document: Document, seen: SeenStore) -> list[Drawing]:
     """Return the figures that need the images or statistics of a store."""
-    drawings = draw_showers(store.open_statistics(seen.path), seen.runs[0].description, seen.place)
+    drawings = draw_showers(store.open_statistics(seen.path), seen.runs[0].spec, seen.place)
     for place, (run, numbers) in enumerate(zip(runs, document["runs"], strict=True), start=1):
         if run in seen.runs:
             drawings += draw_gallery(run, numbers, place, seen)

@@ -1,6 +1,5 @@
 """Reading run directories: what a trainer left behind, checked before it is believed."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ import numpy as np
 from evaluate.metrics import Floats, checked_probability
 from evaluate.occlusion import Occlusion
 from evaluate.ranking import checked_classes
+from store.datasets import SPLITS, DatasetSpec, find_dataset
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
-from store.schema import SPLITS, Description, describe
+from store.run_folder import RunFolder
 
 CURVES = tuple(f"{split}_{quantity}" for split in ("train", "validation") for quantity in ("loss", "accuracy", "auc"))
-
-STORE_KEYS = ("path", "digest", "title", "dataset", "simulated", "split_scheme", "split_ranges", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +65,9 @@ class Run:
         return self.environment["store"]  # type: ignore[no-any-return]
 
     @property
-    def description(self) -> Description:
+    def spec(self) -> DatasetSpec:
         """Layout and meaning of its images."""
-        return describe(self.store["dataset"])
+        return find_dataset(self.store["dataset"])
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -93,85 +91,25 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
 
 def load_run(path: Path, name: str) -> Run:
     """Read one run directory; raises RunError as `load_runs`."""
-    config, environment = load_settings(path)
+    folder = RunFolder(path=path)
+    config, environment = folder.read_config(), folder.read_environment()
     ranges = environment["store"]["split_ranges"]
     return Run(
         name=name,
         path=path,
         config=config,
         environment=environment,
-        history=_load_history(path / "history.jsonl"),
-        predictions={
-            split: _load_predictions(path / "predictions" / f"{split}.npz", ranges, split) for split in SPLITS
-        },
+        history=_load_history(folder),
+        predictions={split: _load_predictions(folder.predictions(split), ranges, split) for split in SPLITS},
         occlusion=Occlusion.load(path),
     )
 
 
-def load_settings(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Read the configuration and the environment of a run directory; raises RunError as `load_runs`."""
-    if not path.is_dir():
-        raise RunError(f"{path}: no such run directory")
-    config = _load_object(path / "config.json", ("framework", "model", "parameters"))
-    for key, kind in {"framework": str, "model": str, "parameters": int}.items():
-        if not isinstance(config[key], kind):
-            raise RunError(f"{path / 'config.json'}: {key} must be of type {kind.__name__}, got {config[key]!r}")
-    environment = _load_object(path / "environment.json", ("store",))
-    store = environment["store"]
-    _require(path / "environment.json", "store", store, STORE_KEYS)
-    _require(path / "environment.json", "store.split_ranges", store["split_ranges"], SPLITS)
-    for split, limits in store["split_ranges"].items():
-        if not isinstance(limits, list) or [type(limit) for limit in limits] != [int, int]:
-            raise RunError(f"{path / 'environment.json'}: split_ranges.{split} must be two numbers, got {limits!r}")
-    for key in ("path", "digest", "title", "simulated", "split_scheme"):
-        if not isinstance(store[key], str):
-            raise RunError(f"{path / 'environment.json'}: store.{key} must be text, got {store[key]!r}")
-    try:
-        describe(store["dataset"])
-    except ConfigError as error:
-        raise RunError(f"{path / 'environment.json'}: {error}") from None
-    return config, environment
-
-
-def _load_object(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file; is {path.parent} a run directory?") from None
-    except ValueError as error:
-        raise RunError(f"{path}: not JSON ({error})") from None
-    _require(path, "the file", value, keys)
-    return value  # type: ignore[no-any-return]
-
-
-def _require(path: Path, what: str, value: object, keys: Sequence[str]) -> None:
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: {what} must be a JSON object, got {type(value).__name__}")
-    missing = [key for key in keys if key not in value]
-    if missing:
-        raise RunError(f"{path}: {what} lacks {', '.join(missing)}")
-
-
-def _load_history(path: Path) -> dict[str, Floats]:
-    """Return the columns to draw; an epoch whose AUC could not be computed holds null there."""
-    columns: dict[str, list[float]] = {name: [] for name in ("epoch", "seconds", *CURVES)}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file; has the training run begun?") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            epoch = {"seconds": None, **json.loads(line)}
-            _require(path, f"line {number}", epoch, tuple(columns))
-            for name, values in columns.items():
-                values.append(np.nan if epoch[name] is None else float(epoch[name]))
-        except RunError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise RunError(f"{path}: line {number} is not an epoch ({error})") from None
-    if not lines:
-        raise RunError(f"{path}: holds no epoch")
-    return {name: np.array(values) for name, values in columns.items()}
+def _load_history(folder: RunFolder) -> dict[str, Floats]:
+    """Return the columns to draw, NaN where an epoch has none."""
+    records = folder.read_history()
+    columns = {name: [getattr(record, name) for record in records] for name in ("epoch", "seconds", *CURVES)}
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
 def _load_predictions(path: Path, split_ranges: Mapping[str, Sequence[int]], split: str) -> Predictions:

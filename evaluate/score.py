@@ -12,19 +12,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from evaluate.folder import check_output
 from evaluate.images import Block, Images, open_images
 from evaluate.measure import Document, measure
 from evaluate.metrics import CONFIDENCE, Floats
-from evaluate.runs import load_settings
-from evaluate.tables import choose_table
+from evaluate.report_folder import check_output
+from evaluate.score_tables import choose_table
+from store.datasets import find_dataset
 from store.errors import RunError
-from store.schema import describe
+from store.run_folder import SCORERS, RunFolder
+from store.score_pipe import receive_scores, send_block
 
 SCHEMA = "calostream-scores/1"
 Ask = Callable[[Block, Block], Floats]
 ROOT = Path(__file__).parents[1]
-PROGRAMS = {framework: f"train.score_{framework}" for framework in ("torch", "keras", "trees", "logistic")}
 
 
 def score(run: Path, file: Path, output: Path) -> Document:
@@ -65,8 +65,9 @@ def score(run: Path, file: Path, output: Path) -> Document:
     beside = output.with_suffix(".json")
     check_output(output, (run, file))
     check_output(beside, (run, file), SCHEMA)
-    config, environment = load_settings(run)
-    description = describe(environment["store"]["dataset"])
+    folder = RunFolder(path=run)
+    config, environment = folder.read_config(), folder.read_environment()
+    description = find_dataset(environment["store"]["dataset"])
     images = open_images(file, description, variables_of(config))
     scores = np.empty(images.rows)
     with _partial(beside) as text, _partial(output) as partial:
@@ -111,20 +112,20 @@ def _describe(run: Path, images: Images, scores: Floats) -> Document:
 def open_model(framework: str, run: Path) -> Iterator[Ask]:
     """Start the program that has a run's model, and yield what gives the scores, float64 (n,), of images and variables.
 
-    What goes over the pipes is described in `train.scoring`.
+    What goes over the pipes is described in `store.score_pipe`.
 
     Raises
     ------
     RunError
         If the framework is unknown; from what is yielded, if the model fails or a score is not finite.
     """
-    if framework not in PROGRAMS:
-        raise RunError(f"{run}: unknown framework {framework!r}; known: {', '.join(PROGRAMS)}")
+    if framework not in SCORERS:
+        raise RunError(f"{run}: unknown framework {framework!r}; known: {', '.join(SCORERS)}")
     command = [
         sys.executable,
         "-P",
         "-m",
-        PROGRAMS[framework],
+        SCORERS[framework],
         str(run),
     ]  # -P: a folder called train may be where the user is
     with (
@@ -142,16 +143,12 @@ def open_model(framework: str, run: Path) -> Iterator[Ask]:
         images, answers = process.stdin, process.stdout
 
         def ask(block: Block, variables: Block) -> Floats:
-            answer = b""
+            scores = None
             with contextlib.suppress(BrokenPipeError):
-                images.write(np.array((*block.shape, variables.shape[1]), "<i8").tobytes())
-                images.write(np.ascontiguousarray(block, "<f4").data)
-                images.write(np.ascontiguousarray(variables, "<f4").tobytes())
-                images.flush()
-                answer = answers.read(8 * len(block))
-            if len(answer) < 8 * len(block):
+                send_block(images, block, variables)
+                scores = receive_scores(answers, len(block))
+            if scores is None:
                 raise RunError(f"{run}: its model gives no scores: {_failure(process, errors)}")
-            scores = np.frombuffer(answer, "<f8")
             if not np.isfinite(scores).all():
                 raise RunError(f"{run}: its model gives a score of {scores[~np.isfinite(scores)][0]}")
             return scores

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogFormatter
 
 from evaluate import style
 from evaluate.metrics import Floats
-from store.schema import Description
+from store.datasets import DatasetSpec
 
 if TYPE_CHECKING:
     import xarray
@@ -47,30 +47,30 @@ def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Floats]:
 
 
 @style.styled
-def average_shower(statistics: "xarray.Dataset", description: Description, channel: int, label: int) -> Figure:
+def average_shower(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, label: int) -> Figure:
     """Draw the average image of one channel and class, on a scale that the classes share: logarithmic for a mean."""
     kind, images = average(statistics, channel)
-    name = description.channels[channel].name
+    name = spec.channels[channel].name
     seen = images[images > 0]
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (1.0, 1.0)
     logarithmic = kind == "mean" and low < high
     scale = LogNorm(max(low, high * 1e-5), high) if logarithmic else Normalize(0, high)
-    title = f"{kind[0].upper()}{kind[1:]} {name}, {description.classes[label]}"
-    return _draw(images[label], description, title, scale, "viridis", f"{kind} {name}")
+    title = f"{kind[0].upper()}{kind[1:]} {name}, {spec.classes[label]}"
+    return _draw(images[label], spec, title, scale, "viridis", f"{kind} {name}")
 
 
 @style.styled
-def asymmetry(statistics: "xarray.Dataset", description: Description, channel: int) -> Figure:
+def asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> Figure:
     """Draw where the average images of the classes differ: their difference over their sum, by pixel."""
     kind, (background, signal) = average(statistics, channel)
-    name = description.channels[channel].name
+    name = spec.channels[channel].name
     total = signal + background
     image = np.divide(signal - background, total, out=np.zeros_like(total), where=total > 0)
     reach = min(1.0, float(np.abs(image).max())) or 1.0  # beyond 1 where noise below zero takes one average there
-    classes = f"({description.classes[1]} - {description.classes[0]}) / sum"
+    classes = f"({spec.classes[1]} - {spec.classes[0]}) / sum"
     return _draw(
         image,
-        description,
+        spec,
         f"{kind[0].upper()}{kind[1:]} {name}, asymmetry",
         Normalize(-reach, reach),
         "RdBu_r",
@@ -79,7 +79,7 @@ def asymmetry(statistics: "xarray.Dataset", description: Description, channel: i
 
 
 @style.styled
-def occlusion(maps: Sequence[Floats], description: Description, label: int, name: str) -> Figure:
+def occlusion(maps: Sequence[Floats], spec: DatasetSpec, label: int, name: str) -> Figure:
     """Draw how much hiding a patch changes the score of a class, on a scale that the maps share.
 
     Parameters
@@ -93,17 +93,17 @@ def occlusion(maps: Sequence[Floats], description: Description, label: int, name
     name
         Of the run.
     """
-    sides = zip(description.image_shape, maps[label].shape, strict=False)
+    sides = zip(spec.image_shape, maps[label].shape, strict=False)
     sizes = [[part.size for part in np.array_split(np.arange(side), count)] for side, count in sides]
     image = maps[label].repeat(sizes[0], axis=0).repeat(sizes[1], axis=1)
-    title = f"{style.shorten(name, 20)}, {description.classes[label]}"
+    title = f"{style.shorten(name, 20)}, {spec.classes[label]}"
     scale = Normalize(0, max(float(one.max()) for one in maps) or 1.0)
-    return _draw(image, description, title, scale, "viridis", "mean change of the score")
+    return _draw(image, spec, title, scale, "viridis", "mean change of the score")
 
 
-def _draw(image: Floats, description: Description, title: str, scale: Normalize, colours: str, what: str) -> Figure:
+def _draw(image: Floats, spec: DatasetSpec, title: str, scale: Normalize, colours: str, what: str) -> Figure:
     figure, axes = style.new(title, "iphi, from the seed", "ieta, from the seed")
-    eta, phi = description.seed
+    eta, phi = spec.seed
     rows, columns = image.shape
     extent = (-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5)
     picture = axes.imshow(image, norm=scale, cmap=colours, origin="lower", extent=extent, interpolation="none")

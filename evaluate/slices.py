@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluate.measure import Document, measure
 from evaluate.metrics import Array
-from evaluate.variables import Variable
+from evaluate.observables import Variable
 
 BINS = 8
 SAMPLES_A_BIN = 100

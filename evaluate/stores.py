@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import store
+from evaluate.observables import Variable, read_variables
 from evaluate.runs import Run
-from evaluate.variables import Variable, read_variables
 from store.errors import CalostreamError, StoreError
 
 

@@ -13,7 +13,7 @@ from evaluate.published import list_results
 from evaluate.runs import Run
 from evaluate.slices import slice_by
 from evaluate.stores import SeenStore
-from store.schema import SPLITS
+from store.datasets import SPLITS
 
 SCHEMA = "calostream-metrics/2"
 
@@ -59,7 +59,7 @@ def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> Document:
 
 
 def _summarise_run(run: Run, store: SeenStore) -> Document:
-    background, signal = run.description.classes
+    background, signal = run.spec.classes
     validation, test = run.predictions["validation"], run.predictions["test"]
     threshold = ranking.roc(*validation.scored).best_threshold
     splits = {

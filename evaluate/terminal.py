@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluate.formatting import plus_minus
 from evaluate.measure import Document
-from evaluate.numbers import plus_minus
 
 
 def print_comparison(document: Document) -> None:

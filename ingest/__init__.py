@@ -1,4 +1,4 @@
-"""From source files to a store."""
+"""calostream: from source files to a store."""
 
 from ingest.convert import Ingest, ingest
 

@@ -3,15 +3,15 @@
 import shutil
 from collections.abc import Sequence
 
-from ingest.sources import Source
-from ingest.work import WorkFolder
+from ingest.staging import StagingFolder
 from store.console import console
 from store.errors import ConfigError, StoreError
+from store.sources.source import Source
 
 LEAST_HELD = 8 << 20  # compressed bytes that a run should have before it is worth a file
 
 
-def share_memory(memory: int, sources: Sequence[Source], workers: int) -> tuple[int, int]:
+def share_memory(memory: int, sources: Sequence[Source], executor: int) -> tuple[int, int]:
     """Return how many stretches may be read at once, and how many compressed bytes each may hold.
 
     Raises
@@ -21,7 +21,7 @@ def share_memory(memory: int, sources: Sequence[Source], workers: int) -> tuple[
     """
     largest = max(sources, key=_block_bytes)
     block = 3 * _block_bytes(largest)  # as stored, decompressed, and in order
-    at_once = min(workers, memory // (block + 2 * LEAST_HELD))
+    at_once = min(executor, memory // (block + 2 * LEAST_HELD))
     if at_once < 1:
         raise ConfigError(
             f"memory={memory} is too small: {largest.path} is read in blocks of {largest.block} images, which takes "
@@ -30,7 +30,7 @@ def share_memory(memory: int, sources: Sequence[Source], workers: int) -> tuple[
     return at_once, (memory // at_once - block) // 2
 
 
-def check_space(work: WorkFolder, sources: Sequence[Source]) -> None:
+def check_space(work: StagingFolder, sources: Sequence[Source]) -> None:
     """Say how much disk space is needed, and make sure that it is there.
 
     Compressed samples take at most twice what compressed sources take, and hardly more than the images themselves;
@@ -50,4 +50,4 @@ def check_space(work: WorkFolder, sources: Sequence[Source]) -> None:
 
 
 def _block_bytes(source: Source) -> int:
-    return source.block * source.description.sample_bytes
+    return source.block * source.spec.sample_bytes

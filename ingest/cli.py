@@ -44,37 +44,31 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
 ) -> None:
     """Make a store: one shuffled, compressed, labelled Zarr group with its statistics."""
-    from dask.utils import parse_bytes
-
     from ingest.convert import Ingest, ingest
+    from ingest.executors import open_executor
     from ingest.split import Split
-    from ingest.workers import open_workers
-    from store.errors import ConfigError
-    from store.schema import describe
+    from store.datasets import find_dataset
+    from store.files import parse_size
 
-    description = describe(dataset)
-    try:
-        memory_bytes = parse_bytes(memory)
-    except ValueError:
-        raise ConfigError(f"memory={memory!r} is not a number of bytes such as '512MiB'") from None
+    spec = find_dataset(dataset)
     job = Ingest(
         sources=choose_sources(source or [], dataset, sample),
-        description=description,
+        spec=spec,
         output=output or Path("data") / f"{dataset}.zarr",
         split=Split.parse(split),
         seed=seed,
-        memory=memory_bytes,
+        memory=parse_size("memory", memory),
         simulation=simulation,
         overwrite=overwrite,
     )
-    with open_workers(workers, scheduler) as pool:
+    with open_executor(workers, scheduler) as pool:
         ingest(job, pool)
     print_info(job.output)
 
 
 def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path, ...]:
     """Return the files to ingest and say loudly which they are if none were given."""
-    from ingest.values import as_simulation
+    from store.sources.values import as_simulation
 
     if given and sample:
         raise typer.BadParameter("give source files or --sample, not both")
@@ -94,9 +88,9 @@ def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path,
 
 def raw_files(dataset: str) -> list[Path]:
     """Return the files in data/raw, but for those that hold another data set."""
-    from ingest.sources import open_source
+    from store.datasets import DATASETS
     from store.errors import SourceError
-    from store.schema import DATASETS
+    from store.sources.source import open_source
 
     def holds(path: Path, name: str) -> bool:
         try:
@@ -116,11 +110,11 @@ def statistics(
     scheduler: SCHEDULER = None,
 ) -> None:
     """Compute the statistics of a store's training split again."""
+    from ingest.executors import open_executor
     from ingest.statistics import write_statistics
-    from ingest.workers import open_workers
     from store.digests import write_digests
 
-    with open_workers(workers, scheduler) as pool:
+    with open_executor(workers, scheduler) as pool:
         write_statistics(store, pool)
     write_digests(store)
     print_info(store)
@@ -138,11 +132,11 @@ def verify(
     """Compare a store with its sources bit for bit, and its files with their digests."""
     import time
 
+    from ingest.executors import open_executor
     from ingest.verify import verify as check
-    from ingest.workers import open_workers
 
     began = time.perf_counter()
-    with open_workers(workers, scheduler) as pool:
+    with open_executor(workers, scheduler) as pool:
         found = check(store, source or [], pool)
     seconds = time.perf_counter() - began
     for problem in found.problems:

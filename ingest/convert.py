@@ -17,18 +17,18 @@ import numpy.typing as npt
 import zarr
 
 from ingest.budget import check_space, share_memory
-from ingest.shuffle import cut, discard, gather, scatter
-from ingest.sources import Source, open_sources
+from ingest.executors import Executor
+from ingest.external_shuffle import assemble_shard, cut_stretches, discard, spill
 from ingest.split import Split, arrange
+from ingest.staging import StagingFolder
 from ingest.statistics import write_statistics
-from ingest.work import WorkFolder
-from ingest.workers import Workers
 from store.console import console
+from store.datasets import DatasetSpec
 from store.digests import sha256, write_digests
 from store.errors import ConfigError, SourceError, StoreError
 from store.layout import Layout, shard_path
-from store.reader import open_store
-from store.schema import Description
+from store.opening import open_store
+from store.sources.source import Source, open_sources
 from store.writer import SampleTable, create_image, write_tables
 
 
@@ -57,7 +57,7 @@ class Ingest:
     """
 
     sources: tuple[Path, ...]
-    description: Description
+    spec: DatasetSpec
     output: Path
     split: Split
     seed: int = 0
@@ -70,7 +70,7 @@ class Ingest:
             raise ConfigError(f"seed={self.seed} is below 0")
 
 
-def ingest(job: Ingest, workers: Workers) -> Path:
+def ingest(job: Ingest, executor: Executor) -> Path:
     """Make a store.
 
     The store is built in a hidden folder beside its destination and published by one rename. If the process dies, the
@@ -92,14 +92,14 @@ def ingest(job: Ingest, workers: Workers) -> Path:
     ConfigError
         If `memory` does not hold a source's largest block.
     """
-    sources = open_sources(job.sources, job.description)
-    work = WorkFolder(job.output)
+    sources = open_sources(job.sources, job.spec)
+    work = StagingFolder(job.output)
     with work.held():
         _check_output(job)
         for note in filter(None, (source.note for source in sources)):
             console.print(note, markup=False)
         try:
-            _build(job, sources, work, workers)
+            _build(job, sources, work, executor)
         except (SourceError, ConfigError):
             work.abandon()
             raise
@@ -124,18 +124,18 @@ def _check_output(job: Ingest) -> None:
         raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores") from None
 
 
-def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Workers) -> None:
-    layout = Layout.of(job.description.sample_bytes)
-    at_once, limit = share_memory(job.memory, sources, workers.count)
+def _build(job: Ingest, sources: Sequence[Source], work: StagingFolder, executor: Executor) -> None:
+    layout = Layout.of(job.spec.sample_bytes)
+    at_once, limit = share_memory(job.memory, sources, executor.count)
     label = np.concatenate([source.labels() for source in sources])
     columns = [source.variables() for source in sources]
-    order, split_sizes = arrange(label, job.split, job.seed, job.description.classes)
+    order, split_sizes = arrange(label, job.split, job.seed, job.spec.classes)
     times = [source.path.stat().st_mtime_ns for source in sources]
-    identities = _identities(sources, workers)
+    identities = _identities(sources, executor)
     check_space(work, sources)
     work.start(
         {
-            "dataset": job.description.name,
+            "dataset": job.spec.name,
             "sources": [f"{identity['name']}, sha256 {identity['sha256']}" for identity in identities],
             "split": job.split.scheme,
             "seed": job.seed,
@@ -149,15 +149,15 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     first = np.cumsum([0, *(source.rows for source in sources)])
     calls = [
         (stretch, position[first[file] + stretch.start : first[file] + stretch.stop], layout, work.spool, limit)
-        for file, stretch in cut(sources)
+        for file, stretch in cut_stretches(sources)
     ]
-    scattered = workers.run(scatter, calls, "reading sources", at_once)
+    spilled = executor.run(spill, calls, "reading sources", at_once)
     for source, time, identity in zip(sources, times, identities, strict=True):
         if source.path.stat().st_mtime_ns != time and sha256(source.path) != identity["sha256"]:
             raise SourceError(f"{source.path}: was changed while it was read")
-    runs = [run for part in scattered for run in part.runs]
-    digests = workers.run(
-        gather,
+    runs = [run for part in spilled for run in part.runs]
+    digests = executor.run(
+        assemble_shard,
         [
             (shard, order.size, layout, work.spool, runs, shard_path(work.root, shard))
             for shard in range(layout.shard_count(order.size))
@@ -173,13 +173,13 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
         split_sizes=split_sizes,
         variables={
             variable.name: np.concatenate([part[variable.name] for part in columns])[order]
-            for variable in job.description.variables
+            for variable in job.spec.variables
         },
     )
     attributes = {
         "sources": identities,
         "simulated": ", ".join(sorted({source.simulated or job.simulation for source in sources} - {""})),
-        "empty_images": sum(part.empty for part in scattered),
+        "empty_images": sum(part.empty for part in spilled),
         "split_scheme": job.split.scheme,
         "seed": job.seed,
         "content_digest": content_digest(digests, table),
@@ -188,14 +188,14 @@ def _build(job: Ingest, sources: Sequence[Source], work: WorkFolder, workers: Wo
     }
     _clear_metadata(work.root)
     zarr.create_group(work.root, zarr_format=3)
-    create_image(work.root, order.size, job.description, layout)
-    write_tables(work.root, table, job.description, attributes)
-    write_statistics(work.root, workers)
+    create_image(work.root, order.size, job.spec, layout)
+    write_tables(work.root, table, job.spec, attributes)
+    write_statistics(work.root, executor)
     write_digests(work.root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(digests)})
 
 
-def _identities(sources: Sequence[Source], workers: Workers) -> list[dict[str, Any]]:
-    digests = workers.run(sha256, [(source.path,) for source in sources], "sha256 of sources")
+def _identities(sources: Sequence[Source], executor: Executor) -> list[dict[str, Any]]:
+    digests = executor.run(sha256, [(source.path,) for source in sources], "sha256 of sources")
     for source, digest in zip(sources, digests, strict=True):
         same = sources[digests.index(digest)]
         if same is not source:

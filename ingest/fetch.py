@@ -9,11 +9,11 @@ from pathlib import Path
 import requests
 import rich.progress
 
-from ingest.sources import open_source
 from store.console import console
+from store.datasets import find_dataset
 from store.digests import sha256
 from store.errors import ConfigError, SourceError
-from store.schema import describe
+from store.sources.source import open_source
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and without any byte
 ATTEMPTS = 5  # without any progress
@@ -73,7 +73,7 @@ def fetch_dataset(dataset: str, folder: Path, downloads: Sequence[Download] | No
     SourceError
         If a download fails for good, is not what it should be, or differs from the recorded sha256.
     """
-    description = describe(dataset)
+    description = find_dataset(dataset)
     if downloads is None and dataset not in DOWNLOADS:
         raise ConfigError(f"no public files are known of dataset {dataset!r}; there are some of {', '.join(DOWNLOADS)}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.reference import reference_table
-from store.cache import stored_bytes
+from store.files import folder_bytes
+from store.opening import Store, open_statistics, open_store
 from store.plan import SHUFFLES, BatchPlan
-from store.quality import shuffle_quality
-from store.reader import Store, open_statistics, open_store
+from store.shuffle_quality import shuffle_quality
 
 
 def describe_store(path: Path, reference: bool = False) -> RenderableType:
@@ -36,7 +36,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     simulated = attributes["simulated"]
     facts = Table.grid(padding=(0, 2))
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
-    stored = stored_bytes(path)
+    stored = folder_bytes(path)
     sources = [f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"]]
     samples = store.image.shape[0]
     for name, value in (
@@ -47,7 +47,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
             f"{stored / 1e6:.1f} MB for {store.image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes an image",
         ),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
-        *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.description.variables),
+        *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.spec.variables),
         ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from store.compiled.permutation import make_keys, permutation
+from store.datasets import SPLITS
 from store.errors import ConfigError, SourceError
-from store.permutation import make_keys, permutation
-from store.schema import SPLITS
 
 CHALLENGE = (160_000, 25_600, 25_600)  # samples a class, in file order, as the challenge's own notebook splits them
 BETWEEN_CLASSES = 1000  # tells the keys of the order inside a split from those of the classes

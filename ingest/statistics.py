@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.workers import Workers
-from store.chunks import open_reader
+from ingest.executors import Executor
 from store.errors import StoreError
-from store.reader import open_store
-from store.statistics import Statistics, to_dataset
-from store.variables import describe_variables
+from store.image_statistics import Statistics, to_dataset
+from store.opening import open_store
+from store.sample_reader import open_reader
+from store.variable_statistics import describe_variables
 from store.writer import consolidate
 
-GROUPS = 16  # a number that does not depend on the workers, so that sums come out alike everywhere
+GROUPS = 16  # a number that does not depend on the executor, so that sums come out alike everywhere
 READ_BYTES = 2 << 20  # decoded, then added: few enough to stay in the cache, enough that calls cost nothing
 
 
-def write_statistics(path: Path, workers: Workers) -> None:
+def write_statistics(path: Path, executor: Executor) -> None:
     """Compute the group ``statistics`` of a store from its training split, replacing the one that is there.
 
     Raises
@@ -33,14 +33,14 @@ def write_statistics(path: Path, workers: Workers) -> None:
     step = (store.image.shards or store.image.chunks)[0]
     step *= max(1, -(-(stop - start) // (step * GROUPS)))
     calls = [(path, at, min(stop, at + step)) for at in range(start, stop, step)]
-    parts = workers.run(statistics_of, calls, "statistics")
+    parts = executor.run(statistics_of, calls, "statistics")
     total = functools.reduce(operator.add, parts)
     if not total.images.all():
         raise StoreError(f"{path}: the training split lacks a class: {total.images.tolist()} images by class")
-    names = ["label", *(variable.name for variable in store.description.variables)]
+    names = ["label", *(variable.name for variable in store.spec.variables)]
     columns = {name: np.asarray(store.group[name][start:stop]) for name in names}  # type: ignore[index]
-    images = to_dataset(total, store.description)
-    dataset = images.merge(describe_variables(columns, columns["label"], store.description))
+    images = to_dataset(total, store.spec)
+    dataset = images.merge(describe_variables(columns, columns["label"], store.spec))
     fresh = path.with_name(f".{path.name}.statistics")
     shutil.rmtree(fresh, ignore_errors=True)
     dataset.to_zarr(fresh, zarr_format=3, consolidated=False)
@@ -54,9 +54,9 @@ def statistics_of(path: Path, start: int, stop: int) -> Statistics:
     store = open_store(path)
     reader = open_reader(store.image, store.path)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
-    total = Statistics.zero(store.description)
-    step = max(1, READ_BYTES // store.description.sample_bytes)
-    images = np.empty((step, *store.description.image_shape), np.float32)
+    total = Statistics.zero(store.spec)
+    step = max(1, READ_BYTES // store.spec.sample_bytes)
+    images = np.empty((step, *store.spec.image_shape), np.float32)
     for at in range(start, stop, step):
         samples = np.arange(at, min(stop, at + step))
         reader.read(samples, images[: samples.size])

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ingest.shuffle import Stretch, cut
-from ingest.sources import open_sources
-from ingest.workers import Workers
-from store.chunks import open_reader
+from ingest.executors import Executor
+from ingest.external_shuffle import Stretch, cut_stretches
+from store.datasets import SPLITS
 from store.digests import NAME, read_digests, sha256
 from store.errors import SourceError
-from store.reader import Store, open_store
-from store.schema import SPLITS
+from store.opening import Store, open_store
+from store.sample_reader import open_reader
+from store.sources.source import open_sources
 
 SHOWN = 5  # differences named in one message
 
@@ -36,7 +36,7 @@ class Verification:
     problems: tuple[str, ...]
 
 
-def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verification:
+def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verification:
     """Check a store's files against their digests, its arrays against the format, and its images against the sources.
 
     Parameters
@@ -61,7 +61,7 @@ def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verificatio
     problems = [f"{path / name}: not among the recorded digests" for name in sorted(present - recorded.keys())]
     problems += [f"{path / name}: missing" for name in sorted(recorded.keys() - present)]
     common = sorted(present & recorded.keys())
-    digests = workers.run(sha256, [(path / name,) for name in common], "digests of files")
+    digests = executor.run(sha256, [(path / name,) for name in common], "digests of files")
     problems += [
         f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {NAME}"
         for name, digest in zip(common, digests, strict=True)
@@ -74,7 +74,7 @@ def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verificatio
         if sources:
             calls = _comparisons(store, sources)
             images = int(sum((place >= 0).sum() for _, _, place in calls))
-            differences = workers.run(compare, calls, "images against sources")
+            differences = executor.run(compare, calls, "images against sources")
             problems += [problem for part in differences for problem in part]
     except SourceError:
         raise
@@ -87,15 +87,15 @@ def verify(path: Path, sources: Sequence[Path], workers: Workers) -> Verificatio
 
 def check_format(store: Store) -> list[str]:
     """Return where a store departs from format version 1, a line each."""
-    group, description = store.group, store.description
+    group, spec = store.group, store.spec
     samples = store.image.shape[0]
     expected = {
-        "image": ("float32", (samples, *description.image_shape), ("sample", "ieta", "iphi", "channel")),
+        "image": ("float32", (samples, *spec.image_shape), ("sample", "ieta", "iphi", "channel")),
         "label": ("uint8", (samples,), ("sample",)),
         "split": ("uint8", (samples,), ("sample",)),
         "source_file": ("uint8", (samples,), ("sample",)),
         "source_row": ("int64", (samples,), ("sample",)),
-        **{variable.name: ("float32", (samples,), ("sample",)) for variable in description.variables},
+        **{variable.name: ("float32", (samples,), ("sample",)) for variable in spec.variables},
     }
     problems = []
     for name, wanted in expected.items():
@@ -128,7 +128,7 @@ def _comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretc
     file = np.asarray(store.group["source_file"][:])  # type: ignore[index]
     row = np.asarray(store.group["source_row"][:])  # type: ignore[index]
     calls = []
-    sources = open_sources(paths, store.description)
+    sources = open_sources(paths, store.spec)
     numbers = []
     for source in sources:
         digest = sha256(source.path)
@@ -136,7 +136,7 @@ def _comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretc
             names = ", ".join(identity["name"] for identity in identities)
             raise SourceError(f"{source.path}: sha256 {digest} is of none of the store's sources ({names})")
         numbers.append(by_digest[digest])
-    for at, stretch in cut(sources):
+    for at, stretch in cut_stretches(sources):
         places = np.flatnonzero(file == numbers[at])
         place = np.full(sources[at].rows, -1, np.int64)
         place[row[places]] = places

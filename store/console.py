@@ -57,6 +57,11 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, CalostreamError) else f"{type(error).__name__}: {text}"
 
 
+def say(text: str) -> None:
+    """Print a line on standard error as it is, without markup and without wrapping."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
     """Yield the items under a progress bar on standard error."""
     return rich.progress.track(items, description=description, total=total, console=console)

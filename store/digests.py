@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from store.errors import CorruptStoreError
-from store.writer import write_whole
+from store.files import write_whole
 
 NAME = "image/SHA256SUMS"
 

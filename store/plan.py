@@ -11,8 +11,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from store.compiled.permutation import Keys, fill_chunks, fill_full, make_keys
 from store.errors import PlanError
-from store.permutation import Keys, fill_chunks, fill_full, make_keys
 
 PLAN_VERSION = 1
 Shuffle = Literal["full", "window", "chunks", "none"]

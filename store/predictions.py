@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from store import files
 from store.errors import RunError
 
 FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64, "weight": np.float64}
@@ -53,10 +54,8 @@ class Predictions:
         """Write the columns, in order of `sample`, as an uncompressed ``.npz``."""
         order = np.argsort(self.sample, kind="stable")
         columns = {name: column.astype(FIELDS[name])[order] for name, column in self._columns().items()}
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **columns)
-        partial.replace(path)
+        with files.replacing(path) as partial:
+            np.savez(partial, allow_pickle=False, **columns)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":

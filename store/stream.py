@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from dask.utils import parse_bytes
 
 from store.buffers import BufferPool
-from store.chunks import open_reader
 from store.errors import PlanError, StateError
+from store.files import parse_size
+from store.opening import open_store
 from store.plan import PLAN_VERSION, BatchPlan, Shuffle
-from store.reader import open_store
+from store.sample_reader import open_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,7 @@ class BatchStream:
         self._threads, self._transform = threads, transform
         shape = (min(batch_size, self.sample_count), *self.image_shape)
         batch_bytes = 4 * int(np.prod(shape))
-        try:
-            allowed = int(parse_bytes(memory)) // batch_bytes
-        except ValueError:
-            raise PlanError(f"memory={memory!r} is not a number of bytes such as '512MiB'") from None
+        allowed = parse_size("memory", memory) // batch_bytes
         if allowed < 2:
             raise PlanError(
                 f"memory={memory!r} is less than two batches of {batch_bytes} bytes; "

@@ -5,7 +5,6 @@ A store is written in a working folder and published by one rename, so that it i
 
 import hashlib
 import struct
-import uuid
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from zarr.codecs import BloscCodec
 from zarr.errors import ZarrUserWarning
 
 from store.blosc import join_blocks
+from store.datasets import FORMAT, FORMAT_VERSION, SPLITS, DatasetSpec
+from store.files import write_whole
 from store.layout import Layout
-from store.schema import FORMAT, FORMAT_VERSION, SPLITS, Description
 
 MISSING = 2**64 - 1
 SMALL_CHUNK = 1 << 18  # samples in a chunk of a one-dimensional array
@@ -43,7 +43,7 @@ class SampleTable:
     split_sizes
         Samples of train, validation and test; the store holds them in that order.
     variables
-        float32 (sample,) by name, those of the data set's description.
+        float32 (sample,) by name, those of the data set's spec.
     """
 
     label: npt.NDArray[np.uint8]
@@ -88,19 +88,9 @@ def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all, also if several processes write it at once."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def create_image(root: Path, samples: int, description: Description, layout: Layout) -> None:
+def create_image(root: Path, samples: int, spec: DatasetSpec, layout: Layout) -> None:
     """Create the empty array ``image`` of a store; its shards are written with `write_shard`."""
-    shape = (samples, *description.image_shape)
+    shape = (samples, *spec.image_shape)
     codec = layout.codec
     zarr.create_array(
         root,
@@ -114,16 +104,16 @@ def create_image(root: Path, samples: int, description: Description, layout: Lay
         fill_value=0.0,
         dimension_names=("sample", "ieta", "iphi", "channel"),
         attributes={
-            "long_name": f"{' and '.join(channel.long_name for channel in description.channels)} in each cell",
+            "long_name": f"{' and '.join(channel.long_name for channel in spec.channels)} in each cell",
             "units": "1",
-            "comment": "; ".join(f"{channel.name}: {channel.comment}" for channel in description.channels),
+            "comment": "; ".join(f"{channel.name}: {channel.comment}" for channel in spec.channels),
             "coordinates": "split source_file source_row",
         },
         zarr_format=3,
     )
 
 
-def write_tables(root: Path, table: SampleTable, description: Description, attributes: dict[str, Any]) -> None:
+def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: dict[str, Any]) -> None:
     """Write everything of a store but ``image`` and the statistics: columns, coordinates, root attributes.
 
     Raises
@@ -131,18 +121,18 @@ def write_tables(root: Path, table: SampleTable, description: Description, attri
     OSError
         If the folder cannot be written.
     """
-    ieta, iphi = (np.arange(size) - seed for size, seed in zip(description.image_shape, description.seed, strict=False))
+    ieta, iphi = (np.arange(size) - seed for size, seed in zip(spec.image_shape, spec.seed, strict=False))
     split = np.repeat(np.arange(3, dtype=np.uint8), table.split_sizes)
     sources = [source["name"] for source in attributes["sources"]]
     variables = {
-        "label": ("sample", table.label, {"long_name": "true class", "units": "1", **flags(description.classes)}),
+        "label": ("sample", table.label, {"long_name": "true class", "units": "1", **flags(spec.classes)}),
         **{
             variable.name: (
                 "sample",
                 table.variables[variable.name],
                 {"long_name": variable.long_name, "units": variable.units},
             )
-            for variable in description.variables
+            for variable in spec.variables
         },
     }
     coordinates = {
@@ -153,8 +143,8 @@ def write_tables(root: Path, table: SampleTable, description: Description, attri
         "iphi": ("iphi", iphi.astype(np.int16), {"long_name": "crystals from the seed along phi", "units": "1"}),
         "channel": (
             "channel",
-            np.array([channel.name for channel in description.channels], dtype=np.dtypes.StringDType()),
-            {"long_name": "; ".join(f"{channel.name}: {channel.long_name}" for channel in description.channels)},
+            np.array([channel.name for channel in spec.channels], dtype=np.dtypes.StringDType()),
+            {"long_name": "; ".join(f"{channel.name}: {channel.long_name}" for channel in spec.channels)},
         ),
     }
     dataset = xr.Dataset(
@@ -164,8 +154,8 @@ def write_tables(root: Path, table: SampleTable, description: Description, attri
             "Conventions": "CF-1.11",
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "title": description.title,
-            "dataset": description.name,
+            "title": spec.title,
+            "dataset": spec.name,
             "split_ranges": table.split_ranges,
             **attributes,
         },

@@ -17,16 +17,16 @@ from zarr.codecs import BloscCodec
 from ingest.cli import app as ingest_app
 from store import console
 from store.blosc import encode_samples
+from store.datasets import Channel, DatasetSpec
 from store.layout import Layout, shard_path
-from store.schema import Channel, Description
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 
 SHAPE = (6, 7, 2)  # of the images in `write_store`
 
 
-def describe_shape(shape: tuple[int, int, int]) -> Description:
+def shape_spec(shape: tuple[int, int, int]) -> DatasetSpec:
     """Return a description of images of that shape."""
-    return Description(
+    return DatasetSpec(
         name="electron-photon",
         title="made up",
         image_keys=("X",),
@@ -40,7 +40,7 @@ def describe_shape(shape: tuple[int, int, int]) -> Description:
 
 def write_images(root: Path, images: npt.NDArray[np.float32], layout: Layout) -> None:
     """Write the array ``image`` of a store and its shards."""
-    create_image(root, len(images), describe_shape(images.shape[1:]), layout)
+    create_image(root, len(images), shape_spec(images.shape[1:]), layout)
     for shard in range(layout.shard_count(len(images))):
         blocks = encode_samples(images[shard * layout.shard :][: layout.shard], layout)
         write_shard(shard_path(root, shard), blocks, layout)
@@ -116,7 +116,7 @@ def write_store(
         "content_digest": digest,
         **attributes,
     }
-    write_tables(root, table, describe_shape(SHAPE), root_attributes)
+    write_tables(root, table, shape_spec(SHAPE), root_attributes)
     consolidate(root)
     return root
 

@@ -1,8 +1,8 @@
-"""Training: one specification of every model, built and trained alike in PyTorch and Keras."""
+"""calostream: training one specification of every model alike in PyTorch and Keras."""
 
-from train.architecture import ARCHITECTURES, Architecture
 from train.config import TrainConfig
-from train.normalisation import Normalisation
-from train.specification import Specification
+from train.model.architecture import ARCHITECTURES, Architecture
+from train.model.normalisation import Normalisation
+from train.model.specification import Specification
 
 __all__ = ["ARCHITECTURES", "Architecture", "Normalisation", "Specification", "TrainConfig"]

@@ -1,18 +1,17 @@
 """One file that a training run goes on from: arrays of the framework and the state of everything around it."""
 
 import json
-import os
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from store.errors import RunError, StateError
+from store import files
+from store.errors import StateError
 from train.schedule import ScheduleState, StoppingState
 
 CHECKPOINT_VERSION = 2
@@ -33,7 +32,7 @@ class Checkpoint:
     stream
         State of the training stream, see `store.BatchStream.state_dict`.
     arrays
-        What the learner needs: weights, optimiser and random state by name.
+        What the backend needs: weights, optimiser and random state by name.
     outputs
         Inside an epoch, what it gave so far: the columns of `train.outputs.Outputs`.
     """
@@ -55,8 +54,8 @@ class Checkpoint:
             "stream": dict(self.stream),
         }
         outputs = {f"{OUTPUTS}{name}": column for name, column in self.outputs.items()}
-        with replacing(path) as file:
-            np.savez(file, **{STATE: np.array(json.dumps(state))}, **outputs, **self.arrays)  # type: ignore[arg-type]
+        with files.replacing(path) as partial:
+            np.savez(partial, **{STATE: np.array(json.dumps(state))}, **outputs, **self.arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -84,26 +83,3 @@ class Checkpoint:
             raise StateError(f"{path}: no such checkpoint") from None
         except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise StateError(f"{path}: not a checkpoint of version {CHECKPOINT_VERSION} ({error})") from None
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` once it is written whole.
-
-    Raises
-    ------
-    RunError
-        If it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

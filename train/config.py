@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dask.utils import parse_bytes
-
 from store.errors import ConfigError
+from store.files import parse_size
 from store.plan import SHUFFLES
-from train.architecture import ARCHITECTURES, find_architecture
-from train.augment import SYMMETRIES
-from train.normalisation import RECIPES
+from train.augmentation import SYMMETRIES
+from train.model.architecture import ARCHITECTURES, find_architecture
+from train.model.normalisation import RECIPES
 from train.schedule import SCHEDULES
 
 AUTO = "auto"
@@ -140,10 +139,7 @@ class TrainConfig:
             raise ConfigError(
                 f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}; or give 0"
             )
-        try:
-            parse_bytes(self.memory)
-        except ValueError:
-            raise ConfigError(f"memory={self.memory!r} is not a size such as 512MiB") from None
+        parse_size("memory", self.memory)
 
     def _known(self, name: str, names: Collection[str]) -> None:
         if getattr(self, name) not in names:
@@ -153,13 +149,13 @@ class TrainConfig:
         if not least <= getattr(self, name) <= most:
             raise ConfigError(f"{name}={getattr(self, name)} is not between {least:g} and {most:g}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values that `from_json` turns back into an equal configuration."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `from_dict` turns back into an equal configuration."""
         return {**dataclasses.asdict(self), "run": str(self.run), "store": str(self.store)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """Return the configuration that `to_json` described; what a run records beside it is passed over.
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """Return the configuration that `to_dict` described; what a run records beside it is passed over.
 
         Raises
         ------

@@ -25,7 +25,7 @@ class Metrics:
     auc: float | None
 
 
-def measure(label: npt.NDArray[np.uint8], logit: npt.NDArray[np.float64]) -> Metrics:
+def compute_metrics(label: npt.NDArray[np.uint8], logit: npt.NDArray[np.float64]) -> Metrics:
     """Return the quality of logits, float64 (n,), of samples of class 0 or 1, uint8 (n,)."""
     from sklearn.metrics import roc_auc_score
 

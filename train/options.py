@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from store.run_folder import RunFolder
+from train.backend import BackendFactory
 from train.config import PRESETS, TrainConfig, preset, read_settings
-from train.fit import fit
-from train.learner import MakeLearner
-from train.run import RunDirectory
+from train.loop import fit
+from train.run import resumed_config
 
 StoreOption = Annotated[Path, typer.Option(help="The store to train on.")]
 RunOption = Annotated[Path, typer.Option(help="Run directory to write.")]
@@ -20,7 +21,7 @@ VariablesOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")]
 
 
-def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
+def application(framework: str, make_backend: BackendFactory) -> typer.Typer:
     """Return the program that trains in one framework, ``"torch"`` or ``"keras"``; it has a flag for each setting."""
     app = typer.Typer(add_completion=False)
     settings = [field for field in fields(TrainConfig) if "help" in field.metadata]
@@ -53,10 +54,10 @@ def application(framework: str, make_learner: MakeLearner) -> typer.Typer:
             given["run"] = run
         default = {"run": Path("runs") / f"{Path(given.get('model', TrainConfig.model)).stem}-{framework}"}
         if resume:
-            chosen = RunDirectory(path=Path(given.get("run", default["run"]))).resumed(framework, given)
+            chosen = resumed_config(RunFolder(path=Path(given.get("run", default["run"]))), framework, given)
         else:
-            chosen = TrainConfig.from_json(default | given)
-        fit(chosen, framework, make_learner, resume=resume, overwrite=overwrite)
+            chosen = TrainConfig.from_dict(default | given)
+        fit(chosen, framework, make_backend, resume=resume, overwrite=overwrite)
 
     signature = inspect.signature(train)
     kept = [parameter for parameter in signature.parameters.values() if parameter.name != "values"]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from store.errors import RunError
 from store.predictions import Predictions
 from store.stream import BatchStream
-from train.learner import Learner
-from train.metrics import Metrics, measure, sigmoid
+from train.backend import Backend
+from train.metrics import Metrics, compute_metrics, sigmoid
 from train.progress import Seen, watch
 
 LAG = 4  # batches that a GPU may still be working on while the next ones are sent
@@ -43,14 +43,14 @@ class Outputs:
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__}
         )
 
-    def gather(self, learner: Learner) -> "Outputs":
+    def gather(self, backend: Backend) -> "Outputs":
         """Return the outputs of all ranks."""
-        return Outputs(**{name: learner.gather(column) for name, column in vars(self).items()})
+        return Outputs(**{name: backend.all_gather(column) for name, column in vars(self).items()})
 
     @property
     def metrics(self) -> Metrics:
         """Quality of the logits."""
-        return measure(self.label, self.logit)
+        return compute_metrics(self.label, self.logit)
 
     @property
     def predictions(self) -> Predictions:
@@ -63,7 +63,7 @@ class Collector:
 
     Parameters
     ----------
-    learner
+    backend
         Gives numbers for its outputs.
     title
         Of the pass, for people.
@@ -78,8 +78,8 @@ class Collector:
         If an output is not finite, which makes the loss NaN; the message names the pass and the batch.
     """
 
-    def __init__(self, learner: Learner, title: str, seen: Seen, done: Outputs | None = None, batches: int = 0) -> None:
-        self._learner, self._title, self._seen = learner, title, seen
+    def __init__(self, backend: Backend, title: str, seen: Seen, done: Outputs | None = None, batches: int = 0) -> None:
+        self._learner, self._title, self._seen = backend, title, seen
         self._parts = [] if done is None else [done]
         self._waiting: deque[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], Any]] = deque()
         self.batches = batches
@@ -107,7 +107,7 @@ class Collector:
         return self._parts[0]
 
 
-def predict(learner: Learner, stream: BatchStream, title: str) -> Outputs:
+def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
     """Predict what the streams of all ranks give in an epoch.
 
     Raises
@@ -116,7 +116,7 @@ def predict(learner: Learner, stream: BatchStream, title: str) -> Outputs:
         If an output is not finite.
     """
     with watch(title, stream) as seen:
-        collector = Collector(learner, title, seen)
-        for batch, inputs, _ in learner.feed(stream):
-            collector.add(batch.sample, batch.label, learner.predict(inputs))
-        return collector.outputs().gather(learner)
+        collector = Collector(backend, title, seen)
+        for batch, inputs, _ in backend.feed(stream):
+            collector.add(batch.sample, batch.label, backend.predict(inputs))
+        return collector.outputs().gather(backend)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from store.console import console
+from store.console import console, say
+from store.run_folder import EpochRecord
 from store.stream import BatchStream
-from train.journal import Epoch
-from train.metrics import measure
+from train.metrics import compute_metrics
 
 RECENT = 32  # batches that the live loss and AUC are over
 REFRESH = 1.0  # seconds between two computations of them
@@ -30,7 +30,7 @@ def watch(title: str, stream: BatchStream) -> Iterator[Seen]:
         To be called with the labels and logits of every batch.
     """
     figures = TextColumn("{task.fields[figures]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
+    columns = (TextColumn("{task.spec}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=len(stream), figures="")
         recent: deque[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]] = deque(maxlen=RECENT)
@@ -45,32 +45,28 @@ def watch(title: str, stream: BatchStream) -> Iterator[Seen]:
             now = time.perf_counter()
             if now - shown > REFRESH and not bar.disable:
                 shown = now
-                metrics = measure(*(np.concatenate(column) for column in zip(*recent, strict=True)))
+                metrics = compute_metrics(*(np.concatenate(column) for column in zip(*recent, strict=True)))
                 bar.update(
                     task,
-                    figures=f"loss {metrics.loss:.4f}  AUC {show(metrics.auc)}  {samples / (now - began):,.0f} images/s"
+                    figures=f"loss {metrics.loss:.4f}  AUC {format_auc(metrics.auc)}"
+                    f"  {samples / (now - began):,.0f} images/s"
                     f"  waiting {(stream.waited - waited) / (now - began):.1%}",
                 )
 
         yield seen
 
 
-def report(epoch: Epoch, epochs: int) -> None:
+def report(epoch: EpochRecord, epochs: int) -> None:
     """Print the line of a finished epoch."""
     say(
         f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}"
         f"  loss {epoch.train_loss:.4f}, validation {epoch.validation_loss:.4f}"
-        f"  AUC {show(epoch.train_auc)}, validation {show(epoch.validation_auc)}"
+        f"  AUC {format_auc(epoch.train_auc)}, validation {format_auc(epoch.validation_auc)}"
         f"  rate {epoch.learning_rate:.3g}  {epoch.samples_per_second:,.0f} images/s"
         f"  waiting {epoch.waiting_share:.1%}"
     )
 
 
-def say(text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, markup=False, soft_wrap=True)
-
-
-def show(auc: float | None) -> str:
+def format_auc(auc: float | None) -> str:
     """Return an AUC with four digits; a dash if there is none."""
     return "-" if auc is None else f"{auc:.4f}"

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from store.errors import ConfigError
-from store.reader import Store, open_store
+from store.opening import Store, open_store
 from store.stream import Batch
-from train.normalisation import Normalisation
+from train.model.normalisation import Normalisation
 
 Table = npt.NDArray[np.float32]
 """float32 (sample, variable), by position in the store."""
@@ -70,7 +70,7 @@ def read_table(names: Sequence[str], path: Path) -> Table:
         If the store has no such variable; the message lists those that it has.
     """
     store = open_store(path)
-    known = [variable.name for variable in store.description.variables]
+    known = [variable.name for variable in store.spec.variables]
     for name in names:
         if name not in known:
             raise ConfigError(f"unknown variable {name!r}; {path} has {', '.join(known) or 'no variables'}")

@@ -34,7 +34,7 @@ CHUNKS = (16, 64, 256)
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(spec=__doc__)
     parser.add_argument("file", nargs="*", type=Path)
     parser.add_argument("--images", type=int, default=5000, help="images of each file (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5)

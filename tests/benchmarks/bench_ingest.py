@@ -18,15 +18,15 @@ import numpy as np
 import xarray as xr
 
 from ingest.convert import Ingest, ingest
-from ingest.shuffle import cut
-from ingest.sources import open_sources
+from ingest.executors import ThreadExecutor
+from ingest.external_shuffle import cut_stretches
 from ingest.split import Split
 from ingest.statistics import statistics_of
 from ingest.verify import verify
-from ingest.workers import Threads
-from store.chunks import open_reader
-from store.reader import open_store
-from store.schema import ELECTRON_PHOTON
+from store.datasets import ELECTRON_PHOTON
+from store.opening import open_store
+from store.sample_reader import open_reader
+from store.sources.source import open_sources
 from tests.benchmarks.images import SAMPLES, TELL
 from tests.benchmarks.interleave import Timed, interleave, show, write_report
 
@@ -36,7 +36,7 @@ HDF5_CHUNK = 3000
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(spec=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="*", type=Path)
     parser.add_argument("--images", type=int, default=50_000, help="images a made-up source (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
@@ -73,13 +73,13 @@ def make_sources(folder: Path, images: int) -> list[Path]:
 
 
 def contenders(sources: Sequence[Path], folder: Path, threads: int) -> dict[str, Timed]:
-    workers = Threads(count=threads)
+    executor = ThreadExecutor(count=threads)
     opened = open_sources(sources, ELECTRON_PHOTON)
     rows = sum(source.rows for source in opened)
     output = folder / "ours.zarr"
     job = Ingest(
         sources=tuple(sources),
-        description=ELECTRON_PHOTON,
+        spec=ELECTRON_PHOTON,
         output=output,
         split=Split.parse("0.7,0.1,0.2"),
         overwrite=True,
@@ -93,15 +93,15 @@ def contenders(sources: Sequence[Path], folder: Path, threads: int) -> dict[str,
         return rows
 
     def read_with_ours() -> float:
-        workers.run(read_stretch, [(stretch,) for _, stretch in cut(opened)], "reading")
+        executor.run(read_stretch, [(stretch,) for _, stretch in cut_stretches(opened)], "reading")
         return rows
 
     def whole_ingest() -> float:
-        ingest(job, workers)
+        ingest(job, executor)
         return rows
 
     def whole_verify() -> float:
-        problems = verify(output, sources, workers).problems
+        problems = verify(output, sources, executor).problems
         assert not problems, problems
         return rows
 
@@ -109,7 +109,7 @@ def contenders(sources: Sequence[Path], folder: Path, threads: int) -> dict[str,
         def run() -> float:
             step = 16384
             calls = [(output, start, min(rows, start + step)) for start in range(0, rows, step)]
-            workers.run(function, calls, function.__name__)
+            executor.run(function, calls, function.__name__)
             return rows
 
         return run

@@ -34,7 +34,7 @@ MEMORY = 512  # MiB, what a stream may read ahead if it is told nothing
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     sizes = [", ".join(f"{size[which]:,} of {name}" for name, size in SIZES.items()) for which in (0, 1)]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(spec=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=SIZES, default="electron-photon", help="(default %(default)s)")
     parser.add_argument("--images", type=int, help=f"(default {sizes[0]})")
     parser.add_argument("--batch", type=int, help=f"images a batch (default {sizes[1]})")
@@ -50,13 +50,13 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     images, batch = (
         given or usual for given, usual in zip((options.images, options.batch), SIZES[options.dataset], strict=True)
     )
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder, closing_all() as workers:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, closing_all() as executor:
         bench = Bench(
             folder=Path(folder),
             dataset=options.dataset,
             images=images,
             batch=batch,
-            workers=workers,
+            workers=executor,
             python312=options.python312,
         )
         found = bench.cold(options.rounds) if options.cold else bench.warm(options.only, options.rounds)
@@ -73,7 +73,7 @@ class Bench:
     dataset: str
     images: int
     batch: int
-    workers: list[Worker]
+    executor: list[Worker]
     python312: str | None = None
 
     def warm(self, names: Collection[str], rounds: int) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Bench:
         worker = Worker(
             module, store=store, folder=self.folder / name, images=self.drawn(images), batch=self.batch, **python
         )
-        self.workers.append(worker)
+        self.executor.append(worker)
         worker.ask("write")
         fewer = "" if worker.images == self.images else f"; {worker.images:,} images"
         return {

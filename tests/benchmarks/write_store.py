@@ -6,15 +6,15 @@ import numpy as np
 import zarr
 
 from store.blosc import encode_samples
+from store.datasets import find_dataset
 from store.layout import Layout, shard_path
-from store.schema import describe
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 from tests.benchmarks.images import Images
 
 
 def write_store(root: Path, images: Images) -> Path:
     """Write a store whose training split is all the images, laid out as `ingest` does it."""
-    description = describe(images.dataset)
+    description = find_dataset(images.dataset)
     layout = Layout.of(description.sample_bytes)
     zarr.create_group(root, zarr_format=3)
     create_image(root, images.count, description, layout)

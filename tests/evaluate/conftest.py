@@ -78,9 +78,9 @@ def two_runs(make_run: MakeRun) -> list[Run]:
 def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 1,000 images, made by the project's own ingest."""
     from ingest.convert import Ingest, ingest
+    from ingest.executors import ThreadExecutor
     from ingest.split import Split
-    from ingest.workers import Threads
-    from store.schema import ELECTRON_PHOTON
+    from store.datasets import ELECTRON_PHOTON
 
     folder = tmp_path_factory.mktemp("real")
     rng = np.random.default_rng(0)
@@ -91,11 +91,11 @@ def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file["X"], file["y"] = image, np.full(500, label, np.float32)
     job = Ingest(
         sources=tuple(sorted(folder.glob("*.hdf5"))),
-        description=ELECTRON_PHOTON,
+        spec=ELECTRON_PHOTON,
         output=folder / "real.zarr",
         split=Split.parse("0.7,0.1,0.2"),
         seed=0,
         memory=2**28,
         overwrite=False,
     )
-    return ingest(job, Threads(count=1))
+    return ingest(job, ThreadExecutor(count=1))

@@ -1,4 +1,4 @@
-"""What `train.score_torch` is, without a framework: a score that rises with the energy; fails on command."""
+"""What `train.pytorch.score` is, without a framework: a score that rises with the energy; fails on command."""
 
 import sys
 from pathlib import Path

@@ -16,9 +16,9 @@ from evaluate.card import write_card
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
-from train.architecture import ARCHITECTURES
-from train.normalisation import Normalisation
-from train.specification import Specification
+from train.model.architecture import ARCHITECTURES
+from train.model.normalisation import Normalisation
+from train.model.specification import Specification
 from train.variables import Variables
 
 SPECIFICATION = Specification(
@@ -62,7 +62,7 @@ def main(framework: str, folder: Path) -> None:
     if framework == "torch":
         import torch
 
-        from train import model_torch
+        from train.pytorch import model as model_torch
 
         classifier = model_torch.Classifier(specification)
         classifier.set_weights(weights(specification))
@@ -71,7 +71,7 @@ def main(framework: str, folder: Path) -> None:
         with torch.inference_mode():
             expected = classifier.eval().score(*given.values()).numpy()
     elif framework == "trees":
-        from train.trees import Trees
+        from train.baselines.trees import Trees
 
         stump = Trees(
             baseline=np.array(0.1),
@@ -85,13 +85,13 @@ def main(framework: str, folder: Path) -> None:
         stump.save(folder)
         expected = stump.score(*given.values())
     elif framework == "logistic":
-        from train.logistic import Logistic
+        from train.baselines.logistic import Logistic
 
         sum_of_variables = Logistic(weight=np.ones(len(names)), bias=np.array(-1.0))
         sum_of_variables.save(folder)
         expected = sum_of_variables.score(*given.values())
     else:
-        from train import model_keras
+        from train.keras import model as model_keras
 
         model = model_keras.build_model(specification)
         model_keras.set_weights(model, weights(specification))

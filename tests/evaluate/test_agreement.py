@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate import agreement, ranking
-from evaluate.tables import choose_table
+from evaluate.score_tables import choose_table
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from tests.evaluate.conftest import STORE, make_predictions

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from evaluate.cli import app
-from evaluate.score import PROGRAMS
 from store import console
+from store.run_folder import SCORERS
 from tests.examples import showers, write_hdf5
 
 
@@ -95,7 +95,7 @@ def test_a_comparison_is_never_written_over_what_it_compares_or_something_else(m
 
 
 def test_a_hidden_test_set_is_scored(make_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
+    monkeypatch.setitem(SCORERS, "torch", "tests.evaluate.line_model")
     run = make_run("cnn")
     (run / "model.txt").write_text("good")
     file = write_hdf5(tmp_path / "hidden.hdf5", showers(40), np.arange(40) % 2)

@@ -3,8 +3,8 @@ import pytest
 
 import store
 from evaluate import gallery
+from store.datasets import ELECTRON_PHOTON
 from store.predictions import Predictions
-from store.schema import ELECTRON_PHOTON
 
 
 def chosen(label, score):

@@ -12,8 +12,8 @@ from evaluate import gallery, showers
 from evaluate.occlude import occlude
 from evaluate.report import write_report
 from evaluate.score import score
+from store.datasets import QUARK_GLUON, SPLITS
 from store.predictions import Predictions
-from store.schema import QUARK_GLUON, SPLITS
 from tests.evaluate.conftest import STORE, write_run
 from tests.jets import HDF5, PARQUET, write_jet_store
 

@@ -6,13 +6,14 @@ import pytest
 import store
 from evaluate.figures import draw_runs
 from evaluate.occlude import occlude
-from evaluate.occlusion import PLACE, Occlusion
+from evaluate.occlusion import Occlusion
 from evaluate.runs import load_runs
-from evaluate.score import PROGRAMS, open_model
+from evaluate.score import open_model
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
 from store.errors import ConfigError, RunError, StoreError
 from store.predictions import Predictions
+from store.run_folder import SCORERS, RunFolder
 from tests.evaluate.conftest import STORE, write_run
 
 
@@ -69,7 +70,7 @@ def test_a_map_of_another_model_is_not_shown(run):
 
 
 def test_a_damaged_map_is_named(run):
-    (run / PLACE).write_bytes(b"PK")
+    RunFolder(path=run).occlusion.write_bytes(b"PK")
     with pytest.raises(RunError, match=r"occlusion\.npz: not an occlusion map"):
         load_runs([run])
 
@@ -78,7 +79,7 @@ def test_what_cannot_be_hidden_is_refused(run, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="samples=0 is below 1"):
         occlude(run, samples=0)
     monkeypatch.setattr("evaluate.occlude.open_model", open_model)
-    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
+    monkeypatch.setitem(SCORERS, "torch", "tests.evaluate.line_model")
     (run / "model.txt").write_text("broken")
     with pytest.raises(RunError, match="no model here"):
         occlude(run)

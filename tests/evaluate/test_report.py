@@ -9,7 +9,7 @@ import sklearn.metrics
 
 import store
 from evaluate import gallery
-from evaluate.numbers import plus_minus
+from evaluate.formatting import plus_minus
 from evaluate.report import write_report
 from store.errors import ConfigError, RunError
 from tests.evaluate.conftest import REAL, STORE, make_predictions, write_run

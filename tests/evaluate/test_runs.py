@@ -37,7 +37,7 @@ def save_raw(path, **columns):
 def test_a_run_is_read(make_run):
     (run,) = load_runs([make_run("cnn", "keras", epochs=4)])
     assert (run.name, run.framework, run.model) == ("cnn", "keras", "cnn")
-    assert run.description.classes == ("photon", "electron")
+    assert run.spec.classes == ("photon", "electron")
     np.testing.assert_array_equal(run.history["epoch"], [1, 2, 3, 4])
     np.testing.assert_allclose(run.history["train_loss"], [0.7, 0.35, 0.7 / 3, 0.175])
     assert {split: predictions.label.size for split, predictions in run.predictions.items()} == {

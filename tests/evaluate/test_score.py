@@ -15,10 +15,11 @@ import sklearn.metrics
 
 import store
 from evaluate.images import open_images
-from evaluate.score import PROGRAMS, score
+from evaluate.score import score
 from evaluate.terminal import print_scores
+from store.datasets import ELECTRON_PHOTON
 from store.errors import ConfigError, RunError, SourceError
-from store.schema import ELECTRON_PHOTON
+from store.run_folder import SCORERS
 from tests.evaluate.conftest import write_run
 from tests.examples import showers, write_hdf5
 
@@ -44,7 +45,7 @@ def expected(images, variables=None):
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """A run whose model needs no framework; it answers from a process of its own, as models do."""
-    monkeypatch.setitem(PROGRAMS, "torch", "tests.evaluate.line_model")
+    monkeypatch.setitem(SCORERS, "torch", "tests.evaluate.line_model")
     path = write_run(tmp_path / "run")
     (path / "model.txt").write_text("good")
     return path

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from evaluate import showers
-from store.schema import ELECTRON_PHOTON
+from store.datasets import ELECTRON_PHOTON
 
 DIMS = ("class", "ieta", "iphi", "channel")
 

@@ -6,8 +6,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluate.observables import Variable
 from evaluate.slices import BINS, slice_by
-from evaluate.variables import Variable
 
 
 def variable(value):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from evaluate import agreement, metrics, ranking
 from evaluate.measure import measure
+from evaluate.observables import Variable
 from evaluate.runs import load_runs
 from evaluate.slices import slice_by
-from evaluate.variables import Variable
 from store.errors import RunError
 from store.predictions import Predictions
 from tests.evaluate.conftest import make_predictions

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.executors import ThreadExecutor
 from ingest.verify import verify
-from ingest.workers import Threads
 from store.digests import NAME, sha256
-from store.reader import open_store
+from store.opening import open_store
 from tests.faults.program import MEMORY, Run, end_all, start
 from tests.faults.showers import write_sources
 
@@ -34,7 +34,7 @@ class Undisturbed:
         assert [path.name for path in store.parent.iterdir()] == [store.name]
         assert contents(store) == contents(self.store)
         assert open_store(store).digest == open_store(self.store).digest
-        assert verify(store, self.sources, Threads(count=2)).problems == ()
+        assert verify(store, self.sources, ThreadExecutor(count=2)).problems == ()
 
 
 def contents(store: Path) -> dict[str, str]:

@@ -137,10 +137,10 @@ def _is_step(which: int | str, number: int, change: str) -> bool:
 
 def _make_stages_small() -> None:
     import ingest.budget
-    import ingest.shuffle
+    import ingest.external_shuffle
     import store.layout
 
-    ingest.shuffle.STRETCH_BYTES = 300 * 8192  # three chunks of the sources
+    ingest.external_shuffle.STRETCH_BYTES = 300 * 8192  # three chunks of the sources
     ingest.budget.LEAST_HELD = 1 << 16
     store.layout.SHARD_BYTES = 2 << 20  # 256 images
     store.layout.CHUNK_BYTES = 1 << 16

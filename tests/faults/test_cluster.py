@@ -15,13 +15,13 @@ import pytest
 from distributed import Client, LocalCluster
 
 from ingest.convert import Ingest, ingest
+from ingest.executors import ClusterExecutor
 from ingest.split import Split
 from ingest.statistics import write_statistics
 from ingest.verify import verify
-from ingest.workers import Cluster
+from store.datasets import ELECTRON_PHOTON
 from store.digests import write_digests
-from store.schema import ELECTRON_PHOTON
-from store.writer import write_whole
+from store.files import write_whole
 from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import Run, start
 from tests.faults.test_kill import FULL, check_rerun, identities
@@ -58,20 +58,18 @@ def test_workers_may_run_in_another_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sources = tuple(Path(shutil.copy(source, source.name)) for source in undisturbed.sources)
-    workers, store = Cluster(client=cluster), Path("showers.zarr")
-    ingest(
-        Ingest(sources=sources, description=ELECTRON_PHOTON, output=store, split=Split.parse("0.7,0.1,0.2")), workers
-    )
-    write_statistics(store, workers)
+    executor, store = ClusterExecutor(client=cluster), Path("showers.zarr")
+    ingest(Ingest(sources=sources, spec=ELECTRON_PHOTON, output=store, split=Split.parse("0.7,0.1,0.2")), executor)
+    write_statistics(store, executor)
     write_digests(store)
-    assert verify(store, sources, workers).problems == ()
+    assert verify(store, sources, executor).problems == ()
 
 
 @pytest.mark.parametrize(
     ("module", "function"),
     [
         ("store.writer", "write_whole"),  # of a shard
-        pytest.param("ingest.shuffle", "write_whole", marks=FULL),  # of the record of a stretch
+        pytest.param("ingest.external_shuffle", "write_whole", marks=FULL),  # of the record of a stretch
         pytest.param("ingest.statistics", "open_reader", marks=FULL),
     ],
 )
@@ -115,7 +113,7 @@ def test_what_workers_still_do_after_the_program_was_killed_does_no_harm(
 ) -> None:
     cluster.wait_for_workers(2, timeout=60)
     slow, *_ = cluster.scheduler_info()["workers"]
-    cluster.run(replace, "ingest.shuffle", "write_whole", partial(wait_and_write, notes), workers=[slow])
+    cluster.run(replace, "ingest.external_shuffle", "write_whole", partial(wait_and_write, notes), workers=[slow])
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store, "--scheduler", cluster.scheduler.address)
     wait_for(notes / "waiting")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingest.executors import ThreadExecutor
 from ingest.verify import verify
-from ingest.workers import Threads
-from store.reader import open_store
+from store.opening import open_store
 from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import start
 
@@ -53,7 +53,7 @@ def check_rerun(undisturbed: Undisturbed, notes: Path, store: Path, *options: st
     stretches = {path.name[:6] for path in work.glob("spool/??????.json")} if (work / "store").exists() else set()
     complete = store.exists()
     if complete:
-        assert verify(store, [], Threads(count=2)).problems == ()
+        assert verify(store, [], ThreadExecutor(count=2)).problems == ()
     rerun = start(notes, *undisturbed.words, "--output", store, *options)
     if complete and not options:
         assert "already exists" in refusal(rerun)

@@ -12,10 +12,10 @@ import pytest
 import zarr
 
 from ingest.convert import Ingest, ingest
-from ingest.hdf5 import Hdf5Source
+from ingest.executors import ThreadExecutor
 from ingest.split import Split
-from ingest.workers import Threads
-from store.schema import ELECTRON_PHOTON
+from store.datasets import ELECTRON_PHOTON
+from store.sources.hdf5 import Hdf5Source
 from tests.ingest.test_memory import CHUNK, MEASURE, PROGRAM, write_long
 
 ROWS = 700
@@ -39,7 +39,7 @@ def test_every_chunk_is_read_once(
         with h5py.File(tmp_path / f"{label}.hdf5", "w") as file:
             file.create_dataset("X", data=np.zeros((ROWS, 32, 32, 2), np.float32), **layout)
             file["y"] = np.full(ROWS, label)
-    monkeypatch.setattr("ingest.shuffle.STRETCH_BYTES", 200 * ELECTRON_PHOTON.sample_bytes)
+    monkeypatch.setattr("ingest.external_shuffle.STRETCH_BYTES", 200 * ELECTRON_PHOTON.sample_bytes)
     reads: list[tuple[Path, int, int]] = []
     read = Hdf5Source.read
 
@@ -50,8 +50,8 @@ def test_every_chunk_is_read_once(
     monkeypatch.setattr(Hdf5Source, "read", note)
     sources = (tmp_path / "0.hdf5", tmp_path / "1.hdf5")
     split = Split.parse("0.7,0.1,0.2")
-    job = Ingest(sources=sources, description=ELECTRON_PHOTON, output=tmp_path / "out.zarr", split=split)
-    ingest(job, Threads(count=2))
+    job = Ingest(sources=sources, spec=ELECTRON_PHOTON, output=tmp_path / "out.zarr", split=split)
+    ingest(job, ThreadExecutor(count=2))
     chunk = layout["chunks"][0] if layout else 1
     for source in sources:
         spans = sorted((start, stop) for path, start, stop in reads if path == source)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import zarr
 
+from ingest.executors import ThreadExecutor
 from ingest.verify import verify
-from ingest.workers import Threads
 from store.blosc import encode_samples
 from store.digests import NAME, write_digests
 from store.errors import CalostreamError, SourceError
@@ -21,7 +21,7 @@ from tests.faults.program import start
 from tests.faults.showers import ROWS, write_sources
 
 Place = Callable[[int, np.random.Generator], int]
-WORKERS = Threads(count=2)
+WORKERS = ThreadExecutor(count=2)
 INDEX = 16 * 32 + 4  # bytes of a shard's index of 32 chunks and its checksum
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 
-from ingest.workers import Cluster, Threads, Workers
+from ingest.executors import ClusterExecutor, Executor, ThreadExecutor
 
 
 def test_threads(tmp_path: Path) -> None:
-    check(Threads(count=2), tmp_path)
+    check(ThreadExecutor(count=2), tmp_path)
 
 
 def test_cluster(tmp_path: Path) -> None:
@@ -18,12 +18,12 @@ def test_cluster(tmp_path: Path) -> None:
         LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        check(Cluster(client=client), tmp_path)
+        check(ClusterExecutor(client=client), tmp_path)
 
 
-def check(workers: Workers, folder: Path) -> None:
+def check(executor: Executor, folder: Path) -> None:
     with pytest.raises(ValueError, match="wrong"):
-        workers.run(fail_or_last, [(folder, number) for number in range(2)], "failing")
+        executor.run(fail_or_last, [(folder, number) for number in range(2)], "failing")
     assert (folder / "ended").exists()
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-import ingest.values
-import store.permutation
-import store.statistics
-from store.schema import ELECTRON_PHOTON
+import store.compiled.permutation
+import store.image_statistics
+import store.sources.values
+from store.datasets import ELECTRON_PHOTON
 
 images = np.zeros((1, *ELECTRON_PHOTON.image_shape), np.float32)
-ingest.values._all_finite(images.reshape(-1).view(np.uint32))
-store.permutation.permutation(1, store.permutation.make_keys(0))
-store.statistics.Statistics.zero(ELECTRON_PHOTON).add(images, np.zeros(1, np.uint8))
+store.sources.values._all_finite(images.reshape(-1).view(np.uint32))
+store.compiled.permutation.permutation(1, store.compiled.permutation.make_keys(0))
+store.image_statistics.Statistics.zero(ELECTRON_PHOTON).add(images, np.zeros(1, np.uint8))

@@ -10,8 +10,8 @@ from scipy.stats import chi2
 
 from ingest import convert
 from ingest.split import Split, arrange
-from store.reader import open_dataset, open_statistics
-from store.schema import ELECTRON_PHOTON
+from store.datasets import ELECTRON_PHOTON
+from store.opening import open_dataset, open_statistics
 from store.stream import BatchStream
 from tests.examples import run_ingest, showers, write_hdf5
 

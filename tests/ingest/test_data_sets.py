@@ -3,12 +3,12 @@
 import h5py
 import numpy as np
 
-from store.reader import open_dataset, open_statistics
-from store.schema import DATASETS, Channel, Description, Variable
+from store.datasets import DATASETS, Channel, DatasetSpec, Variable
+from store.opening import open_dataset, open_statistics
 from store.stream import BatchStream
 from tests.examples import run_ingest
 
-MUONS = Description(
+MUONS = DatasetSpec(
     name="muons",
     title="Muons and antimuons, made up",
     image_keys=("hits",),

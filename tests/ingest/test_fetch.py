@@ -11,9 +11,9 @@ import pytest
 from ingest import fetch
 from ingest.cli import SAMPLES
 from ingest.fetch import DOWNLOADS, Download, fetch_dataset
-from ingest.sources import open_source
+from store.datasets import find_dataset
 from store.errors import ConfigError, SourceError
-from store.schema import describe
+from store.sources.source import open_source
 from tests.examples import run_ingest, showers, write_hdf5
 from tests.ingest.file_server import NAME, Server
 
@@ -250,7 +250,7 @@ def test_whether_a_file_is_a_source_is_known_without_reading_it_whole(tmp_path):
     pq.write_table(pa.table(columns), parquet, row_group_size=1)
     for path in (hdf5, parquet):
         before = bytes_read()
-        open_source(path, describe("quark-gluon"))
+        open_source(path, find_dataset("quark-gluon"))
         assert bytes_read() - before < path.stat().st_size / 5
 
 

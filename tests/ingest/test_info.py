@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
-from store.reader import open_statistics
+from store.opening import open_statistics
 from tests.examples import run_ingest
 
 

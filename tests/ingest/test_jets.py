@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 
-from store.chunks import has_sample_blocks
 from store.digests import write_digests
-from store.reader import open_dataset, open_statistics, open_store
+from store.opening import open_dataset, open_statistics, open_store
+from store.sample_reader import has_sample_blocks
 from store.stream import BatchStream
 from tests.examples import run_ingest, showers, write_hdf5
 
@@ -158,7 +158,7 @@ def test_an_interrupted_ingest_goes_on_to_the_same_content(made, tmp_path, monke
         patch.setattr("ingest.convert.write_tables", fail)
         assert run_ingest(*words).status == 1
     assert not (tmp_path / "out.zarr").exists()
-    monkeypatch.setattr("ingest.parquet.ParquetSource.read", None)  # what was read is not read again
+    monkeypatch.setattr("store.sources.parquet.ParquetSource.read", None)  # what was read is not read again
     ingest(tmp_path / "out.zarr", PARQUET)
     assert open_store(tmp_path / "out.zarr").digest == open_store(made / "parquet.zarr").digest
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 import store
 from store.stream import Batch
-from train.architecture import ARCHITECTURES, Architecture, normalised
-from train.layers import Dense
-from train.metrics import measure
-from train.normalisation import RECIPES, Normalisation
-from train.plain_layers import Crop, Dropout, GlobalPool, ShowerFeatures
-from train.specification import Specification
+from train.metrics import compute_metrics
+from train.model.architecture import ARCHITECTURES, Architecture, normalised
+from train.model.layers import Dense
+from train.model.normalisation import RECIPES, Normalisation
+from train.model.specification import Specification
+from train.model.stateless_layers import Crop, Dropout, GlobalPool, ShowerFeatures
+from train.model.weights import Weights
 from train.variables import Table, Variables
-from train.weights import Weights
 
 EPOCHS = 3
 STEPS = 50
@@ -128,4 +128,4 @@ def loss_sequences() -> npt.NDArray[np.float64]:
 
 
 def batch_loss(batch: Batch, logit: npt.NDArray[np.float32]) -> float:
-    return measure(batch.label, logit.astype(np.float64)).loss
+    return compute_metrics(batch.label, logit.astype(np.float64)).loss

@@ -13,8 +13,8 @@ import pytest
 
 from tests.jets import write_jet_store
 from tests.parity.cases import MODELS, large_weights, model_specification
-from train import weights
-from train.model_torch import Classifier
+from train.model import weights
+from train.pytorch.model import Classifier
 
 ROOT = Path(__file__).parents[2]
 

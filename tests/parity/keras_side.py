@@ -27,11 +27,11 @@ from tests.parity.cases import (
     specifications,
     store_of,
 )
-from train import weights
 from train.config import TrainConfig, preset
-from train.feed_keras import feed, to_tensor
-from train.fit_keras import KerasLearner
-from train.model_keras import build_model, get_weights, save_model, set_weights
+from train.keras.backend import KerasBackend
+from train.keras.feed import feed, to_tensor
+from train.keras.model import build_model, get_weights, save_model, set_weights
+from train.model import weights
 
 
 def compare_models(folder: Path) -> dict[str, Any]:
@@ -80,16 +80,16 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[f
     """Return the losses of the steps, and what the model that is judged gives for some images after them."""
     settings = preset("challenge") | {"learning_rate": RATE, "seed": 1} | settings
     config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
-    learner = KerasLearner(model_specification(folder, name), config)
-    start = learner.state()
+    backend = KerasBackend(model_specification(folder, name), config)
+    start = backend.state_dict()
     drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}
     weights.save(folder / f"{name}-drawn.npz", drawn)
     given = weights.load(folder / f"{name}-start.npz")
-    learner.load_state(start | {f"weights/{key}": value for key, value in given.items()})
+    backend.load_state_dict(start | {f"weights/{key}": value for key, value in given.items()})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
-        losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
-    return losses, learner.to_numpy(learner.predict(tuple(map(to_tensor, model_inputs(folder, name))))).tolist()
+        losses += [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in backend.feed(stream)]
+    return losses, backend.to_numpy(backend.predict(tuple(map(to_tensor, model_inputs(folder, name))))).tolist()
 
 
 def refuse_float16(folder: Path) -> str:

@@ -4,7 +4,7 @@ import torch
 
 from tests.parity.cases import EPOCHS, digest, made_up_table, open_feed, store_of
 from tests.parity.conftest import Sides
-from train.feed_torch import feed
+from train.pytorch.feed import feed
 
 
 def test_same_batches_in_the_same_order(sides: Sides) -> None:

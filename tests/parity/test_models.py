@@ -7,12 +7,12 @@ import torch
 
 from tests.parity.cases import MODELS, SHOWER_RECIPES, model_inputs, model_specification, specification, store_of
 from tests.parity.conftest import Sides, run_python
-from train import weights
 from train.config import TrainConfig
-from train.fit_torch import TorchLearner
 from train.metrics import sigmoid
-from train.model_torch import Classifier, save_model
-from train.specification import Specification
+from train.model import weights
+from train.model.specification import Specification
+from train.pytorch.backend import TorchBackend
+from train.pytorch.model import Classifier, save_model
 
 
 def carried(sides: Sides, described: Specification, file: str) -> Classifier:
@@ -76,9 +76,9 @@ def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_both_start_from_the_same_weights(sides: Sides, name: str) -> None:
     config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), seed=1)
-    learner = TorchLearner(model_specification(sides.folder, name), config)
+    backend = TorchBackend(model_specification(sides.folder, name), config)
     there = weights.load(sides.folder / f"{name}-drawn.npz")
-    here = {name.removeprefix("weights/"): a for name, a in learner.state().items() if name.startswith("weights/")}
+    here = {name.removeprefix("weights/"): a for name, a in backend.state_dict().items() if name.startswith("weights/")}
     assert here.keys() == there.keys()
     for name, array in here.items():
         np.testing.assert_array_equal(array, there[name])
@@ -94,7 +94,7 @@ assert not {"store", "train"} & set(sys.modules)
 """
 TORCH = """
 import sys, numpy as np, torch
-from train.model_torch import load_model
+from train.pytorch.model import load_model
 for name in sys.argv[1:]:
     inputs = map(torch.from_numpy, np.load(f"{name}/inputs.npz").values())
     with torch.inference_mode():

@@ -19,30 +19,30 @@ from tests.parity.cases import (
     store_of,
 )
 from tests.parity.conftest import Sides
-from train import weights
 from train.config import TrainConfig, preset
-from train.fit_torch import TorchLearner
+from train.model import weights
+from train.pytorch.backend import TorchBackend
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_same_losses_while_training(sides: Sides, name: str) -> None:
-    learner, losses = train(sides, name)
+    backend, losses = train(sides, name)
     np.testing.assert_allclose(losses, sides.keras["losses"][name], rtol=0.01)
-    feed = learner.feed(open_feed(store_of(sides.folder, name), batch_size=8))
-    again = [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in feed]
+    feed = backend.feed(open_feed(store_of(sides.folder, name), batch_size=8))
+    again = [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in feed]
     assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing of the same batches"
 
 
 def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
-    learner, losses = train(sides, "shower", **EVERYTHING)
+    backend, losses = train(sides, "shower", **EVERYTHING)
     expected, judged = sides.keras["everything"]
     np.testing.assert_allclose(losses, expected, rtol=0.01)
     (images,) = model_inputs(sides.folder, "shower")
     showers = torch.from_numpy(images[16:])
-    found = learner.to_numpy(learner.predict((showers,)))
+    found = backend.to_numpy(backend.predict((showers,)))
     np.testing.assert_allclose(found, judged[16:], atol=0.05)
-    now = learner.to_numpy(learner.model.eval()(showers).detach())
+    now = backend.to_numpy(backend.model.eval()(showers).detach())
     assert np.abs(now - found).max() > 0.1, "the mean of the weights is not where they are now"
 
 
@@ -54,16 +54,16 @@ def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) ->
     assert "precision='float16' needs a GPU" in sides.keras["float16"]
 
 
-def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchLearner, list[float]]:
+def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:
     settings = preset("challenge") | {"learning_rate": RATE, "seed": 2} | settings
     config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), **settings)
-    learner = TorchLearner(model_specification(sides.folder, name), config)
+    backend = TorchBackend(model_specification(sides.folder, name), config)
     start = weights.load(sides.folder / f"{name}-start.npz")
-    learner.load_state({**learner.state(), **{f"weights/{key}": value for key, value in start.items()}})
+    backend.load_state_dict({**backend.state_dict(), **{f"weights/{key}": value for key, value in start.items()}})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
-        losses += [batch_loss(batch, learner.to_numpy(learner.train(x, y))) for batch, x, y in learner.feed(stream)]
-    return learner, losses
+        losses += [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in backend.feed(stream)]
+    return backend, losses
 
 
 def test_plateau_is_that_of_keras(sides: Sides) -> None:

@@ -3,8 +3,8 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+from store.opening import open_dataset
 from store.plotting import plot_shower
-from store.reader import open_dataset
 from tests.examples import tell_tale_images, tell_tale_labels, write_store
 
 

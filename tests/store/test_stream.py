@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store import chunks
+from store import sample_reader
 from store.errors import PlanError, StateError, StoreError
 from store.plan import SHUFFLES, BatchPlan
 from tests.examples import SHAPE, write_store
@@ -25,7 +25,7 @@ def test_an_epoch_gives_every_sample_of_the_split_once_with_its_image_and_label(
     made_up, split, shuffle, kind, monkeypatch
 ):
     if kind == "zarr":
-        monkeypatch.setattr(chunks, "has_sample_blocks", lambda image: False)
+        monkeypatch.setattr(sample_reader, "has_sample_blocks", lambda image: False)
     stream = open_stream(made_up, split=split, shuffle=shuffle)
     assert stream.reader == kind
     batches = list(stream)

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from store.blosc import encode_samples
+from store.files import write_whole
 from store.layout import Layout, shard_path
-from store.writer import SampleTable, flags, write_shard, write_whole
+from store.writer import SampleTable, flags, write_shard
 from tests.examples import write_images
 from tests.strategies import SHAPES, image, images, layouts
 

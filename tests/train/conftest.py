@@ -1,4 +1,4 @@
-"""A learner without a framework."""
+"""A backend without a framework."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from store.stream import Batch, BatchStream
 from tests.jets import write_jet_store
 from train.config import TrainConfig
-from train.specification import Specification
+from train.model.specification import Specification
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_jet_store(tmp_path_factory.mktemp("jets"))
 
 
-class LineLearner:
+class LineBackend:
     """Logistic regression on the summed squares of each channel: the loop's contract in a few lines of numpy."""
 
     device, rank, world_size = "paper", 0, 1
@@ -52,17 +52,17 @@ class LineLearner:
     def to_numpy(self, logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return logit
 
-    def gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values
 
     def set_learning_rate(self, rate: float) -> None:
         self.rate = rate
         self.rates.append(rate)
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         return {"weights": self.weights}
 
-    def load_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    def load_state_dict(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self.weights = arrays["weights"]
 
     def export(self, folder: Path) -> None:

@@ -10,16 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from store.errors import ConfigError
-from store.reader import Store, open_statistics, open_store
-from train import fit_keras
-from train.architecture import Architecture
+from store.opening import Store, open_statistics, open_store
 from train.config import TrainConfig
-from train.fit import open_stream
-from train.fit_keras import KerasLearner
-from train.layers import BatchNorm, Conv, Dense
-from train.normalisation import Normalisation
-from train.plain_layers import Dropout, Flatten, MaxPool
-from train.specification import Specification
+from train.keras import backend as keras_backend
+from train.keras.backend import KerasBackend
+from train.loop import open_stream
+from train.model.architecture import Architecture
+from train.model.layers import BatchNorm, Conv, Dense
+from train.model.normalisation import Normalisation
+from train.model.specification import Specification
+from train.model.stateless_layers import Dropout, Flatten, MaxPool
 
 END = (MaxPool(size=8), Flatten(), Dense(units=1, activation="linear"))
 PLAIN = Architecture(name="plain", source="tests", layers=(Conv(filters=4), *END), initialiser="he")
@@ -34,13 +34,13 @@ STEP = {"learning_rate": 1e-12, "clip_norm": 8.5, "class_weights": (1.0, 3.0), "
 Array = np.ndarray[Any, Any]
 
 
-def make(architecture: Architecture, store: Store, **settings: Any) -> KerasLearner:
+def make(architecture: Architecture, store: Store, **settings: Any) -> KerasBackend:
     specification = Specification(
         architecture=architecture,
         normalisation=Normalisation.from_statistics("log", open_statistics(store.path)),
         image_shape=(32, 32, 2),
     )
-    return KerasLearner(specification, TrainConfig(run=Path("unused"), store=store.path, **settings))
+    return KerasBackend(specification, TrainConfig(run=Path("unused"), store=store.path, **settings))
 
 
 def batches(store: Store, size: int) -> list[tuple[Array, Array]]:
@@ -48,9 +48,9 @@ def batches(store: Store, size: int) -> list[tuple[Array, Array]]:
     return [(batch.image.copy(), batch.label.copy()) for batch in open_stream(config, "train", "full", (0, 1))]
 
 
-def train(learner: KerasLearner, found: list[tuple[Array, Array]]) -> Array:
+def train(backend: KerasBackend, found: list[tuple[Array, Array]]) -> Array:
     """Return the logits of some steps, one after the other."""
-    return np.concatenate([learner.to_numpy(learner.train((tf.constant(x),), tf.constant(y))) for x, y in found])
+    return np.concatenate([backend.to_numpy(backend.train((tf.constant(x),), tf.constant(y))) for x, y in found])
 
 
 def difference(one: dict[str, Array], two: dict[str, Array]) -> float:
@@ -66,13 +66,13 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
     """
     found = batches(store, 34)
     three = make(PLAIN, store, **STEP)
-    fit_keras.choose_devices, choose = lambda config: choose(config)[:1], fit_keras.choose_devices
+    keras_backend.choose_devices, choose = lambda config: choose(config)[:1], keras_backend.choose_devices
     one = make(PLAIN, store, **STEP)
-    fit_keras.choose_devices = choose
-    logits = [train(learner, found) for learner in (one, three)]
-    states = [learner.state() for learner in (one, three)]
+    keras_backend.choose_devices = choose
+    logits = [train(backend, found) for backend in (one, three)]
+    states = [backend.state_dict() for backend in (one, three)]
     moments = [{key: state[key] for key in state if key.startswith("optimiser/")} for state in states]
-    scores = [learner.to_numpy(learner.predict((tf.constant(found[0][0]),))) for learner in (one, three)]
+    scores = [backend.to_numpy(backend.predict((tf.constant(found[0][0]),))) for backend in (one, three)]
     return {
         "last": len(found[-1][0]),
         "logits": float(np.abs(logits[0] - logits[1]).max()),
@@ -82,13 +82,13 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
 
 
 def compare_with_resumed(store: Store) -> bool:
-    """Tell whether a learner that takes over another's state goes on as that one does, bit for bit."""
+    """Tell whether a backend that takes over another's state goes on as that one does, bit for bit."""
     found = batches(store, 50)
     whole, resumed = (make(NOISY, store, average=0.9, learning_rate=0.01) for _ in range(2))
     train(whole, found[:2])
-    resumed.load_state(whole.state())
+    resumed.load_state_dict(whole.state_dict())
     same = np.array_equal(train(whole, found[2:]), train(resumed, found[2:]))
-    return same and difference(whole.state(), resumed.state()) == 0
+    return same and difference(whole.state_dict(), resumed.state_dict()) == 0
 
 
 def logits_of_one_image(store: Store) -> list[float]:
@@ -98,9 +98,9 @@ def logits_of_one_image(store: Store) -> list[float]:
 
 
 def finite_after_one_sample(store: Store) -> bool:
-    learner = make(NOISY, store)
-    train(learner, batches(store, 1)[:1])
-    return all(np.isfinite(array).all() for array in learner.state().values())
+    backend = make(NOISY, store)
+    train(backend, batches(store, 1)[:1])
+    return all(np.isfinite(array).all() for array in backend.state_dict().values())
 
 
 def places(store: Store) -> dict[str, list[str]]:

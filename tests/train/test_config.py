@@ -18,8 +18,8 @@ def test_the_challenge_is_as_published() -> None:
 
 def test_survives_json() -> None:
     config = TrainConfig(run=Path("runs/x"), batch_size=3, memory="1GiB", seed=2**32 - 1)
-    record = {**json.loads(json.dumps(config.to_json())), "framework": "torch", "parameters": 1}
-    assert TrainConfig.from_json(record) == config
+    record = {**json.loads(json.dumps(config.to_dict())), "framework": "torch", "parameters": 1}
+    assert TrainConfig.from_dict(record) == config
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_bounds(values: dict[str, Any], message: str) -> None:
 def test_class_weights_are_numbers(value: Any) -> None:
     config = TrainConfig(run=Path("runs/x"), class_weights=value)
     assert config.class_weights == (1.0, 2.5)
-    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 @pytest.mark.parametrize(("value", "names"), [("pt,m0", ("pt", "m0")), (["pt"], ("pt",)), ("none", ()), ([], ())])
 def test_variables_are_names(value: Any, names: tuple[str, ...]) -> None:
     config = TrainConfig(run=Path("runs/x"), variables=value)
     assert config.variables == names
-    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -104,4 +104,4 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 def test_refuses_other_json() -> None:
     with pytest.raises(ConfigError, match="not the configuration"):
-        TrainConfig.from_json({"epochs": 3})
+        TrainConfig.from_dict({"epochs": 3})

@@ -3,14 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from train.metrics import measure, sigmoid
+from train.metrics import compute_metrics, sigmoid
 
 
 def test_against_the_definitions() -> None:
     random = np.random.default_rng(0)
     label = random.integers(0, 2, 200, np.uint8)
     logit = np.round(random.normal(size=200) + label, 1)  # with ties
-    found = measure(label, logit)
+    found = compute_metrics(label, logit)
     score = 1 / (1 + np.exp(-logit))
     assert found.loss == pytest.approx(-np.mean(np.log(np.where(label == 1, score, 1 - score))), rel=1e-12)
     assert found.accuracy == np.mean((score > 0.5) == label)
@@ -20,11 +20,11 @@ def test_against_the_definitions() -> None:
 
 def test_large_logits_do_not_overflow() -> None:
     logit = np.array([1e5, -1e5, 1e5])
-    assert measure(np.array([1, 0, 0], np.uint8), logit).loss == pytest.approx(1e5 / 3)
+    assert compute_metrics(np.array([1, 0, 0], np.uint8), logit).loss == pytest.approx(1e5 / 3)
     assert sigmoid(logit).tolist() == [1.0, 0.0, 1.0]
 
 
 def test_no_auc_of_one_class() -> None:
-    found = measure(np.ones(3, np.uint8), np.zeros(3))
+    found = compute_metrics(np.ones(3, np.uint8), np.zeros(3))
     assert found.auc is None
     assert found.loss == pytest.approx(math.log(2))

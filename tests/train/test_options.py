@@ -1,4 +1,4 @@
-"""The command line, with a learner that needs no framework."""
+"""The command line, with a backend that needs no framework."""
 
 import json
 from dataclasses import fields
@@ -9,15 +9,15 @@ import pytest
 import typer
 
 from store import console
-from tests.train.conftest import LineLearner
-from train.architecture import SHOWER
+from tests.train.conftest import LineBackend
 from train.config import TrainConfig
+from train.model.architecture import SHOWER
 from train.options import application
 
 
 @pytest.fixture
 def app() -> typer.Typer:
-    return application("torch", LineLearner)
+    return application("torch", LineBackend)
 
 
 def run(app: typer.Typer, *words: object) -> int:

@@ -6,7 +6,7 @@ from train.outputs import LAG, Collector, Outputs
 
 
 class Numbers:
-    """What a collector asks of a learner."""
+    """What a collector asks of a backend."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -21,19 +21,19 @@ def batch(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return samples, np.array([0, 1, 1], np.uint8), np.full(3, index, np.float32)
 
 
-def collect(count: int, learner: Numbers, done: Outputs | None = None) -> Collector:
-    collector = Collector(learner, "epoch 1", lambda label, logit: None, done)  # type: ignore[arg-type]
+def collect(count: int, backend: Numbers, done: Outputs | None = None) -> Collector:
+    collector = Collector(backend, "epoch 1", lambda label, logit: None, done)  # type: ignore[arg-type]
     for index in range(count):
         collector.add(*batch(index))
     return collector
 
 
 def test_outputs_are_taken_some_batches_late_and_in_order() -> None:
-    learner = Numbers()
-    collector = collect(LAG + 3, learner)
-    assert learner.taken == 3
+    backend = Numbers()
+    collector = collect(LAG + 3, backend)
+    assert backend.taken == 3
     outputs = collector.outputs()
-    assert learner.taken == LAG + 3
+    assert backend.taken == LAG + 3
     np.testing.assert_array_equal(outputs.sample, np.arange(3 * (LAG + 3)))
     np.testing.assert_array_equal(outputs.logit, np.repeat(np.arange(LAG + 3), 3))
     collector.add(*batch(LAG + 3))

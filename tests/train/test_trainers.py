@@ -16,8 +16,8 @@ import pytest
 import store
 from store.predictions import Predictions
 from tests.readme import example
-from train.architecture import SHOWER
 from train.checkpoint import Checkpoint
+from train.model.architecture import SHOWER
 
 FRAMEWORKS = ("torch", "keras")
 SETTINGS = (*("--epochs", 2, "--batch-size", 40, "--clip-norm", 1),)

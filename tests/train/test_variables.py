@@ -12,15 +12,15 @@ import torch
 import store
 from evaluate.images import open_images
 from evaluate.occlude import occlude
+from store.datasets import QUARK_GLUON
 from store.errors import ConfigError, SourceError
 from store.predictions import Predictions
-from store.schema import QUARK_GLUON
 from tests.jets import HDF5, PARQUET
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.fit import fit
-from train.fit_torch import TorchLearner
-from train.model_torch import load_model
+from train.loop import fit
+from train.pytorch.backend import TorchBackend
+from train.pytorch.model import load_model
 from train.variables import Variables, inputs, read_table
 
 NAMES = ("m0", "pt")
@@ -41,7 +41,7 @@ def config(jets: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
         save_every=0,
         device="cpu",
     )
-    fit(config, "torch", TorchLearner)
+    fit(config, "torch", TorchBackend)
     return config
 
 
@@ -77,7 +77,7 @@ def test_an_unknown_one_leaves_no_run(config: TrainConfig, showers: Path, tmp_pa
     for path, known in ((config.store, "pt, m0"), (showers, "no variables")):
         other = replace(config, run=tmp_path / "run", store=path, normalisation="max", variables=("eta",))
         with pytest.raises(ConfigError, match=f"unknown variable 'eta'; {path} has {known}"):
-            fit(replace(other, augmentation="none"), "torch", TorchLearner)
+            fit(replace(other, augmentation="none"), "torch", TorchBackend)
     assert not (tmp_path / "run").exists()
 
 
@@ -93,7 +93,7 @@ def test_exported_model_takes_them_as_they_are(config: TrainConfig) -> None:
 
 
 def test_interrupted_inside_an_epoch_and_resumed_is_the_same_run(config: TrainConfig, tmp_path: Path) -> None:
-    class Interrupted(TorchLearner):
+    class Interrupted(TorchBackend):
         steps = 0
 
         def train(self, inputs: Any, label: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ def test_interrupted_inside_an_epoch_and_resumed_is_the_same_run(config: TrainCo
     with pytest.raises(KeyboardInterrupt):
         fit(other, "torch", Interrupted)
     assert Checkpoint.load(other.run / "checkpoints" / "last.npz").stream["batch"] > 0
-    fit(other, "torch", TorchLearner, resume=True)
+    fit(other, "torch", TorchBackend, resume=True)
     whole, parts = (Checkpoint.load(run / "checkpoints" / "last.npz").arrays for run in (config.run, other.run))
     for name, array in whole.items():
         np.testing.assert_array_equal(array, parts[name], err_msg=name)

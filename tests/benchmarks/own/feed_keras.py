@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader
-from train.feed_keras import feed
+from train.keras.feed import feed
 
 Tensors = Iterator[Any]
 

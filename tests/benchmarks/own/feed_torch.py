@@ -7,7 +7,7 @@ import torch
 
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader
-from train.feed_torch import feed
+from train.pytorch.feed import feed
 
 
 def opening(convert: Callable[[BatchStream], Iterator[Any]]) -> Callable[[Place], Callable[[int], Iterator[Any]]]:

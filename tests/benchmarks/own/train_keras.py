@@ -1,6 +1,6 @@
 """Training in Keras."""
 
 from tests.benchmarks.own.training import readers
-from train.fit_keras import KerasLearner
+from train.keras.backend import KerasBackend
 
-READERS = readers("Keras", KerasLearner)
+READERS = readers("Keras", KerasBackend)

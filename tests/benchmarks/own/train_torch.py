@@ -1,6 +1,6 @@
 """Training in PyTorch."""
 
 from tests.benchmarks.own.training import readers
-from train.fit_torch import TorchLearner
+from train.pytorch.backend import TorchBackend
 
-READERS = readers("PyTorch", TorchLearner)
+READERS = readers("PyTorch", TorchBackend)

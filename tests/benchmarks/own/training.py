@@ -8,25 +8,25 @@ import numpy as np
 from store.stream import Batch, BatchStream
 from tests.benchmarks.own.reference import in_memory
 from tests.benchmarks.reader import Place, Reader
-from train.architecture import CNN
+from train.backend import Backend, BackendFactory
 from train.config import TrainConfig
-from train.learner import Learner, MakeLearner
-from train.normalisation import Normalisation
-from train.specification import Specification
+from train.model.architecture import CNN
+from train.model.normalisation import Normalisation
+from train.model.specification import Specification
 
 Images = Iterator[np.ndarray]
 
 
-def readers(framework: str, make_learner: MakeLearner) -> dict[str, Reader]:
+def readers(framework: str, make_backend: BackendFactory) -> dict[str, Reader]:
     """Return the readers that train in a framework while they read."""
 
     def opening(source: Callable[[Place], Iterable[Batch]]) -> Callable[[Place], Callable[[int], Images]]:
         def open_(place: Place) -> Callable[[int], Images]:
             normalisation = Normalisation(recipe="none", scale=(1, 1), offset=(0, 0))
             specification = Specification(architecture=CNN, normalisation=normalisation, image_shape=place.images.shape)
-            learner = make_learner(specification, TrainConfig(run=Path("unused"), device="cpu"))
+            backend = make_backend(specification, TrainConfig(run=Path("unused"), device="cpu"))
             batches = source(place)
-            return lambda epoch: train(learner, batches)
+            return lambda epoch: train(backend, batches)
 
         return open_
 
@@ -36,9 +36,9 @@ def readers(framework: str, make_learner: MakeLearner) -> dict[str, Reader]:
     }
 
 
-def train(learner: Learner, batches: Iterable[Batch]) -> Images:
-    for batch, image, label in learner.feed(batches):  # type: ignore[arg-type]
-        learner.to_numpy(learner.train(image, label))
+def train(backend: Backend, batches: Iterable[Batch]) -> Images:
+    for batch, image, label in backend.feed(batches):  # type: ignore[arg-type]
+        backend.to_numpy(backend.train(image, label))
         yield batch.image
 
 

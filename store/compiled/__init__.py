@@ -1,0 +1,1 @@
+"""Compiled functions: everything numba compiles, in one folder that shares one cache."""

@@ -1,0 +1,191 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from distributed.protocol.pickle import dumps, loads
+
+from store.datasets import Channel, DatasetSpec, Variable
+from store.errors import ConfigError, SourceError
+from store.sources.source import open_source
+
+TINY = DatasetSpec(
+    name="tiny", title="made up", image_keys=("X_jets", "X"), label_key="y", image_shape=(5, 6, 2),
+    channels=tuple(Channel(name=name, long_name=name, comment="made up") for name in "ab"),
+    classes=("gluon", "quark"), seed=(2, 3), variables=(Variable(name="pt", long_name="pt", units="GeV"),),
+)  # fmt: skip
+IMAGES = np.random.default_rng(0).standard_normal((25, 5, 6, 2)).astype(np.float32)
+
+
+def lists(type_):
+    return pa.list_(pa.list_(pa.list_(type_)))
+
+
+LISTS = lists(pa.float64())
+
+
+def as_lists(images, type_=LISTS):
+    return pa.array(np.moveaxis(images, -1, 1).tolist(), type_)
+
+
+def table(**changes):
+    """Return a table of `IMAGES` with some columns changed, or left out if None."""
+    columns = {"X_jets": as_lists(IMAGES), "pt": np.arange(25) + 70.5, "y": np.arange(25) % 2.0, **changes}
+    return pa.table({name: column for name, column in columns.items() if column is not None})
+
+
+def write(path, given, groups=(1,) * 25):
+    """Write a table in row groups of the given sizes."""
+    with pq.ParquetWriter(path, given.schema) as writer:
+        for start, size in zip(np.cumsum([0, *groups]), groups, strict=False):
+            writer.write_table(given.slice(start, size), row_group_size=size)
+    return path
+
+
+GROUPS = {"a row": (1,) * 25, "some": (7, 7, 7, 4), "unequal": (3, 1, 11, 2, 8), "one for all": (25,)}
+
+
+@pytest.mark.parametrize("batch", [1, 4, 1_000])
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+def test_any_range_of_rows_is_read_bit_for_bit_from_any_row_groups(tmp_path, monkeypatch, groups, batch):
+    monkeypatch.setattr("store.sources.parquet.BATCH_BYTES", batch * TINY.sample_bytes)
+    source = open_source(write(tmp_path / "a.parquet", table(), groups), TINY)
+    assert source.rows == 25
+    for start, stop in ((0, 25), (0, 1), (24, 25), (3, 4), (2, 19), (13, 14), (7, 14)):
+        images = source.read(start, stop)
+        assert (images.dtype, images.flags.c_contiguous) == (np.float32, True)
+        assert np.array_equal(images.view(np.uint32), IMAGES[start:stop].view(np.uint32))
+    assert np.array_equal(source.labels(), np.arange(25) % 2)
+    assert np.array_equal(source.variables()["pt"], np.arange(25, dtype=np.float32) + 70.5)
+
+
+def test_a_block_is_whole_row_groups_of_about_8_mib(tmp_path, monkeypatch):
+    for groups, blocks in (((1,) * 25, (1, 10)), ((7, 7, 7, 4), (7, 7)), ((25,), (25, 25))):
+        for at_once, block in zip((1, 10), blocks, strict=True):
+            monkeypatch.setattr("store.sources.parquet.BLOCK_BYTES", at_once * TINY.sample_bytes)
+            assert open_source(write(tmp_path / "a.parquet", table(), groups), TINY).block == block
+
+
+TYPES = {
+    "float": lists(pa.float32()),
+    "large lists": pa.large_list(pa.large_list(pa.large_list(pa.float64()))),
+    "lists of fixed size": pa.list_(pa.list_(pa.list_(pa.float64(), 6), 5), 2),
+}
+
+
+@pytest.mark.parametrize("type_", TYPES.values(), ids=TYPES)
+def test_lists_of_any_kind_are_read(tmp_path, type_):
+    source = open_source(write(tmp_path / "a.parquet", table(X_jets=as_lists(IMAGES, type_)), (10, 15)), TINY)
+    assert np.array_equal(source.read(4, 20), IMAGES[4:20])
+
+
+@pytest.mark.parametrize("type_", [pa.float32(), pa.int64(), pa.uint8(), pa.bool_()], ids=str)
+def test_labels_may_have_any_numeric_type(tmp_path, type_):
+    labels = pa.array([row % 2 for row in range(25)]).cast(type_)
+    source = open_source(write(tmp_path / "a.parquet", table(y=labels)), TINY)
+    assert np.array_equal(source.labels(), np.arange(25) % 2)
+
+
+def test_a_file_is_known_by_its_content_and_the_other_key_is_taken(tmp_path):
+    other = table().rename_columns(["X", "pt", "y"])
+    source = open_source(write(tmp_path / "a.hdf5", other), TINY)
+    assert source.image_key == "X"
+    assert np.array_equal(source.read(0, 25), IMAGES)
+
+
+def test_that_double_becomes_float_is_said_and_a_declared_simulation_found(tmp_path):
+    declared = table().replace_schema_metadata({"simulation": "Pythia simulation"})
+    source = open_source(write(tmp_path / "a.parquet", declared), TINY)
+    assert source.note.endswith("a.parquet: X_jets is double, stored as <f4, exactly")
+    assert source.simulated == "Pythia simulation"
+    single = table(X_jets=as_lists(IMAGES, TYPES["float"]))
+    assert open_source(write(tmp_path / "b.parquet", single), TINY).note == ""
+    assert open_source(write(tmp_path / "b_pythia.parquet", single), TINY).simulated == "Pythia simulation"
+
+
+def test_a_source_goes_to_another_process(tmp_path):
+    source = open_source(write(tmp_path / "a.parquet", table()), TINY)
+    source.read(0, 3)
+    assert len(dumps(source)) < 5_000, "without its footer, which may be large"
+    assert np.array_equal(loads(dumps(source)).read(3, 20), IMAGES[3:20])
+
+
+def changed(value):
+    """Return the images with one value changed, in nested lists."""
+    images = np.moveaxis(IMAGES, -1, 1).tolist()
+    images[7][1][4][5] = value
+    return pa.array(images, LISTS)
+
+
+def without(depth):
+    """Return the images with one list missing."""
+    images = np.moveaxis(IMAGES, -1, 1).tolist()
+    if depth == 0:
+        images[7] = None
+    else:
+        images[7][1] = images[7][1][:4]
+    return pa.array(images, LISTS)
+
+
+WRONG = {
+    "no images": ({"X_jets": None}, r"no column 'X_jets'; the file has 'pt', 'y'$"),
+    "no labels": ({"y": None}, r"no column 'y'; the file has 'X_jets', 'pt'$"),
+    "no variable": ({"pt": None}, r"no column 'pt'; the file has 'X_jets', 'y'$"),
+    "integers": (
+        {"X_jets": as_lists(np.ones(IMAGES.shape, int), lists(pa.int64()))},
+        "X_jets has type .*int64.*, expected float or double in three lists",
+    ),
+    "flat lists": (
+        {"X_jets": pa.array(IMAGES.reshape(25, -1).tolist())},
+        "X_jets has type .*, expected float or double",
+    ),
+    "text": ({"y": ["quark"] * 25}, "y has type string, expected numbers"),
+    "channel last": (
+        {"X_jets": pa.array(IMAGES.tolist(), LISTS)},
+        r"X_jets\[0\] has length 5, expected nested lists \(2, 5, 6\)",
+    ),
+    "a short image": ({"X_jets": without(1)}, r"X_jets\[7, 1\] has length 4, expected nested lists \(2, 5, 6\)"),
+    "a missing image": ({"X_jets": without(0)}, r"X_jets\[7\] has length nan, expected nested lists \(2, 5, 6\)"),
+    "a missing value": ({"X_jets": changed(None)}, r"X_jets\[7, 1, 4, 5\] = nan is not finite"),
+    "an infinite value": ({"X_jets": changed(-np.inf)}, r"X_jets\[7, 1, 4, 5\] = -inf is not finite"),
+    "an inexact value": ({"X_jets": changed(0.1)}, r"X_jets\[7, 1, 4, 5\] = 0.1 is not exact in float32"),
+    "another label": ({"y": np.full(25, 2)}, r"y\[0\] = 2; labels must be 0 \(gluon\), 1 \(quark\)"),
+    "a missing label": ({"y": pa.array([1.0] * 24 + [None])}, r"y\[24\] = nan; labels must be"),
+    "a variable that is not finite": ({"pt": [1.0] * 24 + [np.nan]}, r"pt\[24\] = nan is not finite"),
+    "a variable too large for float32": ({"pt": [1.0] * 24 + [1e39]}, r"pt\[24\] = 1e\+39 is not finite"),
+}
+
+
+@pytest.mark.parametrize("groups", [GROUPS["a row"], GROUPS["one for all"]], ids=["a row a group", "one group"])
+@pytest.mark.parametrize(("columns", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file_is_refused_with_the_rule_and_the_value(tmp_path, columns, message, groups):
+    path = write(tmp_path / "a.parquet", table(**columns), groups)
+
+    def use():
+        source = open_source(path, TINY)
+        source.labels(), source.variables(), source.read(0, 25)
+
+    with pytest.raises(SourceError, match=f"^{path}: {message}"):
+        use()
+
+
+def test_a_file_without_rows_or_cut_short_or_no_longer_readable_is_refused(tmp_path):
+    path = write(tmp_path / "a.parquet", table(), ())
+    with pytest.raises(SourceError, match=r"a\.parquet: X_jets has no rows"):
+        open_source(path, TINY)
+    whole = write(path, table()).read_bytes()
+    path.write_bytes(whole[:-7])
+    with pytest.raises(SourceError, match=r"a\.parquet: not a readable Parquet file \(.*footer"):
+        open_source(path, TINY)
+    path.write_bytes(b"PAR1" + bytes(len(whole) // 2) + whole[len(whole) // 2 + 4 :])
+    source = open_source(path, TINY)
+    with pytest.raises(OSError, match=r"a\.parquet: rows 0 to 4 cannot be read \("):
+        source.read(0, 5)
+    with pytest.raises(OSError, match=r"a\.parquet: labels and variables cannot be read \("):
+        source.labels()
+
+
+def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet", table())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"a\.parquet: Parquet files need pyarrow; install calostream\[parquet\]"):
+        open_source(path, TINY)

@@ -1,0 +1,167 @@
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import zarr
+
+from store.errors import PlanError, StoreError
+from store.opening import open_dataset, open_statistics, open_store
+from tests.examples import SHAPE, tell_tale_images, tell_tale_labels, write_store
+
+# What somebody without this project sees: it is not importable, and a warning is an error.
+STRANGER = """
+import importlib.abc, json, sys, warnings
+
+class NotInstalled(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("store", "ingest", "train", "evaluate"):
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, NotInstalled())
+import xarray, zarr
+warnings.simplefilter("error")
+dataset = xarray.open_zarr(sys.argv[1])
+dataset.load()
+json.dump({
+    "modules": [name for name in ("store", "ingest", "numba") if name in sys.modules],
+    "sizes": dict(dataset.sizes),
+    "dtypes": {name: str(variable.dtype) for name, variable in dataset.variables.items()},
+    "coordinates": sorted(map(str, dataset.coords)),
+    "attributes": {name: variable.attrs for name, variable in dataset.variables.items()},
+    "root": dataset.attrs,
+    "first values": dataset["image"].values[:, 0, 0, 0].tolist(),
+    "ieta": dataset["ieta"].values.tolist(),
+    "channel": dataset["channel"].values.tolist(),
+    "split": dataset["split"].values.tolist(),
+    "label": dataset["label"].values.tolist(),
+}, sys.stdout, default=lambda value: value.tolist())
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(made_up, tmp_path_factory):
+    """Return what plain xarray shows of a store, in a process that cannot import this project."""
+    words = [sys.executable, "-I", "-c", STRANGER, made_up]
+    done = subprocess.run(words, cwd=tmp_path_factory.mktemp("elsewhere"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_plain_xarray_opens_a_store_without_this_project_or_a_warning(seen):
+    assert seen["modules"] == []
+    assert seen["sizes"] == {"sample": 500, "ieta": 6, "iphi": 7, "channel": 2}
+    assert seen["first values"] == list(range(1, 501))
+    assert seen["label"] == tell_tale_labels(500).tolist()
+
+
+def test_plain_xarray_shows_coordinates(seen):
+    assert seen["coordinates"] == ["channel", "ieta", "iphi", "source_file", "source_row", "split"]
+    assert seen["ieta"] == [-3, -2, -1, 0, 1, 2]
+    assert seen["channel"] == ["c0", "c1"]
+    assert seen["split"] == [0] * 350 + [1] * 53 + [2] * 97
+
+
+def test_plain_xarray_shows_names_units_and_meanings(seen):
+    attributes = seen["attributes"]
+    for name, variable in attributes.items():
+        assert variable["long_name"], name
+        assert name == "channel" or variable["units"] == "1", name
+    assert attributes["image"]["comment"] == "c0: made up; c1: made up"
+    assert attributes["label"]["flag_values"] == [0, 1]
+    assert attributes["label"]["flag_meanings"] == "photon electron"
+    assert attributes["split"]["flag_meanings"] == "train validation test"
+    assert attributes["source_file"]["flag_meanings"] == "made_up.hdf5"
+
+
+def test_types_are_those_of_the_format(seen):
+    dtypes = seen["dtypes"]
+    assert (dtypes["image"], dtypes["label"], dtypes["split"]) == ("float32", "uint8", "uint8")
+    assert (dtypes["source_file"], dtypes["source_row"]) == ("uint8", "int64")
+
+
+def test_plain_xarray_shows_what_the_store_is(seen):
+    root = seen["root"]
+    assert (root["format"], root["format_version"], root["Conventions"]) == ("calostream", 1, "CF-1.11")
+    assert root["split_ranges"] == {"train": [0, 350], "validation": [350, 403], "test": [403, 500]}
+
+
+@pytest.mark.parametrize(
+    ("split", "start", "stop"), [(None, 0, 500), ("train", 0, 350), ("validation", 350, 403), ("test", 403, 500)]
+)
+def test_a_split_is_its_range(made_up, split, start, stop):
+    dataset = open_dataset(made_up, split=split)
+    assert np.array_equal(dataset["image"].values, tell_tale_images(500)[start:stop])
+    assert np.array_equal(dataset["label"].values, tell_tale_labels(500)[start:stop])
+    assert np.array_equal(dataset["source_row"].values, np.arange(start, stop))
+
+
+def test_a_dataset_is_lazy_with_one_dask_chunk_a_shard(made_up):
+    dataset = open_dataset(made_up)
+    assert dataset["image"].chunks == ((64,) * 7 + (52,), (6,), (7,), (2,))
+    assert dataset["image"].dims == ("sample", "ieta", "iphi", "channel")
+
+
+def test_an_unknown_split_is_refused_with_the_known_ones(made_up):
+    with pytest.raises(PlanError, match=r"store\.zarr: unknown split 'dev'; known: train, validation, test"):
+        open_dataset(made_up, split="dev")
+
+
+def test_a_store_knows_its_description(made_up):
+    store = open_store(str(made_up))
+    assert (store.spec.name, store.digest, store.image.shape) == ("electron-photon", "made up", (500, *SHAPE))
+
+
+def no_path(path):
+    pass
+
+
+def a_file(path):
+    path.write_text("{}")
+
+
+def an_empty_folder(path):
+    path.mkdir()
+
+
+def a_zarr_array(path):
+    zarr.create_array(path, shape=(3,), dtype="f4")
+
+
+def a_zarr_of_version_2(path):
+    zarr.create_group(path, zarr_format=2)
+
+
+def broken_metadata(path):
+    path.mkdir()
+    (path / "zarr.json").write_text('{"zarr_format": 3, "node_ty')
+
+
+@pytest.mark.parametrize("make", [no_path, a_file, an_empty_folder, a_zarr_array, a_zarr_of_version_2, broken_metadata])
+def test_what_is_no_store_is_named(tmp_path, make):
+    path = tmp_path / "thing.zarr"
+    make(path)
+    for opened in (open_store, open_dataset, open_statistics):
+        with pytest.raises(StoreError, match=re.escape(f"{path}: no store here; `ingest --output {path}` makes one")):
+            opened(path)
+
+
+def test_a_zarr_group_of_somebody_else_is_named(tmp_path):
+    zarr.create_group(tmp_path / "other.zarr", zarr_format=3)
+    message = r"other\.zarr: format \(None, None\) is not \('calostream', 1\)"
+    with pytest.raises(StoreError, match=message):
+        open_store(tmp_path / "other.zarr")
+
+
+def test_another_format_version_is_refused_with_both_versions(tmp_path):
+    path = write_store(tmp_path / "new.zarr", format_version=2)
+    with pytest.raises(StoreError, match=r"new\.zarr: format \('calostream', 2\) is not \('calostream', 1\)"):
+        open_store(path)
+
+
+def test_a_store_without_statistics_says_how_to_compute_them(made_up):
+    with pytest.raises(StoreError, match=f"no statistics; `ingest statistics {re.escape(str(made_up))}` computes them"):
+        open_statistics(made_up)

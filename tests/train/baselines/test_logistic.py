@@ -1,0 +1,85 @@
+"""Logistic regression, and what it shares with trees: variables instead of shower shapes."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+import store
+from evaluate.runs import load_runs
+from evaluate.score import score
+from store.errors import ConfigError, RunError
+from tests.examples import run_program
+from tests.jets import PARQUET
+from train.baselines.baseline import Table
+from train.baselines.cli import logistic_app as logistic
+from train.baselines.cli import trees_app as trees
+from train.baselines.logistic import Logistic, regress
+
+SPLITS = ("train", "validation", "test")
+
+
+def test_leaves_a_run_that_the_evaluation_reads_and_scores_with(jets: Path, tmp_path: Path) -> None:
+    done = run_program(logistic, None, "--store", jets, "--run", tmp_path / "run", "--variables", "pt,m0")
+    assert done.status == 0, done.err
+    assert done.err.startswith("logistic: 3 parameters")
+    (read,) = load_runs([tmp_path / "run"])
+    assert (read.framework, read.config["variables"], len(read.history["epoch"])) == ("logistic", ["pt", "m0"], 1)
+    assert (read.history["seconds"] > 0).all()
+    score(tmp_path / "run", PARQUET, tmp_path / "scores.csv")
+    scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1]
+    rows = np.asarray(store.open_store(jets).group["source_row"])
+    expected = np.concatenate([read.predictions[split].score for split in SPLITS])
+    np.testing.assert_allclose(scores[rows], expected, rtol=1e-12)
+
+
+def test_equals_scikit_learn_on_standardised_features(showers: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    training, validation = (Table.of(store.open_store(showers), split) for split in SPLITS[:2])
+    found, (line,) = regress(training, validation)
+    other = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(training.feature, training.label)
+    np.testing.assert_allclose(found.logit(validation.feature), other.decision_function(validation.feature), rtol=1e-6)
+    assert line["train_auc"] > line["validation_auc"] > 0.5
+
+
+def test_trees_grow_on_variables(jets: Path, tmp_path: Path) -> None:
+    done = run_program(trees, None, "--store", jets, "--run", tmp_path / "run", "--variables", "m0")
+    assert done.status == 0, done.err
+    assert done.err.startswith("boosted-trees: ")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["variables"] == ["m0"]
+    assert {path.name for path in (tmp_path / "run").glob("*.npz")} == {"trees.npz"}
+
+
+@pytest.mark.parametrize("app", [trees, logistic])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "shower shapes are of energy and time, .* has tracks, ecal, hcal; --variables pt,m0 needs no images"),
+        (("--variables", "pt,eta"), "unknown variable 'eta'; .*jets.zarr has pt, m0"),
+        (("--variables", "pt,pt"), "variables='pt,pt' is neither none nor distinct names"),
+    ],
+)
+def test_names_what_is_wrong(
+    app: typer.Typer, words: tuple[str, ...], message: str, jets: Path, tmp_path: Path
+) -> None:
+    done = run_program(app, None, "--store", jets, "--run", tmp_path / "run", *words)
+    assert done.status == 1
+    assert re.fullmatch(f"error: {message}.*\n", done.err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "logistic.npz").write_text("not an archive")
+    with pytest.raises(RunError, match=r"logistic\.npz: not a logistic regression"):
+        Logistic.load(tmp_path)
+
+
+def test_showers_have_no_variables(showers: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown variable 'pt'; .* has no variables"):
+        Table.of(store.open_store(showers), "train", ("pt",))

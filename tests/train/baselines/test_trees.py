@@ -1,0 +1,97 @@
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import store
+from evaluate.runs import load_runs
+from store.errors import ConfigError, RunError
+from store.predictions import Predictions
+from tests.showers import write_shower_store
+from train.baselines.baseline import Table, fit
+from train.baselines.trees import Trees, TreesConfig, grow
+from train.metrics import compute_metrics
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shower_store(tmp_path_factory.mktemp("trees"), 1000)
+
+
+@pytest.fixture(scope="module")
+def run(path: Path) -> Path:
+    config = TreesConfig(run=path.parent / "run", store=path)
+    fit(config, partial(grow, config))
+    return config.run
+
+
+def test_ranks_showers(run: Path) -> None:
+    validation = Predictions.load(run / "predictions" / "validation.npz")
+    auc = compute_metrics(validation.label, np.log(validation.score / (1 - validation.score))).auc
+    assert auc is not None
+    assert auc > 0.65
+
+
+def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
+    (read,) = load_runs([run])
+    assert (read.framework, read.model) == ("trees", "boosted-trees")
+    assert (read.history["seconds"] > 0).all()
+    for split, (start, stop) in store.open_dataset(path).attrs["split_ranges"].items():
+        np.testing.assert_array_equal(read.predictions[split].sample, np.arange(start, stop))
+
+
+def test_keeps_the_trees_of_the_lowest_validation_loss(run: Path) -> None:
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    losses = [epoch["validation_loss"] for epoch in history]
+    assert len(Trees.load(run).root) == np.argmin(losses) + 1 < len(losses)
+    validation = Predictions.load(run / "predictions" / "validation.npz")
+    found = compute_metrics(validation.label, np.log(validation.score / (1 - validation.score)))
+    assert found.loss == pytest.approx(min(losses), rel=1e-9)
+
+
+def test_loaded_trees_score_images_as_they_are(run: Path, path: Path) -> None:
+    test = store.open_dataset(path, split="test")
+    predictions = Predictions.load(run / "predictions" / "test.npz")
+    np.testing.assert_allclose(Trees.load(run).score(test.image.values), predictions.score, rtol=1e-12)
+    with np.load(run / "trees.npz", allow_pickle=False) as archive:
+        assert json.loads((run / "config.json").read_text())["parameters"] == len(archive["value"])
+
+
+def tables(path: Path) -> list[Table]:
+    return [Table.of(store.open_store(path), split) for split in ("train", "validation")]
+
+
+def test_equal_scikit_learn(path: Path) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    train, validation = tables(path)
+    classifier = HistGradientBoostingClassifier(max_iter=20, early_stopping=False).fit(train.feature, train.label)
+    expected = list(classifier.staged_decision_function(validation.feature))
+    for count in (1, 20):
+        found = Trees.of(classifier, count).logit(validation.feature)
+        np.testing.assert_allclose(found, np.ravel(expected[count - 1]), rtol=1e-12)
+
+
+def test_one_seed_is_one_result(path: Path) -> None:
+    training, validation = tables(path)
+    config = TreesConfig(run=Path("unused"), iterations=5)
+    first, same, other = (
+        grow(replace(config, seed=seed), training, validation)[0].logit(validation.feature) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_names_what_is_wrong(run: Path, path: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="already exists"):
+        fit(TreesConfig(run=run, store=path), partial(grow, TreesConfig(run=run)))
+    with pytest.raises(ConfigError, match="seed=-1"):
+        TreesConfig(run=run, seed=-1)
+    with pytest.raises(RunError, match=r"trees\.npz: no such file"):
+        Trees.load(tmp_path)
+    (tmp_path / "trees.npz").write_text("not an archive")
+    with pytest.raises(RunError, match=r"trees\.npz: not boosted trees"):
+        Trees.load(tmp_path)

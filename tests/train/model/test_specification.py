@@ -1,0 +1,51 @@
+import json
+
+import pytest
+
+from store.errors import ConfigError
+from train.model.architecture import CNN, SHOWER
+from train.model.normalisation import Normalisation
+from train.model.specification import Specification
+from train.variables import Variables
+
+TWO = Normalisation(recipe="max", scale=(2.0, 0.1), offset=(0.0, 0.0))
+
+
+def test_survives_json() -> None:
+    specification = Specification(architecture=CNN, normalisation=TWO, image_shape=(32, 32, 2))
+    assert Specification.from_dict(json.loads(json.dumps(specification.to_dict()))) == specification
+
+
+def test_survives_json_with_variables() -> None:
+    variables = Variables(names=("pt", "m0"), mean=(100.0, 20.0), deviation=(30.0, 8.0))
+    specification = Specification(
+        architecture=CNN.joined(2), normalisation=TWO, image_shape=(32, 32, 2), variables=variables
+    )
+    assert Specification.from_dict(json.loads(json.dumps(specification.to_dict()))) == specification
+
+
+def test_refuses_variables_that_the_architecture_does_not_take() -> None:
+    with pytest.raises(ConfigError, match="the architecture joins 2 variables, there are 0"):
+        Specification(architecture=CNN.joined(2), normalisation=TWO, image_shape=(32, 32, 2))
+
+
+def test_refuses_a_normalisation_of_other_channels() -> None:
+    with pytest.raises(ConfigError, match=r"2 channels, the images are \(32, 32, 3\)"):
+        Specification(architecture=CNN, normalisation=TWO, image_shape=(32, 32, 3))
+
+
+def test_features_are_made_of_raw_images() -> None:
+    with pytest.raises(
+        ConfigError, match=r"model 'shower' takes images as they are in the file, .* by 'max'; use --norm"
+    ):
+        Specification(architecture=SHOWER, normalisation=TWO, image_shape=(32, 32, 2))
+
+
+def test_refuses_images_that_do_not_fit() -> None:
+    with pytest.raises(ConfigError, match="does not fit images"):
+        Specification(architecture=CNN, normalisation=TWO, image_shape=(4, 4, 2))
+
+
+def test_refuses_other_json() -> None:
+    with pytest.raises(ConfigError, match="not the specification of a model: 'architecture'"):
+        Specification.from_dict({"image_shape": [32, 32, 2]})

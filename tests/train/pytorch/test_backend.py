@@ -1,0 +1,68 @@
+"""What the settings of a training make of PyTorch's backend; tests/parity compares it with Keras'."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import store
+from store.errors import ConfigError
+from train.config import TrainConfig, preset
+from train.loop import open_stream, resolve, specify
+from train.pytorch.backend import TorchBackend
+
+
+def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchBackend, torch.Tensor]:
+    """Return a backend after some steps, and its logits for the test split."""
+    opened = store.open_store(path)
+    chosen = {**preset("challenge"), "model": "shower", "batch_size": 40, "device": "cpu", **settings}
+    config = resolve(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
+    backend = TorchBackend(specify(config, opened), config)
+    for _, (_, inputs, label) in zip(
+        range(steps), backend.feed(open_stream(config, "train", "full", (0, 1))), strict=False
+    ):
+        backend.train(inputs, label)
+    return backend, backend.predict((torch.from_numpy(store.open_dataset(path, split="test").image.values),))
+
+
+def test_bfloat16_is_float32_less_finely(showers: Path) -> None:
+    _, fine = trained(showers, learning_rate=1e-5)
+    _, coarse = trained(showers, learning_rate=1e-5, precision="bfloat16")
+    assert coarse.dtype == torch.float32
+    assert 1e-5 < (fine - coarse).abs().median() < 0.2 * fine.std()
+
+
+def test_float16_needs_a_gpu(showers: Path) -> None:
+    with pytest.raises(ConfigError, match="precision='float16' needs a GPU; on the CPU there is bfloat16"):
+        trained(showers, precision="float16")
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_the_same(showers: Path) -> None:
+    (plain, logit), (compiled, other) = trained(showers), trained(showers, compile=True)
+    torch.testing.assert_close(logit, other, atol=1e-3, rtol=1e-3)
+    assert plain.state_dict().keys() == compiled.state_dict().keys()
+
+
+def test_clipping_bounds_the_norm_of_all_gradients(showers: Path) -> None:
+    backend, _ = trained(showers, steps=1, clip_norm=1e-3)
+    norm = sum(float(value.grad.square().sum()) for value in backend.model.parameters()) ** 0.5
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_class_that_weighs_more_is_found_more_often(showers: Path) -> None:
+    _, even = trained(showers, steps=6)
+    _, electrons = trained(showers, steps=6, class_weights=(1, 20))
+    assert float(electrons.mean()) > float(even.mean()) + 0.05
+
+
+def test_the_mean_of_the_weights_follows_them(showers: Path) -> None:
+    backend, _ = trained(showers, steps=4, average=0.9)
+    state = backend.state_dict()
+    now, mean = state["weights/conv1.kernel"], state["average/conv1.kernel"]
+    start, _ = trained(showers, steps=0)
+    began = start.state_dict()["weights/conv1.kernel"]
+    assert 0 < np.abs(now - mean).max() < np.abs(now - began).max()
+    assert int(state["averaged"]) == 4

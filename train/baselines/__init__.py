@@ -1,0 +1,1 @@
+"""Classifiers without a network: boosted trees and logistic regression."""

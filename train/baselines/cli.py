@@ -1,0 +1,57 @@
+"""The programs ``train-trees`` and ``train-logistic``."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from store import console
+from train.baselines.baseline import fit
+from train.baselines.logistic import LogisticConfig, regress
+from train.baselines.trees import TreesConfig, grow
+from train.config import NONE, parse_names
+from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption
+
+TREES = TreesConfig(run=Path("runs/trees"))
+LOGISTIC = LogisticConfig(run=Path("runs/logistic"))
+trees_app = typer.Typer(add_completion=False)
+logistic_app = typer.Typer(add_completion=False)
+
+
+@trees_app.command()
+def train_trees(
+    store: StoreOption = TREES.store,
+    run: RunOption = TREES.run,
+    variables: VariablesOption = NONE,
+    seed: Annotated[int, typer.Option(help="Seed of the features that each split of a node may use.")] = TREES.seed,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train boosted trees on shower shapes, or on variables of the store, and write a run directory."""
+    # Threads that spin while they wait take the processor from everybody else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    config = TreesConfig(store=store, run=run, variables=parse_names(variables), seed=seed)
+    fit(config, partial(grow, config), overwrite=overwrite)
+
+
+@logistic_app.command()
+def train_logistic(
+    store: StoreOption = LOGISTIC.store,
+    run: RunOption = LOGISTIC.run,
+    variables: VariablesOption = NONE,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train a logistic regression on shower shapes, or on variables of the store, and write a run directory."""
+    config = LogisticConfig(store=store, run=run, variables=parse_names(variables))
+    fit(config, regress, overwrite=overwrite)
+
+
+def main_trees() -> None:
+    """Run the program ``train-trees``."""
+    console.run(trees_app)
+
+
+def main_logistic() -> None:
+    """Run the program ``train-logistic``."""
+    console.run(logistic_app)

@@ -1,0 +1,1 @@
+"""Models as data: layers, graph, weights and normalisation, without a framework."""
