@@ -57,8 +57,7 @@ def imports(folder: str) -> set[str]:
 def test_imported_distributions_are_declared(folder: str) -> None:
     frameworks = ["torch", "keras", "keras-gpu"]
     extras = {
-        "ingest": ["filters", "parquet"],
-        "evaluate": ["filters", "parquet"],
+        "store": ["filters", "parquet"],
         "train": [*frameworks, "onnx"],
         "tests": [*frameworks, "test"],
     }
@@ -86,7 +85,7 @@ def requirements(*extras: str) -> list[Requirement]:
     return [need for need in map(Requirement, lines) if need.marker is None or need.marker.evaluate()]
 
 
-@pytest.mark.parametrize("need", requirements("torch", "keras", "test"), ids=lambda need: need.name)
+@pytest.mark.parametrize("need", requirements("torch", "keras", "onnx", "test"), ids=lambda need: need.name)
 def test_constraint_lies_in_the_declared_range(need: Requirement) -> None:
     exact = constraints()
     if need.name == "tensorflow":
@@ -104,7 +103,7 @@ def test_constraints_hold_exact_versions_without_local_suffix() -> None:
     reason="constraints.txt describes the default environment on Linux with Python 3.11",
 )
 def test_constraints_are_what_is_needed_and_nothing_else() -> None:
-    waiting = [(need.name, frozenset(need.extras)) for need in requirements("torch", "keras", "test")]
+    waiting = [(need.name, frozenset(need.extras)) for need in requirements("torch", "keras", "onnx", "test")]
     seen = set(waiting)
     while waiting:
         name, extras = waiting.pop()
