@@ -1,0 +1,186 @@
+"""Cuts on per-sample columns: expressions such as ``pt > 100 and abs(eta) < 1.2``, which run no code.
+
+The language is a part of Python's: column names, numbers, ``+ - * / % **``, comparisons (chained ones too), ``and``,
+``or``, ``not``, parentheses, ``abs``, ``sqrt``, ``log``, ``exp``, ``minimum`` and ``maximum``. All arithmetic is in
+float64, that of labels and other integers too.
+"""
+
+import ast
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from store.arrays import BoolArray
+from store.errors import PlanError
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "abs": (np.abs, 1),
+    "sqrt": (np.sqrt, 1),
+    "log": (np.log, 1),
+    "exp": (np.exp, 1),
+    "minimum": (np.minimum, 2),
+    "maximum": (np.maximum, 2),
+}
+ARITHMETIC: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Mod: np.mod,
+    ast.Pow: np.power,
+    ast.USub: np.negative,
+    ast.UAdd: np.positive,
+}
+COMPARISONS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+}
+LONGEST = 10_000  # characters; Python's parser recurses
+SHOWN = 200  # characters of an expression that a message repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A parsed expression.
+
+    Attributes
+    ----------
+    text
+        As it was given.
+    columns
+        Names of the columns that it reads, sorted.
+    """
+
+    text: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Cut":
+        """Parse an expression.
+
+        Raises
+        ------
+        PlanError
+            If it is not one, or uses anything outside the language; the message names the part.
+        """
+        tree = _parse(text)
+        _check(tree, text, boolean=True)
+        called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called}
+        if not names:
+            raise _refusal(text, "reads no column")
+        return cls(text=text, columns=tuple(sorted(names)))
+
+    def check_columns(self, known: Mapping[str, Any] | tuple[str, ...]) -> None:
+        """Raise PlanError if a column is not known; the message lists the known ones."""
+        for name in self.columns:
+            if name not in known:
+                raise _refusal(self.text, f"no column {name!r}; known: {', '.join(known) or 'none'}")
+
+    def apply(self, columns: Mapping[str, npt.NDArray[Any]]) -> BoolArray:
+        """Return which samples pass, bool (n,).
+
+        Parameters
+        ----------
+        columns
+            At least those of `columns`, each numeric or bool, (n,).
+
+        Raises
+        ------
+        PlanError
+            If a column is missing.
+        """
+        self.check_columns(columns)
+        values = {name: columns[name].astype(np.float64) for name in self.columns}
+        with np.errstate(all="ignore"):  # the logarithm of a negative number is NaN, as in IEEE arithmetic
+            return np.asarray(_evaluate(_parse(self.text), values), dtype=np.bool_)
+
+
+def _parse(text: str) -> ast.expr:
+    if len(text) > LONGEST:
+        raise PlanError(f"a cut of {len(text)} characters is longer than {LONGEST}")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise PlanError(
+            f"cut {_shorten(text)!r} is not an expression such as 'pt > 100 and m0 < 30' ({error})"
+        ) from None
+
+
+def _refusal(text: str, rule: str) -> PlanError:
+    return PlanError(f"cut {_shorten(text)!r}: {rule}")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def _check(node: ast.expr, text: str, *, boolean: bool) -> None:
+    """Refuse what is not in the language; `boolean` says whether a truth value or a number is expected."""
+    part = ast.unparse(node)
+    match node:
+        case ast.BoolOp(values=values) if boolean:
+            for value in values:
+                _check(value, text, boolean=True)
+        case ast.UnaryOp(op=ast.Not(), operand=operand) if boolean:
+            _check(operand, text, boolean=True)
+        case ast.Compare(left=left, ops=operators, comparators=comparators) if boolean:
+            if not all(type(operator) in COMPARISONS for operator in operators):
+                raise _refusal(text, f"{part!r} compares in a way that cuts do not know")
+            for value in (left, *comparators):
+                _check(value, text, boolean=False)
+        case _ if boolean:
+            raise _refusal(text, f"{part!r} is not a comparison")
+        case ast.BinOp(left=left, op=operator, right=right) if type(operator) in ARITHMETIC:
+            _check(left, text, boolean=False)
+            _check(right, text, boolean=False)
+        case ast.UnaryOp(op=operator, operand=operand) if type(operator) in ARITHMETIC:
+            _check(operand, text, boolean=False)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
+            if len(arguments) != FUNCTIONS[name][1]:
+                raise PlanError(
+                    f"cut {_shorten(text)!r}: {name} takes {FUNCTIONS[name][1]} values, got {len(arguments)}"
+                )
+            for value in arguments:
+                _check(value, text, boolean=False)
+        case ast.Constant(value=value) if type(value) in (int, float):
+            pass
+        case ast.Name():
+            pass
+        case _:
+            known = ", ".join(FUNCTIONS)
+            raise PlanError(
+                f"cut {_shorten(text)!r}: {part!r} is neither a column, a number, arithmetic nor one of {known}"
+            )
+
+
+def _evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.BoolOp(op=operator, values=parts):
+            combine = np.logical_and if isinstance(operator, ast.And) else np.logical_or
+            return functools.reduce(combine, (_evaluate(part, values) for part in parts))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return np.logical_not(_evaluate(operand, values))
+        case ast.Compare(left=left, ops=operators, comparators=comparators):
+            sides = [_evaluate(side, values) for side in (left, *comparators)]
+            pairs = zip(operators, sides, sides[1:], strict=False)
+            return functools.reduce(np.logical_and, (COMPARISONS[type(op)](a, b) for op, a, b in pairs))
+        case ast.BinOp(left=left, op=operator, right=right):
+            return ARITHMETIC[type(operator)](_evaluate(left, values), _evaluate(right, values))
+        case ast.UnaryOp(op=operator, operand=operand):
+            return ARITHMETIC[type(operator)](_evaluate(operand, values))
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return FUNCTIONS[name][0](*(_evaluate(argument, values) for argument in arguments))
+        case ast.Constant(value=value):
+            return np.float64(value)  # type: ignore[arg-type]
+        case ast.Name(id=name):
+            return values[name]
+    raise AssertionError(ast.dump(node))
