@@ -3,20 +3,16 @@
 from dataclasses import dataclass, fields
 from typing import cast
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from store.compiled.decode import count_bits, lowest_bit, nonzero
+from store.compiled.accumulate import MANTISSA_BITS, accumulate
 from store.datasets import DatasetSpec
 
-MANTISSA_BITS = 8  # kept in a key: two values with the same key differ by at most 1 part in 256
 KEYS = 1 << (9 + MANTISSA_BITS)
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
-SIGN = np.uint32(0x80000000)
-HITS_AT_ONCE = 4
 Floats = npt.NDArray[np.float64]
 
 
@@ -63,7 +59,7 @@ class Statistics:
 
     def add(self, images: npt.NDArray[np.float32], label: npt.NDArray[np.uint8]) -> None:
         """Count in some images, float32 (n, ieta, iphi, channel), and their classes, uint8 (n,), in place."""
-        _add(
+        accumulate(
             images.reshape(len(images), self.sums[0, ..., 0].size),
             label,
             self.images,
@@ -80,48 +76,6 @@ class Statistics:
         return Statistics(**{name: special.get(name, np.add)(a, b) for name, (a, b) in pairs.items()})
 
 
-@numba.njit(cache=True, nogil=True)
-def _add(images, label, count, empty, sums, minimum, maximum, keys):
-    pixels = np.uint64(images.shape[1])
-    bits = images.view(np.uint32)
-    channel_of = (np.arange(images.shape[1]) % minimum.shape[1]).astype(np.uint64)
-    hit = np.empty(images.shape[1] + HITS_AT_ONCE, np.uint64)
-    for k in range(images.shape[0]):
-        c = np.uint64(label[k])
-        row, pattern = images[k], bits[k]
-        found = np.uint64(0)
-        for first in range(np.uint64(0), pixels, np.uint64(64)):
-            found = _list_hits(nonzero(row, first, pixels), first, hit, found)
-        for i in range(found):
-            p = hit[i]
-            channel = channel_of[p]
-            value = np.float64(row[p])
-            sums[c, p, 0] += value
-            sums[c, p, 1] += value * value
-            if value < minimum[c, channel]:
-                minimum[c, channel] = value
-            if value > maximum[c, channel]:
-                maximum[c, channel] = value
-            sign = np.uint32(np.int32(pattern[p]) >> 31)  # all ones for negative values
-            keys[c, channel, np.uint64((pattern[p] ^ (sign | SIGN)) >> np.uint32(23 - MANTISSA_BITS))] += 1
-        count[c] += 1
-        empty[c] += found == 0
-
-
-@numba.njit(cache=True, nogil=True)
-def _list_hits(occupied, first, hit, found):
-    """Append `first` plus the place of each set bit to `hit`, and return the new length.
-
-    Some places too many are written each time, since a branch that cannot be foreseen costs more.
-    """
-    end = found + count_bits(occupied)  # type: ignore[call-arg]
-    while True:
-        for i in range(np.uint64(HITS_AT_ONCE)):
-            hit[found + i] = first + lowest_bit(occupied)
-            occupied &= occupied - np.uint64(1)
-        if occupied == 0:
-            return end
-        found += np.uint64(HITS_AT_ONCE)
 
 
 def key_edges() -> Floats:

@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
-from store.compiled.permutation import hash_below, make_keys
+from store.compiled.permutation import make_keys
+from store.compiled.symmetries import EXCHANGE, IETA, IPHI, apply_random_symmetries
 from store.datasets import DatasetSpec
 from store.errors import ConfigError
 from store.stream import Batch
 
 STREAM = 0xF11B  # keeps these draws apart from those of the sample order
-IETA, IPHI, TURN = 1, 2, 4  # mirrored along an axis, after the axes are exchanged: a mirror and an exchange are a turn
 SYMMETRIES = {
     "flip-ieta": (0, IETA),
     "flips": (0, IETA, IPHI, IETA | IPHI),
-    "rotations": (0, TURN | IETA, IETA | IPHI, TURN | IPHI),
+    "rotations": (0, EXCHANGE | IETA, IETA | IPHI, EXCHANGE | IPHI),
     "flips-rotations": tuple(range(8)),
 }
 
@@ -51,7 +50,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         rows, columns, _ = self.spec.image_shape
         ieta, iphi = self.spec.seed
-        turns = any(way & TURN for way in SYMMETRIES[self.name])
+        turns = any(way & EXCHANGE for way in SYMMETRIES[self.name])
         if turns and not rows == columns == 2 * ieta + 1 == 2 * iphi + 1:
             raise ConfigError(
                 f"augmentation {self.name!r} needs square images with the seed in the middle, {self.spec.name} "
@@ -61,40 +60,4 @@ class Augmentation:
     def __call__(self, batch: Batch, epoch: int) -> None:
         """Change the images of a batch in place."""
         key = make_keys(STREAM, self.seed, epoch)[0]
-        _change(batch.image, batch.sample, key, np.array(SYMMETRIES[self.name]), *self.spec.seed)
-
-
-@numba.njit(cache=True, nogil=True)
-def _change(image, sample, key, ways, seed_ieta, seed_iphi):
-    for k in range(sample.size):
-        way = ways[hash_below(np.uint64(sample[k]), key, np.uint64(ways.size))]
-        if way & TURN:
-            _exchange(image[k])
-        if way & IETA:
-            _mirror(image[k], seed_ieta)
-        if way & IPHI:
-            _mirror(image[k].transpose(1, 0, 2), seed_iphi)
-
-
-@numba.njit(cache=True, nogil=True)
-def _exchange(image):
-    """Exchange the first two axes of a square image, in place."""
-    size, _, channels = image.shape
-    for i in range(size):
-        for j in range(i):
-            for channel in range(channels):
-                a, b = image[i, j, channel], image[j, i, channel]
-                image[i, j, channel], image[j, i, channel] = b, a
-
-
-@numba.njit(cache=True, nogil=True)
-def _mirror(image, seed):
-    """Exchange the slices on both sides of `seed` along the first axis, in place."""
-    size, width, channels = image.shape
-    for i in range(size):
-        j = (2 * seed - i) % size
-        if i < j:
-            for k in range(width):
-                for channel in range(channels):
-                    a, b = image[i, k, channel], image[j, k, channel]
-                    image[i, k, channel], image[j, k, channel] = b, a
+        apply_random_symmetries(batch.image, batch.sample, key, np.array(SYMMETRIES[self.name]), *self.spec.seed)

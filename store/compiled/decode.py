@@ -8,14 +8,11 @@ import ctypes
 import ctypes.util
 import struct
 
-import numba
 import numcodecs.blosc
-import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from store.blosc import decode_block
+from store.compiled.compiler import compiled
+from store.compiled.intrinsics import call_lz4, copy_bytes, fill_zero, load_int32, prefetch
 
 AHEAD = 12  # samples between asking for a cache line and using it
 
@@ -47,120 +44,7 @@ def public_address() -> int:
     return ctypes.cast(_public_decoder, ctypes.c_void_p).value or 0
 
 
-@intrinsic
-def load_int32(typing_context, address):
-    """Return the int32 at a readable address, as int64."""
-
-    def code(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
-        value = builder.load(pointer)
-        value.align = 1
-        return builder.sext(value, ir.IntType(64))
-
-    return types.int64(types.int64), code
-
-
-@intrinsic
-def prefetch(typing_context, address):
-    """Ask the processor to bring the cache line at an address; harmless whatever the address."""
-
-    def code(context, builder, signature, arguments):
-        byte = ir.IntType(8).as_pointer()
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        builder.call(function, [builder.inttoptr(arguments[0], byte), word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), code
-
-
-@intrinsic
-def call_lz4(typing_context, function, source, target, size, capacity):
-    """Call ``int LZ4_decompress_safe(source, target, size, capacity)`` at address `function`."""
-
-    def code(context, builder, signature, arguments):
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(word, [byte, byte, word, word])
-        pointer = builder.inttoptr(arguments[0], kind.as_pointer())
-        source, target = (builder.inttoptr(argument, byte) for argument in arguments[1:3])
-        size, capacity = (builder.trunc(argument, word) for argument in arguments[3:5])
-        return builder.sext(builder.call(pointer, [source, target, size, capacity]), ir.IntType(64))
-
-    return types.int64(*[types.int64] * 5), code
-
-
-@intrinsic
-def copy_bytes(typing_context, source, target, size):
-    """Copy `size` bytes between two addresses that do not overlap."""
-
-    def code(context, builder, signature, arguments):
-        byte = ir.IntType(8).as_pointer()
-        source, target = (builder.inttoptr(argument, byte) for argument in arguments[:2])
-        numba.core.cgutils.raw_memcpy(builder, target, source, arguments[2], 1)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), code
-
-
-@intrinsic
-def fill_zero(typing_context, target, size):
-    """Set `size` bytes at an address to zero."""
-
-    def code(context, builder, signature, arguments):
-        byte = ir.IntType(8).as_pointer()
-        numba.core.cgutils.memset(builder, builder.inttoptr(arguments[0], byte), arguments[1], 0)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), code
-
-
-@intrinsic
-def lowest_bit(typing_context, word):
-    """Return the place of the lowest set bit of a uint64, or 64 if there is none."""
-
-    def code(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.IntType(1)(0))
-
-    return types.uint64(types.uint64), code
-
-
-@intrinsic
-def count_bits(typing_context, word):
-    """Return how many bits of a uint64 are set."""
-
-    def code(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), code
-
-
-@intrinsic
-def nonzero_of_64(typing_context, row, first):
-    """Return a uint64 whose bit i says that float32 ``row[first + i]`` is not zero, for 64 values at once."""
-
-    def code(context, builder, signature, arguments):
-        vector = ir.VectorType(ir.FloatType(), 64)
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
-        values = builder.load(pointer, align=4)
-        return builder.bitcast(builder.fcmp_unordered("!=", values, vector([0.0] * 64)), ir.IntType(64))
-
-    return types.uint64(row, types.uint64), code
-
-
-@numba.njit(cache=True, nogil=True)
-def nonzero(row, first, size):
-    """Return a uint64 whose bit i says that ``row[first + i]``, C-contiguous float32 (size,), is there and not zero."""
-    if first + np.uint64(64) <= size:
-        return nonzero_of_64(row, first)
-    mask = np.uint64(0)
-    for i in range(size - first):
-        mask |= np.uint64(row[first + i] != 0) << i
-    return mask
-
-
-@numba.njit(cache=True, nogil=True)
+@compiled
 def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
     """Decode samples into consecutive rows at address `out`; return where and why it stopped, or (0, 0).
 

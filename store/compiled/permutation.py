@@ -9,9 +9,10 @@ Compiled functions that call each other stay in one file: numba's cache on disk 
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from store.compiled.compiler import compiled
 
 ROUNDS = 6
 SMALL, SMALL_ROUNDS = 4096, 12  # with few numbers, six rounds leave a trace in where neighbours go
@@ -23,14 +24,14 @@ def make_keys(*words: int) -> Keys:
     return np.random.SeedSequence(words).generate_state(SMALL_ROUNDS, np.uint64).astype(np.uint64)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def sides(n):
     """Return (a, b), about the square root of n each, with a * b >= n."""
     a = max(1, math.ceil(math.sqrt(n)))
     return np.uint64(a), np.uint64(-(-n // a))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def hash_below(value, key, bound):
     """Return a hash of `value` in [0, bound): the finaliser of splitmix64 (Steele, Lea and Flood, 2014), scaled."""
     x = value + key
@@ -39,7 +40,7 @@ def hash_below(value, key, bound):
     return (((x ^ (x >> np.uint64(31))) >> np.uint64(32)) * bound) >> np.uint64(32)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def permute(index, n, a, b, keys):
     """Return where the permutation of [0, n) puts `index`; (a, b) = sides(n)."""
     x = np.uint64(index)
@@ -58,7 +59,7 @@ def permute(index, n, a, b, keys):
             return np.int64(x)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def invert(index, n, a, b, keys):
     """Return what `permute` puts at `index`."""
     x = np.uint64(index)
@@ -75,7 +76,7 @@ def invert(index, n, a, b, keys):
             return np.int64(x)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def permutation(n, keys):
     """Return the whole permutation: int64 (n,)."""
     a, b = sides(n)
@@ -85,7 +86,7 @@ def permutation(n, keys):
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill_full(lower, start, n, keys, out):
     """Fill `out` with what the permutation of n numbers puts at `lower` and after, counted from `start`."""
     a, b = sides(n)
@@ -93,7 +94,7 @@ def fill_full(lower, start, n, keys, out):
         out[k] = start + permute(lower + k, n, a, b, keys)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill_chunks(lower, start, stop, chunk, cells, keys, out):
     """Fill `out` from a random order of chunks; windows of `cells` chunks are permuted inside unless `cells` is 0.
 
@@ -128,7 +129,7 @@ def fill_chunks(lower, start, stop, chunk, cells, keys, out):
         out[k] = max(start, (head + drawn) * chunk) + into
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _before(q, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
     """Return the number of samples in the first q chunks drawn."""
     return q * chunk - (missing_head if drawn_head < q else 0) - (missing_tail if drawn_tail < q else 0)

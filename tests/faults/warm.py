@@ -3,11 +3,11 @@
 import numpy as np
 
 import store.compiled.permutation
+import store.compiled.source_values
 import store.image_statistics
-import store.sources.values
 from store.datasets import ELECTRON_PHOTON
 
 images = np.zeros((1, *ELECTRON_PHOTON.image_shape), np.float32)
-store.sources.values._all_finite(images.reshape(-1).view(np.uint32))
+store.compiled.source_values.all_finite(images.reshape(-1).view(np.uint32))
 store.compiled.permutation.permutation(1, store.compiled.permutation.make_keys(0))
 store.image_statistics.Statistics.zero(ELECTRON_PHOTON).add(images, np.zeros(1, np.uint8))
