@@ -1,10 +1,11 @@
-"""HDF5 files as the data sets' authors wrote them: one data set of images, one of labels, one for each variable.
+"""HDF5 source files: a dataset of images, one of labels, and one for each variable.
 
-Chunks that are whole images under gzip, with or without the shuffle filter, are taken raw and decompressed here,
-outside HDF5's global lock and by a faster library; everything else goes through h5py.
+Chunks of whole images that are compressed with gzip, with or without the shuffle filter, are read raw and decompressed
+outside HDF5's global lock, with a faster library; h5py reads everything else.
 """
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,58 +13,62 @@ from typing import Any
 
 import deflate
 import h5py
-import numba
 import numpy as np
 import numpy.typing as npt
 from h5py._objects import phil  # HDF5's global lock, which h5py before 3.16 forgets to take in read_direct_chunk
 
+from store.arrays import Float32Array, Float64Array, UInt8Array
+from store.compiled.source_values import unshuffle
 from store.datasets import DatasetSpec
 from store.errors import SourceError
-from store.sources.values import as_classes, as_images, as_simulation, as_variable
+from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
 
 with contextlib.suppress(ImportError):
-    import hdf5plugin  # noqa: F401  where it is installed, h5py then knows its filters (blosc, zstd, ...)
+    import hdf5plugin  # noqa: F401  registers more compression filters with h5py (blosc, zstd, ...)
 
-CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a data set without chunks
+CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
+CHUNK_CACHE = 256 << 20  # bytes; a chunk larger than what `scan` yields at once is still decompressed only once
 
 
 @dataclass(frozen=True)
 class Hdf5Source:
-    """An HDF5 file with data sets of images, labels and variables; see `store.sources.source.Source`.
+    """An HDF5 file with datasets of images, labels and variables; see `store.sources.source.Source`.
 
     Parameters
     ----------
     path
         The file.
-    description
-        Which data sets and shapes to expect.
+    spec
+        Names and shapes of the datasets to expect.
+    require_labels
+        Whether a file without labels is refused.
 
     Raises
     ------
     SourceError
-        If the file is missing, is not HDF5, or its data sets are missing, of another shape or type, or of unequal
-        lengths.
+        If the file is missing or is not HDF5, or a dataset is missing, has the wrong shape or type, or has another
+        number of rows than the images.
     """
 
     path: Path
     spec: DatasetSpec
+    require_labels: bool = True
 
     def __post_init__(self) -> None:
-        key, expected = self.image_key, self.spec.image_shape
         with self._open() as file:
-            images = self._member(file, key)
-            if images.ndim != 4 or images.shape[1:] != expected:
-                raise SourceError(f"{self.path}: {key} has shape {images.shape}, expected rows of {expected}")
+            images = self._dataset(file, self.image_key)
+            if images.ndim != 4 or images.shape[1:] != self.spec.image_shape:
+                raise SourceError(
+                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of {self.spec.image_shape}"
+                )
             if images.dtype.kind != "f":
-                raise SourceError(f"{self.path}: {key} has dtype {images.dtype}, expected a float type")
-            for name in (self.spec.label_key, *(variable.name for variable in self.spec.variables)):
-                column = self._member(file, name)
-                if column.shape not in ((len(images),), (len(images), 1)):
-                    raise SourceError(f"{self.path}: {key} has {len(images)} rows but {name} has shape {column.shape}")
-                if column.dtype.kind not in "fiub":
-                    raise SourceError(f"{self.path}: {name} has dtype {column.dtype}, expected numbers")
+                raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected a float type")
             if not len(images):
-                raise SourceError(f"{self.path}: {key} has no rows")
+                raise SourceError(f"{self.path}: {self.image_key} has no rows")
+            if self.require_labels or self.labelled:
+                self._column_dataset(file, self.spec.label_key)
+            for variable in self.spec.variables:
+                self._column_dataset(file, variable.name)
 
     def _open(self) -> h5py.File:
         try:
@@ -71,12 +76,36 @@ class Hdf5Source:
         except OSError as error:
             raise SourceError(f"{self.path}: not a readable HDF5 file ({error})") from None
 
-    def _member(self, file: h5py.File, key: str) -> h5py.Dataset:
-        found = file.get(key)
-        if not isinstance(found, h5py.Dataset):
+    def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
+        dataset = file.get(key)
+        if not isinstance(dataset, h5py.Dataset):
             names = ", ".join(map(repr, file)) or "nothing"
-            raise SourceError(f"{self.path}: no data set {key!r}; the file has {names}")
-        return found
+            raise SourceError(f"{self.path}: no dataset {key!r}; the file has {names}")
+        return dataset
+
+    def _column_dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
+        """Return a dataset of one number per image, (rows,) or (rows, 1)."""
+        column, rows = self._dataset(file, key), len(file[self.image_key])
+        if column.shape not in ((rows,), (rows, 1)):
+            raise SourceError(f"{self.path}: {self.image_key} has {rows} rows but {key} has shape {column.shape}")
+        if column.dtype.kind not in "fiub":
+            raise SourceError(f"{self.path}: {key} has dtype {column.dtype}, expected numbers")
+        return column
+
+    def _column(self, key: str) -> npt.NDArray[Any]:
+        with self._open() as file:
+            return np.asarray(self._column_dataset(file, key)).reshape(-1)
+
+    def _has(self, key: str) -> bool:
+        with self._open() as file:
+            return key in file
+
+    @contextlib.contextmanager
+    def _name_rows_in_errors(self, start: int, stop: int) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError, deflate.DeflateError) as error:  # what h5py may raise
+            raise OSError(f"{self.path}: rows {start} to {stop - 1} cannot be read ({error})") from error
 
     @cached_property
     def image_key(self) -> str:
@@ -92,7 +121,7 @@ class Hdf5Source:
 
     @cached_property
     def block(self) -> int:
-        """See `Source.block`: rows of an HDF5 chunk, or about 8 MiB of a data set without chunks."""
+        """See `Source.block`: images per HDF5 chunk, or in about 8 MiB of a dataset without chunks."""
         with self._open() as file:
             chunks = file[self.image_key].chunks
         return int(chunks[0]) if chunks else max(1, CONTIGUOUS_BLOCK // self.spec.sample_bytes)
@@ -114,39 +143,56 @@ class Hdf5Source:
         """See `Source.note`."""
         with self._open() as file:
             dtype = file[self.image_key].dtype
-        return (
-            "" if dtype == np.dtype("<f4") else f"{self.path}: {self.image_key} is {dtype.str}, stored as <f4, exactly"
-        )
+        if dtype == np.dtype("<f4"):
+            return ""
+        return f"{self.path}: {self.image_key} has dtype {dtype.str}; it is stored as float32 without loss"
 
-    def labels(self) -> npt.NDArray[np.uint8]:
+    @property
+    def labelled(self) -> bool:
+        """See `Source.labelled`."""
+        return self._has(self.spec.label_key)
+
+    @property
+    def weighted(self) -> bool:
+        """See `Source.weighted`."""
+        return self._has(WEIGHT_KEY)
+
+    def labels(self) -> UInt8Array:
         """See `Source.labels`."""
         key = self.spec.label_key
         return as_classes(self.path, key, self._column(key), self.spec.classes)
 
-    def variables(self) -> dict[str, npt.NDArray[np.float32]]:
+    def weights(self) -> Float64Array:
+        """See `Source.weights`."""
+        return as_weights(self.path, WEIGHT_KEY, self._column(WEIGHT_KEY))
+
+    def variables(self) -> dict[str, Float32Array]:
         """See `Source.variables`."""
         names = [variable.name for variable in self.spec.variables]
         return {name: as_variable(self.path, name, self._column(name)) for name in names}
 
-    def _column(self, key: str) -> npt.NDArray[Any]:
-        with self._open() as file:
-            return np.asarray(file[key]).reshape(-1)
-
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
-        try:
-            with h5py.File(self.path, "r") as file:
-                dataset = file[self.image_key]
-                stored = _read_chunk(dataset, start, stop)
-                if stored is None:
-                    stored = dataset[start:stop]
-        except (OSError, RuntimeError, KeyError, ValueError, deflate.DeflateError) as error:  # as h5py happens to raise
-            raise OSError(f"{self.path}: rows {start} to {stop - 1} cannot be read ({error})") from error
+        with self._name_rows_in_errors(start, stop), h5py.File(self.path, "r") as file:
+            dataset = file[self.image_key]
+            stored = _read_chunk(dataset, start, stop)
+            if stored is None:
+                stored = dataset[start:stop]
         return as_images(self.path, self.image_key, stored, start)
+
+    def scan(self, rows: int) -> Iterator[Float32Array]:
+        """See `Source.scan`; a chunk stays in HDF5's cache until all of its rows are read, up to `CHUNK_CACHE`."""
+        with h5py.File(self.path, "r", rdcc_nbytes=CHUNK_CACHE) as file:
+            dataset = file[self.image_key]
+            for start in range(0, self.rows, rows):
+                stop = min(self.rows, start + rows)
+                with self._name_rows_in_errors(start, stop):
+                    stored = dataset[start:stop]
+                yield as_images(self.path, self.image_key, stored, start)
 
 
 def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:
-    """Decompress one whole chunk without HDF5's help, or return None where that is not possible."""
+    """Return rows that lie in one chunk, decompressed without HDF5's help, or None where h5py has to read them."""
     chunks, filters = dataset.chunks, _filters(dataset)
     if not chunks or chunks[1:] != dataset.shape[1:] or start % chunks[0] or stop - start > chunks[0]:
         return None
@@ -154,31 +200,22 @@ def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any
         return None
     origin = (start,) + (0,) * (dataset.ndim - 1)
     chunk = dataset.id.get_chunk_info_by_coord(origin)
-    if chunk.filter_mask or not chunk.size:  # stored without its filters, or never written
+    if chunk.filter_mask or not chunk.size:  # stored without its filters, or never written to the file
         return None
     with phil:
         _, packed = dataset.id.read_direct_chunk(origin)
     size = 4 * int(np.prod(chunks))
     data = np.frombuffer(deflate.zlib_decompress(packed, size), np.uint8)
     if "shuffle" in filters:
-        joined = np.empty(size // 4, np.uint32)
-        _unshuffle(data, joined)
-        data = joined.view(np.uint8)
+        values = np.empty(size // 4, np.uint32)
+        unshuffle(data, values)
+        data = values.view(np.uint8)
     return data.view("<f4").reshape(chunks)[: stop - start]
 
 
 def _filters(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Return the names of a dataset's filters, in the order in which HDF5 applied them."""
     names = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_SHUFFLE: "shuffle"}
     properties = dataset.id.get_create_plist()
     codes = (properties.get_filter(i)[0] for i in range(properties.get_nfilters()))
     return tuple(names.get(code, str(code)) for code in codes)
-
-
-@numba.njit(cache=True, nogil=True)
-def _unshuffle(planes, out):
-    """Join the four byte planes that HDF5's shuffle filter makes of 32-bit values."""
-    n = out.size
-    for i in range(n):
-        low = np.uint32(planes[i]) | np.uint32(planes[n + i]) << np.uint32(8)
-        high = np.uint32(planes[2 * n + i]) << np.uint32(16) | np.uint32(planes[3 * n + i]) << np.uint32(24)
-        out[i] = low | high

@@ -1,6 +1,8 @@
-"""Parquet files: a column of images as nested lists (channel, ieta, iphi), one of labels, one for each variable.
+"""Parquet source files: a column of images, one of labels, and one for each variable.
 
-A row group may hold one image or thousands. Images go from Arrow's buffers to their place a few at a time.
+An image is either nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number of
+bytes: little-endian float32 in the order ieta, iphi, channel. A row group may hold one image or thousands; images are
+decoded a few at a time, so that memory does not depend on its size.
 """
 
 import functools
@@ -17,13 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import SourceError
-from store.sources.values import as_classes, as_images, as_simulation, as_variable
+from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
 
 BLOCK_BYTES = 8 << 20  # images read in one call, if row groups are smaller
 BATCH_BYTES = 2 << 20  # images decoded at once
-BUFFER_BYTES = 1 << 20  # of a file read at once, however large a row group is
+BUFFER_BYTES = 1 << 20  # read from the file at once, however large a row group is
 
 
 @dataclass(frozen=True)
@@ -34,43 +37,65 @@ class ParquetSource:
     ----------
     path
         The file.
-    description
-        Which columns and shapes to expect.
+    spec
+        Names and shapes of the columns to expect.
+    require_labels
+        Whether a file without labels is refused.
 
     Raises
     ------
     SourceError
-        If the file is not Parquet, or its columns are missing or of another type.
+        If the file is not Parquet, or a column is missing or has the wrong type.
     """
 
     path: Path
     spec: DatasetSpec
+    require_labels: bool = True
 
     def __post_init__(self) -> None:
         try:
-            schema = self._footer.schema
+            names = self._footer.schema.names
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{self.path}: not a readable Parquet file ({error})") from None
-        columns = (self.spec.label_key, *(variable.name for variable in self.spec.variables))
+        labels = [self.spec.label_key] if self.require_labels or self.labelled else []
+        columns = [*labels, *(variable.name for variable in self.spec.variables)]
         for name in (self.image_key, *columns):
-            if name not in schema.names:
-                names = ", ".join(map(repr, schema.names)) or "nothing"
-                raise SourceError(f"{self.path}: no column {name!r}; the file has {names}")
+            if name not in names:
+                raise SourceError(
+                    f"{self.path}: no column {name!r}; the file has {', '.join(map(repr, names)) or 'nothing'}"
+                )
         for name in columns:
-            found = schema.field(name).type
-            if not (pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_boolean(found)):
-                raise SourceError(f"{self.path}: {name} has type {found}, expected numbers")
-        if self._value_type not in (pa.float32(), pa.float64()):
-            found = schema.field(self.image_key).type
-            raise SourceError(
-                f"{self.path}: {self.image_key} has type {found}, expected float or double in three lists"
-            )
+            self._check_column(name)
+        self._check_images()
         if not self.rows:
             raise SourceError(f"{self.path}: {self.image_key} has no rows")
+
+    def _check_column(self, name: str) -> None:
+        kind = self._type(name)
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            raise SourceError(f"{self.path}: {name} has type {kind}, expected numbers")
+
+    def _check_images(self) -> None:
+        kind, size = self._type(self.image_key), self.spec.sample_bytes
+        if pa.types.is_fixed_size_binary(kind):
+            if kind.byte_width != size:
+                raise SourceError(
+                    f"{self.path}: {self.image_key} has {kind.byte_width} bytes per row, "
+                    f"expected {size} for float32 {self.spec.image_shape}"
+                )
+        elif self._value_type not in (pa.float32(), pa.float64()):
+            raise SourceError(
+                f"{self.path}: {self.image_key} has type {kind}, "
+                f"expected float or double in three nested lists, or {size} bytes per row"
+            )
 
     @property
     def _footer(self) -> "_Footer":
         return _read_footer(self.path, self.path.stat().st_mtime_ns)
+
+    def _type(self, name: str) -> Any:
+        """Arrow's type of a column."""
+        return self._footer.schema.field(name).type
 
     @property
     def _list_sizes(self) -> tuple[int, int, int]:
@@ -80,15 +105,17 @@ class ParquetSource:
 
     @property
     def _value_type(self) -> Any:
-        """Arrow's type of the values inside three nested lists, or None if there are fewer."""
-        value = self._footer.schema.field(self.image_key).type
+        """Arrow's type of the values of an image, or None if they are not in three nested lists or bytes."""
+        value = self._type(self.image_key)
+        if pa.types.is_fixed_size_binary(value):
+            return pa.float32()
         for _ in self._list_sizes:
             value = getattr(value, "value_type", None)
         return value
 
     @contextmanager
-    def _reading(self, what: str) -> Iterator[pq.ParquetFile]:
-        """Open the file, and say what it was that cannot be read."""
+    def _open(self, what: str) -> Iterator[pq.ParquetFile]:
+        """Open the file; an error while it is read names the file and what cannot be read."""
         try:
             with pq.ParquetFile(self.path, metadata=self._footer.metadata, buffer_size=BUFFER_BYTES) as file:
                 yield file
@@ -104,12 +131,12 @@ class ParquetSource:
     @cached_property
     def rows(self) -> int:
         """See `Source.rows`."""
-        return int(self._footer.first[-1])
+        return int(self._footer.first_row[-1])
 
     @cached_property
     def block(self) -> int:
-        """See `Source.block`: rows of the largest row group, or of as many as have about 8 MiB of images."""
-        largest = int(np.diff(self._footer.first).max())
+        """See `Source.block`: rows of the largest row group, or of as many row groups as have about 8 MiB of images."""
+        largest = int(np.diff(self._footer.first_row).max())
         return largest * max(1, BLOCK_BYTES // (largest * self.spec.sample_bytes))
 
     @cached_property
@@ -117,7 +144,7 @@ class ParquetSource:
         """See `Source.stored_bytes`."""
         metadata = self._footer.metadata
         paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
-        leaf = next(at for at, path in enumerate(paths) if path.split(".")[0] == self.image_key)
+        leaf = next(leaf for leaf, path in enumerate(paths) if path.split(".")[0] == self.image_key)
         groups = map(metadata.row_group, range(metadata.num_row_groups))
         return sum(group.column(leaf).total_compressed_size for group in groups)
 
@@ -131,56 +158,97 @@ class ParquetSource:
     def note(self) -> str:
         """See `Source.note`."""
         value = self._value_type
-        return "" if value == pa.float32() else f"{self.path}: {self.image_key} is {value}, stored as <f4, exactly"
+        if value == pa.float32():
+            return ""
+        return f"{self.path}: {self.image_key} has type {value}; it is stored as float32 without loss"
 
-    @cached_property
-    def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        names = [self.spec.label_key, *(variable.name for variable in self.spec.variables)]
-        with self._reading("labels and variables") as file:
-            table = file.read(names, use_threads=False)
-        return {name: table[name].to_numpy() for name in names}
+    @property
+    def labelled(self) -> bool:
+        """See `Source.labelled`."""
+        return self.spec.label_key in self._footer.schema.names
 
-    def labels(self) -> npt.NDArray[np.uint8]:
+    @property
+    def weighted(self) -> bool:
+        """See `Source.weighted`."""
+        return WEIGHT_KEY in self._footer.schema.names
+
+    def labels(self) -> UInt8Array:
         """See `Source.labels`."""
         key = self.spec.label_key
-        return as_classes(self.path, key, self._columns[key], self.spec.classes)
+        return as_classes(self.path, key, self._columns([key])[key], self.spec.classes)
 
-    def variables(self) -> dict[str, npt.NDArray[np.float32]]:
+    def weights(self) -> Float64Array:
+        """See `Source.weights`."""
+        self._check_column(WEIGHT_KEY)
+        return as_weights(self.path, WEIGHT_KEY, self._columns([WEIGHT_KEY])[WEIGHT_KEY])
+
+    def variables(self) -> dict[str, Float32Array]:
         """See `Source.variables`."""
-        names = [variable.name for variable in self.spec.variables]
-        return {name: as_variable(self.path, name, self._columns[name]) for name in names}
+        columns = self._columns([variable.name for variable in self.spec.variables])
+        return {name: as_variable(self.path, name, values) for name, values in columns.items()}
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+    def _columns(self, names: list[str]) -> dict[str, npt.NDArray[Any]]:
+        """Return columns of numbers by name; a missing value becomes NaN."""
+        with self._open("columns of numbers") as file:
+            table = file.read(names, use_threads=False)
+        columns = {name: table[name] for name in names}
+        return {name: (c.cast(pa.float64()) if c.null_count else c).to_numpy() for name, c in columns.items()}
+
+    def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
         images = np.empty((stop - start, *self.spec.image_shape), np.float32)
-        step, key = max(1, BATCH_BYTES // self.spec.sample_bytes), [self.image_key]
-        border = self._footer.first
-        groups = range(*np.searchsorted(border, [start, stop - 1], side="right") - [1, 0])
-        with self._reading(f"rows {start} to {stop - 1}") as file:
+        batch_rows, first_row = max(1, BATCH_BYTES // self.spec.sample_bytes), self._footer.first_row
+        groups = range(*np.searchsorted(first_row, [start, stop - 1], side="right") - [1, 0])
+        with self._open(f"rows {start} to {stop - 1}") as file:
             for group in groups:
-                at = int(border[group])
-                for batch in file.iter_batches(step, row_groups=[group], columns=key, use_threads=False):
-                    begin, end = max(start, at), min(stop, at + len(batch))
+                row = int(first_row[group])
+                for batch in file.iter_batches(
+                    batch_rows, row_groups=[group], columns=[self.image_key], use_threads=False
+                ):
+                    begin, end = max(start, row), min(stop, row + len(batch))
                     if begin < end:
-                        images[begin - start : end - start] = self._images(batch[0][begin - at : end - at], begin)
-                    at += len(batch)
+                        images[begin - start : end - start] = self._images(batch[0][begin - row : end - row], begin)
+                    row += len(batch)
         return images
 
-    def _images(self, column: Any, start: int) -> npt.NDArray[np.float32]:
-        """Return a few images as float32 (n, ieta, iphi, channel), a view; `start` is the row of the first."""
+    def scan(self, rows: int) -> Iterator[Float32Array]:
+        """See `Source.scan`."""
+        start = 0
+        with self._open(self.image_key) as file:
+            for batch in file.iter_batches(rows, columns=[self.image_key], use_threads=False):
+                yield np.ascontiguousarray(self._images(batch[0], start))
+                start += len(batch)
+
+    def _images(self, column: Any, start: int) -> Float32Array:
+        """Return some images as float32 (n, ieta, iphi, channel), as a view; `start` is the row of the first."""
+        if pa.types.is_fixed_size_binary(column.type):
+            return self._images_in_bytes(column, start)
+        return self._images_in_lists(column, start)
+
+    def _images_in_bytes(self, column: Any, start: int) -> Float32Array:
+        if column.null_count:
+            row = start + int(np.argmin(column.is_valid().to_numpy(zero_copy_only=False)))
+            raise SourceError(f"{self.path}: {self.image_key}[{row}] is missing")
+        size, shape = self.spec.sample_bytes, (len(column), *self.spec.image_shape)
+        values = np.frombuffer(
+            column.buffers()[1], "<f4", offset=column.offset * size, count=len(column) * size // 4
+        ).reshape(shape)
+        return as_images(self.path, self.image_key, values, start)
+
+    def _images_in_lists(self, column: Any, start: int) -> Float32Array:
         shape = (len(column), *self._list_sizes)
         for depth, size in enumerate(self._list_sizes, 1):
             lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)  # NaN for a list that is missing
             if not np.all(lengths == size):
-                at = int(np.argmin(lengths == size))
-                row, *rest = (int(i) for i in np.unravel_index(at, shape[:depth]))
-                place = ", ".join(map(str, (start + row, *rest)))
+                wrong = int(np.argmin(lengths == size))
+                row, *rest = (int(i) for i in np.unravel_index(wrong, shape[:depth]))
+                index = ", ".join(map(str, (start + row, *rest)))
                 raise SourceError(
-                    f"{self.path}: {self.image_key}[{place}] has length {lengths[at]}, "
+                    f"{self.path}: {self.image_key}[{index}] has length {lengths[wrong]}, "
                     f"expected nested lists {self._list_sizes}"
                 )
             column = column.flatten()
-        values = column.to_numpy(zero_copy_only=False).reshape(shape)  # copies only to set NaN for what is missing
+        values = column.to_numpy(zero_copy_only=False).reshape(shape)  # copies only to set NaN for missing values
         return np.moveaxis(as_images(self.path, self.image_key, values, start), 1, -1)
 
 
@@ -192,18 +260,18 @@ class _Footer:
     ----------
     metadata, schema
         pyarrow's.
-    first
+    first_row
         int64 (row groups + 1,), first row of each group and, last, the number of rows.
     """
 
     metadata: Any
     schema: Any
-    first: npt.NDArray[np.int64]
+    first_row: Int64Array
 
 
 @functools.lru_cache(maxsize=8)
-def _read_footer(path: Path, changed: int) -> _Footer:
-    """Read a footer once: it has half a kilobyte for each row group. `changed` is when the file was."""
+def _read_footer(path: Path, modified: int) -> _Footer:
+    """Read a footer, which has half a kilobyte for each row group, only once per time of modification."""
     metadata = pq.read_metadata(path)
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     return _Footer(metadata, metadata.schema.to_arrow_schema(), np.cumsum([0, *rows]))

@@ -1,26 +1,25 @@
-"""What a source file must give, whatever its form."""
+"""What every source file provides, whatever its format, and how one is opened."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import ConfigError, SourceError
 from store.sources.hdf5 import Hdf5Source
 
-PARQUET = b"PAR1"  # how a Parquet file begins
+PARQUET = b"PAR1"  # first bytes of every Parquet file
+MOST_SOURCES = 255  # a store numbers its sources in uint8
 
 
 class Source(Protocol):
-    """A file of labelled images; picklable, and safe to read from several threads."""
+    """A file of images; picklable, and safe to read from several threads."""
 
     @property
     def spec(self) -> DatasetSpec:
-        """What the file holds."""
+        """What the file must hold: names, shape, classes, and the variables that are read."""
 
     @property
     def path(self) -> Path:
@@ -32,31 +31,48 @@ class Source(Protocol):
 
     @property
     def block(self) -> int:
-        """Rows that are stored together: reads from multiples of it decompress nothing twice."""
+        """Rows to `read` at once: reads that start at multiples of it decompress nothing twice."""
 
     @property
     def stored_bytes(self) -> int:
-        """Size of the images as they are stored."""
+        """Size of the images in the file, compressed as they are, in bytes."""
 
     @property
     def simulated(self) -> str:
-        """What simulated the images, or an empty string."""
+        """Name of the simulation that made the images, or an empty string."""
 
     @property
     def note(self) -> str:
-        """What people should know about how the file is read, or an empty string."""
+        """What the user should know about how the file is read, or an empty string."""
 
-    def labels(self) -> npt.NDArray[np.uint8]:
+    @property
+    def labelled(self) -> bool:
+        """Whether the file has labels; always true unless it was opened with ``require_labels=False``."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the file has a column ``weight``."""
+
+    def labels(self) -> UInt8Array:
         """Return the class of every row, uint8 (rows,).
 
         Raises
         ------
         SourceError
-            If a label is no class.
+            If there are no labels, or a label is not the number of a class.
         """
 
-    def variables(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the description's variables by name, float32 (rows,), rounded from wider types.
+    def weights(self) -> Float64Array:
+        """Return the weight of every row, float64 (rows,).
+
+        Raises
+        ------
+        SourceError
+            If there are no weights, one is negative or not finite, or all are zero.
+        """
+
+    def variables(self) -> dict[str, Float32Array]:
+        """Return the variables of `spec` by name, float32 (rows,), rounded from wider types.
 
         Raises
         ------
@@ -64,56 +80,91 @@ class Source(Protocol):
             If a value is not finite.
         """
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return the images of some rows, float32 (stop - start, ieta, iphi, channel), all finite.
+    def read(self, start: int, stop: int) -> Float32Array:
+        """Return the images of rows [start, stop), float32 (stop - start, ieta, iphi, channel).
 
         Raises
         ------
         SourceError
-            If an image is not finite, or not exact in float32.
+            If a value is not finite, or float32 cannot hold it exactly.
         OSError
             If the file cannot be read.
         """
 
+    def scan(self, rows: int) -> Iterator[Float32Array]:
+        """Yield all images in order, `rows` at a time, without decompressing anything twice.
+
+        Unlike reading block after block, it holds little more than `rows` images even if the file has large row groups.
+
+        Yields
+        ------
+        numpy.ndarray
+            float32 (rows, ieta, iphi, channel), C-contiguous; the last one may be shorter.
+
+        Raises
+        ------
+        SourceError, OSError
+            As `read`.
+        """
+
 
 def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
-    """Open source files, each by its kind.
+    """Open the labelled source files of a store.
 
     Raises
     ------
     SourceError
         If there are none or too many, one breaks a rule, or two have the same name.
     ConfigError
-        If pyarrow is needed and not installed.
+        If a file is Parquet and pyarrow is not installed.
     """
     if not paths:
         raise SourceError("no source files given")
-    if len(paths) > 255:
-        raise SourceError(f"{len(paths)} source files are more than the 255 that a store can tell apart")
+    if len(paths) > MOST_SOURCES:
+        raise SourceError(f"{len(paths)} source files are more than the {MOST_SOURCES} that a store can tell apart")
     names = [path.name for path in paths]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise SourceError(f"two source files are called {twice}")
-    return [open_source(path.absolute(), spec) for path in paths]  # a cluster's workers may run elsewhere
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated:
+        raise SourceError(f"two source files are called {repeated}")
+    return [open_source(path.absolute(), spec) for path in paths]  # workers of a cluster may run in another folder
 
 
-def open_source(path: Path, spec: DatasetSpec) -> Source:
-    """Open a source file by its content: Parquet if it begins like that, else HDF5.
+def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
+    """Open a source file, as Parquet or HDF5 by its first bytes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    spec
+        What it must hold.
+    require_labels
+        Whether a file without labels is refused.
 
     Raises
     ------
     SourceError
-        If it breaks a rule.
+        If the file breaks a rule; the message names file, rule and value.
     ConfigError
-        If pyarrow is needed and not installed.
+        If the file is Parquet and pyarrow is not installed.
     """
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
-    with path.open("rb") as file:
-        if file.read(len(PARQUET)) != PARQUET:
-            return Hdf5Source(path, spec)
-    if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(f"{path}: Parquet files need pyarrow; install calostream[parquet]")
+    if not is_parquet(path):
+        return Hdf5Source(path, spec, require_labels)
+    check_pyarrow(path)
     from store.sources.parquet import ParquetSource
 
-    return ParquetSource(path, spec)
+    return ParquetSource(path, spec, require_labels)
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file begins as Parquet files do."""
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
+def check_pyarrow(path: Path) -> None:
+    """Raise ConfigError if pyarrow, which reads and writes Parquet files, is not installed."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError(f"{path}: Parquet files need pyarrow; install calostream[parquet]")

@@ -16,7 +16,7 @@ WEIGHT_KEY = "weight"  # name of the weights in a source file
 
 
 def as_simulation(path: Path, declared: str) -> str:
-    """Return which simulation made the images: what the file declares, else what its name says, else an empty string."""
+    """Return the simulation that made the images: as declared, else as the file name says, else an empty string."""
     named = re.search("|".join(SIMULATIONS), path.name.lower())
     return declared or (SIMULATIONS[named.group()] if named else "")
 

@@ -165,7 +165,7 @@ def test_an_interrupted_ingest_goes_on_to_the_same_content(made, tmp_path, monke
 
 
 WRONG = {
-    "no variable": ("m0", None, "no data set 'm0'"),
+    "no variable": ("m0", None, "no dataset 'm0'"),
     "short": ("m0", np.ones(19), r"X_jets has 20 rows but m0 has shape (19,)"),
     "text": ("pt", np.array([b"high"] * 20), "pt has dtype |S4, expected numbers"),
     "not finite": ("pt", np.array([70.0] * 19 + [np.inf]), "pt[19] = inf is not finite"),

@@ -49,19 +49,19 @@ def cut_short(folder):
 
 def no_images(folder):
     replaced(folder / "electrons.hdf5", "X", None)
-    return r"electrons.hdf5: no data set 'X'; the file has 'y'$"
+    return r"electrons.hdf5: no dataset 'X'; the file has 'y'$"
 
 
 def no_labels(folder):
     replaced(folder / "electrons.hdf5", "y", None)
-    return r"electrons.hdf5: no data set 'y'; the file has 'X'$"
+    return r"electrons.hdf5: no dataset 'y'; the file has 'X'$"
 
 
 def a_group_of_that_name(folder):
     replaced(folder / "electrons.hdf5", "X", None)
     with h5py.File(folder / "electrons.hdf5", "a") as file:
         file.create_group("X")
-    return "electrons.hdf5: no data set 'X'"
+    return "electrons.hdf5: no dataset 'X'"
 
 
 def no_rows(folder):

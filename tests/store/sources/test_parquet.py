@@ -41,21 +41,41 @@ def write(path, given, groups=(1,) * 25):
     return path
 
 
-GROUPS = {"a row": (1,) * 25, "some": (7, 7, 7, 4), "unequal": (3, 1, 11, 2, 8), "one for all": (25,)}
+GROUPS = {
+    "one row per group": (1,) * 25,
+    "several rows per group": (7, 7, 7, 4),
+    "groups of unequal size": (3, 1, 11, 2, 8),
+    "one group": (25,),
+}
+FORMS = {"lists": as_lists(IMAGES), "bytes": pa.array([image.tobytes() for image in IMAGES], pa.binary(240))}
+
+
+def assert_same_bits(images, expected):
+    assert (images.dtype, images.flags.c_contiguous) == (np.float32, True)
+    assert np.array_equal(images.view(np.uint32), expected.view(np.uint32))
 
 
 @pytest.mark.parametrize("batch", [1, 4, 1_000])
 @pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
-def test_any_range_of_rows_is_read_bit_for_bit_from_any_row_groups(tmp_path, monkeypatch, groups, batch):
+@pytest.mark.parametrize("form", FORMS)
+def test_any_range_of_rows_is_read_bit_for_bit_from_any_row_groups(tmp_path, monkeypatch, form, groups, batch):
     monkeypatch.setattr("store.sources.parquet.BATCH_BYTES", batch * TINY.sample_bytes)
-    source = open_source(write(tmp_path / "a.parquet", table(), groups), TINY)
+    source = open_source(write(tmp_path / "a.parquet", table(X_jets=FORMS[form]), groups), TINY)
     assert source.rows == 25
     for start, stop in ((0, 25), (0, 1), (24, 25), (3, 4), (2, 19), (13, 14), (7, 14)):
-        images = source.read(start, stop)
-        assert (images.dtype, images.flags.c_contiguous) == (np.float32, True)
-        assert np.array_equal(images.view(np.uint32), IMAGES[start:stop].view(np.uint32))
+        assert_same_bits(source.read(start, stop), IMAGES[start:stop])
     assert np.array_equal(source.labels(), np.arange(25) % 2)
     assert np.array_equal(source.variables()["pt"], np.arange(25, dtype=np.float32) + 70.5)
+
+
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_scan_gives_all_rows_in_parts_of_the_asked_size(tmp_path, form, groups):
+    source = open_source(write(tmp_path / "a.parquet", table(X_jets=FORMS[form]), groups), TINY)
+    parts = list(source.scan(4))
+    assert [len(part) for part in parts] == [4] * 6 + [1]
+    for number, part in enumerate(parts):
+        assert_same_bits(part, IMAGES[4 * number : 4 * number + 4])
 
 
 def test_a_block_is_whole_row_groups_of_about_8_mib(tmp_path, monkeypatch):
@@ -95,7 +115,7 @@ def test_a_file_is_known_by_its_content_and_the_other_key_is_taken(tmp_path):
 def test_that_double_becomes_float_is_said_and_a_declared_simulation_found(tmp_path):
     declared = table().replace_schema_metadata({"simulation": "Pythia simulation"})
     source = open_source(write(tmp_path / "a.parquet", declared), TINY)
-    assert source.note.endswith("a.parquet: X_jets is double, stored as <f4, exactly")
+    assert source.note.endswith("a.parquet: X_jets has type double; it is stored as float32 without loss")
     assert source.simulated == "Pythia simulation"
     single = table(X_jets=as_lists(IMAGES, TYPES["float"]))
     assert open_source(write(tmp_path / "b.parquet", single), TINY).note == ""
@@ -132,7 +152,7 @@ WRONG = {
     "no variable": ({"pt": None}, r"no column 'pt'; the file has 'X_jets', 'y'$"),
     "integers": (
         {"X_jets": as_lists(np.ones(IMAGES.shape, int), lists(pa.int64()))},
-        "X_jets has type .*int64.*, expected float or double in three lists",
+        "X_jets has type .*int64.*, expected float or double in three nested lists, or 240 bytes per row",
     ),
     "flat lists": (
         {"X_jets": pa.array(IMAGES.reshape(25, -1).tolist())},
@@ -148,6 +168,18 @@ WRONG = {
     "a missing value": ({"X_jets": changed(None)}, r"X_jets\[7, 1, 4, 5\] = nan is not finite"),
     "an infinite value": ({"X_jets": changed(-np.inf)}, r"X_jets\[7, 1, 4, 5\] = -inf is not finite"),
     "an inexact value": ({"X_jets": changed(0.1)}, r"X_jets\[7, 1, 4, 5\] = 0.1 is not exact in float32"),
+    "a missing image in bytes": (
+        {"X_jets": pa.array([IMAGES[0].tobytes(), None] * 12 + [None], pa.binary(240))},
+        r"X_jets\[1\] is missing",
+    ),
+    "too few bytes": (
+        {"X_jets": pa.array([bytes(120)] * 25, pa.binary(120))},
+        r"X_jets has 120 bytes per row, expected 240 for float32 \(5, 6, 2\)",
+    ),
+    "bytes that are not finite": (
+        {"X_jets": pa.array([np.full(60, np.inf, "<f4").tobytes()] * 25, pa.binary(240))},
+        r"X_jets\[0, 0, 0, 0\] = inf is not finite",
+    ),
     "another label": ({"y": np.full(25, 2)}, r"y\[0\] = 2; labels must be 0 \(gluon\), 1 \(quark\)"),
     "a missing label": ({"y": pa.array([1.0] * 24 + [None])}, r"y\[24\] = nan; labels must be"),
     "a variable that is not finite": ({"pt": [1.0] * 24 + [np.nan]}, r"pt\[24\] = nan is not finite"),
@@ -155,7 +187,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("groups", [GROUPS["a row"], GROUPS["one for all"]], ids=["a row a group", "one group"])
+@pytest.mark.parametrize("groups", [(1,) * 25, (25,)], ids=["one row per group", "one group"])
 @pytest.mark.parametrize(("columns", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_file_is_refused_with_the_rule_and_the_value(tmp_path, columns, message, groups):
     path = write(tmp_path / "a.parquet", table(**columns), groups)
@@ -180,7 +212,7 @@ def test_a_file_without_rows_or_cut_short_or_no_longer_readable_is_refused(tmp_p
     source = open_source(path, TINY)
     with pytest.raises(OSError, match=r"a\.parquet: rows 0 to 4 cannot be read \("):
         source.read(0, 5)
-    with pytest.raises(OSError, match=r"a\.parquet: labels and variables cannot be read \("):
+    with pytest.raises(OSError, match=r"a\.parquet: columns of numbers cannot be read \("):
         source.labels()
 
 

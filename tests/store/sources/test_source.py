@@ -57,6 +57,22 @@ def test_images_are_read_bit_for_bit_from_any_form_of_data_set(tmp_path, options
     assert source.note == ""
 
 
+@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
+def test_a_scan_gives_all_rows_in_parts_of_the_asked_size(tmp_path, options):
+    parts = list(open_one(write_hdf5(tmp_path / "a.hdf5", IMAGES, 1, **options)).scan(4))
+    assert [len(part) for part in parts] == [4] * 6 + [1]
+    assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in parts)
+    assert np.array_equal(np.concatenate(parts).view(np.uint32), IMAGES.view(np.uint32))
+
+
+def test_a_scan_obeys_the_rules_for_values_and_names_the_row(tmp_path):
+    images = IMAGES.astype(np.float64)
+    images[20, 0, 31, 0] = 0.1
+    source = open_one(write_hdf5(tmp_path / "a.hdf5", images, 1))
+    with pytest.raises(SourceError, match=re.escape("a.hdf5: X[20, 0, 31, 0] = 0.1 is not exact in float32")):
+        list(source.scan(4))
+
+
 def test_a_compact_data_set_is_read(tmp_path):
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
