@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.executors import Executor
 from store.errors import StoreError
-from store.image_statistics import Statistics, to_dataset
+from store.image_statistics import ImageStatistics, to_dataset
 from store.opening import open_store
 from store.sample_reader import open_reader
 from store.variable_statistics import describe_variables
@@ -49,16 +49,16 @@ def write_statistics(path: Path, executor: Executor) -> None:
     consolidate(path)
 
 
-def statistics_of(path: Path, start: int, stop: int) -> Statistics:
+def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
     """Return the statistics of samples [start, stop) of a store."""
     store = open_store(path)
     reader = open_reader(store.image, store.path)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
-    total = Statistics.zero(store.spec)
+    total = ImageStatistics.zero(store.spec)
     step = max(1, READ_BYTES // store.spec.sample_bytes)
     images = np.empty((step, *store.spec.image_shape), np.float32)
     for at in range(start, stop, step):
         samples = np.arange(at, min(stop, at + step))
         reader.read(samples, images[: samples.size])
-        total.add(images[: samples.size], label[at - start :][: samples.size])
+        total.update(images[: samples.size], label[at - start :][: samples.size])
     return total

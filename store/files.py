@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from store.errors import ConfigError
 
 LOCK = ".lock"
+SIZE = re.compile(r"(\d+\.?\d*(?:e\d+)?) ?(?:([kmgtp])(i?))?b?", re.IGNORECASE)
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 
 
@@ -131,26 +133,24 @@ def folder_bytes(folder: Path) -> int:
 
 
 def parse_size(name: str, size: int | str) -> int:
-    """Return a number of bytes given as such or as text.
+    """Return a size in bytes.
 
     Parameters
     ----------
     name
-        What the size is of, for the message.
+        Name of the option, for the message.
     size
-        Bytes, or text such as ``"512MiB"`` or ``"2 GB"``.
+        Bytes, or text such as ``"512MiB"``, ``"2 GB"`` or ``"1.5g"``; upper and lower case mean the same.
 
     Raises
     ------
     ConfigError
-        If it is not a positive size.
+        If it is not a size of at least one byte.
     """
-    from dask.utils import parse_bytes  # slow to import
-
-    try:
-        value = int(parse_bytes(size))
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise ConfigError(f"{name}={size!r} is not a size such as '512MiB'")
-    return value
+    match = SIZE.fullmatch(str(size).strip())
+    if match:
+        number, prefix, binary = match.groups()
+        value = int(float(number) * (1024 if binary else 1000) ** " kmgtp".index((prefix or " ").lower()))
+        if value >= 1:
+            return value
+    raise ConfigError(f"{name}={size!r} is not a size such as '512MiB'")

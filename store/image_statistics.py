@@ -1,50 +1,50 @@
-"""Statistics of images by class and channel: small values that add up, so that parts of a store can be done alone."""
+"""Statistics of images by class and channel, accumulated over parts of a store that are read separately."""
 
 from dataclasses import dataclass, fields
-from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from store.compiled.accumulate import MANTISSA_BITS, accumulate
 from store.datasets import DatasetSpec
 
-KEYS = 1 << (9 + MANTISSA_BITS)
+KEYS = 1 << (9 + MANTISSA_BITS)  # sign, exponent and the leading bits of the mantissa
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
-Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Statistics:
-    """Sums over images, float64 or int64; ``a + b`` are the sums over both.
+@dataclass(eq=False, kw_only=True)
+class ImageStatistics:
+    """An accumulator of sums over images: `update` adds images in place, ``a + b`` returns the sums over both.
 
-    The square of a float32 is exact in float64, and pixel means are of the order of their standard deviations or below,
-    so that plain sums lose nothing that matters.
+    The square of a float32 is exact in float64, and the mean of a pixel is of the order of its standard deviation or
+    smaller, so simple sums lose no relevant precision.
 
     Attributes
     ----------
-    images, empty
-        int64 (class,), images, and those of them without any non-zero value.
+    images
+        int64 (class,), number of images.
+    empty
+        int64 (class,), number of images in which all values are zero.
     sums
-        float64 (class, ieta, iphi, channel, 2), sums of values and of their squares, side by side in memory.
+        float64 (class, ieta, iphi, channel, 2), sum of the values and sum of their squares.
     minimum, maximum
-        float64 (class, channel), of the non-zero values.
+        float64 (class, channel), of the non-zero values; infinite where there are none.
     keys
-        int64 (class, channel, 131072), how many non-zero values have each key; a key is the leading bits of a value's
-        float32 pattern, mapped so that keys are in the order of values.
+        int64 (class, channel, 131072), number of non-zero values with each key. A key consists of the leading bits of a
+        value's float32 pattern, changed such that keys have the same order as values.
     """
 
-    images: npt.NDArray[np.int64]
-    empty: npt.NDArray[np.int64]
-    sums: Floats
-    minimum: Floats
-    maximum: Floats
-    keys: npt.NDArray[np.int64]
+    images: Int64Array
+    empty: Int64Array
+    sums: Float64Array
+    minimum: Float64Array
+    maximum: Float64Array
+    keys: Int64Array
 
     @classmethod
-    def zero(cls, spec: DatasetSpec) -> "Statistics":
+    def zero(cls, spec: DatasetSpec) -> "ImageStatistics":
         """Return the statistics of no images."""
         classes, channels = len(spec.classes), len(spec.channels)
         pixels = (classes, *spec.image_shape)
@@ -57,8 +57,16 @@ class Statistics:
             keys=np.zeros((classes, channels, KEYS), np.int64),
         )
 
-    def add(self, images: npt.NDArray[np.float32], label: npt.NDArray[np.uint8]) -> None:
-        """Count in some images, float32 (n, ieta, iphi, channel), and their classes, uint8 (n,), in place."""
+    def update(self, images: Float32Array, label: UInt8Array) -> None:
+        """Add images to the sums.
+
+        Parameters
+        ----------
+        images
+            float32 (n, ieta, iphi, channel), C-contiguous.
+        label
+            uint8 (n,), class of each image.
+        """
         accumulate(
             images.reshape(len(images), self.sums[0, ..., 0].size),
             label,
@@ -70,16 +78,16 @@ class Statistics:
             self.keys,
         )
 
-    def __add__(self, other: "Statistics") -> "Statistics":
-        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
-        special = {"minimum": np.minimum, "maximum": np.maximum}
-        return Statistics(**{name: special.get(name, np.add)(a, b) for name, (a, b) in pairs.items()})
+    def __add__(self, other: "ImageStatistics") -> "ImageStatistics":
+        combine = {"minimum": np.minimum, "maximum": np.maximum}
+        names = [field.name for field in fields(self)]
+        return ImageStatistics(
+            **{name: combine.get(name, np.add)(getattr(self, name), getattr(other, name)) for name in names}
+        )
 
 
-
-
-def key_edges() -> Floats:
-    """Return the smallest value of each key and, last, infinity: float64 (131073,), ascending."""
+def key_edges() -> Float64Array:
+    """Return the lower edge of each key, ascending, and infinity at the end: float64 (131073,)."""
     pattern = np.arange(KEYS, dtype=np.uint32) << np.uint32(23 - MANTISSA_BITS)
     negative = pattern < 0x80000000
     lowest = np.where(negative, ~pattern, pattern & np.uint32(0x7FFFFFFF)).view(np.float32)
@@ -88,8 +96,15 @@ def key_edges() -> Floats:
     return np.append(np.nan_to_num(lowest, nan=np.inf), np.inf)
 
 
-def to_dataset(statistics: Statistics, spec: DatasetSpec) -> xr.Dataset:
-    """Return what is stored in the group ``statistics``.
+def to_dataset(statistics: ImageStatistics, spec: DatasetSpec) -> xr.Dataset:
+    """Return the image part of a store's group ``statistics``.
+
+    Parameters
+    ----------
+    statistics
+        Sums over the images of the training split, with at least one image of each class.
+    spec
+        The data set.
 
     Returns
     -------
@@ -97,8 +112,9 @@ def to_dataset(statistics: Statistics, spec: DatasetSpec) -> xr.Dataset:
         By (class, channel): ``count`` values, ``mean``, ``std`` (population), ``minimum``, ``maximum``,
         ``nonzero_share``, ``quantile`` (also by ``probability``) and ``histogram`` (by ``bin``, between ``bin_lower``
         and ``bin_upper``) of the non-zero values. By class: ``images``, ``empty_images``, and ``mean_image`` and
-        ``std_image`` (class, ieta, iphi, channel). By channel, classes pooled: ``pooled_mean``, ``pooled_std``,
-        ``pooled_minimum``, ``pooled_maximum``. Quantiles are exact to 1 part in 256, all else to rounding in float64.
+        ``std_image`` (class, ieta, iphi, channel). By channel, with the classes pooled: ``pooled_mean``,
+        ``pooled_std``, ``pooled_minimum``, ``pooled_maximum``. Quantiles are within 1/256 of the exact values,
+        everything else is exact up to rounding in float64.
     """
     s, pixels = statistics, spec.image_shape[0] * spec.image_shape[1]
     images = s.images[:, None, None, None]
@@ -152,32 +168,30 @@ def to_dataset(statistics: Statistics, spec: DatasetSpec) -> xr.Dataset:
     return dataset
 
 
-def _std(square: Floats, mean: Floats, count: npt.NDArray[np.int64]) -> Floats:
-    return np.sqrt(np.maximum(square / count - mean**2, 0.0))
+def _std(squares: Float64Array, mean: Float64Array, count: Int64Array) -> Float64Array:
+    return np.sqrt(np.maximum(squares / count - mean**2, 0.0))
 
 
-def _quantiles(s: Statistics) -> Floats:
-    """Return float64 (class, channel, probability) of the non-zero values: linear inside a key's bin."""
-    edges = key_edges()
-    out = np.full((*s.minimum.shape, len(PROBABILITIES)), np.nan)
-    for at in np.ndindex(s.minimum.shape):
-        occupied = np.flatnonzero(s.keys[at])
+def _quantiles(statistics: ImageStatistics) -> Float64Array:
+    """Return quantiles of the non-zero values, interpolated linearly within keys: (class, channel, probability)."""
+    edges, s = key_edges(), statistics
+    quantiles = np.full((*s.minimum.shape, len(PROBABILITIES)), np.nan)
+    for index in np.ndindex(s.minimum.shape):
+        occupied = np.flatnonzero(s.keys[index])
         if occupied.size:
-            below = np.concatenate([[0], np.cumsum(s.keys[at][occupied])])
+            below = np.concatenate([[0], np.cumsum(s.keys[index][occupied])])
             rank = np.array(PROBABILITIES) * below[-1]
-            bin_ = np.clip(np.searchsorted(below, rank, side="right") - 1, 0, occupied.size - 1)
-            inside = (rank - below[bin_]) / (below[bin_ + 1] - below[bin_])
-            low, high = edges[occupied[bin_]], edges[occupied[bin_] + 1]
-            out[at] = np.clip(low + inside * (high - low), s.minimum[at], s.maximum[at])
-    return out
+            key = np.clip(np.searchsorted(below, rank, side="right") - 1, 0, occupied.size - 1)
+            fraction = (rank - below[key]) / (below[key + 1] - below[key])
+            low, high = edges[occupied[key]], edges[occupied[key] + 1]
+            quantiles[index] = np.clip(low + fraction * (high - low), s.minimum[index], s.maximum[index])
+    return quantiles
 
 
-def _histogram(
-    keys: npt.NDArray[np.int64],
-) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Return lower and upper edges (bin,) and counts (class, channel, bin), four bins an octave, where anything is."""
+def _histogram(keys: Int64Array) -> tuple[Float64Array, Float64Array, Int64Array]:
+    """Return lower and upper edges (bin,) and counts (class, channel, bin) of the bins that are not empty."""
     step = (1 << MANTISSA_BITS) // BINS_PER_OCTAVE
-    coarse = keys.reshape(*keys.shape[:2], -1, step).sum(axis=3)
+    counts = keys.reshape(*keys.shape[:2], -1, step).sum(axis=3)
     edges = key_edges()[::step]
-    used = np.flatnonzero(coarse.sum(axis=(0, 1)))
-    return edges[used], edges[used + 1], cast("npt.NDArray[np.int64]", coarse[:, :, used])
+    used = np.flatnonzero(counts.sum(axis=(0, 1)))
+    return edges[used], edges[used + 1], counts[:, :, used]

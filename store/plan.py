@@ -1,18 +1,22 @@
 """Which samples make which batch: pure arithmetic, the same on every machine and in both frameworks.
 
-The order of an epoch is a permutation of the samples of a split. Nothing of it is stored: batch i is computed from
-(seed, epoch, rank) without the batches before it, which is what makes exact resume, equal streams and random access.
+The order of an epoch is a permutation of the samples of a split. It is not stored: batch i is computed from
+(seed, epoch, rank) without the batches before it. That makes exact resume, the same stream in both frameworks, and
+random access possible.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from store.arrays import Int64Array
 from store.compiled.permutation import Keys, fill_chunks, fill_full, make_keys
 from store.errors import PlanError
+
+if TYPE_CHECKING:
+    from store.opening import Store
 
 PLAN_VERSION = 1
 Shuffle = Literal["full", "window", "chunks", "none"]
@@ -23,32 +27,34 @@ SHUFFLES: tuple[Shuffle, ...] = get_args(Shuffle)
 class BatchPlan:
     """The batches of one epoch on one rank.
 
-    Every sample of [start, stop) appears exactly once an epoch over all ranks, and every rank has the same number of
-    batches. All batches have `batch_size` samples but the last, which has what is left; with several ranks the rest is
-    shared out evenly, so the last batch of some ranks may be one sample shorter than that of others, or empty.
+    Every sample of [start, stop) appears exactly once per epoch over all ranks, and every rank has the same number of
+    batches. All batches have `batch_size` samples except the last, which has the remaining ones. Several ranks divide
+    the remaining samples evenly, so the last batch may be one sample shorter on some ranks than on others, or empty.
 
-    ``full`` and ``none``: batch i over all ranks is one run of ``world_size * batch_size`` positions of the epoch's
-    order, of which rank r takes the r-th part; so two ranks see in a step what one rank with twice the batch would.
-    ``window`` and ``chunks``: rank r takes the r-th part of the epoch's order, so that it reads only its own chunks.
+    With ``full`` and ``none``, batch i over all ranks consists of ``world_size * batch_size`` consecutive positions of
+    the epoch's order, of which rank r takes the r-th part. Two ranks together see in one step what a single rank with
+    twice the batch size would see. With ``window`` and ``chunks``, rank r takes the r-th part of the epoch's order, so
+    that it reads only its own chunks.
 
     Attributes
     ----------
     start, stop
-        The split's range of samples in the store.
+        Range of samples in the store, usually that of a split.
     batch_size
-        Samples a batch on this rank.
+        Samples per batch on this rank.
     shuffle
-        ``full``: a permutation of all samples. ``window``: chunks in random order and a permutation inside windows of
-        whole chunks, at least `window` samples each. ``chunks``: chunks in random order, stored order inside.
-        ``none``: stored order.
+        ``full``: a permutation of all samples. ``window``: chunks in random order, then a permutation within windows of
+        whole chunks. ``chunks``: chunks in random order, stored order within each. ``none``: stored order.
     chunk
-        Samples in a chunk of the store.
+        Samples per chunk of the store.
     window
-        Samples in a window; rounded up to whole chunks.
+        Minimum samples per window; rounded up to whole chunks.
     seed, epoch
-        Choose the permutation.
+        Determine the permutation.
     rank, world_size
-        This process among those that share the epoch.
+        Number of this process, and number of processes that share the epoch.
+    split
+        Name of the split that the range is, or is the beginning of; None for any other range.
 
     Raises
     ------
@@ -66,6 +72,7 @@ class BatchPlan:
     epoch: int = 0
     rank: int = 0
     world_size: int = 1
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.shuffle not in SHUFFLES:
@@ -80,8 +87,22 @@ class BatchPlan:
 
     @property
     def sample_count(self) -> int:
-        """Samples of the split, over all ranks."""
+        """Number of samples in an epoch, over all ranks."""
         return self.stop - self.start
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What determines the batches of every epoch, as JSON values."""
+        values = asdict(self)
+        del values["epoch"]
+        if self.split is not None:  # the store and its split's name determine where the range starts
+            del values["start"], values["stop"]
+            values["samples"] = self.sample_count
+        return {"plan_version": PLAN_VERSION, **values}
+
+    def at_epoch(self, epoch: int) -> "BatchPlan":
+        """Return the plan of another epoch."""
+        return replace(self, epoch=epoch)
 
     @property
     def _shares_batches(self) -> bool:
@@ -95,7 +116,7 @@ class BatchPlan:
         return -(-self.sample_count // (self.batch_size * self.world_size))
 
     def bounds(self, index: int) -> tuple[int, int]:
-        """Return the range of positions in the epoch's order that batch `index` takes.
+        """Return the range in the epoch's order that batch `index` takes on this rank.
 
         Raises
         ------
@@ -103,7 +124,7 @@ class BatchPlan:
             If `index` is not in [0, len(self)).
         """
         if not 0 <= index < len(self):
-            raise PlanError(f"batch {index} is not one of the {len(self)} batches of the epoch")
+            raise PlanError(f"batch {index} is not in [0, {len(self)}), the batches of the epoch")
         n, ranks = self.sample_count, self.world_size
         if self._shares_batches:
             first = index * ranks * self.batch_size
@@ -112,7 +133,7 @@ class BatchPlan:
         first, last = n * self.rank // ranks, n * (self.rank + 1) // ranks
         return min(last, first + index * self.batch_size), min(last, first + (index + 1) * self.batch_size)
 
-    def __getitem__(self, index: int) -> npt.NDArray[np.int64]:
+    def __getitem__(self, index: int) -> Int64Array:
         """Return the samples of batch `index`: int64 (batch,), positions in the store."""
         lower, upper = self.bounds(index)
         out = np.empty(upper - lower, np.int64)
@@ -121,6 +142,68 @@ class BatchPlan:
         elif self.shuffle == "full":
             fill_full(lower, self.start, self.sample_count, self._keys, out)
         else:
-            cells = -(-self.window // self.chunk) if self.shuffle == "window" else 0
-            fill_chunks(lower, self.start, self.stop, self.chunk, cells, self._keys, out)
+            window_chunks = -(-self.window // self.chunk) if self.shuffle == "window" else 0
+            fill_chunks(lower, self.start, self.stop, self.chunk, window_chunks, self._keys, out)
         return out
+
+
+class SplitOptions(TypedDict, total=False):
+    """Keyword arguments of `plan_split`, for functions that pass them on."""
+
+    split: str
+    batch_size: int
+    shuffle: Shuffle
+    seed: int
+    epoch: int
+    rank: int
+    world_size: int
+    samples: int | None
+
+
+def plan_split(
+    store: "Store",
+    *,
+    split: str,
+    batch_size: int,
+    shuffle: Shuffle = "full",
+    seed: int = 0,
+    epoch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    samples: int | None = None,
+) -> BatchPlan:
+    """Return the plan of the batches of a split.
+
+    Parameters
+    ----------
+    store
+        An opened store.
+    split
+        ``train``, ``validation`` or ``test``.
+    batch_size, shuffle, seed, epoch, rank, world_size
+        See `BatchPlan`.
+    samples
+        Use only this many samples, the first of the split. They are a random subset, since stores are shuffled.
+
+    Raises
+    ------
+    PlanError
+        If there is no such split, or a value is out of its bounds.
+    """
+    start, stop = store.split_range(split)
+    if samples is not None:
+        if not 1 <= samples <= stop - start:
+            raise PlanError(f"samples={samples} is not between 1 and the {stop - start} of split {split!r}")
+        stop = start + samples
+    return BatchPlan(
+        start=start,
+        stop=stop,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        chunk=store.image.chunks[0],
+        seed=seed,
+        epoch=epoch,
+        rank=rank,
+        world_size=world_size,
+        split=split,
+    )

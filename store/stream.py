@@ -1,22 +1,23 @@
-"""From a plan to batches: read ahead in threads, in the plan's order, within a stated number of bytes."""
+"""From a plan to batches: threads read batches ahead, in the plan's order, within a stated amount of memory."""
 
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-import numpy.typing as npt
 
+from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.buffers import BufferPool
 from store.errors import PlanError, StateError
 from store.files import parse_size
+from store.given_plan import EpochPlan, Plan, RepeatedPlan
 from store.opening import open_store
-from store.plan import PLAN_VERSION, BatchPlan, Shuffle
+from store.plan import SplitOptions, plan_split
 from store.sample_reader import open_reader
 
 
@@ -29,128 +30,170 @@ class Batch:
     image
         float32 (batch, ieta, iphi, channel), values as in the source files.
     label
-        uint8 (batch,), class.
+        uint8 (batch,), class of each sample.
     sample
-        int64 (batch,), positions in the store.
+        int64 (batch,), position of each sample in the store.
     """
 
-    image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.uint8]
-    sample: npt.NDArray[np.int64]
+    image: Float32Array
+    label: UInt8Array
+    sample: Int64Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadAhead:
+    """How far a stream reads ahead of its consumer.
+
+    Attributes
+    ----------
+    threads
+        Number of decoding threads.
+    batches
+        Maximum number of batches read ahead, without the one that the consumer has.
+    """
+
+    threads: int
+    batches: int
+
+    @classmethod
+    def within(cls, memory: int | str, threads: int, batch_bytes: int) -> "ReadAhead":
+        """Return the read-ahead that a memory limit allows: at most two batches per thread.
+
+        Parameters
+        ----------
+        memory
+            Limit in bytes, or as text such as ``"512MiB"``, for all batches including the consumer's.
+        threads
+            Number of decoding threads.
+        batch_bytes
+            Size of the largest batch, in bytes.
+
+        Raises
+        ------
+        PlanError
+            If there are no threads, or the memory does not hold two batches.
+        ConfigError
+            If `memory` is not a size.
+        """
+        if threads < 1:
+            raise PlanError(f"threads={threads} is below 1")
+        allowed = parse_size("memory", memory) // batch_bytes
+        if allowed < 2:
+            raise PlanError(
+                f"memory={memory!r} is less than two batches of {batch_bytes} bytes; "
+                "lower the batch size or raise the memory"
+            )
+        return cls(threads=threads, batches=min(allowed - 1, 2 * threads))
 
 
 class BatchStream:
-    """Shuffled batches of one split, epoch after epoch.
+    """Batches of a store, epoch after epoch, in the order of a plan.
 
-    Iterating gives the batches of the current epoch that were not given yet, and then moves to the next epoch.
+    Iterating gives the remaining batches of the current epoch, and then moves to the next epoch.
 
     Parameters
     ----------
     path
         The store.
-    split
-        ``train``, ``validation`` or ``test``.
-    batch_size, shuffle, seed, epoch, rank, world_size
-        See `BatchPlan`.
-    samples
-        Only the first so many of the split, which are a random choice: stores are shuffled. All by default.
+    plan
+        Which samples make which batch: any object with a length whose items are positions in the store, int64
+        (batch,). Such a plan is repeated in every epoch, and read once at the start; a plan that changes from epoch to
+        epoch, such as `store.plan.BatchPlan`, is a `store.given_plan.EpochPlan`. By default the plan is made from the
+        options below.
     memory
-        Bound on the batches read ahead, in bytes or as text such as ``"512MiB"``.
+        Limit on the memory for batches, in bytes or as text such as ``"512MiB"``: those read ahead and the one that the
+        consumer has.
     threads
-        Threads that decode.
+        Number of decoding threads.
     transform
-        Called there with every batch and its epoch, and may change the images in place; what it does should depend on
-        nothing else, so that a stream that is resumed gives the same.
+        Called by these threads with each batch and its epoch; it may change the images in place. Its result should
+        depend on nothing else, so that a resumed stream gives the same batches.
+    **options
+        ``split``, ``batch_size``, ``shuffle``, ``seed``, ``epoch``, ``rank``, ``world_size`` and ``samples``; see
+        `store.plan.plan_split`. Without `plan`, ``split`` and ``batch_size`` are required.
 
     Attributes
     ----------
+    path : pathlib.Path
+        The store.
+    digest : str
+        Content digest of the store.
+    image_shape : tuple of int
+        (ieta, iphi, channel).
     waited : float
-        Seconds that the consumer has waited for data so far.
+        Total time that the consumer has waited for batches, in seconds.
     memory : int
-        Bytes that the batches read ahead take at most, and the one that the consumer has.
+        Upper bound on the memory of the batches read ahead and the one that the consumer has, in bytes.
     buffers : BufferPool
-        Where the memory of batches comes from.
-    reader : str
-        How samples are read: ``blocks`` (one by one out of the shards; it adds where LZ4 itself was not found) or
-        ``zarr``.
+        Source of the memory of batches.
 
     Raises
     ------
     StoreError
         If the path holds no store that this version reads.
     PlanError
-        If a value is out of its bounds, or `memory` does not hold two batches.
+        If a value is out of its bounds, the plan contains positions outside the store, or `memory` does not hold two
+        batches.
+    ConfigError
+        If `memory` is not a size.
     CorruptStoreError
-        If a shard is not what was written; while iterating, too.
+        If a shard is not what was written; also raised while iterating.
     """
 
     def __init__(
         self,
         path: str | Path,
         *,
-        split: str,
-        batch_size: int,
-        shuffle: Shuffle = "full",
-        seed: int = 0,
-        epoch: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        samples: int | None = None,
+        plan: Plan | None = None,
         memory: int | str = "512MiB",
         threads: int = 2,
         transform: Callable[[Batch, int], None] | None = None,
+        **options: Unpack[SplitOptions],
     ) -> None:
         store = open_store(path)
-        start, stop = store.split_range(split)
-        if samples is not None:
-            if not 1 <= samples <= stop - start:
-                raise PlanError(f"samples={samples} is not between 1 and the {stop - start} of split {split!r}")
-            stop = start + samples
-        self._plan = BatchPlan(
-            start=start,
-            stop=stop,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            chunk=store.image.chunks[0],
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
-        )
-        self.path, self.split, self.digest = store.path, split, store.digest
+        if plan is None:
+            plan = plan_split(store, **options)
+        elif options:
+            raise PlanError(f"plan=... already determines the batches; leave out {', '.join(options)}")
+        self._plan: EpochPlan = plan if isinstance(plan, EpochPlan) else RepeatedPlan.of(plan)
+        start, stop, samples = self._plan.start, self._plan.stop, store.image.shape[0]
+        if not 0 <= start < stop <= samples:
+            raise PlanError(f"{path}: the plan has positions from {start} to {stop - 1}, the store 0 to {samples - 1}")
+        self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
         self.waited = 0.0
+        self._batch = 0  # the next one of the epoch
+        self._transform = transform
+        shape = (min(self._plan.batch_size, self._plan.sample_count), *self.image_shape)
+        batch_bytes = 4 * int(np.prod(shape))
+        self._read_ahead = ReadAhead.within(memory, threads, batch_bytes)
+        self.memory = (self._read_ahead.batches + 1) * batch_bytes
+        self.buffers = BufferPool(shape, keep=self._read_ahead.batches + 1)
         self._reader = open_reader(store.image, store.path)
         self._label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
-        self._batch = 0
-        if threads < 1:
-            raise PlanError(f"threads={threads} is below 1")
-        self._threads, self._transform = threads, transform
-        shape = (min(batch_size, self.sample_count), *self.image_shape)
-        batch_bytes = 4 * int(np.prod(shape))
-        allowed = parse_size("memory", memory) // batch_bytes
-        if allowed < 2:
-            raise PlanError(
-                f"memory={memory!r} is less than two batches of {batch_bytes} bytes; "
-                f"lower batch_size={batch_size} or raise memory"
-            )
-        self._ahead = min(allowed - 1, 2 * threads)
-        self.memory = (self._ahead + 1) * batch_bytes
-        self.buffers = BufferPool(shape, keep=self._ahead + 1)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Compile what reading a batch needs, so that no batch waits for it."""
+        self._plan[0]
+        self._reader.read(np.empty(0, np.int64), np.empty((0, *self.image_shape), np.float32))
 
     @property
-    def plan(self) -> BatchPlan:
-        """The current epoch's batches."""
+    def plan(self) -> EpochPlan:
+        """The batches of the current epoch."""
         return self._plan
 
     @property
     def reader(self) -> str:
-        """Kind of the reader in use."""
+        """How samples are read: ``blocks``, one by one from the shards, or ``zarr``.
+
+        Where LZ4 itself is not available, ``blocks`` is followed by how they are decoded.
+        """
         return self._reader.kind
 
     @property
     def sample_count(self) -> int:
-        """Samples of the split, over all ranks."""
+        """Number of samples in an epoch, over all ranks."""
         return self._plan.sample_count
 
     @property
@@ -163,14 +206,15 @@ class BatchStream:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
+        """Yield the remaining batches of the current epoch."""
         plan, pending, owner = self._plan, deque[Future[Batch]](), os.getpid()
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="calostream")
+        pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
         try:
             for index in range(self._batch, len(plan)):
-                while len(pending) < self._ahead and index + len(pending) < len(plan):
+                while len(pending) < self._read_ahead.batches and index + len(pending) < len(plan):
                     pending.append(pool.submit(self._read, plan, index + len(pending)))
                 if os.getpid() != owner:
-                    raise PlanError("a forked process cannot go on with its parent's iteration; iterate anew in it")
+                    raise PlanError("a forked process cannot continue its parent's iteration; iterate anew in it")
                 began = time.perf_counter()
                 batch = pending.popleft().result()
                 self.waited += time.perf_counter() - began
@@ -179,9 +223,9 @@ class BatchStream:
                 del batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        self._plan, self._batch = replace(plan, epoch=plan.epoch + 1), 0
+        self._plan, self._batch = plan.at_epoch(plan.epoch + 1), 0
 
-    def _read(self, plan: BatchPlan, index: int) -> Batch:
+    def _read(self, plan: EpochPlan, index: int) -> Batch:
         samples = plan[index]
         image = self.buffers.take()[: samples.size]
         self._reader.read(samples, image)
@@ -191,34 +235,32 @@ class BatchStream:
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is, as JSON types: the batches given so far count, those read ahead do not."""
+        """Return the position in the stream as JSON values: store, plan, epoch, and number of batches given so far.
+
+        Batches that were only read ahead do not count. A given plan without an identity of its own is identified by the
+        sha256 of all its positions.
+        """
         return {**self._identity(), "epoch": self._plan.epoch, "batch": self._batch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where `state_dict` was taken.
+        """Move to the position at which `state_dict` was called.
 
         Raises
         ------
         StateError
-            If the state is of another store, split, number of samples, batch size, shuffle, seed, world size or plan
-            version, or its place in the epoch is not one.
+            If the state is of another store or another plan (split, number of samples, batch size, shuffle, seed, rank,
+            world size, plan version), or its batch is not one of the epoch. The stream is then unchanged.
         """
-        for name, here in self._identity().items():
-            if state.get(name) != here:
-                raise StateError(f"the state has {name}={state.get(name)!r}, this stream {here!r}")
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                raise StateError(f"the state has {name}={state.get(name)!r}, this stream {value!r}")
         epoch, batch = state.get("epoch"), state.get("batch")
         if not isinstance(epoch, int) or epoch < 0:
             raise StateError(f"the state has epoch={epoch!r}, which is not a number from 0")
-        if not isinstance(batch, int) or not 0 <= batch <= len(self):
-            raise StateError(f"the state has batch={batch!r}, which is not a number from 0 to {len(self)}")
-        self._plan, self._batch = replace(self._plan, epoch=epoch), batch
+        plan = self._plan.at_epoch(epoch)
+        if not isinstance(batch, int) or not 0 <= batch <= len(plan):
+            raise StateError(f"the state has batch={batch!r}, which is not a number from 0 to {len(plan)}")
+        self._plan, self._batch = plan, batch
 
     def _identity(self) -> dict[str, Any]:
-        names = ("batch_size", "shuffle", "chunk", "window", "seed", "rank", "world_size")
-        return {
-            "plan_version": PLAN_VERSION,
-            "store": self.digest,
-            "split": self.split,
-            "samples": self.sample_count,
-            **{name: getattr(self._plan, name) for name in names},
-        }
+        return {"store": self.digest, **self._plan.identity}

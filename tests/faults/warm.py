@@ -10,4 +10,4 @@ from store.datasets import ELECTRON_PHOTON
 images = np.zeros((1, *ELECTRON_PHOTON.image_shape), np.float32)
 store.compiled.source_values.all_finite(images.reshape(-1).view(np.uint32))
 store.compiled.permutation.permutation(1, store.compiled.permutation.make_keys(0))
-store.image_statistics.Statistics.zero(ELECTRON_PHOTON).add(images, np.zeros(1, np.uint8))
+store.image_statistics.ImageStatistics.zero(ELECTRON_PHOTON).update(images, np.zeros(1, np.uint8))

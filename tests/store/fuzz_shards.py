@@ -15,7 +15,7 @@ import numpy.typing as npt
 import zarr
 
 from store.blosc import encode_samples, join_blocks
-from store.compiled.decode import gather, lz4_address
+from store.compiled.decode import decode_samples, lz4_address
 from store.errors import CorruptStoreError
 from store.layout import Layout, shard_path
 from store.sample_reader import open_reader
@@ -117,7 +117,7 @@ def fuzz_chunks(rounds: int) -> tuple[int, int]:
         bad = damage(random, good)
         start = source.address(len(bad), at_end=bool(k % 2))
         ctypes.memmove(start, bad, len(bad))
-        at, defect = gather(
+        at, defect = decode_samples(
             lz4, np.array([start]), np.array([len(bad)]), LAYOUT.chunk, LAYOUT.sample_bytes, samples,
             target.address(target_bytes, at_end=bool(k // 2 % 2)),
         )  # fmt: skip

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.image_statistics import PROBABILITIES, Statistics, to_dataset
+from store.image_statistics import PROBABILITIES, ImageStatistics, to_dataset
 from tests.examples import shape_spec
 
 SHAPE = (6, 7, 2)
-DESCRIPTION = shape_spec(SHAPE)
+SPEC = shape_spec(SHAPE)
 
 
 def showers(count, seed=0, density=0.3):
@@ -23,15 +23,15 @@ def showers(count, seed=0, density=0.3):
 
 
 def of(images, label):
-    statistics = Statistics.zero(DESCRIPTION)
-    statistics.add(images, label)
+    statistics = ImageStatistics.zero(SPEC)
+    statistics.update(images, label)
     return statistics
 
 
 @pytest.fixture(scope="module")
 def example():
     images, label = showers(3_000)
-    return images, label, to_dataset(of(images, label), DESCRIPTION)
+    return images, label, to_dataset(of(images, label), SPEC)
 
 
 def groups(images, label):
@@ -102,7 +102,7 @@ def test_the_histogram_counts_every_non_zero_value_in_its_bin(example):
 def test_the_histogram_has_four_bins_an_octave_where_anything_is():
     images = np.zeros((2, *SHAPE), np.float32)
     images[:, 0, :, 0] = 1, 1.2, 1.3, 1.6, 1.99, 2, -0.9
-    dataset = to_dataset(of(images, np.array([0, 1], np.uint8)), DESCRIPTION)
+    dataset = to_dataset(of(images, np.array([0, 1], np.uint8)), SPEC)
     assert dataset["bin_lower"].values.tolist() == [-np.nextafter(np.float32(1), np.float32(0)), 1, 1.25, 1.5, 1.75, 2]
     assert dataset["bin_upper"].values[1:].tolist() == [1.25, 1.5, 1.75, 2, 2.5]
     assert dataset["histogram"].values[0, 0].tolist() == [1, 2, 1, 1, 1, 1]
@@ -112,7 +112,7 @@ def test_the_histogram_has_four_bins_an_octave_where_anything_is():
 def test_the_histogram_holds_for_any_values(values):
     images = np.zeros((1, *SHAPE), np.float32)
     images[0, ..., 0].flat[: len(values)] = values
-    dataset = to_dataset(of(np.concatenate([images, images]), np.array([0, 1], np.uint8)), DESCRIPTION)
+    dataset = to_dataset(of(np.concatenate([images, images]), np.array([0, 1], np.uint8)), SPEC)
     stored = images[images != 0].astype(np.float64)
     low, high = dataset["bin_lower"].values, dataset["bin_upper"].values
     expected = [np.count_nonzero((stored >= a) & (stored < b)) for a, b in zip(low, high, strict=True)]
@@ -138,7 +138,7 @@ def test_adding_leaves_the_parts_as_they_were():
     one, other = of(images, label), of(2 * images, label)
     before = one.sums.copy(), other.keys.copy()
     total = one + other
-    total.add(images, label)
+    total.update(images, label)
     assert np.array_equal(one.sums, before[0])
     assert np.array_equal(other.keys, before[1])
 
@@ -146,7 +146,7 @@ def test_adding_leaves_the_parts_as_they_were():
 @pytest.mark.parametrize("value", [0.0, 0.1, -2.5, 1e-20])
 def test_constant_images_have_no_spread_and_no_nan(value):
     images = np.full((40, *SHAPE), value, np.float32)
-    dataset = to_dataset(of(images, np.arange(40, dtype=np.uint8) % 2), DESCRIPTION)
+    dataset = to_dataset(of(images, np.arange(40, dtype=np.uint8) % 2), SPEC)
     exact = float(np.float32(value))
     for name in dataset.data_vars:
         if name != "quantile":
@@ -161,7 +161,7 @@ def test_constant_images_have_no_spread_and_no_nan(value):
 def test_negative_zero_is_a_zero():
     images = np.full((4, *SHAPE), -0.0, np.float32)
     images[0, 0, 0, 0] = 1
-    dataset = to_dataset(of(images, np.array([0, 0, 1, 1], np.uint8)), DESCRIPTION)
+    dataset = to_dataset(of(images, np.array([0, 0, 1, 1], np.uint8)), SPEC)
     assert dataset["nonzero_share"].values[1].tolist() == [0, 0]
     assert dataset["empty_images"].values.tolist() == [1, 2]
 
@@ -169,7 +169,7 @@ def test_negative_zero_is_a_zero():
 def test_a_channel_without_zeros_has_its_least_value_as_minimum():
     images = np.full((4, *SHAPE), 0.5, np.float32)
     images[..., 1] = -3
-    dataset = to_dataset(of(images, np.array([0, 0, 1, 1], np.uint8)), DESCRIPTION)
+    dataset = to_dataset(of(images, np.array([0, 0, 1, 1], np.uint8)), SPEC)
     assert dataset["pooled_minimum"].values.tolist() == [0.5, -3]
     assert dataset["pooled_maximum"].values.tolist() == [0.5, -3]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.errors import CorruptStoreError, PlanError
+from store.errors import ConfigError, CorruptStoreError, PlanError
 from store.layout import shard_path
 from store.sample_reader import BlockReader
 from tests.examples import write_store
@@ -55,7 +55,7 @@ def test_memory_for_less_than_two_batches_is_refused_with_the_numbers(made_up):
 
 @pytest.mark.parametrize("memory", ["lots", "12 apples", ""])
 def test_a_memory_that_is_no_size_is_refused(made_up, memory):
-    with pytest.raises(PlanError, match=f"memory={memory!r}"):
+    with pytest.raises(ConfigError, match=f"memory={memory!r} is not a size such as '512MiB'"):
         open_stream(made_up, memory=memory)
 
 

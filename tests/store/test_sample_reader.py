@@ -313,7 +313,7 @@ def test_the_zarr_reader_names_what_it_cannot_read(stored):
 def test_random_damage_ends_in_a_named_error_or_other_values_but_never_in_a_crash(tmp_path):
     # in a process of its own, where a read or write out of bounds shows as a signal
     fuzz = subprocess.run(
-        [sys.executable, "-m", "tests.store.fuzz_chunks", tmp_path],
+        [sys.executable, "-m", "tests.store.fuzz_shards", tmp_path],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert fuzz.returncode == 0, f"exit status {fuzz.returncode}\n{fuzz.stderr[-2000:]}"

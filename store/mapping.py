@@ -1,0 +1,73 @@
+"""Files mapped into memory without being kept open: a store may have more shards than a process may open files.
+
+The ``mmap`` of Python 3.11 and 3.12 keeps a descriptor for as long as the map lasts; the C functions do not.
+"""
+
+import ctypes
+import mmap
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+MAP_FAILED = ctypes.c_void_p(-1).value
+
+
+class MappedFile:
+    """The bytes of a file, read-only, as ``numpy.asarray`` takes them: uint8 (size,).
+
+    The map lasts as long as this object or an array over it, also when the file is replaced or removed meanwhile. If
+    another program shortens the file in place, reading the missing part ends the process with SIGBUS.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    address : int
+        Where the bytes are in memory.
+    size : int
+        Number of bytes.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened or mapped; it names `path`.
+    ValueError
+        If the file is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self.size = os.fstat(file.fileno()).st_size
+            if self.size == 0:
+                raise ValueError(f"{path} is empty")
+            address = _libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+        if address == MAP_FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+        self.address: int = address
+        # At the end of the process a thread may still be reading, and the system unmaps everything anyway.
+        weakref.finalize(self, _libc.munmap, address, self.size).atexit = False
+
+    def read_ahead(self) -> None:
+        """Ask the system to read the whole file into the page cache, in order and in the background."""
+        _libc.madvise(self.address, self.size, mmap.MADV_WILLNEED)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"version": 3, "shape": (self.size,), "typestr": "|u1", "data": (self.address, True)}

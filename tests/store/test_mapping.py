@@ -1,0 +1,112 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store.layout import Layout
+from store.mapping import MappedFile
+from store.opening import open_store
+from store.sample_reader import open_reader
+from tests.examples import write_store
+from tests.store.streams import assert_true, open_stream
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_bytes_are_those_of_the_file_and_cannot_be_changed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(content := bytes(range(256)) * 50)
+    array = np.asarray(MappedFile(path))
+    assert array.tobytes() == content
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+
+
+def test_an_array_keeps_the_map_when_the_file_is_removed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc" * 5000)
+    part = np.asarray(MappedFile(path))[3:]
+    path.unlink()
+    assert part[:3].tobytes() == b"abc"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux, to see what is mapped and open")
+def test_no_file_is_kept_open_and_nothing_stays_mapped(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc" * 5000)
+    mapped = MappedFile(path)
+    mapped.read_ahead()
+    assert str(path) not in [os.path.realpath(name) for name in Path("/proc/self/fd").iterdir()]
+    assert str(path) in Path("/proc/self/maps").read_text()
+    del mapped
+    assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+def test_what_cannot_be_mapped_is_refused_with_its_name(tmp_path):
+    (tmp_path / "empty").touch()
+    with pytest.raises(ValueError, match="empty is empty"):
+        MappedFile(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        MappedFile(tmp_path / "nothing")
+    with pytest.raises(OSError, match="Is a directory"):
+        MappedFile(tmp_path)
+
+
+def reader_of(path):
+    return open_reader(open_store(path).image, path)
+
+
+def test_streams_of_one_store_share_a_reader_and_those_of_others_do_not(made_up, tmp_path):
+    streams = [open_stream(made_up, split=split) for split in ("train", "validation", "train")]
+    assert len({id(stream._reader) for stream in streams}) == 1
+    assert reader_of(made_up) is streams[0]._reader
+    assert reader_of(write_store(tmp_path / "other.zarr")) is not streams[0]._reader
+
+
+@pytest.mark.parametrize("change", ["shard", "metadata"])
+def test_a_store_that_was_replaced_gets_a_new_reader(tmp_path, change):
+    path = write_store(tmp_path / "store.zarr")
+    stream = open_stream(path)
+    old = stream._reader
+    file = path / "image" / ("c.3.0.0.0" if change == "shard" else "zarr.json")
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content)
+    assert reader_of(path) is not old
+    for batch in stream:
+        assert_true(batch)
+
+
+FEW_FILES = """
+import resource, sys
+import numpy as np
+from store.stream import BatchStream
+from tests.examples import tell_tale_images, tell_tale_labels
+
+path, samples = sys.argv[1], int(sys.argv[2])
+images, labels = tell_tale_images(samples), tell_tale_labels(samples)
+BatchStream(path, split="test", batch_size=8)  # imports and compiles
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+streams = [BatchStream(path, split=split, batch_size=32) for split in ("train", "validation", "test", "train")]
+seen = 0
+for stream in streams:
+    assert stream.reader == "blocks"
+    for batch in stream:
+        assert np.array_equal(batch.image, images[batch.sample])
+        assert np.array_equal(batch.label, labels[batch.sample])
+        seen += batch.sample.size
+print(seen)
+"""
+
+
+def test_a_store_with_more_shards_than_files_may_be_open_is_read_by_several_streams(tmp_path):
+    sizes = (300, 60, 41)
+    path = write_store(tmp_path / "store.zarr", split_sizes=sizes, chunk=1, shard=1)
+    assert Layout(sample_bytes=336, chunk=1, shard=1).shard_count(sum(sizes)) == 401
+    assert len(list((path / "image").glob("c.*"))) == 401
+    words = [sys.executable, "-c", FEW_FILES, path, str(sum(sizes))]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.split() == [str(2 * sizes[0] + sizes[1] + sizes[2])], done.stderr
