@@ -1,4 +1,4 @@
-"""What all tests share: a store of showers, hypothesis profiles, and tests that run only when asked for."""
+"""Shared by all tests: a store of showers, hypothesis profiles, and options for tests that run only on request."""
 
 import os
 from pathlib import Path
@@ -8,26 +8,26 @@ import pytest
 
 from tests.showers import write_shower_store
 
-# A window may not open in a test, and the first import of pyplot decides.
+# No test may open a window; pyplot chooses its backend when it is first imported.
 os.environ.setdefault("MPLBACKEND", "agg")
-# As train-torch does: on a busy machine, threads that spin while they wait take ten times the processor.
+# As in train-torch: on a busy machine, OpenMP threads that spin while they wait use ten times the processor time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# No deadline: a test may not depend on how busy the machine is. `pytest --hypothesis-profile thorough` takes longer.
+# No deadline: no test may depend on how busy the machine is. `pytest --hypothesis-profile thorough` tries more.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, print_blob=True)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True)
 hypothesis.settings.load_profile("quick")
 
 OPT_IN = {
     "slow": "takes minutes; run with: ./pixiw run test --slow",
-    "faults": "breaks an ingest at more points; run with: ./pixiw run faults",
+    "faults": "interrupts ingest at many points; run with: ./pixiw run faults",
     "gpu": "needs a GPU; run with: ./pixiw run -e gpu-torch test --gpu (or -e gpu-keras)",
 }
 
 
 @pytest.fixture(scope="session")
 def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store of 200 showers of each class: 240 for training, 80 for validation, 80 for the test."""
+    """Return a store of 200 showers per class: 240 for training, 80 for validation, 80 for the test."""
     return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
 
 

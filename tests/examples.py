@@ -1,4 +1,4 @@
-"""Made-up stores and source files, small enough to be written for a single test; and programs run in the test."""
+"""Small generated stores and source files for single tests, and programs run in the test's own process."""
 
 import contextlib
 import io
@@ -21,11 +21,11 @@ from store.datasets import Channel, DatasetSpec
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 
-SHAPE = (6, 7, 2)  # of the images in `write_store`
+SHAPE = (6, 7, 2)  # shape of the images that `write_store` writes
 
 
 def shape_spec(shape: tuple[int, int, int]) -> DatasetSpec:
-    """Return a description of images of that shape."""
+    """Return a data set whose images have the given shape."""
     return DatasetSpec(
         name="electron-photon",
         title="made up",
@@ -39,7 +39,7 @@ def shape_spec(shape: tuple[int, int, int]) -> DatasetSpec:
 
 
 def write_images(root: Path, images: npt.NDArray[np.float32], layout: Layout) -> None:
-    """Write the array ``image`` of a store and its shards."""
+    """Write the array ``image`` of a store with its shards."""
     create_image(root, len(images), shape_spec(images.shape[1:]), layout)
     for shard in range(layout.shard_count(len(images))):
         blocks = encode_samples(images[shard * layout.shard :][: layout.shard], layout)
@@ -56,7 +56,7 @@ def write_foreign(
     separator: str = "/",
     **changes: Any,
 ) -> zarr.Array[Any]:
-    """Write the array ``image`` with zarr-python alone; the chunks that hold the samples `holes` stay missing."""
+    """Write the array ``image`` with zarr-python alone, without the chunks that hold the samples in `holes`."""
     options = {"shuffle": "noshuffle", "blocksize": layout.sample_bytes, **codec}
     arguments = {
         "name": "image",
@@ -78,7 +78,7 @@ def write_foreign(
 
 
 def tell_tale_images(count: int, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[np.float32]:
-    """Return float32 (count, *shape), mostly zeros, whose first value is one more than the image's number."""
+    """Return float32 (count, *shape), mostly zeros; the first value of image i is i + 1."""
     random = np.random.default_rng(count)
     images = np.where(random.random((count, *shape)) < 0.2, random.standard_normal((count, *shape)), 0)
     images[:, 0, 0, 0] = np.arange(1, count + 1)
@@ -86,7 +86,7 @@ def tell_tale_images(count: int, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[
 
 
 def tell_tale_labels(count: int) -> npt.NDArray[np.uint8]:
-    """Return uint8 (count,), a fixed mixture of 0 and 1."""
+    """Return uint8 (count,), a fixed random sequence of 0 and 1."""
     return np.random.default_rng(1).integers(0, 2, count, np.uint8)
 
 
@@ -99,7 +99,7 @@ def write_store(
     digest: str = "made up",
     **attributes: Any,
 ) -> Path:
-    """Write a store of `tell_tale_images` in which no split ends where a chunk does."""
+    """Write a store of `tell_tale_images` in which no split ends at the end of a chunk."""
     count = sum(split_sizes)
     layout = Layout(sample_bytes=4 * int(np.prod(SHAPE)), chunk=chunk, shard=shard)
     zarr.create_group(root, zarr_format=3)
@@ -122,7 +122,7 @@ def write_store(
 
 
 def showers(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Return float32 (count, 32, 32, 2), about fifty hits each, energies from 0 and times around 0; none is empty."""
+    """Return float32 (count, 32, 32, 2): about fifty hits per image, energies >= 0, times around 0, no empty image."""
     random = np.random.default_rng(seed)
     images = random.standard_normal((count, 32, 32, 2)).astype(np.float32)
     images[..., 0] = np.abs(images[..., 0])
@@ -132,7 +132,7 @@ def showers(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
 
 
 def write_hdf5(path: Path, images: npt.NDArray[Any], label: Any, **options: Any) -> Path:
-    """Write a source file: `label` is a class for all images or an array, `options` are h5py's for the images."""
+    """Write a source file: `label` is one class for all images, or an array; h5py gets `options` for the images."""
     with h5py.File(path, "w") as file:
         file.create_dataset("X", data=images, **options)
         file["y"] = np.full(len(images), label, np.float32) if np.isscalar(label) else label
@@ -141,7 +141,7 @@ def write_hdf5(path: Path, images: npt.NDArray[Any], label: Any, **options: Any)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a program did: its exit status, and what it printed."""
+    """Exit status, standard output and standard error of a program."""
 
     status: int
     out: str
@@ -149,7 +149,7 @@ class Outcome:
 
 
 def run_program(app: typer.Typer, default: str | None, *words: object) -> Outcome:
-    """Run a program in this process."""
+    """Run a program in this process; `default` is its default command."""
     out, err, status = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

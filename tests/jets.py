@@ -1,4 +1,4 @@
-"""A small store of jets for the tests of training: the twenty of the tests of ingest."""
+"""A small store of jets for the tests of training, from the twenty jets that the tests of ingest use."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ HDF5, PARQUET = SOURCES / "quark-gluon_pythia_n20.hdf5", SOURCES / "quark-gluon_
 
 
 def write_jet_store(folder: Path) -> Path:
-    """Return a store of twenty jets, split 12 / 4 / 4."""
+    """Write a store of twenty jets, split 12 / 4 / 4, and return its path."""
     store = folder / "jets.zarr"
     outcome = run_ingest(HDF5, "--dataset", "quark-gluon", "--split", "0.6,0.2,0.2", "--output", store)
     assert outcome.status == 0, outcome.err

@@ -1,4 +1,4 @@
-"""A small store of real-looking showers for the tests of training: a part of the bundled sample, ingested."""
+"""A small store of showers for the tests of training, made from a part of the bundled Geant4 sample."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def write_shower_store(folder: Path, showers: int) -> Path:
-    """Return a store of that many showers of each class, split 60 / 20 / 20, made by the program ``ingest``."""
+    """Run ``ingest`` on the first `showers` showers of each class, split 60 / 20 / 20, and return the store's path."""
     sources = sorted((ROOT / "ingest" / "sample" / "electron-photon").glob("*.hdf5"))
     for source in sources:
         with h5py.File(source) as whole, h5py.File(folder / source.name, "w") as part:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what the tests draw: images, layouts and batch plans."""
+"""Hypothesis strategies that draw images, layouts and batch plans."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from store.layout import Layout
 from store.plan import SHUFFLES
 
-# One image alone must be large enough for Blosc to compress; 3 and 5 make odd shapes, 16 pixels give a typesize of 32.
+# An image must have at least 128 bytes and a number of bytes with a divisor from 17 to 255: see docs/data-sets.md.
 SHAPES = st.tuples(st.integers(3, 9), st.integers(4, 9), st.integers(1, 3)).filter(
     lambda shape: 4 * np.prod(shape) >= 128 and any(4 * np.prod(shape) % size == 0 for size in range(17, 256))
 )
@@ -18,7 +18,7 @@ KINDS = ("zeros", "sparse", "constant", "noise", "bits")
 
 @st.composite
 def images(draw: st.DrawFn, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Float32 (count, *shape): each image all zeros, mostly zeros, constant, incompressible, or any bits at all."""
+    """Draw float32 (count, *shape); each image is all zeros, mostly zeros, constant, noise, or arbitrary bits."""
     kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     out = np.zeros((count, *shape), np.float32)
@@ -28,7 +28,7 @@ def images(draw: st.DrawFn, count: int, shape: tuple[int, ...]) -> npt.NDArray[n
 
 
 def image(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> npt.NDArray[np.float32]:
-    """Return one float32 image of a kind."""
+    """Return one float32 image of one of the `KINDS`."""
     noise = random.standard_normal(shape).astype(np.float32)
     if kind == "zeros":
         return np.zeros(shape, np.float32)
@@ -38,19 +38,19 @@ def image(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> npt
         return np.full(shape, noise.flat[0])
     if kind == "noise":
         return noise
-    return random.integers(0, 2**32, shape, np.uint32).view(np.float32)  # infinities, NaNs and -0.0 among them
+    return random.integers(0, 2**32, shape, np.uint32).view(np.float32)  # including infinities, NaNs and -0.0
 
 
 @st.composite
 def layouts(draw: st.DrawFn, shape: tuple[int, ...]) -> Layout:
-    """Draw a layout of a few samples a chunk and a few chunks a shard."""
+    """Draw a layout with a few samples per chunk and a few chunks per shard."""
     chunk = draw(st.integers(1, 7))
     return Layout(sample_bytes=4 * int(np.prod(shape)), chunk=chunk, shard=chunk * draw(st.integers(1, 4)))
 
 
 @st.composite
 def plan_arguments(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
-    """Arguments of a `BatchPlan` but for its rank; ranges begin and end anywhere in a chunk."""
+    """Draw arguments of a `BatchPlan`, without its rank; the range may begin and end anywhere in a chunk."""
     start = draw(st.integers(0, 300))
     arguments = {
         "start": start,
@@ -68,7 +68,7 @@ def plan_arguments(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
 
 @st.composite
 def foreign_arrays(draw: st.DrawFn) -> dict[str, Any]:
-    """Arguments of `tests.examples.write_foreign`: an array by zarr-python itself whose Blosc blocks are samples."""
+    """Draw arguments of `tests.examples.write_foreign`: a zarr-python array with one Blosc block per sample."""
     shape = draw(SHAPES)
     sample_bytes = 4 * int(np.prod(shape))
     layout = draw(layouts(shape))

@@ -1,6 +1,6 @@
-"""What codecs, block and chunk sizes cost: ``python -m tests.benchmarks.bench_codecs [FILE.hdf5 ...]``.
+"""Size and speed of codecs, block and chunk sizes: ``python -m tests.benchmarks.bench_codecs [FILE.hdf5 ...]``.
 
-Without files, the bundled Geant4 sample. One thread; rates in MB of decoded images a second.
+Without files it takes the bundled Geant4 sample. It uses one thread; rates are MB of decoded images per second.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from rich.table import Table
 
 from tests.benchmarks.bench_ingest import SAMPLE
 
-# Above 16, so that Blosc neither splits nor enlarges blocks; 32 divides a shower's 8,192 bytes.
+# A typesize above 16 keeps Blosc from splitting or enlarging blocks; 32 divides the 8,192 bytes of a shower.
 ONE_SAMPLE = {"typesize": 32, "shuffle": 0, "blocksize": 8192}
 CODECS: dict[str, dict[str, Any]] = {
-    "blosc lz4 5, a sample a block": {"cname": "lz4", "clevel": 5, **ONE_SAMPLE},
-    "blosc lz4 9, a sample a block": {"cname": "lz4", "clevel": 9, **ONE_SAMPLE},
-    "blosc lz4hc 9, a sample a block": {"cname": "lz4hc", "clevel": 9, **ONE_SAMPLE},
-    "blosc zstd 3, a sample a block": {"cname": "zstd", "clevel": 3, **ONE_SAMPLE},
+    "blosc lz4 5, one sample per block": {"cname": "lz4", "clevel": 5, **ONE_SAMPLE},
+    "blosc lz4 9, one sample per block": {"cname": "lz4", "clevel": 9, **ONE_SAMPLE},
+    "blosc lz4hc 9, one sample per block": {"cname": "lz4hc", "clevel": 9, **ONE_SAMPLE},
+    "blosc zstd 3, one sample per block": {"cname": "zstd", "clevel": 3, **ONE_SAMPLE},
     "blosc lz4 5": {"cname": "lz4", "clevel": 5, "shuffle": 0},
     "blosc lz4 5, byte shuffle": {"cname": "lz4", "clevel": 5, "shuffle": 1, "typesize": 4},
     "blosc lz4 5, bit shuffle": {"cname": "lz4", "clevel": 5, "shuffle": 2, "typesize": 4},
@@ -34,17 +34,19 @@ CHUNKS = (16, 64, 256)
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(spec=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="*", type=Path)
-    parser.add_argument("--images", type=int, default=5000, help="images of each file (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=5000, help="images read from each file (default %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="the fastest of this many rounds counts (default %(default)s)"
+    )
     options = parser.parse_args(words)
     paths = options.file or sorted(SAMPLE.glob("*.hdf5"))
     images = np.concatenate([h5py.File(path)["X"][: options.images] for path in paths])
     images = images[np.random.default_rng(0).permutation(len(images))]
     table = Table(title="one thread", box=rich.box.SIMPLE_HEAD, title_justify="left")
     table.add_column("codec")
-    for heading in ("chunk", "bytes a sample", "encode MB/s", "decode MB/s"):
+    for heading in ("chunk", "bytes per sample", "encode MB/s", "decode MB/s"):
         table.add_column(heading, justify="right")
     for name, arguments in CODECS.items():
         for chunk in CHUNKS:

@@ -1,7 +1,7 @@
-"""How long ingest takes, against merely reading its sources: ``pixi run bench-ingest [--images N] [SOURCE ...]``.
+"""Speed of ingest compared with only reading its sources: ``pixi run bench-ingest [--images N] [SOURCE ...]``.
 
-Without sources, two HDF5 files are made of the bundled Geant4 sample, drawn with replacement: gzip with the shuffle
-filter in chunks of 3,000 images, as the larger files of the field are.
+Without sources, it draws images from the bundled Geant4 sample with replacement and writes two HDF5 files: gzip with
+the shuffle filter, in chunks of 3,000 images, as the larger files of the field are stored.
 """
 
 import argparse
@@ -36,13 +36,13 @@ HDF5_CHUNK = 3000
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(spec=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="*", type=Path)
-    parser.add_argument("--images", type=int, default=50_000, help="images a made-up source (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="(default %(default)s)")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="write the figures here as JSON")
-    parser.add_argument("--folder", type=Path, metavar="PATH", help="make the files in a new folder inside this one")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="*", type=Path, help="HDF5 files of showers")
+    parser.add_argument("--images", type=int, default=50_000, help="images per generated source (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="worker threads (default %(default)s)")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="write the results to this JSON file")
+    parser.add_argument("--folder", type=Path, metavar="PATH", help="create the temporary files inside this folder")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         sources = options.source or make_sources(Path(folder), options.images)
@@ -66,7 +66,7 @@ def make_sources(folder: Path, images: int) -> list[Path]:
             for start in range(0, images, HDF5_CHUNK):
                 rows = np.arange(start, min(images, start + HDF5_CHUNK))
                 fresh = x[chosen[rows]]
-                fresh[:, 0, 0, 0] = (1 + rows) / TELL  # no two images alike
+                fresh[:, 0, 0, 0] = (1 + rows) / TELL  # makes every image unique
                 file["X"][start : start + len(rows)] = fresh
             file["y"] = y[chosen]
     return made
@@ -130,12 +130,14 @@ def contenders(sources: Sequence[Path], folder: Path, threads: int) -> dict[str,
 
     dims = ("sample", "ieta", "iphi", "channel")
     return {
-        REFERENCE: Timed(run=read_with_h5py, note="whole chunks, one thread: the reference"),
+        REFERENCE: Timed(run=read_with_h5py, note="whole chunks, one thread; the reference"),
         "our reading": Timed(run=read_with_ours, note="the same images, decompressed and checked"),
         "ingest": Timed(run=whole_ingest, note="read, shuffle, write, statistics, digests"),
-        "ingest verify": Timed(run=whole_verify, note="every image against its source, every file's digest"),
-        "decode": Timed(run=every_sample(decode), note="the whole store once"),
-        "statistics": Timed(run=every_sample(statistics_of), note="of the whole store"),
+        "ingest verify": Timed(
+            run=whole_verify, note="compares every image with its source and checks the digest of every file"
+        ),
+        "decode": Timed(run=every_sample(decode), note="decodes the whole store once"),
+        "statistics": Timed(run=every_sample(statistics_of), note="statistics of the whole store"),
         "xarray to_zarr": Timed(
             run=unshuffled(
                 lambda images, target: xr.Dataset({"image": (dims, images)}).to_zarr(
@@ -160,8 +162,8 @@ def decode(path: Path, start: int, stop: int) -> None:
     store = open_store(path)
     reader = open_reader(store.image, store.path)
     images = np.empty((512, *store.image.shape[1:]), np.float32)
-    for at in range(start, stop, 512):
-        samples = np.arange(at, min(stop, at + 512))
+    for first in range(start, stop, 512):
+        samples = np.arange(first, min(stop, first + 512))
         reader.read(samples, images[: samples.size])
 
 

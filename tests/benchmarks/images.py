@@ -1,4 +1,4 @@
-"""Images to measure with: a bundled sample, drawn with replacement; every image tells its row."""
+"""Images for the benchmarks, drawn from a bundled sample with replacement; every image carries its row number."""
 
 import functools
 from collections.abc import Iterator
@@ -10,33 +10,34 @@ import numpy as np
 import numpy.typing as npt
 
 SAMPLES = Path(__file__).parents[2] / "ingest" / "sample"
-TELL = 2.0**24  # a corner pixel, zero in most samples, is (1 + row) / TELL, exact in float32 and small against a hit
+# One corner pixel, zero in most samples, is set to (1 + row) / TELL: exact in float32, and small compared with a hit.
+TELL = 2.0**24
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """`count` images of a data set, computed when they are asked for: row i is the same whatever the count."""
+    """`count` images of a data set, computed on demand; row i is the same image for every `count`."""
 
     count: int
     dataset: str = "electron-photon"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one image."""
+        """Shape of one image: (ieta, iphi, channel)."""
         return sample(self.dataset).images.shape[1:]
 
     def take(self, rows: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Return the images at `rows`: float32 (rows, ieta, iphi, channel)."""
+        """Return the images at `rows`, float32 (rows, ieta, iphi, channel)."""
         images = sample(self.dataset).images[draws(self.dataset)[rows]]
         images[:, 0, 0, 0] = (1 + np.asarray(rows)) / TELL
         return images
 
     def labels(self) -> npt.NDArray[np.uint8]:
-        """Return the classes of all images."""
+        """Return the classes of all images, uint8 (count,)."""
         return sample(self.dataset).labels[draws(self.dataset)[: self.count]]
 
     def variables(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the variables of all images."""
+        """Return the variables of all images, each float32 (count,)."""
         rows = draws(self.dataset)[: self.count]
         return {name: values[rows] for name, values in sample(self.dataset).variables.items()}
 
@@ -47,13 +48,13 @@ class Images:
 
 
 def rows_of(images: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return the rows that images tell."""
+    """Return the row numbers that the images carry, int64 (images,)."""
     return np.rint(images[:, 0, 0, 0].astype(np.float64) * TELL).astype(np.int64) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A bundled sample, loaded."""
+    """A bundled sample, loaded into memory."""
 
     images: npt.NDArray[np.float32]
     labels: npt.NDArray[np.uint8]
@@ -62,7 +63,10 @@ class Sample:
 
 @functools.cache
 def sample(dataset: str) -> Sample:
-    """Return a data set's sample; nothing of the project is needed for it, so that any reader's environment will do."""
+    """Return the bundled sample of a data set.
+
+    It imports nothing of the project, so that it works in the environment of any reader.
+    """
     parts = []
     for path in sorted((SAMPLES / dataset).glob("*.hdf5")):
         with h5py.File(path) as file:
@@ -74,5 +78,5 @@ def sample(dataset: str) -> Sample:
 
 @functools.cache
 def draws(dataset: str, most: int = 2_000_000) -> npt.NDArray[np.int64]:
-    """Return which image of the sample each row is."""
+    """Return the sample's image for each row, int64 (most,)."""
     return np.random.default_rng(0).integers(0, len(sample(dataset).labels), most)

@@ -1,4 +1,7 @@
-"""Contenders measured in turn, round after round: on a busy machine ratios within a round hold where times do not."""
+"""Measure contenders in turn, round after round.
+
+On a busy machine, ratios within a round are reliable where times are not.
+"""
 
 import gc
 import json
@@ -27,21 +30,21 @@ class Contender(Protocol):
     Attributes
     ----------
     note
-        What a reader of the table should know, such as the granularity of the shuffle.
+        Remark for the table, such as the granularity of the shuffle.
     """
 
     note: str
 
     def measure(self, round_: int) -> float:
-        """Do the work once and return how many units of it (samples, bytes) were done a second.
+        """Do the work once and return its rate in units (samples, bytes) per second.
 
-        Round 0 does not count: it warms up, and may check that the work is right.
+        Round 0 is a warm-up that does not count; it may check that the result is right.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """A contender in this process: `run` does the work once and returns how many units of it."""
+    """A contender in this process: `run` does the work once and returns the number of units done."""
 
     run: Callable[[], float]
     note: str = ""
@@ -50,18 +53,18 @@ class Timed:
         """See `Contender.measure`."""
         gc.collect()
         began = time.perf_counter()
-        done = self.run()
-        return done / (time.perf_counter() - began)
+        units = self.run()
+        return units / (time.perf_counter() - began)
 
 
 def interleave(contenders: Mapping[str, Contender], reference: str, rounds: int) -> Figures:
-    """Measure every contender once a round.
+    """Measure every contender once per round.
 
     Returns
     -------
     dict
-        For each contender its ``note``, the ``rates`` of all rounds in units/s, their median ``rate``, and median,
-        smallest and largest ``ratio`` to the reference in the same round.
+        For each contender its ``note``, the ``rates`` of all rounds in units/s, their median ``rate``, and the median,
+        smallest and largest ratio to the reference in the same round (``ratio``, ``ratio_min``, ``ratio_max``).
     """
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in track(range(rounds + 1), "measuring"):
@@ -70,27 +73,27 @@ def interleave(contenders: Mapping[str, Contender], reference: str, rounds: int)
             if round_:
                 rates[name].append(rate)
     figures = {}
-    for name, found in rates.items():
-        ratios = [rate / base for rate, base in zip(found, rates[reference], strict=True)]
+    for name, own_rates in rates.items():
+        ratios = [rate / base for rate, base in zip(own_rates, rates[reference], strict=True)]
         figures[name] = {
             "note": contenders[name].note,
-            "rate": statistics.median(found),
+            "rate": statistics.median(own_rates),
             "ratio": statistics.median(ratios),
             "ratio_min": min(ratios),
             "ratio_max": max(ratios),
-            "rates": found,
+            "rates": own_rates,
         }
     return figures
 
 
 def median_ratio(figures: Figures, name: str, base: str) -> float:
-    """Return the median over the rounds of one contender's rate to another's."""
+    """Return the median over all rounds of the ratio of one contender's rate to another's."""
     pairs = zip(figures[name]["rates"], figures[base]["rates"], strict=True)
     return statistics.median(rate / other for rate, other in pairs)
 
 
 def show(figures: Figures, reference: str, unit: str, extra: Mapping[str, str] | None = None) -> None:
-    """Print a table of the figures; `extra` names further keys of theirs and the headings to put above them."""
+    """Print a table of the figures; `extra` maps further keys of the figures to column headings."""
     extra = extra or {}
     rounds = len(figures[reference]["rates"])
     headings = [f"{unit}/s", f"x {reference}", "min - max", *extra.values()]
@@ -103,7 +106,7 @@ def show(figures: Figures, reference: str, unit: str, extra: Mapping[str, str] |
 
 
 def show_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    """Print a table: a name, columns of numbers under their headings, a note."""
+    """Print a table whose rows are a name, one number per heading, and a note."""
     table = Table(title=title, box=rich.box.SIMPLE_HEAD, title_justify="left")
     table.add_column("", no_wrap=True)
     for heading in headings:
@@ -117,7 +120,7 @@ def show_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
 
 
 def write_report(path: Path, **sections: Any) -> None:
-    """Write what was found, and on what machine, as JSON."""
+    """Write the results and a description of the machine to a JSON file."""
     machine = {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -130,7 +133,7 @@ def write_report(path: Path, **sections: Any) -> None:
 
 
 def processor() -> str:
-    """Return what the processor is called, where that can be known."""
+    """Return the name of the processor, or its architecture where the name is unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except FileNotFoundError:

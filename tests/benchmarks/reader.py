@@ -1,7 +1,7 @@
-"""What a module in `own` or `peers` offers to the benchmark of the stream.
+"""The interface of the modules in `own` and `peers`, which the benchmark of the stream measures.
 
-Such a module has a dictionary ``READERS`` of `Reader`; if it keeps its images in its own format, a function
-``write(place)``; and if it is too slow for all images, ``MOST``, how many of them it gets.
+Each module has a dictionary ``READERS`` of `Reader`. A module with a file format of its own has a function
+``write(place)`` too, and one that is too slow for all images has ``MOST``, the largest number of images it is given.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,18 +14,18 @@ from tests.benchmarks.images import Images
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a reader finds its images.
+    """Where a reader finds its images, and how it should deliver them.
 
     Attributes
     ----------
     store
-        The store; its first images are `images`.
+        The store; it begins with `images`.
     folder
-        For files of the reader's own.
+        Folder for the reader's own files.
     images
-        What it has to deliver.
+        The images to deliver.
     batch
-        Images a batch.
+        Images per batch.
     """
 
     store: Path
@@ -36,17 +36,17 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """A way to get shuffled batches.
+    """One way to read shuffled batches.
 
     Attributes
     ----------
     open
-        Opens the images and returns a function that begins epoch 0, 1, ...: an iterable of float32 batches, as numpy
-        arrays or tensors on the CPU.
+        Opens the images and returns a function. Called with an epoch number from 0, that function returns an iterable
+        of float32 batches: numpy arrays, or tensors on the CPU.
     shuffling
-        What is shuffled, in words.
+        Short description of what is shuffled, for the table.
     full
-        Whether any permutation of all images can come up.
+        Whether every permutation of all images is possible.
     """
 
     open: Callable[[Place], Callable[[int], Iterable[Any]]]

@@ -1,4 +1,4 @@
-"""Readers that run in a worker process of their own, seen from the benchmark."""
+"""The benchmark's side of readers that run in worker processes."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class MissingError(Exception):
-    """A module needs something that is not installed."""
+    """A module needs a package that is not installed."""
 
 
 class Worker:
@@ -26,16 +26,16 @@ class Worker:
     Attributes
     ----------
     images
-        How many images its readers deliver in an epoch.
+        Number of images that its readers deliver per epoch.
     readers
-        For each of them what it shuffles, and whether fully.
+        For each reader, ``shuffling`` and ``full`` of `Reader`.
 
     Raises
     ------
     MissingError
-        If the module needs something that is not installed.
+        If the module needs a package that is not installed.
     RuntimeError
-        If the process ends, with its status and the end of what it wrote on its standard error.
+        If the process ends; the message holds its exit status and the end of its standard error.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Worker:
             self._process = subprocess.Popen(
                 words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
-        found = self._answer()
-        if "missing" in found:
+        introduction = self._answer()
+        if "missing" in introduction:
             self.close()
-            raise MissingError(found["missing"])
-        self.images: int = found["images"]
-        self.readers: dict[str, dict[str, Any]] = found["readers"]
+            raise MissingError(introduction["missing"])
+        self.images: int = introduction["images"]
+        self.readers: dict[str, dict[str, Any]] = introduction["readers"]
         self.is_peer = ".peers." in module
 
     def ask(self, do: str, **command: Any) -> dict[str, Any]:
-        """Give a command to the process and return its answer."""
+        """Send a command to the process and return its answer."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"do": do, **command}) + "\n")
         self._process.stdin.flush()
@@ -69,13 +69,13 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             self.close()
-            status, said = self._process.returncode, self._log.read_text()[-4000:]
-            raise RuntimeError(f"{self._module}: the process ended with status {status}:\n{said}")
+            status, errors = self._process.returncode, self._log.read_text()[-4000:]
+            raise RuntimeError(f"{self._module}: the process ended with status {status}:\n{errors}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         assert self._process.stdin
         assert self._process.stdout
         with contextlib.suppress(BrokenPipeError):
@@ -90,7 +90,7 @@ class Worker:
 
 @contextlib.contextmanager
 def closing_all() -> Iterator[list[Worker]]:
-    """Give a list; close what is put there at the end."""
+    """Yield an empty list; at the end, close every worker in it."""
     workers: list[Worker] = []
     try:
         yield workers
@@ -101,7 +101,7 @@ def closing_all() -> Iterator[list[Worker]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """A contender in a worker process: the first round checks what it delivers."""
+    """A contender in a worker process; round 0 checks the images that it delivers."""
 
     worker: Worker
     reader: str
@@ -122,7 +122,7 @@ class Remote:
         return float(answer["images"] / answer["seconds"])
 
     def more(self) -> dict[str, Any]:
-        """Return what is known of the reader besides its rate."""
+        """Return the other figures of the reader besides its rate."""
         about = self.worker.readers[self.reader]
         return {
             "full": about["full"],
@@ -132,5 +132,5 @@ class Remote:
         }
 
     def median(self, key: str) -> float:
-        """Return the median of what the answers say."""
+        """Return the median of one value over all answers."""
         return statistics.median(answer[key] for answer in self.answers)

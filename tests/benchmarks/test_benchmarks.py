@@ -1,4 +1,4 @@
-"""Every benchmark at a tiny size; and that a reader which delivers the wrong images is found out."""
+"""Every benchmark runs at a tiny size, and a reader that delivers wrong images is caught."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -28,16 +28,16 @@ READERS = [
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_readers_deliver_every_image_once_and_as_it_is(name: str, tmp_path: Path) -> None:
+def test_readers_deliver_every_image_once_and_unchanged(name: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     images = 100 if name in bench_stream.TRAIN else IMAGES
     words = ["--images", images, "--rounds", 1, "--only", name, "--folder", tmp_path, "--report", report]
-    found = bench_stream.main([str(word) for word in words])
-    if name in found["skipped"]:
-        pytest.skip(found["skipped"][name])
-    readers = {reader: figure for reader, figure in found["figures"].items() if "numpy" not in reader}
+    results = bench_stream.main([str(word) for word in words])
+    if name in results["skipped"]:
+        pytest.skip(results["skipped"][name])
+    readers = {reader: figure for reader, figure in results["figures"].items() if "numpy" not in reader}
     assert bool(readers) == (name != "reference")
-    assert json.loads(report.read_text())["figures"] == found["figures"]
+    assert json.loads(report.read_text())["figures"] == results["figures"]
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
@@ -45,19 +45,21 @@ def test_the_stream_is_measured_in_all_modes_and_for_few_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_stream, "FEW", IMAGES // 2)
-    found = bench_stream.main(["--images", str(IMAGES), "--rounds", "1", "--only", "stream", "--folder", str(tmp_path)])
-    assert {name.split(", ")[1] for name in found["figures"] if name.startswith("ours")} == set(SHUFFLES)
-    assert list(found["growth"]) == ["600 images", "1,200 images"]
-    assert {"MB more for all images", "first batch, ms"} < set(found["targets"])
-    taken, _ = found["targets"]["MB for the stream of 1,200 images"]
-    assert taken > 512 * 0.008192, "a batch is held, at least"
+    results = bench_stream.main(
+        ["--images", str(IMAGES), "--rounds", "1", "--only", "stream", "--folder", str(tmp_path)]
+    )
+    assert {name.split(", ")[1] for name in results["figures"] if name.startswith("ours")} == set(SHUFFLES)
+    assert list(results["growth"]) == ["600 images", "1,200 images"]
+    assert {"extra MB for all images", "first batch, ms"} < set(results["targets"])
+    taken, _ = results["targets"]["MB for the stream of 1,200 images"]
+    assert taken > 512 * 0.008192, "the stream holds at least one batch"
 
 
 def test_all_modes_are_measured_cold_and_on_jets(tmp_path: Path) -> None:
     words = ["--dataset", "quark-gluon", "--images", "60", "--batch", "16", "--rounds", "1", "--cold"]
-    found = bench_stream.main([*words, "--folder", str(tmp_path)])
-    assert {name.split(", ")[1] for name in found["figures"]} == set(SHUFFLES)
-    assert {figure["images"] for figure in found["figures"].values()} == {60}
+    results = bench_stream.main([*words, "--folder", str(tmp_path)])
+    assert {name.split(", ")[1] for name in results["figures"]} == set(SHUFFLES)
+    assert {figure["images"] for figure in results["figures"].values()} == {60}
 
 
 def test_ingest_is_measured(tmp_path: Path) -> None:
@@ -69,10 +71,10 @@ def test_ingest_is_measured(tmp_path: Path) -> None:
 
 def test_codecs_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
     bench_codecs.main(["--images", "70", "--rounds", "1"])
-    assert "blosc lz4 5, a sample a block" in capsys.readouterr().out
+    assert "blosc lz4 5, one sample per block" in capsys.readouterr().out
 
 
-def test_images_do_not_depend_on_their_number_and_tell_their_row() -> None:
+def test_images_do_not_depend_on_the_count_and_carry_their_row() -> None:
     many, few = Images(count=5_000), Images(count=30)
     rows = np.array([29, 3, 17])
     assert np.array_equal(many.take(rows), few.take(rows))
@@ -84,8 +86,8 @@ def test_images_do_not_depend_on_their_number_and_tell_their_row() -> None:
 COUNT, HALF = 40, 20
 WRONG = {
     "one is missing": lambda right: [right[:HALF], right[HALF:-1]],
-    "one comes twice": lambda right: [right[:HALF], right[HALF - 1 :]],
-    "one comes instead of another": lambda right: [right[:HALF], right[:1], right[HALF + 1 :]],
+    "one arrives twice": lambda right: [right[:HALF], right[HALF - 1 :]],
+    "one replaces another": lambda right: [right[:HALF], right[:1], right[HALF + 1 :]],
     "a pixel differs": lambda right: [right + (np.arange(right.size).reshape(right.shape) == 5000)],
     "float64": lambda right: [right.astype(np.float64)],
     "upside down": lambda right: [right[:, :, ::-1]],
@@ -109,12 +111,12 @@ def test_the_right_images_pass_in_any_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batches", WRONG.values(), ids=WRONG.keys())
-def test_wrong_images_are_found_out(tmp_path: Path, batches: Callable[[np.ndarray], Iterable[np.ndarray]]) -> None:
+def test_wrong_images_are_caught(tmp_path: Path, batches: Callable[[np.ndarray], Iterable[np.ndarray]]) -> None:
     with pytest.raises(AssertionError, match="made up"):
         worker_that_reads(tmp_path, batches).check("made up", 0)
 
 
-def test_a_process_that_fails_tells_why(tmp_path: Path) -> None:
+def test_a_failing_process_says_why(tmp_path: Path) -> None:
     store = tmp_path / "no store"
     images = Images(count=9)
     worker = remote.Worker("tests.benchmarks.own.stream", store=store, folder=tmp_path / "own", images=images, batch=2)
@@ -138,7 +140,7 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 @dataclass
 class Rates:
-    """A contender with given rates; that of round 0 does not count."""
+    """A contender with given rates; the rate of round 0 does not count."""
 
     rates: list[float]
     note: str = "made up"

@@ -1,7 +1,7 @@
-"""A process that measures the readers of one module, so that no two frameworks meet in one.
+"""A process that measures the readers of one module, so that no process loads two frameworks.
 
-``python -m tests.benchmarks.worker MODULE STORE FOLDER DATASET IMAGES BATCH`` says which readers there are, then
-answers each line of JSON on its standard input with one on its standard output.
+``python -m tests.benchmarks.worker MODULE STORE FOLDER DATASET IMAGES BATCH`` first writes a line of JSON with the
+module's readers, then answers each line of JSON on its standard input with a line on its standard output.
 """
 
 import gc
@@ -25,7 +25,7 @@ Epochs = Callable[[int], Iterable[Any]]
 
 def main(module: str, store: str, folder: str, dataset: str, images: str, batch: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is not an answer
+    os.dup2(2, 1)  # keeps what libraries print apart from the answers
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -51,35 +51,37 @@ def main(module: str, store: str, folder: str, dataset: str, images: str, batch:
 
 
 class Worker:
-    """Does what it is told: every public method is a command."""
+    """Carries out commands: every public method is one."""
 
     def __init__(self, contents: ModuleType, place: Place) -> None:
         self._contents, self._place = contents, place
         self._opened: dict[str, Epochs] = {}
 
     def write(self) -> dict[str, Any]:
-        """Write the images in the format of the module's own."""
+        """Write the images in the module's own format, if it has one."""
         if hasattr(self._contents, "write"):
             self._place.folder.mkdir(parents=True)
             self._contents.write(self._place)
         return {}
 
     def check(self, reader: str, epoch: int) -> dict[str, Any]:
-        """Run an epoch and assert that it delivers every image once, as it is."""
+        """Run an epoch and assert that it delivers every image exactly once and unchanged."""
         images, seen = self._place.images, []
         for batch in self._open(reader)(epoch):
-            found = np.asarray(batch)
-            rows = rows_of(found)
-            assert found.dtype == np.float32, f"{reader} delivers {found.dtype}"
+            delivered = np.asarray(batch)
+            rows = rows_of(delivered)
+            assert delivered.dtype == np.float32, f"{reader} delivers {delivered.dtype}"
             assert 0 <= rows.min() <= rows.max() < images.count, f"{reader}: rows {rows.min()} to {rows.max()}"
-            assert np.array_equal(found, images.take(rows)), f"{reader} delivers images that are not the original ones"
+            assert np.array_equal(delivered, images.take(rows)), (
+                f"{reader} delivers images that differ from the originals"
+            )
             seen.append(rows)
         order = np.concatenate(seen)
         assert np.array_equal(np.sort(order), np.arange(images.count)), f"{reader} does not deliver every image once"
         return {"in_order": bool(np.all(np.diff(order) == 1))}
 
     def time(self, reader: str, epoch: int) -> dict[str, Any]:
-        """Run an epoch for a consumer that touches nothing."""
+        """Time an epoch for a consumer that does nothing with the batches."""
         epochs = self._open(reader)
         gc.collect()
         first, images = 0.0, 0
@@ -90,15 +92,15 @@ class Worker:
         return {"seconds": time.perf_counter() - began, "images": images, "first": first, "resident": resident_bytes()}
 
     def cold(self, reader: str, epoch: int) -> dict[str, Any]:
-        """Run an epoch after the store's files have left the page cache; maps of them keep them there."""
-        self._opened.clear()
+        """Time an epoch after dropping the store's files from the page cache."""
+        self._opened.clear()  # pages of a mapped file cannot be dropped
         gc.collect()
         drop_cache(self._place.store)
         before = disk_bytes()
         return {**self.time(reader, epoch), "from_disk": disk_bytes() - before}
 
     def watch(self, reader: str, epoch: int) -> dict[str, Any]:
-        """Run an epoch and find the most memory that the process had while it had a batch, and what it had before."""
+        """Run an epoch and return the resident memory before it and the largest one while a batch is held."""
         gc.collect()
         before = resident_bytes()
         return {"resident": max(resident_bytes() for _ in self._open(reader)(epoch)), "before": before}
@@ -110,12 +112,12 @@ class Worker:
 
 
 def resident_bytes() -> int:
-    """Return the resident memory of this process that is no file's."""
+    """Return the anonymous resident memory of this process, mapped files left out."""
     return 1024 * number_after("RssAnon:", Path("/proc/self/status"))
 
 
 def disk_bytes() -> int:
-    """Return how much this process has made the kernel read from disks so far."""
+    """Return the bytes that the kernel has read from disks for this process so far."""
     return number_after("read_bytes:", Path("/proc/self/io"))
 
 
@@ -124,11 +126,11 @@ def number_after(name: str, path: Path) -> int:
 
 
 def drop_cache(folder: Path) -> None:
-    """Ask the kernel to forget the content of a folder's files."""
+    """Ask the kernel to drop the files of a folder from the page cache."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
-                os.fsync(file.fileno())  # pages that are not on the disk yet stay
+                os.fsync(file.fileno())  # dirty pages are not dropped
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 

@@ -1,4 +1,4 @@
-"""A store to measure with, written without source files."""
+"""A store for the benchmarks, written without source files."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from tests.benchmarks.images import Images
 
 
 def write_store(root: Path, images: Images) -> Path:
-    """Write a store whose training split is all the images, laid out as `ingest` does it."""
-    description = find_dataset(images.dataset)
-    layout = Layout.of(description.sample_bytes)
+    """Write a store whose training split holds all images, laid out as `ingest` does it."""
+    spec = find_dataset(images.dataset)
+    layout = Layout.of(spec.sample_bytes)
     zarr.create_group(root, zarr_format=3)
-    create_image(root, images.count, description, layout)
+    create_image(root, images.count, spec, layout)
     for shard, block in enumerate(images.blocks(layout.shard)):
         write_shard(shard_path(root, shard), encode_samples(block, layout), layout)
     table = SampleTable(
@@ -32,6 +32,6 @@ def write_store(root: Path, images: Images) -> Path:
         "simulated": "simulation",
         "content_digest": f"{images.count} images",
     }
-    write_tables(root, table, description, attributes)
+    write_tables(root, table, spec, attributes)
     consolidate(root)
     return root

@@ -1,4 +1,4 @@
-"""The Keras feed on the CPU, the stream beside it, and other ways to give numpy batches to TensorFlow."""
+"""The Keras feed on the CPU, the bare stream in the same process, and other ways to hand batches to TensorFlow."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The PyTorch feed on the CPU, and the stream without it in the same process."""
+"""The PyTorch feed on the CPU, and the bare stream in the same process."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -16,11 +16,11 @@ def open_array(threads: int) -> Callable[[Place], Callable[[int], Iterator[Any]]
         order = np.random.default_rng(0).permutation(len(images))
         rows = [order[start : start + place.batch] for start in range(0, len(order), place.batch)]
 
-        def one(epoch: int) -> Iterator[Any]:
+        def in_this_thread(epoch: int) -> Iterator[Any]:
             for chosen in rows:
                 yield images[chosen]
 
-        def many(epoch: int) -> Iterator[Any]:
+        def in_threads(epoch: int) -> Iterator[Any]:
             ahead: deque[Any] = deque()
             with ThreadPoolExecutor(threads) as pool:
                 for chosen in rows:
@@ -30,7 +30,7 @@ def open_array(threads: int) -> Callable[[Place], Callable[[int], Iterator[Any]]
                 while ahead:
                     yield ahead.popleft().result()
 
-        return one if threads == 1 else many
+        return in_this_thread if threads == 1 else in_threads
 
     return open_
 
@@ -39,7 +39,7 @@ _LOADED: list[np.ndarray] = []
 
 
 def in_memory(place: Place) -> np.ndarray:
-    """Return all images, loaded once."""
+    """Return all images; they are loaded once per process."""
     if not _LOADED:
         _LOADED.append(np.empty((place.images.count, *place.images.shape), np.float32))
         start = 0

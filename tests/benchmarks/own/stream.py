@@ -25,8 +25,8 @@ def open_stream(shuffle: Shuffle, threads: int) -> Callable[[Place], Callable[[i
 
 READERS = {
     f"ours, {shuffle}, {threads} thread{'s' * (threads > 1)}": Reader(
-        open=open_stream(shuffle, threads), shuffling=words, full=shuffle == "full"
+        open=open_stream(shuffle, threads), shuffling=shuffling, full=shuffle == "full"
     )
-    for shuffle, words in SHUFFLING.items()
+    for shuffle, shuffling in SHUFFLING.items()
     for threads in (1, 2)
 }

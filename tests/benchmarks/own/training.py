@@ -1,4 +1,4 @@
-"""Epochs of training the reference network: from the stream, and from arrays in memory."""
+"""Training the reference network for an epoch: from the stream, and from arrays in memory."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ Images = Iterator[np.ndarray]
 
 
 def readers(framework: str, make_backend: BackendFactory) -> dict[str, Reader]:
-    """Return the readers that train in a framework while they read."""
+    """Return readers that train a network of one framework on each batch that they read."""
 
     def opening(source: Callable[[Place], Iterable[Batch]]) -> Callable[[Place], Callable[[int], Images]]:
         def open_(place: Place) -> Callable[[int], Images]:
@@ -32,7 +32,7 @@ def readers(framework: str, make_backend: BackendFactory) -> dict[str, Reader]:
 
     return {
         f"training {framework}, {name}": Reader(open=opening(source), shuffling="all images", full=True)
-        for name, source in (("from the stream", streamed), ("from arrays", Held))
+        for name, source in (("from the stream", streamed), ("from arrays", InMemory))
     }
 
 
@@ -46,8 +46,8 @@ def streamed(place: Place) -> Iterable[Batch]:
     return BatchStream(place.store, split="train", batch_size=place.batch)
 
 
-class Held:
-    """Shuffled batches of arrays in memory."""
+class InMemory:
+    """Shuffled batches from arrays in memory."""
 
     def __init__(self, place: Place) -> None:
         self._images, self._labels, self._batch = in_memory(place), place.images.labels(), place.batch

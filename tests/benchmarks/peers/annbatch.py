@@ -1,4 +1,4 @@
-"""annbatch with its defaults over its own pre-shuffled collection, and the zarrs pipeline, as it asks for."""
+"""annbatch with its defaults, its own pre-shuffled collection, and the zarrs pipeline that it recommends."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,7 @@
-"""ArrayRecord, records in groups of one, as its documentation asks for random access: through grain, and by itself."""
+"""ArrayRecord, read through grain and on its own.
+
+Records are written in groups of one, as its documentation recommends for random access.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -49,5 +52,5 @@ def open_batches(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
 
 READERS = {
     "grain + ArrayRecord": Reader(open=open_threads, shuffling="all images", full=True),
-    "ArrayRecord, a batch a read": Reader(open=open_batches, shuffling="all images", full=True),
+    "ArrayRecord, one read per batch": Reader(open=open_batches, shuffling="all images", full=True),
 }

@@ -1,4 +1,4 @@
-"""h5py, a slice a batch, from a file that is compressed as most are."""
+"""h5py, one slice per batch, from a file compressed with gzip, as most files of the field are."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,6 +1,6 @@
-"""Hugging Face datasets: an Arrow file, mapped, shuffled by a table of indices.
+"""Hugging Face datasets: a memory-mapped Arrow file, shuffled by a table of indices.
 
-Its arrays of several dimensions are converted image by image; flat ones, in its Arrow format, are not converted at all.
+It converts arrays of several dimensions image by image; flat arrays in its Arrow format need no conversion.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,8 +27,10 @@ def write(place: Place) -> None:
                     yield {"image": image.reshape(size)}
 
         features = datasets.Features({"image": feature})
-        made = datasets.Dataset.from_generator(rows, features=features, cache_dir=str(place.folder / f"{name}-cache"))
-        made.save_to_disk(str(place.folder / name))
+        dataset = datasets.Dataset.from_generator(
+            rows, features=features, cache_dir=str(place.folder / f"{name}-cache")
+        )
+        dataset.save_to_disk(str(place.folder / name))
 
 
 def open_arrays(place: Place) -> Callable[[int], Iterator[np.ndarray]]:

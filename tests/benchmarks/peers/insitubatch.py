@@ -1,6 +1,6 @@
-"""insitubatch on our store, whose shards it takes for chunks.
+"""insitubatch on our store; it treats each shard as one chunk.
 
-It keeps two windows decoded, 131,072 images: no more than those are decoded only in the first epoch.
+It keeps two decoded windows, 131,072 images, in memory. A store no larger than that is decoded only in the first epoch.
 """
 
 from collections.abc import Callable, Iterator

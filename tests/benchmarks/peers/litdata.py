@@ -1,4 +1,4 @@
-"""litdata: chunks of 64 MB on a local disk, shuffled in the blocks it takes by itself."""
+"""litdata: chunks of 64 MB on a local disk, shuffled within the blocks that it chooses itself."""
 
 from collections.abc import Callable, Iterator
 

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from tests.benchmarks.reader import Place, Reader
 
-# streaming imports torchvision for its classes; the ordinary wheel, made for CUDA, declares operators that it does not
-# find beside a torch for the CPU.
+# streaming imports torchvision. Its ordinary wheel is built for CUDA and registers operators that a CPU build of torch
+# does not have.
 sys.modules["torchvision._meta_registrations"] = ModuleType("torchvision._meta_registrations")
 from streaming import MDSWriter, StreamingDataset  # noqa: E402
 

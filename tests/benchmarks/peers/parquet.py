@@ -1,4 +1,4 @@
-"""Parquet read with pyarrow, a row group a batch: an image is one value of fixed size."""
+"""Parquet read with pyarrow, one row group per batch; each image is one fixed-size binary value."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""tensorstore on our store, a slice a batch, read one batch ahead."""
+"""tensorstore on our store, one slice per batch, read one batch ahead."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""TFRecord files through tf.data: files in random order, a shuffle buffer, parsing by the batch, read ahead."""
+"""TFRecord files through tf.data: files in random order, a shuffle buffer, parsed batch by batch, read ahead."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,8 +20,8 @@ def write(place: Place) -> None:
 
 def open_files(place: Place) -> Callable[[int], Iterator[tf.Tensor]]:
     def parse(records: tf.Tensor) -> tf.Tensor:
-        found = tf.io.parse_example(records, {"image": tf.io.FixedLenFeature([], tf.string)})
-        return tf.reshape(tf.io.decode_raw(found["image"], tf.float32), (-1, *place.images.shape))
+        parsed = tf.io.parse_example(records, {"image": tf.io.FixedLenFeature([], tf.string)})
+        return tf.reshape(tf.io.decode_raw(parsed["image"], tf.float32), (-1, *place.images.shape))
 
     files = tf.data.Dataset.list_files(str(place.folder / "*.tfrecord"), shuffle=True)
     images = (

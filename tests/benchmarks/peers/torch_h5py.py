@@ -1,7 +1,7 @@
-"""A PyTorch DataLoader over h5py, one image at a time: what most notebooks do.
+"""A PyTorch DataLoader over h5py, one image at a time, as in most notebooks.
 
-Compressed, every image is a chunk; uncompressed, HDF5 has no chunks and finds an image sooner. One call for all rows of
-a batch, sorted, is slower than a call for each.
+The compressed file has one chunk per image. The uncompressed one is contiguous, in which HDF5 finds an image faster.
+Reading all rows of a batch, sorted, in one call is slower than one call per row.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def write(place: Place) -> None:
 
 
 class Images(Dataset[torch.Tensor]):
-    """The images of a file, which each process opens for itself."""
+    """The images of a file; each process opens the file itself."""
 
     def __init__(self, path: Path, count: int) -> None:
         self._path, self._count = path, count

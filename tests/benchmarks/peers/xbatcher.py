@@ -21,7 +21,7 @@ def open_store(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
         for batch in xbatcher.BatchGenerator(images, {"sample": place.batch, **sizes}):
             yield batch.values
         if rest.sizes["sample"]:
-            yield rest.values  # xbatcher drops a last batch that is not whole
+            yield rest.values  # xbatcher drops the last batch if it is not full
 
     return epochs
 

@@ -1,4 +1,4 @@
-"""zarr-python on our store, a slice a batch."""
+"""zarr-python on our store, one slice per batch."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""zarr-python with the zarrs codec pipeline on our store, a slice a batch."""
+"""zarr-python with the zarrs codec pipeline on our store, one slice per batch."""
 
 import zarr
 import zarrs  # noqa: F401  registers the pipeline
