@@ -1,7 +1,8 @@
-"""Rules about files, each in one place: writing a file whole, locking a folder, sizes as text."""
+"""What all programs do with files in the same way: write a file whole, lock a folder, read a size given as text."""
 
 import errno
 import fcntl
+import functools
 import os
 import re
 import shutil
@@ -14,21 +15,28 @@ from store.errors import ConfigError
 
 LOCK = ".lock"
 SIZE = re.compile(r"(\d+\.?\d*(?:e\d+)?) ?(?:([kmgtp])(i?))?b?", re.IGNORECASE)
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # errors of file systems without locks
+PARTIAL = re.compile(r"\..*\.[0-9a-f]{32}\.partial(\.[^.]*)?")  # names that `replacing` gives
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file path beside `path`; once the block has written it, rename it to `path`.
+    """Replace a file by what the block writes to the temporary path that this yields.
 
-    The file is synced to disk before the rename, so that `path` holds the old content or all of the new one, whatever
-    happens, and several processes may write it at once. An exception leaves `path` as it was. The temporary name keeps
-    the suffix, which some libraries go by, and ends in ``.partial`` before it.
+    The temporary file is in the same folder and is renamed at the end of the block, after it was synced to disk. So
+    `path` always has its old content or all of the new one, whatever happens. After an exception it is unchanged.
+    Several processes may write the same path at once; the last one wins. The temporary name has the suffix of `path`,
+    which some libraries depend on.
+
+    Parameters
+    ----------
+    path
+        The file to create or to replace.
 
     Raises
     ------
     OSError
-        If the file cannot be written; it names `path`.
+        If the file cannot be written; the error names `path`.
     """
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
     try:
@@ -36,7 +44,6 @@ def replacing(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-        sync_folder(path.parent)
     except OSError as error:
         if error.filename not in (None, str(partial), partial):
             raise
@@ -44,57 +51,63 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that holds the old content or all of the new one, as `replacing`."""
+    """Write a file such that it always has its old content or all of the new one; see `replacing`."""
     with replacing(path) as partial:
         partial.write_bytes(content)
 
 
 def is_partial(path: Path) -> bool:
-    """Return whether a file is one that `replacing` had not finished when its process was killed."""
-    return path.name.startswith(".") and ".partial" in path.suffixes[-2:]
+    """Return whether a file is a temporary one of `replacing`, which a killed process may have left behind."""
+    return PARTIAL.fullmatch(path.name) is not None
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder's entries to disk, so that a rename in it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot sync a folder
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Sync a folder to disk, so that a rename in it survives a power cut; some network file systems cannot."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on an existing folder; it ends with the process, however that ends.
+    """Hold an exclusive lock on an existing folder during the block; it ends with the process in any case.
 
-    The lock is on the file ``.lock`` in the folder, opened for writing as network file systems require. Where a file
-    system has no locks at all, the block runs without one, and a line on the terminal says so.
+    The lock is on the file ``.lock`` in the folder, which is opened for writing, as network file systems require. On a
+    file system without locks the block runs all the same, and a line on the terminal says so.
+
+    Parameters
+    ----------
+    folder
+        The folder.
 
     Raises
     ------
     BlockingIOError
-        If another process holds the lock, or has just removed the folder.
+        If another process holds the lock, or has just removed the folder; its ``filename`` is `folder`.
     """
     path = folder / LOCK
     busy = BlockingIOError(errno.EAGAIN, "locked by another process", str(folder))
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except FileNotFoundError:
         raise busy from None
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise busy from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
-                raise
+                raise OSError(error.errno, error.strerror, str(path)) from error
             _warn_without_locks(folder)
-        if not _is_same_file(handle, path):
+        if not _is_open_file(descriptor, path):  # a process that just finished has removed this lock
             raise busy
         try:
             yield
@@ -102,24 +115,25 @@ def locked(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
-def _is_same_file(handle: int, path: Path) -> bool:
+def _is_open_file(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
 
 
+@functools.cache  # once per folder
 def _warn_without_locks(folder: Path) -> None:
     from store.console import say
 
-    say(f"{folder}: this file system has no locks; make sure that no other process writes here")
+    say(f"{folder}: this file system has no locks; make sure that no other process writes to this folder")
 
 
 def clear_folder(folder: Path) -> None:
-    """Delete everything in a folder but its lock."""
+    """Delete everything in a folder except its lock."""
     for child in folder.iterdir():
         if child.is_dir() and not child.is_symlink():
             shutil.rmtree(child)
@@ -128,8 +142,12 @@ def clear_folder(folder: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return the total size of all files in a folder and below, in bytes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the total size of all files in a folder and its subfolders, in bytes; 0 if there is no such folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another thread or process may delete files meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def parse_size(name: str, size: int | str) -> int:

@@ -117,7 +117,7 @@ def test_a_plan_of_any_range_has_its_range_in_the_state(made_up):
         (BatchPlan(start=400, stop=501, batch_size=8), "the plan has positions from 400 to 500, the store 0 to 499"),
         (
             [np.array([1]), np.array([0.5])],
-            r"batch 1 of the plan must be integers of shape X",
+            r"batch 1 of the plan must be integers of shape \(batch,\), got float64",
         ),
         ([np.array([[1, 2]])], r"batch 0 of the plan must be integers of shape \(batch,\), got int64 \(1, 2\)"),
     ],
