@@ -1,7 +1,14 @@
 """calostream: from the predictions of trained classifiers to figures, tables and a report."""
 
-from evaluate.metrics import Estimate, accuracy, brier_score, calibration, log_loss
-from evaluate.ranking import auc, background_rejection, compare_auc, roc
+from typing import TYPE_CHECKING
+
+from store.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from evaluate.metrics import Estimate, accuracy, brier_score, calibration, log_loss
+    from evaluate.ranking import auc, background_rejection, compare_auc, roc
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "Estimate",

@@ -1,8 +1,16 @@
-"""calostream: training one specification of every model alike in PyTorch and Keras."""
+"""calostream: training models of one specification in PyTorch and in Keras."""
 
-from train.config import TrainConfig
-from train.model.architecture import ARCHITECTURES, Architecture
-from train.model.normalisation import Normalisation
-from train.model.specification import Specification
+from typing import TYPE_CHECKING
+
+from store.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from train.config import TrainConfig
+    from train.model.architecture import Architecture
+    from train.model.networks import ARCHITECTURES
+    from train.model.normalisation import Normalisation
+    from train.model.specification import Specification
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = ["ARCHITECTURES", "Architecture", "Normalisation", "Specification", "TrainConfig"]

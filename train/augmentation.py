@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.compiled.permutation import make_keys
+from store.compiled.preparation import prepare_symmetries
 from store.compiled.symmetries import EXCHANGE, IETA, IPHI, apply_random_symmetries
 from store.datasets import DatasetSpec
 from store.errors import ConfigError
@@ -56,6 +57,7 @@ class Augmentation:
                 f"augmentation {self.name!r} needs square images with the seed in the middle, {self.spec.name} "
                 f"has {rows} x {columns} with the seed at ({ieta}, {iphi}); use flips"
             )
+        prepare_symmetries()
 
     def __call__(self, batch: Batch, epoch: int) -> None:
         """Change the images of a batch in place."""

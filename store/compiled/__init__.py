@@ -1,1 +1,1 @@
-"""Compiled functions: everything numba compiles, in one folder that shares one cache."""
+"""All functions that numba compiles, and the folder that keeps their machine code."""

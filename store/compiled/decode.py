@@ -1,7 +1,8 @@
-"""The compiled loop that decodes samples, and what numba cannot say by itself: read and call at an address, find hits.
+"""Decoding samples out of the chunks of memory-mapped shards.
 
-The C function is LZ4's bounds-checked ``LZ4_decompress_safe``, which the Blosc extension of numcodecs carries; taking
-its address at run time, instead of binding it, lets the compiled loop that calls it be cached on disk.
+Each sample is an LZ4 block, decoded by the bounds-checked C function ``LZ4_decompress_safe``, which the Blosc extension
+of numcodecs contains. Its address is passed to the compiled loop as a number at run time: numba could not keep machine
+code on disk that has the address in it.
 """
 
 import ctypes
@@ -14,7 +15,8 @@ from store.blosc import decode_block
 from store.compiled.compiler import compiled
 from store.compiled.intrinsics import call_lz4, copy_bytes, fill_zero, load_int32, prefetch
 
-AHEAD = 12  # samples between asking for a cache line and using it
+AHEAD = 12  # a sample's cache lines are requested while the one so many samples before it is decoded
+WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK = 1, 2, 3
 
 
 def lz4_address() -> int:
@@ -28,9 +30,9 @@ def lz4_address() -> int:
     return 0
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int)  # type: ignore[untyped-decorator]
 def _public_decoder(source: int, target: int, size: int, capacity: int) -> int:
-    """Do what ``LZ4_decompress_safe`` does through the public functions of numcodecs, more slowly."""
+    """Stand in for ``LZ4_decompress_safe``, more slowly, with the public functions of numcodecs."""
     try:
         sample = decode_block(struct.pack("<i", size) + ctypes.string_at(source, size), capacity)
     except RuntimeError:
@@ -40,15 +42,34 @@ def _public_decoder(source: int, target: int, size: int, capacity: int) -> int:
 
 
 def public_address() -> int:
-    """Return the address of a function that stands in for ``LZ4_decompress_safe`` where that cannot be found."""
+    """Return the address of a slower substitute for ``LZ4_decompress_safe``, for where that cannot be found."""
     return ctypes.cast(_public_decoder, ctypes.c_void_p).value or 0
 
 
 @compiled
 def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
-    """Decode samples into consecutive rows at address `out`; return where and why it stopped, or (0, 0).
+    """Decode samples into consecutive rows of the output; nothing else is read or written, whatever the bytes are.
 
-    Nothing outside the chunks and the rows is read or written, whatever the bytes are.
+    Parameters
+    ----------
+    lz4
+        Address of ``LZ4_decompress_safe``.
+    address, size
+        int64 (chunk count,), address and bytes of each chunk in memory; size 0 stands for a chunk of zeros.
+    chunk
+        Samples per chunk.
+    sample_bytes
+        Bytes of a decoded sample.
+    samples
+        int64 (n,), positions of the samples, all of them in some chunk.
+    out
+        Address of the output, ``n * sample_bytes`` bytes.
+
+    Returns
+    -------
+    (int, int)
+        ``(0, 0)``, or the index in `samples` of the first that cannot be decoded and the reason: `WRONG_HEADER`,
+        `WRONG_OFFSET` or `WRONG_BLOCK`.
     """
     table_end = 16 + 4 * chunk
     for k in range(samples.size):
@@ -70,26 +91,26 @@ def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
             fill_zero(row, sample_bytes)
             continue
         if length < table_end:
-            return k, 2
+            return k, WRONG_OFFSET
         versions = load_int32(start)
         flags = (versions >> 16) & 0xFF
         if (versions & 0xFF) != 2 or (flags & 0x5) != 0 or (flags >> 5) != 1:
-            return k, 1
+            return k, WRONG_HEADER
         if load_int32(start + 4) != chunk * sample_bytes or load_int32(start + 8) != sample_bytes:
-            return k, 1
+            return k, WRONG_HEADER
         if flags & 0x2:
             if length < 16 + chunk * sample_bytes:
-                return k, 2
+                return k, WRONG_OFFSET
             copy_bytes(start + 16 + (sample % chunk) * sample_bytes, row, sample_bytes)
             continue
         offset = load_int32(start + 16 + 4 * (sample % chunk))
         if offset < table_end or offset > length - 4:
-            return k, 2
+            return k, WRONG_OFFSET
         packed = load_int32(start + offset)
         if packed <= 0 or packed > length - 4 - offset:
-            return k, 2
+            return k, WRONG_OFFSET
         if packed == sample_bytes:
             copy_bytes(start + offset + 4, row, sample_bytes)
         elif call_lz4(lz4, start + offset + 4, row, packed, sample_bytes) != sample_bytes:
-            return k, 3
+            return k, WRONG_BLOCK
     return 0, 0

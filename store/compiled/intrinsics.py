@@ -1,9 +1,16 @@
-"""Machine instructions that numba has no words for, as functions that compiled functions can call."""
+"""Operations that numba has no function for, written in LLVM's language so that compiled functions can call them.
 
-import numba.core.cgutils
+The first argument of each is numba's; callers give the others.
+"""
+
+from typing import Any
+
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
+
+intrinsic: Any = intrinsic  # its type would ask callers for the first argument, too
 
 
 @intrinsic
@@ -21,7 +28,7 @@ def load_int32(typing_context, address):
 
 @intrinsic
 def prefetch(typing_context, address):
-    """Ask the processor to bring the cache line at an address; harmless whatever the address."""
+    """Ask the processor to load the cache line of an address; harmless whatever the address."""
 
     def code(context, builder, signature, arguments):
         byte = ir.IntType(8).as_pointer()
@@ -56,7 +63,7 @@ def copy_bytes(typing_context, source, target, size):
     def code(context, builder, signature, arguments):
         byte = ir.IntType(8).as_pointer()
         source, target = (builder.inttoptr(argument, byte) for argument in arguments[:2])
-        numba.core.cgutils.raw_memcpy(builder, target, source, arguments[2], 1)
+        cgutils.raw_memcpy(builder, target, source, arguments[2], 1)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), code
@@ -68,7 +75,7 @@ def fill_zero(typing_context, target, size):
 
     def code(context, builder, signature, arguments):
         byte = ir.IntType(8).as_pointer()
-        numba.core.cgutils.memset(builder, builder.inttoptr(arguments[0], byte), arguments[1], 0)
+        cgutils.memset(builder, builder.inttoptr(arguments[0], byte), arguments[1], 0)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), code
@@ -76,7 +83,7 @@ def fill_zero(typing_context, target, size):
 
 @intrinsic
 def lowest_bit(typing_context, word):
-    """Return the place of the lowest set bit of a uint64, or 64 if there is none."""
+    """Return the index of the lowest set bit of a uint64, or 64 if no bit is set."""
 
     def code(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.IntType(1)(0))
@@ -86,7 +93,7 @@ def lowest_bit(typing_context, word):
 
 @intrinsic
 def count_bits(typing_context, word):
-    """Return how many bits of a uint64 are set."""
+    """Return the number of set bits of a uint64."""
 
     def code(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
@@ -96,7 +103,7 @@ def count_bits(typing_context, word):
 
 @intrinsic
 def nonzero_of_64(typing_context, row, first):
-    """Return a uint64 whose bit i says that float32 ``row[first + i]`` is not zero, for 64 values at once."""
+    """Return a uint64 in which bit i is set if float32 ``row[first + i]`` is not zero, for 64 values at once."""
 
     def code(context, builder, signature, arguments):
         vector = ir.VectorType(ir.FloatType(), 64)

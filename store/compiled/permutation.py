@@ -4,7 +4,7 @@ A generalised Feistel network (Black and Rogaway, "Ciphers with arbitrary finite
 n are written as left + a * right with a * b just above n; six rounds, twelve for small n, add a keyed hash of one half
 to the other, and the few results that fall outside are sent through again (cycle walking).
 
-Compiled functions that call each other stay in one file: numba's cache on disk notices no change in another.
+
 """
 
 import math

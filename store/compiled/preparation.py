@@ -1,0 +1,45 @@
+"""Compiling ahead of time, so that no clock or rate that is shown later includes the seconds that it takes."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from store import console
+from store.compiled import compiler
+from store.compiled.decode import decode_samples
+from store.compiled.permutation import fill_chunks, fill_full, make_keys
+from store.compiled.symmetries import apply_random_symmetries
+
+
+@functools.cache
+def prepare() -> None:
+    """Compile what a stream of batches runs, or load it from disk; says so on the terminal if it has to compile."""
+    zero, sample, keys = np.zeros(1, np.int64), np.zeros(1, np.float32), make_keys(0)
+    with _announced("the decoder"):
+        fill_full(0, 0, 1, keys, zero)
+        fill_chunks(0, 0, 1, 1, 0, keys, zero)
+        decode_samples(0, zero, zero, 1, sample.nbytes, zero, sample.ctypes.data)
+
+
+@functools.cache
+def prepare_symmetries() -> None:
+    """Compile what augmentation runs, or load it from disk; says so on the terminal if it has to compile."""
+    image, sample, key = np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.int64), make_keys(0)[0]
+    with _announced("the augmentation"):
+        apply_random_symmetries(image, sample, key, np.zeros(1, np.int64), 0, 0)
+
+
+@contextlib.contextmanager
+def _announced(what: str) -> Iterator[None]:
+    """Say that `what` is compiled, unless the cache has a mark that it has been."""
+    mark = compiler.CACHE / what.replace(" ", "-") if compiler.CACHE else None
+    if mark is None:
+        console.say(f"compiling {what}: no cache folder can be written; NUMBA_CACHE_DIR can name one")
+    elif not mark.exists():
+        console.say(f"compiling {what}, once per installation: a few seconds")
+    yield
+    if mark is not None:
+        with contextlib.suppress(OSError):
+            mark.touch()
