@@ -13,7 +13,7 @@ import pytest
 
 from tests.jets import write_jet_store
 from tests.parity.cases import MODELS, large_weights, model_specification
-from train.model import weights
+from train.model.weights import initial_weights, save_weights
 from train.pytorch.model import Classifier
 
 ROOT = Path(__file__).parents[2]
@@ -54,8 +54,8 @@ def make_sides(folder: Path, showers: Path) -> None:
         described = model_specification(folder, name)
         model = Classifier(described)
         model.set_weights(large_weights(described, seed=1))
-        weights.save(folder / f"{name}-torch.npz", model.weights())
+        save_weights(folder / f"{name}-torch.npz", model.weights())
         # Whatever they are published with: weights that learn something in fifty steps.
-        start = weights.initial(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
-        weights.save(folder / f"{name}-start.npz", start)
+        start = initial_weights(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
+        save_weights(folder / f"{name}-start.npz", start)
     run_python("-m", "tests.parity.keras_side", folder, cwd=ROOT)

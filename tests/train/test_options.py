@@ -11,7 +11,7 @@ import typer
 from store import console
 from tests.train.conftest import LineBackend
 from train.config import TrainConfig
-from train.model.architecture import SHOWER
+from train.model.networks import SHOWER
 from train.options import application
 
 

@@ -17,7 +17,7 @@ import store
 from store.predictions import Predictions
 from tests.readme import example
 from train.checkpoint import Checkpoint
-from train.model.architecture import SHOWER
+from train.model.networks import SHOWER
 
 FRAMEWORKS = ("torch", "keras")
 SETTINGS = (*("--epochs", 2, "--batch-size", 40, "--clip-norm", 1),)

@@ -11,12 +11,12 @@ import numpy as np
 from store import files
 from store.errors import RunError
 from store.run_folder import RunFolder
-from train.model.graph import Node, Residual, steps
+from train.model.graph import Node, Residual, trace_layers
 from train.model.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
-from train.model.normalisation import NOISE, Normalisation
+from train.model.normalisation import CMS_JETS_THRESHOLD, Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
-from train.model.weights import Weights, check
+from train.model.weights import Weights, check_weights
 
 NEUTRAL_NAMES = {"gamma": "scale", "beta": "bias"}
 
@@ -34,17 +34,17 @@ def build_model(specification: Specification) -> keras.Model:
     if names := specification.variables.names:
         inputs.append(keras.Input((len(names),), name="variables", dtype="float32"))
     x = normalise(image, specification.normalisation, "normalise")
-    for step in specification.architecture.steps(specification.image_shape):
-        if isinstance(step.layer, Join):
+    for node in specification.architecture.nodes(specification.image_shape):
+        if isinstance(node.layer, Join):
             x = [x, normalise(inputs[1], specification.variables.normalisation, "standardise")]
-        x = apply_layer(step, x, step.name)
+        x = apply_layer(node, x, node.name)
     return keras.Model(inputs, x, name=specification.architecture.name.replace("-", "_"))
 
 
 def normalise(image: Any, normalisation: Normalisation, name: str) -> Any:
     """Return images (batch, ieta, iphi, channel), or variables (batch, variable), normalised."""
     if normalisation.recipe == "cms-jets":
-        image = keras.ops.where(keras.ops.less(image, NOISE), 0.0, image)
+        image = keras.ops.where(keras.ops.less(image, CMS_JETS_THRESHOLD), 0.0, image)
     scale, offset = list(normalisation.scale), list(normalisation.offset)
     # In full precision, whatever the layers behind compute in.
     image = keras.layers.Rescaling(scale, offset, dtype="float32", name=name)(image)
@@ -53,17 +53,17 @@ def normalise(image: Any, normalisation: Normalisation, name: str) -> Any:
     return image
 
 
-def apply_layers(found: Iterable[Node], x: Any, prefix: str) -> Any:
+def apply_layers(nodes: Iterable[Node], x: Any, prefix: str) -> Any:
     """Return what the layers of one way make of x one after the other; their names begin with the prefix."""
-    for step in found:
-        x = apply_layer(step, x, f"{prefix}{step.name}")
+    for node in nodes:
+        x = apply_layer(node, x, f"{prefix}{node.name}")
     return x
 
 
-def apply_layer(step: Node, x: Any, name: str) -> Any:
+def apply_layer(node: Node, x: Any, name: str) -> Any:
     """Return what one layer, with its activation, makes of x."""
-    shape = step.input_shape
-    match step.layer:
+    shape = node.input_shape
+    match node.layer:
         case Conv() as conv:
             return convolve(conv, x, name)
         case Dense(units=units, activation=activation):
@@ -79,8 +79,8 @@ def apply_layer(step: Node, x: Any, name: str) -> Any:
             return attend(heads, shape, x, name)
         case Residual(body=body, shortcut=shortcut, activation=activation):
             ways = [
-                apply_layers(steps(body, shape), x, f"{name}.body."),
-                apply_layers(steps(shortcut, shape), x, f"{name}.shortcut."),
+                apply_layers(trace_layers(body, shape), x, f"{name}.body."),
+                apply_layers(trace_layers(shortcut, shape), x, f"{name}.shortcut."),
             ]
             x = keras.layers.Add(name=name)(ways)
             return keras.layers.Activation(activation, name=f"{name}.{activation}")(x)
@@ -107,7 +107,7 @@ def convolve(conv: Conv, x: Any, name: str) -> Any:
     padding = conv.padding
     if padding == "same" and conv.stride > 1:
         # Keras would pad a strided convolution on the far side only.
-        x = keras.layers.ZeroPadding2D(conv.zeros, data_format="channels_last", name=f"{name}.zeros")(x)
+        x = keras.layers.ZeroPadding2D(conv.zero_padding, data_format="channels_last", name=f"{name}.zeros")(x)
         padding = "valid"
     return keras.layers.Conv2D(
         conv.filters,
@@ -123,7 +123,7 @@ def convolve(conv: Conv, x: Any, name: str) -> Any:
 
 def make_tokens(patches: Patches, shape: Shape, x: Any, name: str) -> Any:
     """Return tokens (batch, token, width) of images (batch, ieta, iphi, channel)."""
-    (rows, columns), (below, right), grid = patches.patch(shape), patches.padding(shape), patches.grid
+    (rows, columns), (below, right), grid = patches.patch_size(shape), patches.zero_padding(shape), patches.grid
     x = keras.layers.ZeroPadding2D(((0, below), (0, right)), data_format="channels_last", name=f"{name}.zeros")(x)
     x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}.cut")(x)
     project = keras.layers.EinsumDense(
@@ -178,7 +178,7 @@ def set_weights(model: keras.Model, values: Weights) -> None:
         If they are of another architecture.
     """
     there = places(model)
-    check(values, {name: tuple(weight.shape) for name, weight in there.items()})
+    check_weights(values, {name: tuple(weight.shape) for name, weight in there.items()})
     for name, weight in there.items():
         weight.assign(values[name])
 

@@ -1,1 +1,1 @@
-"""Models as data: layers, graph, weights and normalisation, without a framework."""
+"""Models as data: layers, architectures, weights and normalisation, without a framework."""

@@ -1,15 +1,17 @@
-"""Layers one after the other, and beside each other: their names, shapes and weights, and how they are written down."""
+"""Layers in sequence and in residual branches: their names, shapes and weights, and layers as plain values."""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, get_args
 
 from store.errors import ConfigError
+from train.model.attributes import Allowed, check_names
 from train.model.layers import (
     Activation,
     Attention,
+    BaseLayer,
     BatchNorm,
     Conv,
     Dense,
@@ -17,43 +19,51 @@ from train.model.layers import (
     Patches,
     Shape,
     ShapeError,
-    Weight,
+    WeightSpec,
 )
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
 
+Layers = Annotated[
+    tuple["Layer", ...],
+    Allowed("a list of layers", lambda value: isinstance(value, tuple) and all(isinstance(x, Layer) for x in value)),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Residual:
-    """The sum of two ways through other layers (https://arxiv.org/abs/1512.03385).
+class Residual(BaseLayer):
+    """The sum of two branches of layers (https://arxiv.org/abs/1512.03385).
 
     Attributes
     ----------
     body
-        Layers of the one.
+        Layers of the first branch.
     shortcut
-        Layers of the other; none is the identity.
+        Layers of the second branch; without any, it is the identity.
     activation
-        Of the sum.
+        Activation function of the sum.
     """
 
-    body: tuple["Layer", ...]
-    shortcut: tuple["Layer", ...] = ()
+    body: Layers
+    shortcut: Layers = ()
     activation: Activation = "linear"
     kind: ClassVar[str] = "residual"
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape that both ways end in."""
-        ends = [(shape, *(step.output_shape for step in steps(way, shape)))[-1] for way in (self.body, self.shortcut)]
-        if ends[0] != ends[1]:
-            raise ShapeError(f"cannot add the body's {ends[0]} to the shortcut's {ends[1]}")
-        return ends[0]
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the output shape of both branches."""
+        body, shortcut = (
+            [input_shape, *(node.output_shape for node in trace_layers(branch, input_shape))][-1]
+            for branch in (self.body, self.shortcut)
+        )
+        if body != shortcut:
+            raise ShapeError(f"cannot add the body's {body} to the shortcut's {shortcut}")
+        return body
 
-    def weights(self, shape: Shape) -> dict[str, Weight]:
-        """Return the weights of all inner layers, ``body.conv1.kernel`` and so on."""
+    def weight_specs(self, input_shape: Shape) -> dict[str, WeightSpec]:
+        """Return the weights of the layers in both branches, named like ``body.conv1.kernel``."""
         return {
-            f"{way}.{name}": weight
-            for way in ("body", "shortcut")
-            for name, weight in weights(steps(getattr(self, way), shape)).items()
+            f"{branch}.{name}": weight
+            for branch in ("body", "shortcut")
+            for name, weight in collect_weights(trace_layers(getattr(self, branch), input_shape)).items()
         }
 
 
@@ -78,7 +88,7 @@ LAYERS: dict[str, type[Layer]] = {layer.kind: layer for layer in get_args(Layer)
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One layer in its place: its unique name, and the shapes (without the batch) that enter and leave it."""
+    """A layer in a model: its unique name, and the shapes of its input and output without the batch axis."""
 
     name: str
     layer: Layer
@@ -86,85 +96,65 @@ class Node:
     output_shape: Shape
 
 
-def steps(layers: Iterable[Layer], shape: Shape) -> Iterator[Node]:
-    """Yield layers with names, ``conv1`` and so on, and shapes.
+def trace_layers(layers: Iterable[Layer], input_shape: Shape) -> Iterator[Node]:
+    """Follow an input shape through layers in sequence, and yield a node for each, named ``conv1`` and so on.
 
     Raises
     ------
     ShapeError
-        If a layer cannot take what it is given; the message leads with its name.
+        If a layer cannot take its input; the message begins with the layer's name.
     """
     count: Counter[str] = Counter()
     for layer in layers:
         count[layer.kind] += 1
         name = f"{layer.kind}{count[layer.kind]}"
         try:
-            step = Node(name=name, layer=layer, input_shape=shape, output_shape=layer.output_shape(shape))
+            output_shape = layer.output_shape(input_shape)
         except ShapeError as error:
             raise ShapeError(f"{name} {error}") from None
-        shape = step.output_shape
-        yield step
+        yield Node(name=name, layer=layer, input_shape=input_shape, output_shape=output_shape)
+        input_shape = output_shape
 
 
-def weights(found: Iterable[Node]) -> dict[str, Weight]:
-    """Return every weight of the steps by its neutral name, ``conv1.kernel`` and so on."""
+def collect_weights(nodes: Iterable[Node]) -> dict[str, WeightSpec]:
+    """Return the weights of all nodes by their neutral names, such as ``conv1.kernel``."""
     return {
-        f"{step.name}.{name}": weight for step in found for name, weight in step.layer.weights(step.input_shape).items()
+        f"{node.name}.{name}": weight
+        for node in nodes
+        for name, weight in node.layer.weight_specs(node.input_shape).items()
     }
 
 
-def to_dict(value: Any) -> Any:
-    """Return plain values for a layer, for a tuple of layers, or for an attribute of one."""
-    if isinstance(value, tuple):
-        return [to_dict(item) for item in value]
-    if isinstance(value, Layer):
-        attributes = {field.name: to_dict(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"kind": value.kind, **attributes}
-    return value
+def layer_to_dict(layer: Layer) -> dict[str, Any]:
+    """Return a layer as plain values, from which `layer_from_dict` makes an equal layer."""
+    attributes = {field.name: _to_plain(getattr(layer, field.name)) for field in dataclasses.fields(layer)}
+    return {"kind": layer.kind, **attributes}
 
 
-def from_dict(value: Any) -> Any:
-    """Return what `to_dict` described.
+def layer_from_dict(values: Any) -> Layer:
+    """Return the layer that `layer_to_dict` described.
 
     Raises
     ------
-    KeyError, TypeError
-        If it is no layer.
     ConfigError
-        If an attribute of a layer has a value that it cannot have.
+        If the values do not describe a layer, or an attribute has a value that is not allowed.
     """
+    if not isinstance(values, dict) or not isinstance(values.get("kind"), str):
+        raise ConfigError(f"{values!r} is not a layer such as {{'kind': 'dense', 'units': 64}}")
+    kind, attributes = values["kind"], {name: value for name, value in values.items() if name != "kind"}
+    if kind not in LAYERS:
+        raise ConfigError(f"unknown layer {kind!r}; known: {', '.join(LAYERS)}")
+    check_names(attributes, LAYERS[kind], kind)
+    return LAYERS[kind](**{name: _from_plain(value) for name, value in attributes.items()})
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_plain(item) for item in value]
+    return layer_to_dict(value) if isinstance(value, Layer) else value
+
+
+def _from_plain(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(from_dict(item) for item in value)
-    if isinstance(value, dict):
-        layer = LAYERS[value["kind"]](**{name: from_dict(item) for name, item in value.items() if name != "kind"})
-        hints = get_type_hints(type(layer))
-        for field in dataclasses.fields(layer):
-            found = getattr(layer, field.name)
-            if not _fits(found, hints[field.name]):
-                raise ConfigError(f"{layer.kind}: {field.name}={found!r} is not {_in_words(hints[field.name])}")
-        return layer
-    return value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether an attribute of a layer can have a value: all numbers count something or are shares or small."""
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if get_origin(hint) is tuple:
-        kinds = get_args(hint)
-        if not isinstance(value, tuple):
-            return False
-        if kinds[-1] is ...:
-            return all(isinstance(item, Layer) for item in value)
-        return len(value) == len(kinds) and all(map(_fits, value, kinds))
-    if hint is float:
-        return type(value) in (int, float) and 0 <= value < 1
-    return type(value) is hint and (hint is bool or value >= 1)
-
-
-def _in_words(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return f"one of {', '.join(get_args(hint))}"
-    if get_origin(hint) is tuple:
-        return "layers" if get_args(hint)[-1] is ... else f"{len(get_args(hint))} whole numbers from 1"
-    return {int: "a whole number from 1", float: "a number from 0 to 1", bool: "true or false"}[hint]
+        return tuple(_from_plain(item) for item in value)
+    return layer_from_dict(value) if isinstance(value, dict) else value

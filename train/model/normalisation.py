@@ -1,29 +1,39 @@
-"""The first layer of every model: constants per channel, computed from the store's training split."""
+"""The first layer of every model: one scale and one offset per channel, computed from the store's training split."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import xarray as xr
 
+from store.arrays import Float64Array
 from store.errors import ConfigError
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 RECIPES = ("none", "max", "standard", "log", "cms-jets")
-NOISE = 1e-3  # of the recipe cms-jets: smaller values become zero
+CMS_JETS_THRESHOLD = 1e-3
+"""The recipe ``cms-jets`` sets values below this threshold to zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
-    """Images become ``y = x * scale + offset``; ``log`` goes on to ``sign(y) * log1p(abs(y))``.
+    """The layer ``y = x * scale + offset``, with one scale and one offset per channel.
 
-    Before that, ``cms-jets`` sets values below `NOISE` to zero.
+    The recipe ``log`` then returns ``sign(y) * log1p(abs(y))``. The recipe ``cms-jets`` first sets every x below
+    `CMS_JETS_THRESHOLD` to zero.
 
     Attributes
     ----------
     recipe
         One of `RECIPES`; see `from_statistics`.
     scale, offset
-        One value a channel, float64.
+        One float64 value per channel.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe is unknown, scale and offset differ in length, or a value is not finite.
     """
 
     recipe: str
@@ -37,22 +47,25 @@ class Normalisation:
             values = tuple(float(value) for value in getattr(self, name))
             if len(values) != len(self.scale) or not np.all(np.isfinite(values)):
                 raise ConfigError(
-                    f"normalisation {self.recipe!r} needs one finite {name} a channel but gets {values}; "
-                    "a channel that is constant in the training split allows only 'none'"
+                    f"normalisation {self.recipe!r} needs one finite {name} per channel but gets {values}; "
+                    "if a channel is constant in the training split, use 'none'"
                 )
             object.__setattr__(self, name, values)
 
     @classmethod
-    def from_statistics(cls, recipe: str, statistics: xr.Dataset) -> "Normalisation":
-        """Compute the constants of a recipe from the training split, all classes together.
+    def from_statistics(cls, recipe: str, statistics: "xr.Dataset") -> "Normalisation":
+        """Compute scale and offset from the statistics of the training split, with all classes pooled.
 
-        ``none``: images as they are in the file.
-        ``max``: divided by the largest absolute value.
-        ``standard``: the mean over all pixels subtracted, divided by their standard deviation.
-        ``log``: in units of half the interquartile range of the non-zero values, which is the threshold of the readout
-        for energies and the median absolute value for times; linear around zero, logarithmic above one unit.
-        ``cms-jets``: values below 0.001 to zero, HCAL times 25, all divided by 100, as in the authors' training scripts
-        for the jets of https://arxiv.org/abs/1902.08276; for any images with a channel ``hcal``.
+        ==============  ==============================================================================================
+        ``none``        Images are used as they are in the file.
+        ``max``         Divides by the largest absolute value of the channel.
+        ``standard``    Subtracts the mean over all pixels, and divides by their standard deviation.
+        ``log``         Divides by half the interquartile range of the non-zero values, then takes the symmetric
+                        logarithm, which is linear around zero and logarithmic above one unit. The unit is close to the
+                        readout threshold for energies, and to the median absolute value for times.
+        ``cms-jets``    Sets values below 0.001 to zero, multiplies the channel ``hcal`` by 25, and divides all channels
+                        by 100, as the authors' training scripts do for the jets of https://arxiv.org/abs/1902.08276.
+        ==============  ==============================================================================================
 
         Parameters
         ----------
@@ -64,7 +77,8 @@ class Normalisation:
         Raises
         ------
         ConfigError
-            If the recipe is unknown, a channel is constant and cannot be scaled, or there is no channel ``hcal``.
+            If the recipe is unknown, a channel is constant and cannot be scaled, or ``cms-jets`` finds no channel
+            ``hcal``.
         """
         mean, deviation, minimum, maximum = (
             statistics[f"pooled_{name}"].values for name in ("mean", "std", "minimum", "maximum")
@@ -77,19 +91,19 @@ class Normalisation:
         elif recipe == "log":
             unit = half_interquartile_range(statistics)
         elif recipe == "cms-jets":
-            unit = jet_unit(statistics["channel"].values.tolist())
+            unit = cms_jets_unit(statistics["channel"].values.tolist())
         with np.errstate(divide="ignore", invalid="ignore"):
             return cls(recipe=recipe, scale=tuple(1 / unit), offset=tuple(offset / unit))
 
 
-def half_interquartile_range(statistics: xr.Dataset) -> npt.NDArray[np.float64]:
-    """Return, for each channel, half the interquartile range of the non-zero values, averaged over the classes."""
+def half_interquartile_range(statistics: "xr.Dataset") -> Float64Array:
+    """Return half the interquartile range of the non-zero values of each channel, averaged over the classes."""
     lower, upper = (statistics["quantile"].sel(probability=p).mean("class") for p in (0.25, 0.75))
     return ((upper - lower) / 2).values
 
 
-def jet_unit(channels: list[str]) -> npt.NDArray[np.float64]:
-    """Return 4 for the channel ``hcal`` and 100 for the others; raise ConfigError if there is none."""
+def cms_jets_unit(channels: list[str]) -> Float64Array:
+    """Return 4 for the channel ``hcal`` and 100 for the others; raise ConfigError if there is no such channel."""
     if "hcal" not in channels:
         raise ConfigError(f"normalisation 'cms-jets' needs a channel hcal, the images have {', '.join(channels)}")
     return np.where(np.equal(channels, "hcal"), 100 / 25, 100.0)

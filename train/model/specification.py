@@ -1,4 +1,4 @@
-"""What a trained classifier is besides its weights: all that both frameworks need to build it."""
+"""The specification of a classifier: everything but the weights that PyTorch and Keras need to build it."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -8,34 +8,35 @@ from store.errors import ConfigError
 from train.model.architecture import Architecture
 from train.model.layers import Shape
 from train.model.normalisation import Normalisation
-from train.variables import Variables
+from train.variables import VariableInputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Specification:
-    """A model for images of one shape, with its normalisation as the first layer.
+    """An architecture for images of one shape, with the normalisation as its first layer.
 
     Attributes
     ----------
     architecture
-        The layers.
+        The layers behind the normalisation.
     normalisation
-        Constants of the first layer; they are not parameters.
+        The first layer; its scale and offset are constants, not parameters.
     image_shape
-        (ieta, iphi, channel).
+        Shape of an image, (ieta, iphi, channel).
     variables
-        What the model takes besides the image.
+        Per-sample variables that the model takes besides the image.
 
     Raises
     ------
     ConfigError
-        If the architecture or the normalisation does not fit the images, or the architecture not the variables.
+        If the architecture does not fit the images, the normalisation or the variables, or the normalisation has
+        another number of channels than the images.
     """
 
     architecture: Architecture
     normalisation: Normalisation
     image_shape: Shape
-    variables: Variables = field(default_factory=Variables)
+    variables: VariableInputs = field(default_factory=VariableInputs)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -43,11 +44,10 @@ class Specification:
         channels = len(self.normalisation.scale)
         if channels != self.image_shape[-1]:
             raise ConfigError(f"the normalisation is for {channels} channels, the images are {self.image_shape}")
-        if self.architecture.variables != len(self.variables.names):
-            raise ConfigError(
-                f"the architecture joins {self.architecture.variables} variables, there are {len(self.variables.names)}"
-            )
-        if self.architecture.raw and self.normalisation.recipe != "none":
+        expected, given = self.architecture.variable_count, len(self.variables.names)
+        if expected != given:
+            raise ConfigError(f"model {self.architecture.name!r} takes {expected} variables, got {given}")
+        if self.architecture.takes_raw_images and self.normalisation.recipe != "none":
             raise ConfigError(
                 f"model {self.architecture.name!r} takes images as they are in the file, not normalised by "
                 f"{self.normalisation.recipe!r}; use --normalisation none"
@@ -55,11 +55,11 @@ class Specification:
 
     @property
     def weight_bytes(self) -> int:
-        """Size of all weights in float32."""
+        """Size of all weights in float32, in bytes."""
         return 4 * sum(map(math.prod, self.architecture.weight_shapes(self.image_shape).values()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that `from_dict` turns back into an equal specification."""
+        """Return plain values, from which `from_dict` makes an equal specification."""
         return {
             "architecture": self.architecture.to_dict(),
             "normalisation": asdict(self.normalisation),
@@ -74,14 +74,14 @@ class Specification:
         Raises
         ------
         ConfigError
-            If the values are not those of a specification.
+            If the values do not describe a specification.
         """
         try:
             return cls(
                 architecture=Architecture.from_dict(values["architecture"]),
                 normalisation=Normalisation(**values["normalisation"]),
                 image_shape=tuple(values["image_shape"]),
-                variables=Variables(**values.get("variables", {})),
+                variables=VariableInputs(**values.get("variables", {})),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"not the specification of a model: {error}") from None

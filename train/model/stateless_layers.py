@@ -1,146 +1,140 @@
-"""Layers without weights: what shapes they turn into what."""
+"""Layers without weights: the shape of their output."""
 
 import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from train.model.layers import Shape, ShapeError, Weight, check_image
-
-
-class Weightless:
-    """A layer without weights."""
-
-    def weights(self, shape: Shape) -> dict[str, Weight]:
-        """Return nothing."""
-        return {}
+from train.model.attributes import Count, Flag, Fraction, OddCount, Positive
+from train.model.layers import BaseLayer, Shape, ShapeError, check_image
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaxPool(Weightless):
-    """Largest value of every `size` x `size` patch; a remainder at the far edges is dropped."""
+class MaxPool(BaseLayer):
+    """Largest value of every ``size`` x ``size`` block; rows and columns left over at the far edges are dropped."""
 
-    size: int = 2
+    size: Count = 2
     kind: ClassVar[str] = "maxpool"
 
-    def output_shape(self, shape: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return (ieta // size, iphi // size, channel)."""
-        ieta, iphi, channels = check_image(shape, self.size, self.size)
+        ieta, iphi, channels = check_image(input_shape, self.size, self.size)
         return (ieta // self.size, iphi // self.size, channels)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalPool(Weightless):
-    """The average of every channel over an image, or of every width over tokens.
+class GlobalPool(BaseLayer):
+    """Global average pooling: the mean of each channel over the image, or of each component over the tokens.
 
     Attributes
     ----------
     maximum
-        Whether the largest values follow the averages.
+        Whether the maximum of each channel is appended to the means.
     """
 
-    maximum: bool = False
+    maximum: Flag = False
     kind: ClassVar[str] = "globalpool"
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (channel,), or twice that with the maximum."""
-        if len(shape) == 1:
-            raise ShapeError(f"needs an image or tokens but gets {shape}")
-        return (shape[-1] * (1 + self.maximum),)
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (channel,), or (2 * channel,) with the maximum."""
+        if len(input_shape) == 1:
+            raise ShapeError(f"needs an image or tokens but gets {input_shape}")
+        return (input_shape[-1] * (1 + self.maximum),)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flatten(Weightless):
-    """All values in one row, channel running fastest."""
+class Flatten(BaseLayer):
+    """All values as one vector, in channel-last order: the channel runs fastest."""
 
     kind: ClassVar[str] = "flatten"
 
-    def output_shape(self, shape: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return (ieta * iphi * channel,)."""
-        return (math.prod(shape),)
+        return (math.prod(input_shape),)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dropout(Weightless):
-    """In training, a share `rate` of the values is zeroed and the rest scaled up to the same mean."""
+class Dropout(BaseLayer):
+    """Dropout, in training only (https://jmlr.org/papers/v15/srivastava14a.html).
 
-    rate: float
-    kind: ClassVar[str] = "dropout"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape unchanged."""
-        return shape
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crop(Weightless):
-    """The middle of an image: `rows` x `columns` around the cell (ieta // 2, iphi // 2), the seed of a shower.
-
-    Both are odd, so that the seed is in the middle of what remains and flips map it onto itself.
+    A fraction ``rate`` of the values is set to zero, and the rest is divided by ``1 - rate``.
     """
 
-    rows: int
-    columns: int
-    kind: ClassVar[str] = "crop"
+    rate: Fraction
+    kind: ClassVar[str] = "dropout"
 
-    def margins(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return how many rows go at the near and far edge, and how many columns."""
-        near = (shape[0] // 2 - self.rows // 2, shape[1] // 2 - self.columns // 2)
-        return (near[0], shape[0] - near[0] - self.rows), (near[1], shape[1] - near[1] - self.columns)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (rows, columns, channel)."""
-        check_image(shape, self.rows, self.columns)
-        if self.rows % 2 == 0 or self.columns % 2 == 0:
-            raise ShapeError(f"needs odd numbers of rows and columns, not {self.rows} x {self.columns}")
-        return (self.rows, self.columns, shape[-1])
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of the input."""
+        return input_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowerFeatures(Weightless):
-    """What says something about a shower, at every cell, from energy E and time t as they are in the file.
+class Crop(BaseLayer):
+    """The ``rows`` x ``columns`` cells around the cell (ieta // 2, iphi // 2), which is the seed of a shower.
 
-    Four channels: the share of the image's energy, E / sum E; its square root; log(1 + E / u) / log(1 + 1 / u), which
-    lifts cells near the threshold u of the readout; and the image's energy sum E, everywhere the same. On request, a
-    fifth: t E / v, the time in units of its resolution, which is v / E. Negative energies count as none. An empty image
-    gives zeros.
+    Both numbers are odd: the seed is the middle of the cropped image, and flips about the seed keep it in place.
+    """
+
+    rows: OddCount
+    columns: OddCount
+    kind: ClassVar[str] = "crop"
+
+    def margins(self, input_shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the rows cut off at the near and far edge, and the columns cut off at the near and far edge."""
+        top, left = input_shape[0] // 2 - self.rows // 2, input_shape[1] // 2 - self.columns // 2
+        return (top, input_shape[0] - top - self.rows), (left, input_shape[1] - left - self.columns)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (rows, columns, channel)."""
+        check_image(input_shape, self.rows, self.columns)
+        return (self.rows, self.columns, input_shape[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowerFeatures(BaseLayer):
+    """Features of every cell, computed from the energy E and the time t as they are in the source file.
+
+    The four output channels are: the cell's fraction of the image's energy, E / sum E; the square root of this
+    fraction; log(1 + E / u) / log(1 + 1 / u), which enhances cells near the readout threshold u; and the energy of the
+    image, sum E, the same in all cells. With ``time``, there is a fifth channel: t E / v, the time divided by its
+    resolution v / E. Negative energies count as zero. An image without energy gives zeros.
 
     Attributes
     ----------
     time
-        Whether there is a fifth.
+        Whether there is a fifth channel.
     energy_unit
-        u, in units of the file (50 GeV): 0.002 is 100 MeV.
+        u, in the unit of the source file, 50 GeV: 0.002 is 100 MeV.
     time_unit
-        v, in units of the file (50 GeV x 50 ns).
+        v, in the unit of the source file, 50 GeV x 50 ns.
     """
 
-    time: bool = False
-    energy_unit: float = 0.002
-    time_unit: float = 6e-4
+    time: Flag = False
+    energy_unit: Positive = 0.002
+    time_unit: Positive = 6e-4
     kind: ClassVar[str] = "features"
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (ieta, iphi, 4), or 5 channels with the time."""
-        if len(shape) != 3 or shape[2] != 2:
-            raise ShapeError(f"needs images of energy and time, (ieta, iphi, 2), but gets {shape}")
-        return (*shape[:2], 4 + self.time)
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return (ieta, iphi, 4), or (ieta, iphi, 5) with the time."""
+        if len(input_shape) != 3 or input_shape[2] != 2:
+            raise ShapeError(f"needs images of energy and time, (ieta, iphi, 2), but gets {input_shape}")
+        return (*input_shape[:2], 4 + self.time)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Join(Weightless):
-    """The standardised variables of a sample behind a row of values; see `train.variables.Variables`.
+class Join(BaseLayer):
+    """Appends the standardised variables of a sample to a vector; see `train.variables.VariableInputs`.
 
     Attributes
     ----------
     variables
-        How many.
+        Number of variables.
     """
 
-    variables: int
+    variables: Count
     kind: ClassVar[str] = "join"
 
-    def output_shape(self, shape: Shape) -> Shape:
+    def output_shape(self, input_shape: Shape) -> Shape:
         """Return (width + variables,)."""
-        if len(shape) != 1:
-            raise ShapeError(f"needs one row of values but gets {shape}")
-        return (shape[0] + self.variables,)
+        if len(input_shape) != 1:
+            raise ShapeError(f"needs a vector but gets {input_shape}")
+        return (input_shape[0] + self.variables,)

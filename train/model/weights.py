@@ -1,7 +1,8 @@
-"""Weights in one neutral layout, to carry them between the twins.
+"""Weights in a neutral layout, which carries them between the PyTorch and the Keras model.
 
-A weight is named after its layer, ``conv1.kernel`` or ``residual1.body.conv1.kernel``, and channel-last as in Keras:
-kernels of convolutions are (row, column, in, out), of dense layers (in, out). PyTorch keeps the output first.
+A weight is named after its layer, such as ``conv1.kernel`` or ``residual1.body.conv1.kernel``. The axes are in the
+order of Keras: kernels of convolutions are (row, column, in, out), kernels of dense layers (in, out). PyTorch has the
+output axis first.
 """
 
 import math
@@ -10,124 +11,140 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from store import files
+from store.arrays import Float32Array, Float64Array
 from store.errors import StateError
-from train.model.architecture import Architecture
+from train.model.architecture import Architecture, Initialiser
 from train.model.layers import Shape
 
-Array = npt.NDArray[np.float32]
-Weights = dict[str, Array]
+Weights = dict[str, Float32Array]
+"""Weights by neutral name, in the neutral layout."""
 TORCH_NAMES = {"moving_mean": "running_mean", "moving_variance": "running_var"}
 NEUTRAL_NAMES = {torch: neutral for neutral, torch in TORCH_NAMES.items()}
 TORCH_AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
 NEUTRAL_AXES = {dimensions: tuple(np.argsort(axes).tolist()) for dimensions, axes in TORCH_AXES.items()}
-CUT_DEVIATION = 0.8796256610342398  # of a standard normal distribution that ends at two
+TRUNCATED_DEVIATION = 0.8796256610342398
+"""Standard deviation of a standard normal distribution that is cut off at -2 and 2."""
 
 
-def initial(architecture: Architecture, image_shape: Shape, seed: int) -> Weights:
-    """Draw the weights that training starts from: the same in both frameworks, which would draw differently.
+def initial_weights(architecture: Architecture, image_shape: Shape, seed: int) -> Weights:
+    """Draw the weights that training starts from, the same for both frameworks.
 
-    Kernels are drawn from a normal distribution, values beyond two standard deviations again. The deviation is 0.05
-    before that cut for ``truncated-normal`` (Keras' default of that name); after it, it is sqrt(2 / in) for ``he``
-    (https://arxiv.org/abs/1502.01852) and sqrt(2 / (in + out)) for ``glorot``
-    (https://proceedings.mlr.press/v9/glorot10a.html), where in and out count the values that an output is made of and
-    that an input goes into. Learned positions are drawn with 0.02. The rest is zeros, or ones where it multiplies.
+    Kernels follow a normal distribution cut off at two standard deviations. For ``truncated-normal``, the standard
+    deviation is 0.05 before the cut, which is the default of Keras' initialiser of that name. For the others it is,
+    after the cut, sqrt(2 / in) for ``he`` (https://arxiv.org/abs/1502.01852) and sqrt(2 / (in + out)) for ``glorot``
+    (https://proceedings.mlr.press/v9/glorot10a.html), with the fan-in and fan-out of the layer. Position embeddings
+    follow the same distribution with 0.02 before the cut. Other weights are zeros or ones.
+
+    Parameters
+    ----------
+    architecture
+        The layers, and the initialiser of the kernels.
+    image_shape
+        Shape of an image, (ieta, iphi, channel).
+    seed
+        Seed of the random numbers.
     """
     random = np.random.default_rng(seed)
     weights: Weights = {}
-    for name, weight in architecture.weights(image_shape).items():
-        match weight.start:
+    for name, weight in architecture.weight_specs(image_shape).items():
+        match weight.initial:
             case "zeros":
                 values = np.zeros(weight.shape)
             case "ones":
                 values = np.ones(weight.shape)
             case "position":
-                values = 0.02 * draw(random, weight.shape)
+                values = 0.02 * draw_truncated_normal(random, weight.shape)
             case "kernel":
-                values = deviation(architecture.initialiser, weight.shape) * draw(random, weight.shape)
+                deviation = kernel_deviation(architecture.initialiser, weight.shape)
+                values = deviation * draw_truncated_normal(random, weight.shape)
         weights[name] = values.astype(np.float32)
     return weights
 
 
-def draw(random: np.random.Generator, shape: Shape) -> npt.NDArray[np.float64]:
-    """Return normal values, none beyond two."""
+def draw_truncated_normal(random: np.random.Generator, shape: Shape) -> Float64Array:
+    """Draw from a standard normal distribution; values beyond -2 and 2 are drawn again."""
     values = random.standard_normal(shape)
-    while (far := np.abs(values) > 2).any():
-        values[far] = random.standard_normal(np.count_nonzero(far))
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = random.standard_normal(np.count_nonzero(outside))
     return values
 
 
-def deviation(initialiser: str, shape: Shape) -> float:
-    """Return the standard deviation, before the cut, of a kernel (..., in, out)."""
+def kernel_deviation(initialiser: Initialiser, shape: Shape) -> float:
+    """Return the standard deviation, before the cut, of a kernel of shape (..., in, out)."""
     if initialiser == "truncated-normal":
         return 0.05
     cells = math.prod(shape[:-2])
-    inputs, outputs = cells * shape[-2], cells * shape[-1]
-    variance = 2 / inputs if initialiser == "he" else 2 / (inputs + outputs)
-    return math.sqrt(variance) / CUT_DEVIATION
+    fan_in, fan_out = cells * shape[-2], cells * shape[-1]
+    variance = 2 / fan_in if initialiser == "he" else 2 / (fan_in + fan_out)
+    return math.sqrt(variance) / TRUNCATED_DEVIATION
 
 
-def to_torch(weights: Mapping[str, Array]) -> Weights:
+def to_torch(weights: Mapping[str, Float32Array]) -> Weights:
     """Return neutral weights under PyTorch's names and in its layout; the arrays are views."""
-    there: Weights = {}
+    converted: Weights = {}
     for name, array in weights.items():
         layer, _, kind = name.rpartition(".")
         if kind == "kernel":
             array = array.transpose(TORCH_AXES[array.ndim])
         torch_name = "weight" if kind in ("kernel", "scale") else TORCH_NAMES.get(kind, kind)
-        there[f"{layer}.{torch_name}"] = array
-    return there
+        converted[f"{layer}.{torch_name}"] = array
+    return converted
 
 
-def from_torch(weights: Mapping[str, Array]) -> Weights:
+def from_torch(weights: Mapping[str, Float32Array]) -> Weights:
     """Return PyTorch's weights under the neutral names and in the neutral layout; the arrays are views."""
-    here: Weights = {}
+    converted: Weights = {}
     for name, array in weights.items():
         layer, _, kind = name.rpartition(".")
         if kind == "weight":
             kind = "scale" if array.ndim == 1 else "kernel"
         if kind == "kernel":
             array = array.transpose(NEUTRAL_AXES[array.ndim])
-        here[f"{layer}.{NEUTRAL_NAMES.get(kind, kind)}"] = array
-    return here
+        converted[f"{layer}.{NEUTRAL_NAMES.get(kind, kind)}"] = array
+    return converted
 
 
-def check(weights: Mapping[str, Array], shapes: Mapping[str, Shape]) -> None:
-    """Refuse weights of another architecture.
+def check_weights(weights: Mapping[str, Float32Array], shapes: Mapping[str, Shape]) -> None:
+    """Check that neutral weights are those of an architecture.
 
     Parameters
     ----------
     weights
-        In the neutral layout.
+        Weights in the neutral layout.
     shapes
         What `Architecture.weight_shapes` returns.
 
     Raises
     ------
     StateError
-        If a weight is missing, is not of the architecture, or has another shape.
+        If a weight is missing, is not part of the architecture, or has another shape.
     """
     for name in sorted(shapes.keys() | weights.keys()):
-        found = weights[name].shape if name in weights else "nothing"
-        wanted = shapes.get(name, "nothing")
-        if found != wanted:
-            raise StateError(f"weights of another architecture: {name} is {found}, the model has {wanted} there")
+        if name not in weights:
+            raise StateError(f"weights of another architecture: {name} is missing, the model has {shapes[name]}")
+        if name not in shapes:
+            raise StateError(f"weights of another architecture: the model has no {name}")
+        if weights[name].shape != shapes[name]:
+            raise StateError(
+                f"weights of another architecture: {name} is {weights[name].shape}, the model has {shapes[name]}"
+            )
 
 
-def save(path: Path, weights: Mapping[str, Array]) -> None:
-    """Write neutral weights as an uncompressed ``.npz``."""
-    with path.open("wb") as file:
-        np.savez(file, **weights)  # type: ignore[arg-type]
+def save_weights(path: Path, weights: Mapping[str, Float32Array]) -> None:
+    """Write neutral weights to an uncompressed ``.npz`` file."""
+    with files.replacing(path) as partial:
+        np.savez(partial, **weights)  # type: ignore[arg-type]
 
 
-def load(path: Path) -> Weights:
-    """Read neutral weights that `save` wrote.
+def load_weights(path: Path) -> Weights:
+    """Read neutral weights that `save_weights` wrote.
 
     Raises
     ------
     StateError
-        If the file is missing or is not such a file.
+        If the file is missing or does not hold weights.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

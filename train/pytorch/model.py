@@ -15,12 +15,12 @@ from torch.nn import functional
 from store import files
 from store.errors import RunError
 from store.run_folder import RunFolder
-from train.model.graph import Node, Residual, steps
+from train.model.graph import Node, Residual, trace_layers
 from train.model.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
-from train.model.normalisation import NOISE, Normalisation
+from train.model.normalisation import CMS_JETS_THRESHOLD, Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
-from train.model.weights import Weights, check, from_torch, to_torch
+from train.model.weights import Weights, check_weights, from_torch, to_torch
 from train.pytorch.batch_norm import ChannelNorm
 
 
@@ -39,7 +39,7 @@ class Normalise(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return images (batch, ieta, iphi, channel), or variables (batch, variable), normalised."""
         if self.recipe == "cms-jets":
-            image = torch.where(image < NOISE, 0.0, image)
+            image = torch.where(image < CMS_JETS_THRESHOLD, 0.0, image)
         image = image * self.scale + self.offset
         return torch.sign(image) * torch.log1p(torch.abs(image)) if self.recipe == "log" else image
 
@@ -167,7 +167,7 @@ class Classifier(nn.Module):
         self.specification = specification
         self.normalise = Normalise(specification.normalisation)
         self.standardise = Normalise(specification.variables.normalisation)
-        self.layers = build_layers(specification.architecture.steps(specification.image_shape))
+        self.layers = build_layers(specification.architecture.nodes(specification.image_shape))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
@@ -197,30 +197,30 @@ class Classifier(nn.Module):
         StateError
             If they are of another architecture.
         """
-        check(values, self.specification.architecture.weight_shapes(self.specification.image_shape))
+        check_weights(values, self.specification.architecture.weight_shapes(self.specification.image_shape))
         self.layers.load_state_dict({name: torch.tensor(value) for name, value in to_torch(values).items()})
 
 
-def build_layers(found: Iterable[Node]) -> nn.Sequential:
+def build_layers(nodes: Iterable[Node]) -> nn.Sequential:
     """Return layers in their order, each followed by its activation."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    for step in found:
-        modules[step.name] = build_layer(step)
-        match getattr(step.layer, "activation", "linear"):
+    for node in nodes:
+        modules[node.name] = build_layer(node)
+        match getattr(node.layer, "activation", "linear"):
             case "relu":
-                modules[f"{step.name}_relu"] = nn.ReLU()
+                modules[f"{node.name}_relu"] = nn.ReLU()
             case "gelu":
-                modules[f"{step.name}_gelu"] = nn.GELU(approximate="none")
+                modules[f"{node.name}_gelu"] = nn.GELU(approximate="none")
     return nn.Sequential(modules)
 
 
-def build_layer(step: Node) -> nn.Module:
+def build_layer(node: Node) -> nn.Module:
     """Return the module of one layer, without its activation."""
-    shape = step.input_shape
-    match step.layer:
+    shape = node.input_shape
+    match node.layer:
         case Conv() as conv:
             return nn.Conv2d(
-                shape[-1], conv.filters, conv.kernel, stride=conv.stride, padding=conv.zeros, bias=conv.bias
+                shape[-1], conv.filters, conv.kernel, stride=conv.stride, padding=conv.zero_padding, bias=conv.bias
             )
         case Dense(units=units):
             return nn.Linear(shape[-1], units)
@@ -229,12 +229,12 @@ def build_layer(step: Node) -> nn.Module:
         case LayerNorm(epsilon=epsilon):
             return nn.LayerNorm(shape[-1], eps=epsilon)
         case Patches() as patches:
-            weights = patches.weights(shape)
-            return Tokens(weights["kernel"].shape, weights["bias"].shape, patches.padding(shape))
+            weights = patches.weight_specs(shape)
+            return Tokens(weights["kernel"].shape, weights["bias"].shape, patches.zero_padding(shape))
         case Attention(heads=heads):
             return SelfAttention(shape[-1], heads)
         case Residual(body=body, shortcut=shortcut):
-            return Sum(build_layers(steps(body, shape)), build_layers(steps(shortcut, shape)))
+            return Sum(build_layers(trace_layers(body, shape)), build_layers(trace_layers(shortcut, shape)))
         case MaxPool(size=size):
             return nn.MaxPool2d(size)
         case GlobalPool(maximum=maximum):

@@ -10,7 +10,7 @@ from tests.benchmarks.own.reference import in_memory
 from tests.benchmarks.reader import Place, Reader
 from train.backend import Backend, BackendFactory
 from train.config import TrainConfig
-from train.model.architecture import CNN
+from train.model.networks import CNN
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 

@@ -48,7 +48,7 @@ def test_every_recipe_is_tested_and_the_rest_refused() -> None:
 
 @pytest.mark.parametrize(("recipe", "changes"), [("standard", {"std": [1.0, 0.0]}), ("max", {"maximum": [0.0, 1.0]})])
 def test_refuses_a_constant_channel(recipe: str, changes: dict[str, list[float]]) -> None:
-    with pytest.raises(ConfigError, match="constant in the training split allows only 'none'"):
+    with pytest.raises(ConfigError, match="is constant in the training split, use 'none'"):
         Normalisation.from_statistics(recipe, made_up(**changes))
 
 

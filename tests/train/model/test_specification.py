@@ -3,10 +3,10 @@ import json
 import pytest
 
 from store.errors import ConfigError
-from train.model.architecture import CNN, SHOWER
+from train.model.networks import CNN, SHOWER
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
-from train.variables import Variables
+from train.variables import VariableInputs
 
 TWO = Normalisation(recipe="max", scale=(2.0, 0.1), offset=(0.0, 0.0))
 
@@ -17,16 +17,16 @@ def test_survives_json() -> None:
 
 
 def test_survives_json_with_variables() -> None:
-    variables = Variables(names=("pt", "m0"), mean=(100.0, 20.0), deviation=(30.0, 8.0))
+    variables = VariableInputs(names=("pt", "m0"), mean=(100.0, 20.0), deviation=(30.0, 8.0))
     specification = Specification(
-        architecture=CNN.joined(2), normalisation=TWO, image_shape=(32, 32, 2), variables=variables
+        architecture=CNN.with_variables(2), normalisation=TWO, image_shape=(32, 32, 2), variables=variables
     )
     assert Specification.from_dict(json.loads(json.dumps(specification.to_dict()))) == specification
 
 
 def test_refuses_variables_that_the_architecture_does_not_take() -> None:
-    with pytest.raises(ConfigError, match="the architecture joins 2 variables, there are 0"):
-        Specification(architecture=CNN.joined(2), normalisation=TWO, image_shape=(32, 32, 2))
+    with pytest.raises(ConfigError, match="model 'cnn' takes 2 variables, got 0"):
+        Specification(architecture=CNN.with_variables(2), normalisation=TWO, image_shape=(32, 32, 2))
 
 
 def test_refuses_a_normalisation_of_other_channels() -> None:

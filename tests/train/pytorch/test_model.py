@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from store.errors import ConfigError, RunError, StateError
-from train.model.architecture import ARCHITECTURES, CNN, RESNET15, SHOWER, Architecture
+from train.model.architecture import Architecture
 from train.model.layers import BatchNorm, Conv, Dense
+from train.model.networks import ARCHITECTURES, CNN, RESNET15, SHOWER
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Flatten, ShowerFeatures
-from train.model.weights import initial
+from train.model.weights import initial_weights
 from train.pytorch.batch_norm import ChannelNorm
 from train.pytorch.model import Classifier, Features, Normalise, load_model, save_model
 
@@ -41,7 +42,7 @@ def test_has_the_reference_parameters(model: Classifier) -> None:
 def test_empty_images_and_slight_ones_have_a_score(name: str, image: torch.Tensor) -> None:
     described = Specification(architecture=ARCHITECTURES[name], normalisation=RAW, image_shape=(32, 32, 2))
     model = Classifier(described).eval()
-    model.set_weights(initial(ARCHITECTURES[name], (32, 32, 2), seed=0))
+    model.set_weights(initial_weights(ARCHITECTURES[name], (32, 32, 2), seed=0))
     images = torch.cat([0 * image[:1], 1e-30 * image[:1], 100 * image[:1]])
     logit = model(images)
     assert torch.isfinite(logit).all()
@@ -76,7 +77,7 @@ def test_shower_features(image: torch.Tensor) -> None:
 
 def test_beyond_the_crop_only_the_total_energy_counts(image: torch.Tensor) -> None:
     model = Classifier(Specification(architecture=SHOWER, normalisation=RAW, image_shape=(32, 32, 2))).eval()
-    model.set_weights(initial(SHOWER, (32, 32, 2), seed=0))
+    model.set_weights(initial_weights(SHOWER, (32, 32, 2), seed=0))
     moved = image.abs()
     other = moved.clone()
     other[:, 2, 5], other[:, 25, 9] = moved[:, 25, 9], moved[:, 2, 5]

@@ -9,10 +9,10 @@ import torch
 
 from store.errors import RunError, StateError
 from train.checkpoint import Checkpoint
-from train.model.architecture import ARCHITECTURES
+from train.model.networks import ARCHITECTURES
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
-from train.model.weights import initial
+from train.model.weights import initial_weights
 from train.schedule import ScheduleState, StoppingState
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -26,13 +26,13 @@ SHAPE = (32, 32, 2)
 def write_run(path: Path, name: str) -> Path:
     """Write what a run in either framework leaves; the mean of its weights is what it exported."""
     architecture = ARCHITECTURES[name]
-    recipe = "none" if architecture.raw else "log"
+    recipe = "none" if architecture.takes_raw_images else "log"
     normalisation = Normalisation(recipe=recipe, scale=(20.0, 5.0), offset=(0.0, 0.1))
     described = Specification(architecture=architecture, normalisation=normalisation, image_shape=SHAPE)
     arrays = {
         f"{part}/{weight}": array + shift
         for part, shift in (("weights", 1), ("average", 0))
-        for weight, array in initial(architecture, SHAPE, seed=0).items()
+        for weight, array in initial_weights(architecture, SHAPE, seed=0).items()
     }
     (path / "checkpoints").mkdir(parents=True)
     (path / "architecture.json").write_text(json.dumps(described.to_dict()))
@@ -51,7 +51,7 @@ def test_onnxruntime_scores_batches_of_any_size(name: str, tmp_path: Path) -> No
     export(run)
     described = Specification.from_dict(json.loads((run / "architecture.json").read_text()))
     model = Classifier(described).eval()
-    model.set_weights(initial(described.architecture, SHAPE, seed=0))
+    model.set_weights(initial_weights(described.architecture, SHAPE, seed=0))
     session = onnxruntime.InferenceSession(run / "model.onnx")
     for size in (1, 3, 40):
         image = np.random.default_rng(size).normal(size=(size, *SHAPE)).astype(np.float32)
