@@ -1,16 +1,16 @@
-"""The run folder: the contract between the trainers, which write it, and the evaluation, which reads it.
+"""The run directory: a contract between the trainers, which write it, and the evaluation, which reads it.
 
 ::
 
     RUN/
-      config.json          settings of the training, with `framework`, `model` and `parameters`
+      config.json          settings of the training, and its `framework`, `model` and number of trainable `parameters`
       environment.json     command, device, versions, and under `store` the identity of the data
-      architecture.json    the model, as `train.model.specification.Specification.to_dict` describes it (networks only)
-      history.jsonl        an `EpochRecord` per line
-      checkpoints/         last.npz, best.npz
-      predictions/         train.npz, validation.npz, test.npz; occlusion.npz once `evaluate occlude` has run
-      tensorboard/         the history as TensorBoard events
-      model.safetensors | model.keras | trees.npz | logistic.npz, and model.onnx once exported
+      architecture.json    the network, see `train.model.specification.Specification.to_dict`; not for baselines
+      history.jsonl        one `EpochRecord` per line
+      checkpoints/         last.npz, best.npz; not for baselines
+      predictions/         train.npz, validation.npz, test.npz, and occlusion.npz from `evaluate occlude`
+      tensorboard/         the history as TensorBoard events; not for baselines
+      model.safetensors | model.keras | trees.npz | logistic.npz, and model.onnx from `export-onnx`
 """
 
 import importlib.metadata
@@ -21,7 +21,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,33 +39,34 @@ SCORERS = {
     "trees": "train.baselines.score",
     "logistic": "train.baselines.score",
 }
-"""For each framework that `config.json` may name, the module that scores images; see `store.score_pipe`."""
+"""The program for each framework in ``config.json`` that scores images through the pipe of `store.score_pipe`."""
 STORE_KEYS = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
-"""Root attributes of a store that `environment.json` repeats, beside its path and digest."""
+"""Root attributes of the store that ``environment.json`` repeats, beside the store's path and digest."""
+TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # of an `EpochRecord`; a history may lack them
 PACKAGES = ("calostream", "numpy", "zarr", "xarray", "scikit-learn", "torch", "keras", "tensorflow", "tensorflow-cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """Figures of one epoch: a line of ``history.jsonl``.
+    """The figures of one epoch: a line of ``history.jsonl``.
 
     Attributes
     ----------
     epoch
         Counted from 1.
     train_loss, train_accuracy, train_auc
-        Over the outputs that training itself produced, with dropout and while the weights changed. The AUC is None if
-        all samples are of one class.
+        Computed from the outputs during training, that is with dropout and with weights that change from batch to
+        batch. The AUC is None if all samples are of one class.
     validation_loss, validation_accuracy, validation_auc
-        Over the whole validation split after the epoch.
+        Computed on the whole validation split after the epoch.
     learning_rate
-        At the end of the epoch.
+        Learning rate at the end of the epoch.
     seconds
-        Duration of training and validation.
+        Duration of training and validation; None if it was not recorded.
     samples_per_second
-        Training samples per second of training, validation left out; None where it has no meaning.
+        Training samples per second of training time, without the validation; None if it was not measured.
     waiting_share
-        Fraction of the training time spent waiting for data; None where it has no meaning.
+        Fraction of the training time that was spent waiting for data; None if it was not measured.
     """
 
     epoch: int
@@ -83,19 +84,19 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
-    """A folder with one training run.
+    """The directory of one training run.
 
     Attributes
     ----------
     path
-        The folder.
+        The directory, which need not exist yet.
     """
 
     path: Path
 
     @property
     def last_checkpoint(self) -> Path:
-        """The newest checkpoint."""
+        """Checkpoint from which a training resumes."""
         return self.path / "checkpoints" / "last.npz"
 
     @property
@@ -105,36 +106,41 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """The history, an `EpochRecord` per line."""
+        """File of the history."""
         return self.path / "history.jsonl"
 
     @property
     def tensorboard(self) -> Path:
-        """Folder of the TensorBoard events."""
+        """Folder with the TensorBoard events."""
         return self.path / "tensorboard"
 
     @property
     def occlusion(self) -> Path:
-        """The occlusion map, see `evaluate.occlusion.Occlusion`."""
+        """File of the occlusion map, see `evaluate.occlusion.Occlusion`."""
         return self.path / "predictions" / "occlusion.npz"
 
     def predictions(self, split: str) -> Path:
-        """Return the file of the best model's predictions for a split, see `store.predictions.Predictions`."""
+        """Return the file with the predictions of the best model for a split, see `store.predictions.Predictions`."""
         return self.path / "predictions" / f"{split}.npz"
 
     def model(self, suffix: str) -> Path:
         """Return the file of the exported model: ``.safetensors``, ``.keras`` or ``.onnx``."""
         return self.path / f"model{suffix}"
 
-    # Before and while a run is written
+    # Before a run is written
 
     def check_free(self, *, overwrite: bool) -> None:
-        """Refuse a folder that a new run must not take.
+        """Check that a new run may be written to the directory.
+
+        Parameters
+        ----------
+        overwrite
+            Whether another run may be replaced.
 
         Raises
         ------
         RunError
-            If it holds something that is not a run, or a run and `overwrite` is not set.
+            If the directory contains a run that may not be replaced, or files that are not a run's.
         """
         if not self.path.exists():
             return
@@ -143,37 +149,39 @@ class RunFolder:
         ):
             return
         if self.framework is None:
-            raise RunError(f"{self.path}: exists and is not a run directory; choose another --run")
+            raise RunError(f"{self.path}: already exists and is not a run directory; choose another --run")
         if not overwrite:
             raise RunError(f"{self.path}: already exists; --resume continues it, --overwrite replaces it")
 
     def check_space(self, weight_bytes: int, samples: int) -> None:
-        """Make sure that the disk has room for three checkpoints, the exported model and the predictions.
+        """Check that the disk has space for three checkpoints, the exported model and the predictions.
 
-        A checkpoint has at most four values per weight: itself, its mean, and two moments of its gradient. What the
-        folder holds already is replaced.
+        A checkpoint has at most four values per weight: the weight, its exponential moving average, and two moments of
+        its gradient. The files that the directory already has count as free space, since the run replaces them.
 
         Parameters
         ----------
         weight_bytes
-            Size of the model's weights, in bytes.
+            Size of all weights of the model, in bytes.
         samples
-            Number of samples of all splits.
+            Number of samples in all splits together.
 
         Raises
         ------
         RunError
-            If there is no room.
+            If the space is too small.
         """
         needed = 13 * weight_bytes + 32 * samples
         existing = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         free = shutil.disk_usage(existing).free + files.folder_bytes(self.path)
         if needed > free:
-            raise RunError(f"{self.path}: the disk is too small: a run takes {needed:,} bytes, {free:,} are free")
+            raise RunError(f"{self.path}: the disk is too small: the run needs {needed:,} bytes, {free:,} are free")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Create the folder if needed, and keep other processes from training in it.
+        """Create the directory if needed, and keep other processes from training in it during the block.
+
+        Temporary files of checkpoints that a killed training left behind are deleted.
 
         Raises
         ------
@@ -183,14 +191,16 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with files.locked(self.path):
+                for file in filter(files.is_partial, self.last_checkpoint.parent.glob("*")):
+                    file.unlink()
                 yield
         except BlockingIOError as error:
             if error.filename != str(self.path):
                 raise
-            raise RunError(f"{self.path}: another process is training there") from None
+            raise RunError(f"{self.path}: another process is training in this directory") from None
 
     def create(self) -> None:
-        """Empty the folder, which the caller has locked, and create its subfolders."""
+        """Empty the directory, which the caller has locked, and create its subfolders."""
         self.path.mkdir(parents=True, exist_ok=True)
         files.clear_folder(self.path)
         for path in (self.last_checkpoint, self.predictions("test")):
@@ -199,12 +209,12 @@ class RunFolder:
     # What the trainers write
 
     def write_config(self, settings: Mapping[str, Any], *, framework: str, parameters: int) -> None:
-        """Write ``config.json``, which makes the folder a run folder.
+        """Write ``config.json``, which makes the directory a run directory.
 
         Parameters
         ----------
         settings
-            Settings of the training as plain values, with the name of the ``model``.
+            Settings of the training as JSON values, including the name of the ``model``.
         framework
             A key of `SCORERS`.
         parameters
@@ -213,11 +223,19 @@ class RunFolder:
         self._write_json("config.json", {**settings, "framework": framework, "parameters": parameters})
 
     def write_specification(self, specification: Mapping[str, Any]) -> None:
-        """Write ``architecture.json``."""
+        """Write ``architecture.json``; `specification` consists of JSON values."""
         self._write_json("architecture.json", specification)
 
     def write_environment(self, store: "Store", device: str) -> None:
-        """Write ``environment.json``: what ran where, on which data."""
+        """Write ``environment.json``.
+
+        Parameters
+        ----------
+        store
+            The store with the data of the run.
+        device
+            Name of the device that the training uses.
+        """
         identity = {"path": str(store.path), "digest": store.digest}
         self._write_json(
             "environment.json",
@@ -232,7 +250,7 @@ class RunFolder:
         )
 
     def write_history(self, records: Sequence[EpochRecord]) -> None:
-        """Write ``history.jsonl``."""
+        """Write ``history.jsonl`` with the records of all epochs so far."""
         lines = [json.dumps(asdict(record)) + "\n" for record in records]
         files.write_whole(self.history, "".join(lines).encode())
 
@@ -243,7 +261,7 @@ class RunFolder:
 
     @property
     def framework(self) -> str | None:
-        """Framework that ``config.json`` names; None if there is no run here."""
+        """The framework in ``config.json``, or None if the directory contains no run."""
         try:
             config = json.loads((self.path / "config.json").read_bytes())
         except (OSError, ValueError):
@@ -252,27 +270,28 @@ class RunFolder:
         return framework if isinstance(framework, str) else None
 
     def read_config(self) -> dict[str, Any]:
-        """Read ``config.json``; ``framework``, ``model`` (text) and ``parameters`` (int) are there.
+        """Read ``config.json``, which contains at least ``framework``, ``model`` (str) and ``parameters`` (int).
 
         Raises
         ------
         RunError
-            If the file is missing or not what a trainer writes; the message names the file.
+            If the file is missing or is not what a trainer writes; the message names the file.
         """
-        config = self._read_json("config.json")
-        for key, kind in {"framework": str, "model": str, "parameters": int}.items():
-            if not isinstance(config.get(key), kind):
-                got = repr(config[key]) if key in config else "nothing"
-                raise RunError(f"{self.path / 'config.json'}: {key} must be of type {kind.__name__}, got {got}")
+        config, path = self._read_json("config.json"), self.path / "config.json"
+        kinds = {"framework": str, "model": str, "parameters": int}
+        _require(path, "the file", config, tuple(kinds))
+        for key, kind in kinds.items():
+            if not isinstance(config[key], kind):
+                raise RunError(f"{path}: {key} must be of type {kind.__name__}, got {config[key]!r}")
         return config
 
     def read_environment(self) -> dict[str, Any]:
-        """Read ``environment.json``; under ``store`` are ``path``, ``digest`` and `STORE_KEYS`, of checked types.
+        """Read ``environment.json``, which contains under ``store`` at least ``path``, ``digest`` and `STORE_KEYS`.
 
         Raises
         ------
         RunError
-            If the file is missing or not what a trainer writes; the message names the file.
+            If the file is missing or is not what a trainer writes; the message names the file.
         """
         environment, path = self._read_json("environment.json"), self.path / "environment.json"
         _require(path, "the file", environment, ("store",))
@@ -282,7 +301,7 @@ class RunFolder:
         for split, limits in store["split_ranges"].items():
             if not isinstance(limits, list) or [type(limit) for limit in limits] != [int, int]:
                 raise RunError(f"{path}: split_ranges.{split} must be two numbers, got {limits!r}")
-        for key in ("path", "digest", "title", "simulated", "split_scheme"):
+        for key in ("path", "digest", "title", "dataset", "simulated", "split_scheme"):
             if not isinstance(store[key], str):
                 raise RunError(f"{path}: store.{key} must be text, got {store[key]!r}")
         try:
@@ -297,17 +316,22 @@ class RunFolder:
         Raises
         ------
         RunError
-            If the file is missing or not a JSON object.
+            If the file is missing or is not a JSON object; the message names the file.
         """
         return self._read_json("architecture.json")
 
-    def read_history(self) -> list[EpochRecord]:
+    def read_history(self, epochs: int | None = None) -> list[EpochRecord]:
         """Read ``history.jsonl``.
+
+        Parameters
+        ----------
+        epochs
+            Read at most this many epochs, the first ones; what follows is not looked at.
 
         Raises
         ------
         RunError
-            If the file is missing, empty, or has a line that is not an epoch; the message names file and line.
+            If the file is missing or empty, or a line is not an epoch; the message names the file and the line.
         """
         path = self.history
         try:
@@ -318,7 +342,7 @@ class RunFolder:
             raise RunError(f"{path}: cannot be read ({error})") from None
         if not lines:
             raise RunError(f"{path}: holds no epoch")
-        return [_parse_epoch(path, number, line) for number, line in enumerate(lines, start=1)]
+        return [_parse_epoch(path, number, line) for number, line in enumerate(lines[:epochs], start=1)]
 
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
@@ -343,25 +367,25 @@ def _require(path: Path, what: str, value: object, keys: Sequence[str]) -> None:
 
 
 def _parse_epoch(path: Path, number: int, line: str) -> EpochRecord:
+    columns = fields(EpochRecord)
+    may_be_null = {column.name for column in columns if column.type == float | None}
     try:
         values = json.loads(line)
     except ValueError as error:
         raise RunError(f"{path}: line {number} is not an epoch ({error})") from None
-    known = {field.name for field in fields(EpochRecord)}
-    _require(path, f"line {number}", values, tuple(known - {"seconds", "samples_per_second", "waiting_share"}))
-    values = {"seconds": None, **{name: value for name, value in values.items() if name in known}}
-    for name, value in values.items():
-        if not (value is None or (isinstance(value, int | float) and math.isfinite(value))):
+    _require(path, f"line {number}", values, [column.name for column in columns if column.name not in TIMINGS])
+    record = {column.name: values.get(column.name) for column in columns}
+    for name, value in record.items():
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not is_number and not (value is None and name in may_be_null):
             raise RunError(f"{path}: line {number} is not an epoch ({name}={value!r} is not a finite number)")
-    return EpochRecord(**values)
+    return EpochRecord(**record)
 
 
 def installed_versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the versions of those of the distributions that are installed."""
+    """Return the versions of the given distributions, without those that are not installed."""
     versions = {}
     for name in packages:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return versions
