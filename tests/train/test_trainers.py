@@ -15,7 +15,7 @@ import pytest
 
 import store
 from store.predictions import Predictions
-from tests.readme import example
+from tests.pages import example
 from train.checkpoint import Checkpoint
 from train.model.networks import SHOWER
 
@@ -68,20 +68,20 @@ def test_leaves_a_whole_run_directory(trained: Trained) -> None:
     assert json.loads((trained.path / "config.json").read_text())["framework"] == trained.framework
 
 
-def test_readme_gives_the_predictions_again(
+def test_documented_examples_give_the_predictions_again(
     trained: Trained, showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test = store.open_dataset(showers, split="test")
     monkeypatch.chdir(trained.path.parents[1])
     if trained.framework == "torch":
         names: dict[str, Any] = {"images": test.image.values}
-        exec(example("runs/shower-torch"), names)
+        exec(example("docs/python.md", "runs/shower-torch"), names)
         score = names["score"]
     else:
         np.save(tmp_path / "images.npy", test.image.values)
         before = f"import numpy as np; images = np.load({str(tmp_path / 'images.npy')!r})"
         after = f"np.save({str(tmp_path / 'score.npy')!r}, score)"
-        code = "\n".join([before, example("runs/shower-keras"), after])
+        code = "\n".join([before, example("docs/python.md", "runs/shower-keras"), after])
         environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
         subprocess.run([sys.executable, "-I", "-c", code], env=environment, check=True, capture_output=True)
         score = np.load(tmp_path / "score.npy")

@@ -1,0 +1,65 @@
+"""The Python examples of README.md and docs run as they stand; other tests run those that need a trained model."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from store import open_dataset
+from tests.pages import PAGES, example, examples
+
+PAGE = "docs/python.md"
+STORE = Path("data/electron-photon.zarr")
+RUN_IN = {
+    "xr.open_zarr": "here",
+    "plot_shower": "here",
+    "BatchStream": "here",
+    "cs.torch.load_model": "tests/train/test_trainers.py",
+    "keras.models.load_model": "tests/train/test_trainers.py",
+    "MUONS": "tests/ingest/test_data_sets.py",
+}
+"""For a text in each example of any page, the test that runs the example."""
+
+
+@pytest.fixture(autouse=True)
+def folder(showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    STORE.parent.mkdir()
+    STORE.symlink_to(showers)
+    STORE.with_name("demo.zarr").symlink_to(showers)
+
+
+def test_every_example_is_run_by_some_test() -> None:
+    blocks = [block for page in PAGES for block in examples(page)]
+    assert len(blocks) > len(RUN_IN)
+    assert not [block for block in blocks if not any(text in block for text in RUN_IN)]
+
+
+def test_the_readme_streams_batches() -> None:
+    names: dict[str, Any] = {}
+    exec(example("README.md", "BatchStream").replace("batch_size=512", "batch_size=50"), names)
+    assert names["ds"].sizes["sample"] == 240
+    assert names["batch"].image.shape == (240 % 50, 32, 32, 2)
+
+
+def test_xarray_opens_a_store(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example(PAGE, "xr.open_zarr"), {})
+    assert "label" in capsys.readouterr().out
+    drawn = plt.gca().collections[0].get_array()
+    assert np.array_equal(np.ravel(drawn), open_dataset(STORE).image.values[0, ..., 0].ravel())
+    plt.close("all")
+
+
+def test_a_shower_is_drawn(tmp_path: Path) -> None:
+    exec(example(PAGE, "plot_shower"), {})
+    assert (tmp_path / "shower.png").stat().st_size > 1000
+
+
+def test_batches_are_streamed() -> None:
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "BatchStream").replace("batch_size=512", "batch_size=50"), names)
+    state = names["stream"].state_dict()
+    assert (state["epoch"], state["batch"]) == (1, 0)
+    assert len(names["batch"].image) == 240 % 50

@@ -1,0 +1,18 @@
+"""The Python examples of README.md and of the pages in docs."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def examples(page: Path) -> list[str]:
+    """Return the Python code blocks of a page."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def example(page: str, text: str) -> str:
+    """Return the one Python code block of a page that contains a text; `page` is relative to the repository."""
+    (block,) = (block for block in examples(ROOT / page) if text in block)
+    return block
