@@ -1,40 +1,57 @@
-"""What an ingest may take: memory is shared out to stretches, disk space is stated and checked beforehand."""
+"""What an ingest may use: memory is shared between the calls that run at once, disk space is checked beforehand."""
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest.staging import StagingFolder
-from store.console import console
+from store.console import say
 from store.errors import ConfigError, StoreError
-from store.sources.source import Source
+from store.sources import Source
 
-LEAST_HELD = 8 << 20  # compressed bytes that a run should have before it is worth a file
+LEAST_HELD = 8 << 20  # compressed bytes that a run should have at least to be worth a file
 
 
-def share_memory(memory: int, sources: Sequence[Source], executor: int) -> tuple[int, int]:
-    """Return how many stretches may be read at once, and how many compressed bytes each may hold.
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How memory is shared between the stretches that are read at once.
+
+    Attributes
+    ----------
+    at_once
+        Stretches that may be read at once.
+    held
+        Compressed bytes that each of them may hold before it writes a run.
+    """
+
+    at_once: int
+    held: int
+
+
+def share_memory(memory: int, sources: Sequence[Source], workers: int) -> Budget:
+    """Return how to share memory, in bytes, between that many workers, or fewer if it is not enough for all.
 
     Raises
     ------
     ConfigError
-        If not even one fits.
+        If the memory is too small to read one stretch.
     """
     largest = max(sources, key=_block_bytes)
-    block = 3 * _block_bytes(largest)  # as stored, decompressed, and in order
-    at_once = min(executor, memory // (block + 2 * LEAST_HELD))
+    reading = 3 * _block_bytes(largest)  # a block as it is stored, decompressed, and in the order of axes of a store
+    at_once = min(workers, memory // (reading + 2 * LEAST_HELD))
     if at_once < 1:
         raise ConfigError(
             f"memory={memory} is too small: {largest.path} is read in blocks of {largest.block} images, which takes "
-            f"{block + 2 * LEAST_HELD} bytes"
+            f"{reading + 2 * LEAST_HELD} bytes"
         )
-    return at_once, (memory // at_once - block) // 2
+    return Budget(at_once=at_once, held=(memory // at_once - reading) // 2)
 
 
-def check_space(work: StagingFolder, sources: Sequence[Source]) -> None:
-    """Say how much disk space is needed, and make sure that it is there.
+def check_space(staging: StagingFolder, sources: Sequence[Source]) -> None:
+    """Say how much disk space is needed, and make sure that it is free.
 
-    Compressed samples take at most twice what compressed sources take, and hardly more than the images themselves;
-    they lie on the disk twice, once in the spool and once in the store.
+    Compressed samples take at most twice as much as compressed sources, and hardly more than the images themselves;
+    they are on the disk twice, once in the spool and once in the store.
 
     Raises
     ------
@@ -42,11 +59,11 @@ def check_space(work: StagingFolder, sources: Sequence[Source]) -> None:
         If the disk is too small.
     """
     images = sum(min(2 * source.stored_bytes, source.rows * _block_bytes(source) // source.block) for source in sources)
-    needed, there, free = 2 * images, work.used(), shutil.disk_usage(work.path).free
+    free, reusable = shutil.disk_usage(staging.path).free, staging.used()
     numbers = f"{images / 1e6:,.0f} MB for the spool and as much for the store, at most; {free / 1e6:,.0f} MB are free"
-    if needed > free + there:
-        raise StoreError(f"{work.output.parent}: the disk is too small: {numbers}")
-    console.print(f"disk space: {numbers}", markup=False)
+    if 2 * images > free + reusable:
+        raise StoreError(f"{staging.output.parent}: the disk is too small: {numbers}")
+    say(f"disk space: {numbers}")
 
 
 def _block_bytes(source: Source) -> int:

@@ -1,4 +1,4 @@
-"""The whole ingest: sources in, one complete store out, or none."""
+"""The whole ingest: source files in, one complete store out, or none."""
 
 import errno
 import hashlib
@@ -16,19 +16,27 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from ingest.budget import check_space, share_memory
+from ingest.budget import Budget, check_space, share_memory
 from ingest.executors import Executor
-from ingest.external_shuffle import assemble_shard, cut_stretches, discard, spill
+from ingest.external_shuffle import (
+    SpilledStretch,
+    assemble_shard,
+    cut_stretches,
+    delete_unfinished,
+    positions_of_rows,
+    spill,
+)
 from ingest.split import Split, arrange
 from ingest.staging import StagingFolder
 from ingest.statistics import write_statistics
-from store.console import console
+from store.console import say
 from store.datasets import DatasetSpec
 from store.digests import sha256, write_digests
 from store.errors import ConfigError, SourceError, StoreError
+from store.files import is_partial
 from store.layout import Layout, shard_path
 from store.opening import open_store
-from store.sources.source import Source, open_sources
+from store.sources import Source, open_sources
 from store.writer import SampleTable, create_image, write_tables
 
 
@@ -39,21 +47,26 @@ class Ingest:
     Attributes
     ----------
     sources
-        Source files, in the order that gives them their numbers.
-    description
-        The data set they hold.
+        Source files; a store refers to them by their number in this order.
+    spec
+        The data set that they hold.
     output
         Folder of the store to make.
     split
-        How to divide the samples.
+        How to divide the samples into training, validation and test.
     seed
         Chooses the shuffle.
     memory
-        Bound on the images held at once, in bytes; the program itself comes on top.
+        Limit on the images that are held at once, in bytes; the program itself needs memory on top of it.
     simulation
-        What simulated the images of sources that do not say, if anything did.
+        Name of the simulation that made the images, for sources that do not declare one; empty if there is none.
     overwrite
-        Replace a store that is already there.
+        Whether to replace a store that exists.
+
+    Raises
+    ------
+    ConfigError
+        If `seed` is negative.
     """
 
     sources: tuple[Path, ...]
@@ -74,7 +87,7 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     """Make a store.
 
     The store is built in a hidden folder beside its destination and published by one rename. If the process dies, the
-    same call goes on from what was finished; a source that breaks a rule leaves nothing behind.
+    same call resumes from what was finished; if a source breaks a rule, nothing is left behind.
 
     Returns
     -------
@@ -88,28 +101,28 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     StoreError
         If the output exists and `overwrite` is not set, another ingest is making it, or the disk is too small or full.
     StateError
-        If an interrupted ingest of something else lies at the destination.
+        If the destination has an interrupted ingest of other sources or with other options.
     ConfigError
-        If `memory` does not hold a source's largest block.
+        If `memory` is too small for the largest block of a source.
     """
     sources = open_sources(job.sources, job.spec)
-    work = StagingFolder(job.output)
-    with work.held():
+    staging = StagingFolder(job.output)
+    with staging.held():
         _check_output(job)
         for note in filter(None, (source.note for source in sources)):
-            console.print(note, markup=False)
+            say(note)
         try:
-            _build(job, sources, work, executor)
+            _build(job, sources, staging, executor)
         except (SourceError, ConfigError):
-            work.abandon()
+            staging.abandon()
             raise
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             raise StoreError(
-                f"{job.output.parent}: {error.strerror}; make room and run this again: it goes on where it was"
+                f"{job.output.parent}: {error.strerror}; make room and run this again: it resumes where it stopped"
             ) from error
-        work.publish()
+        staging.publish()
     return job.output
 
 
@@ -124,102 +137,147 @@ def _check_output(job: Ingest) -> None:
         raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores") from None
 
 
-def _build(job: Ingest, sources: Sequence[Source], work: StagingFolder, executor: Executor) -> None:
+def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, executor: Executor) -> None:
+    """Make the complete store in the staging folder."""
     layout = Layout.of(job.spec.sample_bytes)
-    at_once, limit = share_memory(job.memory, sources, executor.count)
-    label = np.concatenate([source.labels() for source in sources])
-    columns = [source.variables() for source in sources]
-    order, split_sizes = arrange(label, job.split, job.seed, job.spec.classes)
-    times = [source.path.stat().st_mtime_ns for source in sources]
-    identities = _identities(sources, executor)
-    check_space(work, sources)
-    work.start(
-        {
-            "dataset": job.spec.name,
-            "sources": [f"{identity['name']}, sha256 {identity['sha256']}" for identity in identities],
-            "split": job.split.scheme,
-            "seed": job.seed,
-            "versions": versions(),
-        }
-    )
-    discard(work.spool)
+    budget = share_memory(job.memory, sources, executor.count)
+    table = _arrange_samples(job, sources)
+    modified = [_modification_time(source) for source in sources]
+    identities = _identify(sources, executor)
+    check_space(staging, sources)
+    staging.start(_record(job, identities))
 
-    position = np.full(label.size, -1, np.int64)
-    position[order] = np.arange(order.size)
-    first = np.cumsum([0, *(source.rows for source in sources)])
-    calls = [
-        (stretch, position[first[file] + stretch.start : first[file] + stretch.stop], layout, work.spool, limit)
-        for file, stretch in cut_stretches(sources)
-    ]
-    spilled = executor.run(spill, calls, "reading sources", at_once)
-    for source, time, identity in zip(sources, times, identities, strict=True):
-        if source.path.stat().st_mtime_ns != time and sha256(source.path) != identity["sha256"]:
-            raise SourceError(f"{source.path}: was changed while it was read")
-    runs = [run for part in spilled for run in part.runs]
-    digests = executor.run(
-        assemble_shard,
-        [
-            (shard, order.size, layout, work.spool, runs, shard_path(work.root, shard))
-            for shard in range(layout.shard_count(order.size))
-        ],
-        "writing shards",
-    )
+    spilled = _spill_images(sources, table, layout, budget, staging, executor)
+    _check_unchanged(sources, modified, identities)
+    shards = _assemble_images(spilled, table, layout, staging, executor)
 
-    file = np.searchsorted(first, order, side="right") - 1
-    table = SampleTable(
-        label=label[order],
-        source_file=file.astype(np.uint8),
-        source_row=order - first[file],
-        split_sizes=split_sizes,
-        variables={
-            variable.name: np.concatenate([part[variable.name] for part in columns])[order]
-            for variable in job.spec.variables
-        },
-    )
     attributes = {
         "sources": identities,
         "simulated": ", ".join(sorted({source.simulated or job.simulation for source in sources} - {""})),
-        "empty_images": sum(part.empty for part in spilled),
+        "empty_images": sum(stretch.empty for stretch in spilled),
         "split_scheme": job.split.scheme,
         "seed": job.seed,
-        "content_digest": content_digest(digests, table),
+        "content_digest": content_digest(shards, table),
         "versions": versions(),
         "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
     }
-    _clear_metadata(work.root)
-    zarr.create_group(work.root, zarr_format=3)
-    create_image(work.root, order.size, job.spec, layout)
-    write_tables(work.root, table, job.spec, attributes)
-    write_statistics(work.root, executor)
-    write_digests(work.root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(digests)})
+    _delete_all_but_shards(staging.root)
+    zarr.create_group(staging.root, zarr_format=3)
+    create_image(staging.root, len(table.label), job.spec, layout)
+    write_tables(staging.root, table, job.spec, attributes)
+    write_statistics(staging.root, executor)
+    write_digests(staging.root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
 
 
-def _identities(sources: Sequence[Source], executor: Executor) -> list[dict[str, Any]]:
+def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
+    """Decide which row of which source each sample of the store is, and read its label and variables."""
+    label = np.concatenate([source.labels() for source in sources])
+    variables = [source.variables() for source in sources]
+    order, split_sizes = arrange(label, job.split, job.seed, job.spec.classes)
+    first_row = np.cumsum([0, *(source.rows for source in sources)])
+    source_file = np.searchsorted(first_row, order, side="right") - 1
+    return SampleTable(
+        label=label[order],
+        source_file=source_file.astype(np.uint8),
+        source_row=order - first_row[source_file],
+        split_sizes=split_sizes,
+        variables={
+            variable.name: np.concatenate([columns[variable.name] for columns in variables])[order]
+            for variable in job.spec.variables
+        },
+    )
+
+
+def _modification_time(source: Source) -> int:
+    return source.path.stat().st_mtime_ns
+
+
+def _identify(sources: Sequence[Source], executor: Executor) -> list[dict[str, Any]]:
+    """Return what a store records of each source: name, size in bytes, sha256 and number of rows."""
     digests = executor.run(sha256, [(source.path,) for source in sources], "sha256 of sources")
     for source, digest in zip(sources, digests, strict=True):
-        same = sources[digests.index(digest)]
-        if same is not source:
-            raise SourceError(f"{source.path}: has the same content as {same.path}")
+        first = sources[digests.index(digest)]
+        if first is not source:
+            raise SourceError(f"{source.path}: has the same content as {first.path}")
     return [
         {"name": source.path.name, "size": source.path.stat().st_size, "sha256": digest, "rows": source.rows}
         for source, digest in zip(sources, digests, strict=True)
     ]
 
 
-def _clear_metadata(root: Path) -> None:
-    """Delete all but the image shards: an interrupted ingest, or a worker that died, may have left it half-written."""
-    for partial in (root / "image").glob("*.partial"):
-        partial.unlink()
+def _record(job: Ingest, identities: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return everything that decides a store's content; an interrupted ingest is resumed only if this is the same."""
+    return {
+        "dataset": job.spec.name,
+        "sources": [f"{identity['name']}, sha256 {identity['sha256']}" for identity in identities],
+        "split": job.split.scheme,
+        "seed": job.seed,
+        "versions": versions(),
+    }
+
+
+def _spill_images(
+    sources: Sequence[Source],
+    table: SampleTable,
+    layout: Layout,
+    budget: Budget,
+    staging: StagingFolder,
+    executor: Executor,
+) -> list[SpilledStretch]:
+    """Read all sources once, and leave their images compressed and sorted in the spool."""
+    delete_unfinished(staging.spool)
+    positions = [
+        positions_of_rows(table.source_file, table.source_row, number, source.rows)
+        for number, source in enumerate(sources)
+    ]
+    calls = [
+        (stretch, positions[number][stretch.start : stretch.stop], layout, staging.spool, budget.held)
+        for number, stretch in cut_stretches(sources)
+    ]
+    return executor.run(spill, calls, "reading sources", budget.at_once)
+
+
+def _check_unchanged(sources: Sequence[Source], modified: Sequence[int], identities: Sequence[dict[str, Any]]) -> None:
+    for source, time, identity in zip(sources, modified, identities, strict=True):
+        if _modification_time(source) != time and sha256(source.path) != identity["sha256"]:
+            raise SourceError(f"{source.path}: was changed while it was read")
+
+
+def _assemble_images(
+    spilled: Sequence[SpilledStretch], table: SampleTable, layout: Layout, staging: StagingFolder, executor: Executor
+) -> list[str]:
+    """Write all shards of the store from the spool, and return their sha256 digests in order."""
+    runs = [run for stretch in spilled for run in stretch.runs]
+    samples = len(table.label)
+    calls = [
+        (shard, samples, layout, staging.spool, runs, shard_path(staging.root, shard))
+        for shard in range(layout.shard_count(samples))
+    ]
+    return executor.run(assemble_shard, calls, "writing shards")
+
+
+def _delete_all_but_shards(root: Path) -> None:
+    """Delete everything except finished image shards: an interrupted ingest may have left it half-written."""
     for child in root.iterdir():
         if child.is_file():
             child.unlink()
         elif child.name != "image":
             shutil.rmtree(child)
-    (root / "image" / "zarr.json").unlink(missing_ok=True)
+    for file in (root / "image").iterdir():
+        if is_partial(file) or file.name == "zarr.json":
+            file.unlink()
 
 
 def content_digest(shards: Sequence[str], table: SampleTable) -> str:
-    """Return the sha256 that stands for a store: of its shards, labels, splits, provenance and variables."""
+    """Return the sha256 that identifies a store's content: shards, labels, splits, provenance and variables.
+
+    Parameters
+    ----------
+    shards
+        The sha256 of each image shard, in order.
+    table
+        The columns of the store.
+    """
     digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
     columns: tuple[npt.NDArray[Any], ...] = (table.label, table.source_file, table.source_row)
     for column in (*columns, *table.variables.values()):
@@ -228,6 +286,6 @@ def content_digest(shards: Sequence[str], table: SampleTable) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what decides a store's bytes."""
+    """Return the versions of the packages that decide a store's bytes."""
     names = ("calostream", "zarr", "numcodecs", "numpy", "h5py")
     return {name: importlib.metadata.version(name) for name in names}

@@ -1,4 +1,4 @@
-"""Running many independent calls on Dask, with a progress bar: in threads, or on a `distributed` cluster."""
+"""Running many independent calls with a progress bar: in Dask threads, or on a `distributed` cluster."""
 
 import functools
 import itertools
@@ -22,29 +22,40 @@ T = TypeVar("T")
 
 
 class Executor(Protocol):
-    """What runs calls; a call may be run again, elsewhere, if what ran it went away."""
+    """Runs independent calls at once; a call is repeated on another worker if its worker dies."""
 
     @property
     def count(self) -> int:
-        """Calls that run at once."""
+        """Number of calls that run at once."""
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], description: str, at_once: int | None = None
     ) -> list[T]:
-        """Call a function once for each tuple of arguments, at most `at_once` at a time; return results in order.
+        """Call a function once for each tuple of arguments, and return the results in order.
 
-        An error of a call is raised when no other call runs any more.
+        If a call raises an error, no further call is started, and the error is raised once all running calls ended.
+
+        Parameters
+        ----------
+        function
+            The function.
+        calls
+            Arguments of each call.
+        description
+            Text beside the progress bar.
+        at_once
+            Limit on the calls that run at once, if it is below `count`.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadExecutor:
-    """Threads of this process.
+    """Runs calls in threads of this process.
 
     Attributes
     ----------
     count
-        Calls that run at once.
+        Number of threads.
     """
 
     count: int = CPU_COUNT
@@ -63,7 +74,7 @@ class ThreadExecutor:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterExecutor:
-    """A `distributed` cluster, whose workers see the same files under the same names.
+    """Runs calls on a `distributed` cluster, whose workers must see the same files under the same paths.
 
     Attributes
     ----------
@@ -75,7 +86,7 @@ class ClusterExecutor:
 
     @property
     def count(self) -> int:
-        """Threads of all executor."""
+        """Number of threads of all workers."""
         return int(max(1, sum(self.client.nthreads().values())))
 
     def run(
@@ -85,61 +96,62 @@ class ClusterExecutor:
         from distributed import as_completed
 
         results: dict[int, T] = {}
-        failed: Exception | None = None
+        failure: Exception | None = None
         waiting = iter(enumerate(calls))
+        numbers: dict[str, int] = {}  # of the running calls, by key of their future
+        running = as_completed(loop=self.client.loop)
+
+        def start(count: int) -> None:
+            for number, call in itertools.islice(waiting, count):
+                future = self.client.submit(function, *call, pure=False)
+                numbers[future.key] = number
+                running.add(future)
+
         with rich.progress.Progress(console=console) as bar:
             line = bar.add_task(description, total=len(calls))
-            running = as_completed(loop=self.client.loop)
-            numbers = {}
-            for number, call in itertools.islice(waiting, at_once or 2 * self.count):
-                numbers[self._start(running, function, call)] = number
+            start(at_once or 2 * self.count)
             for future in running:
                 try:
                     results[numbers.pop(future.key)] = future.result()
                 except Exception as error:
-                    failed = failed or error
+                    failure = failure or error
                 bar.advance(line)
-                if failed is None and (following := next(waiting, None)) is not None:
-                    numbers[self._start(running, function, following[1])] = following[0]
-        if failed is not None:
-            raise failed
+                if failure is None:
+                    start(1)
+        if failure is not None:
+            raise failure
         return [results[number] for number in range(len(calls))]
-
-    def _start(self, running: Any, function: Callable[..., T], call: tuple[Any, ...]) -> str:
-        future = self.client.submit(function, *call, pure=False)
-        running.add(future)
-        return str(future.key)
 
 
 @contextmanager
 def open_executor(processes: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Give threads by default, a local cluster of some processes, or a cluster that is running already.
+    """Yield threads by default, or a local cluster of processes, or a cluster that is already running.
 
     Parameters
     ----------
     processes
-        Of a local cluster to start for the time of the context.
+        Number of processes of a local cluster, which is started and ends with the context.
     scheduler
-        Address of a running one, such as ``tcp://host:8786``.
+        Address of the scheduler of a running cluster, such as ``tcp://host:8786``.
 
     Raises
     ------
     ConfigError
-        If both are given, `processes` is below 1, or nothing answers at `scheduler`.
+        If both are given, `processes` is below 1, or no scheduler answers at the address.
     """
     if processes is None and scheduler is None:
         yield ThreadExecutor()
         return
     if processes is not None and scheduler is not None:
-        raise ConfigError("workers and scheduler exclude each other: give one")
+        raise ConfigError("workers and scheduler exclude each other: give only one of them")
     from distributed import Client, LocalCluster
 
-    # As the default, a client that reached nobody would go on taking every other computation of the process, for ever.
+    # A client that is the default and reaches no scheduler would receive every other Dask computation of the process.
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"scheduler={scheduler}: no dask scheduler answers there ({error})") from None
+            raise ConfigError(f"scheduler={scheduler}: no dask scheduler answers at this address ({error})") from None
         with client:
             yield ClusterExecutor(client=client)
         return

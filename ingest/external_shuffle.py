@@ -1,11 +1,12 @@
-"""The global shuffle, out of core: compress each sample once, move only compressed bytes.
+"""The global shuffle of more images than memory holds: compress each sample once, then move only compressed bytes.
 
-`spill` reads a stretch of a source in order and leaves runs of compressed samples sorted by their position in the
-store; `assemble_shard` picks from every run what belongs to one shard. A run or shard is there whole or not at all, so
-both can be repeated after a crash, and no two calls write the same file.
+`spill` reads a stretch of a source in order and writes runs of compressed samples, sorted by their position in the
+store; `assemble_shard` collects the samples of one shard from all runs. A run or shard is complete or missing, so both
+steps can be repeated after a crash, and no two calls write the same file.
 """
 
 import io
+import itertools
 import json
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from store.arrays import Int64Array, UInt8Array
 from store.blosc import encode_samples, zero_block
 from store.digests import sha256
 from store.errors import StoreError
-from store.files import write_whole
+from store.files import is_partial, write_whole
 from store.layout import Layout
-from store.sources.source import Source
+from store.sources import Source
 from store.writer import write_shard
 
 STRETCH_BYTES = 64 << 20
@@ -30,16 +31,16 @@ ENCODE = 64  # samples compressed in one call: their 512 KiB stay in the process
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """Some consecutive rows of one source.
+    """Consecutive rows of one source, which are read by one call.
 
     Attributes
     ----------
     number
         Names the stretch's files.
     source
-        Where the rows are.
+        The source.
     start, stop
-        Range of rows, from a multiple of the source's block.
+        Range of its rows; `start` is a multiple of the source's block.
     """
 
     number: int
@@ -49,127 +50,164 @@ class Stretch:
 
 
 def cut_stretches(sources: Sequence[Source]) -> Iterator[tuple[int, Stretch]]:
-    """Cut sources into about equal stretches of whole blocks: small enough to share out, few enough to merge.
+    """Cut sources into stretches of about equal size: small enough to share between workers, few enough to merge.
 
     Yields
     ------
     tuple of int and Stretch
-        The source's position in `sources`, and the stretch.
+        Number of the source in `sources`, and the stretch.
     """
     total = sum(source.rows for source in sources)
     number = 0
-    for file, source in enumerate(sources):
+    for source_number, source in enumerate(sources):
         rows = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // source.spec.sample_bytes)
         rows = max(1, round(rows / source.block)) * source.block
         for start in range(0, source.rows, rows):
-            yield file, Stretch(number=number, source=source, start=start, stop=min(source.rows, start + rows))
+            stop = min(source.rows, start + rows)
+            yield source_number, Stretch(number=number, source=source, start=start, stop=stop)
             number += 1
 
 
+def positions_of_rows(source_file: UInt8Array, source_row: Int64Array, number: int, rows: int) -> Int64Array:
+    """Return the position in the store of each row of a source.
+
+    Parameters
+    ----------
+    source_file, source_row
+        (sample,), source number and row of each sample of the store.
+    number, rows
+        The source's number, and how many rows it has.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (rows,), -1 for rows that are not in the store.
+    """
+    positions = np.full(rows, -1, np.int64)
+    samples = np.flatnonzero(source_file == number)
+    positions[source_row[samples]] = samples
+    return positions
+
+
 @dataclass(frozen=True, kw_only=True)
-class Spilled:
-    """What `spill` left of a stretch.
+class SpilledStretch:
+    """What `spill` wrote for a stretch.
 
     Attributes
     ----------
     runs
         Names of its runs in the spool, without suffix.
     empty
-        Images without any non-zero value, among those that go into the store.
+        How many of the images that go into the store have no non-zero value.
     """
 
     runs: tuple[str, ...]
     empty: int
 
 
-def spill(stretch: Stretch, position: npt.NDArray[np.int64], layout: Layout, spool: Path, limit: int) -> Spilled:
-    """Compress the rows of a stretch into runs, unless that was done before.
+def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Path, held: int) -> SpilledStretch:
+    """Compress the rows of a stretch into sorted runs, unless that was done before.
 
     Parameters
     ----------
     stretch
         What to read.
-    position
-        int64 (stop - start,), place of each row in the store, or -1 for rows that no split takes.
+    positions
+        int64 (stop - start,), position of each row in the store, or -1 for rows that are in no split.
     layout
         Codec and sizes.
     spool
-        Folder for runs, each ``NAME.run`` with an index ``NAME.npy``; ``NNNNNN.json`` lists them once all are there.
-    limit
-        Compressed bytes held before a run is written.
+        Folder for runs, each ``NAME.run`` with an index ``NAME.npy``; ``NNNNNN.json`` lists the runs of a stretch that
+        is finished.
+    held
+        Compressed bytes to hold before a run is written.
     """
     record = spool / f"{stretch.number:06d}.json"
-    if record.exists():
-        done = json.loads(record.read_text())
-        if all(file.exists() for run in done["runs"] for file in _files(spool, run)):
-            return Spilled(runs=tuple(done["runs"]), empty=done["empty"])
+    finished = _read_record(record)
+    if finished and all(file.exists() for run in finished.runs for file in _run_files(spool, run)):
+        return finished
     runs: list[str] = []
-    empty, held, zero = 0, 0, zero_block(layout)
     pending: list[tuple[int, bytes]] = []
+    empty, pending_bytes, zero = 0, 0, zero_block(layout)
+    for position, block in _compress(stretch, positions, layout):
+        pending.append((position, block))
+        pending_bytes += len(block)
+        empty += block == zero
+        if pending_bytes > held:
+            runs.append(_write_run(stretch, pending, spool))
+            pending, pending_bytes = [], 0
+    runs.append(_write_run(stretch, pending, spool))
+    write_whole(record, json.dumps({"runs": runs, "empty": empty}).encode())
+    return SpilledStretch(runs=tuple(runs), empty=empty)
+
+
+def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """Yield position and compressed image of each row of a stretch that is in the store."""
     source = stretch.source
     for start in range(stretch.start, stretch.stop, source.block):
         images = source.read(start, min(stretch.stop, start + source.block))
-        places = position[start - stretch.start :][: len(images)].tolist()
-        for at in range(0, len(images), ENCODE):
-            taken = [
-                (place, block)
-                for place, block in zip(places[at:], encode_samples(images[at : at + ENCODE], layout), strict=False)
-                if place >= 0
-            ]
-            empty += sum(block == zero for _, block in taken)
-            held += sum(len(block) for _, block in taken)
-            pending += taken
-            if held > limit:
-                runs.append(_write_run(stretch, pending, spool))
-                held, pending = 0, []
-    runs.append(_write_run(stretch, pending, spool))
-    write_whole(record, json.dumps({"runs": runs, "empty": empty}).encode())
-    return Spilled(runs=tuple(runs), empty=empty)
+        block_positions = positions[start - stretch.start :][: len(images)].tolist()
+        for first in range(0, len(images), ENCODE):
+            samples = encode_samples(images[first : first + ENCODE], layout)
+            pairs = zip(block_positions[first : first + ENCODE], samples, strict=True)
+            yield from ((position, sample) for position, sample in pairs if position >= 0)
 
 
-def _files(spool: Path, run: str) -> tuple[Path, Path]:
-    """Return where a run's samples and their index are."""
+def _read_record(path: Path) -> SpilledStretch | None:
+    """Return what the record of a finished stretch says, or None if there is no record."""
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text())
+    return SpilledStretch(runs=tuple(record["runs"]), empty=record["empty"])
+
+
+def _run_files(spool: Path, run: str) -> tuple[Path, Path]:
+    """Return the files of a run's samples and of their index."""
     return spool / f"{run}.run", spool / f"{run}.npy"
 
 
-def _write_run(stretch: Stretch, pending: list[tuple[int, bytes]], spool: Path) -> str:
-    """Write samples sorted by place, under a name of their own: a call repeated elsewhere must not meet this one."""
+def _write_run(stretch: Stretch, samples: list[tuple[int, bytes]], spool: Path) -> str:
+    """Write samples sorted by position, and return the name of the run.
+
+    The name is unique, because a call that is repeated on another worker may run beside the first one.
+    """
     name = f"{stretch.number:06d}-{uuid.uuid4().hex}"
-    pending.sort(key=lambda item: item[0])
-    index = np.empty((2, len(pending) + 1), np.int64)
-    index[0] = [*(place for place, _ in pending), np.iinfo(np.int64).max]
-    index[1] = np.cumsum([0, *(len(block) for _, block in pending)])
-    samples, index_file = _files(spool, name)
-    with samples.open("wb") as file:
-        file.writelines(block for _, block in pending)
-    content = io.BytesIO()  # straight to the file, a full disk would be an error without its number
+    samples.sort(key=lambda sample: sample[0])
+    index = np.empty((2, len(samples) + 1), np.int64)
+    index[0] = [*(position for position, _ in samples), np.iinfo(np.int64).max]
+    index[1] = np.cumsum([0, *(len(block) for _, block in samples)])
+    samples_file, index_file = _run_files(spool, name)
+    with samples_file.open("wb") as file:
+        file.writelines(block for _, block in samples)
+    content = io.BytesIO()  # numpy's error about a full disk would lack the error number
     np.save(content, index, allow_pickle=False)
     index_file.write_bytes(content.getbuffer())
     return name
 
 
-def discard(spool: Path) -> None:
-    """Delete what calls of `spill` that did not finish have left."""
-    finished = [json.loads(record.read_text())["runs"] for record in spool.glob("*.json")]
-    kept = {file for runs in finished for run in runs for file in _files(spool, run)}
+def delete_unfinished(spool: Path) -> None:
+    """Delete the files of calls of `spill` that did not finish."""
+    records = [path for path in spool.glob("*.json") if not is_partial(path)]
+    finished = filter(None, map(_read_record, records))
+    kept = {*records, *(file for stretch in finished for run in stretch.runs for file in _run_files(spool, run))}
     for file in spool.iterdir():
-        if file.suffix != ".json" and file not in kept:
+        if file not in kept:
             file.unlink()
 
 
 def assemble_shard(shard: int, samples: int, layout: Layout, spool: Path, runs: Sequence[str], path: Path) -> str:
-    """Assemble one shard from all runs, unless that was done before, and return its sha256.
+    """Write one shard from the samples of all runs, unless that was done before, and return its sha256.
 
     Parameters
     ----------
     shard
         Number of the shard.
     samples
-        Samples in the store.
+        Number of samples in the store.
     layout
         Codec and sizes.
     spool
-        Folder that `spill` filled.
+        Folder that `spill` wrote to.
     runs
         Names of all runs.
     path
@@ -178,7 +216,7 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Path, runs: 
     Raises
     ------
     StoreError
-        If the runs lack a sample of the shard.
+        If a sample of the shard is in no run.
     """
     if path.exists():
         return sha256(path)
@@ -186,7 +224,7 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Path, runs: 
     stop = min(samples, start + layout.shard)
     blocks = [b""] * (stop - start)
     for run in runs:
-        samples_file, index_file = _files(spool, run)
+        samples_file, index_file = _run_files(spool, run)
         index = np.load(index_file, mmap_mode="r", allow_pickle=False)
         first, last = np.searchsorted(index[0], [start, stop]).tolist()
         if first == last:
@@ -196,8 +234,9 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Path, runs: 
             file.seek(int(offsets[0]))
             data = file.read(int(offsets[-1] - offsets[0]))
         cuts = (offsets - offsets[0]).tolist()
-        for at, place in enumerate(index[0, first:last].tolist()):
-            blocks[place - start] = data[cuts[at] : cuts[at + 1]]
+        positions = index[0, first:last].tolist()
+        for position, (begin, end) in zip(positions, itertools.pairwise(cuts), strict=True):
+            blocks[position - start] = data[begin:end]
     if b"" in blocks:
         raise StoreError(f"{spool}: sample {start + blocks.index(b'')} of the store is in no run")
     return write_shard(path, blocks, layout)

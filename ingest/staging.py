@@ -1,4 +1,4 @@
-"""The folder in which a store is made: held by one process, resumed after a crash, published by a rename."""
+"""The folder in which a store is made: locked by one process, resumed after a crash, published by one rename."""
 
 import json
 import shutil
@@ -18,20 +18,22 @@ class StagingFolder:
     Parameters
     ----------
     output
-        Where the store will be.
+        Path of the finished store.
 
     Attributes
     ----------
+    output : pathlib.Path
+        The same, as an absolute path.
     path : pathlib.Path
-        The folder.
+        The staging folder.
     root : pathlib.Path
-        The store in the making.
+        The unfinished store in it.
     spool : pathlib.Path
-        For files that go when the store is done.
+        Folder in it for temporary files.
     """
 
     def __init__(self, output: Path) -> None:
-        self.output = output.absolute()  # a cluster's workers may run elsewhere
+        self.output = output.absolute()  # workers of a cluster may run in another folder
         self.path = self.output.with_name(f".{output.name}.ingest")
         self.root, self.spool = self.path / "store", self.path / "spool"
         self._record, self._replaced = self.path / "ingest.json", self.path / "replaced"
@@ -39,28 +41,28 @@ class StagingFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for this process alone; however the process ends, the hold ends with it.
+        """Lock the folder for this process; the lock ends with the process, however that ends.
 
-        What a process that was killed in `publish` left is put in order first.
+        If an earlier process was killed in `publish`, this is completed or undone first.
 
         Raises
         ------
         StoreError
-            If another process holds it.
+            If another process has locked the folder.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with ExitStack() as stack:
                 stack.callback(self._remove_if_empty)
                 stack.enter_context(files.locked(self.path))
-                self._settle()
+                self._settle_publishing()
                 yield
         except BlockingIOError as error:
             if error.filename != str(self.path):
                 raise
             raise StoreError(f"{self.output}: another ingest is making this store") from None
 
-    def _settle(self) -> None:
+    def _settle_publishing(self) -> None:
         if self.output.exists():
             if not self.root.exists():
                 self.clear()
@@ -72,23 +74,23 @@ class StagingFolder:
             self.path.rmdir()
 
     def start(self, ingest: dict[str, Any]) -> None:
-        """Begin, or go on with an interrupted ingest of the same things.
+        """Begin a new ingest, or resume an interrupted one that had the same sources and options.
 
         Parameters
         ----------
         ingest
-            What decides the store's content, as JSON types.
+            Everything that decides the store's content, as JSON types.
 
         Raises
         ------
         StateError
-            If the folder is of another ingest; the message names the difference.
+            If the folder has another ingest; the message names the first difference.
         """
         if self._record.exists():
-            where, there, here = _difference("", json.loads(self._record.read_text()), ingest)
-            if there != here:
+            key, interrupted, requested = _first_difference("", json.loads(self._record.read_text()), ingest)
+            if interrupted != requested:
                 raise StateError(
-                    f"{self.path}: an interrupted ingest has {where}={there!r}, this one {here!r}; "
+                    f"{self.path}: an interrupted ingest has {key}={interrupted!r}, this one {requested!r}; "
                     "finish that one, or delete the folder"
                 )
         else:
@@ -99,25 +101,25 @@ class StagingFolder:
         self._started = True
 
     def used(self) -> int:
-        """Return the bytes that the folder's files take."""
+        """Return the total size of the files in the folder, in bytes."""
         return files.folder_bytes(self.path)
 
     def clear(self) -> None:
-        """Delete what is in the folder."""
+        """Delete everything in the folder except its lock."""
         files.clear_folder(self.path)
 
     def abandon(self) -> None:
-        """Delete the folder, but not the work of an interrupted ingest that this one did not go on with."""
+        """Delete the folder, unless it has an interrupted ingest that this one did not resume."""
         if self._started or not self._record.exists():
             self.remove()
 
     def remove(self) -> None:
-        """Delete the folder, the record first: without it nothing in the folder counts."""
+        """Delete the folder, its record first: without a record, the next ingest ignores what else is left."""
         self._record.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(self) -> None:
-        """Put the store in its place, where at every moment there is the old one, the new one or none."""
+        """Move the store to its destination, which has the old store, the new one or none at every moment."""
         if self.output.exists():
             self.output.rename(self._replaced)
         self.root.rename(self.output)
@@ -125,12 +127,12 @@ class StagingFolder:
         self.remove()
 
 
-def _difference(name: str, found: Any, wanted: Any) -> tuple[str, Any, Any]:
-    """Return where two JSON values differ first, and what each has there."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        parts = [(f"{name}.{key}".lstrip("."), found.get(key), value) for key, value in wanted.items()]
-    elif isinstance(found, list) and isinstance(wanted, list):
-        parts = [(f"{name}[{at}]", *pair) for at, pair in enumerate(zip_longest(found, wanted))]
+def _first_difference(key: str, first: Any, second: Any) -> tuple[str, Any, Any]:
+    """Return the key of the first difference between two JSON values, and what each has under it; None if equal."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        parts = [(f"{key}.{name}".lstrip("."), first.get(name), value) for name, value in second.items()]
+    elif isinstance(first, list) and isinstance(second, list):
+        parts = [(f"{key}[{number}]", *pair) for number, pair in enumerate(zip_longest(first, second))]
     else:
-        return name, found, wanted
-    return next((_difference(*part) for part in parts if part[1] != part[2]), (name, None, None))
+        return key, first, second
+    return next((_first_difference(*part) for part in parts if part[1] != part[2]), (key, None, None))

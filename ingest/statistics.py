@@ -1,4 +1,4 @@
-"""Statistics of a store's training split, out of core: a Dask task a group of shards, and the sums of their results."""
+"""Statistics of a store's training split: computed for groups of shards in parallel, then added up."""
 
 import functools
 import operator
@@ -15,26 +15,25 @@ from store.sample_reader import open_reader
 from store.variable_statistics import describe_variables
 from store.writer import consolidate
 
-GROUPS = 16  # a number that does not depend on the executor, so that sums come out alike everywhere
-READ_BYTES = 2 << 20  # decoded, then added: few enough to stay in the cache, enough that calls cost nothing
+GROUPS = 16  # does not depend on the executor, so that rounding of the sums does not either
+READ_BYTES = 2 << 20  # images decoded at once: they fit the processor's cache, and calls take no noticeable time
 
 
 def write_statistics(path: Path, executor: Executor) -> None:
-    """Compute the group ``statistics`` of a store from its training split, replacing the one that is there.
+    """Compute the statistics of a store's training split, and write them as its group ``statistics``, or replace it.
 
     Raises
     ------
     StoreError
         If the path holds no store, or the training split lacks a class.
     """
-    path = path.absolute()  # a cluster's workers may run elsewhere
+    path = path.absolute()  # workers of a cluster may run in another folder
     store = open_store(path)
     start, stop = store.split_range("train")
-    step = (store.image.shards or store.image.chunks)[0]
-    step *= max(1, -(-(stop - start) // (step * GROUPS)))
-    calls = [(path, at, min(stop, at + step)) for at in range(start, stop, step)]
-    parts = executor.run(statistics_of, calls, "statistics")
-    total = functools.reduce(operator.add, parts)
+    group = (store.image.shards or store.image.chunks)[0]
+    group *= max(1, -(-(stop - start) // (group * GROUPS)))
+    calls = [(path, first, min(stop, first + group)) for first in range(start, stop, group)]
+    total = functools.reduce(operator.add, executor.run(statistics_of, calls, "statistics"))
     if not total.images.all():
         raise StoreError(f"{path}: the training split lacks a class: {total.images.tolist()} images by class")
     names = ["label", *(variable.name for variable in store.spec.variables)]
@@ -50,15 +49,15 @@ def write_statistics(path: Path, executor: Executor) -> None:
 
 
 def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
-    """Return the statistics of samples [start, stop) of a store."""
+    """Return the statistics of the samples [start, stop) of a store."""
     store = open_store(path)
     reader = open_reader(store.image, store.path)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
     total = ImageStatistics.zero(store.spec)
     step = max(1, READ_BYTES // store.spec.sample_bytes)
     images = np.empty((step, *store.spec.image_shape), np.float32)
-    for at in range(start, stop, step):
-        samples = np.arange(at, min(stop, at + step))
+    for first in range(start, stop, step):
+        samples = np.arange(first, min(stop, first + step))
         reader.read(samples, images[: samples.size])
-        total.update(images[: samples.size], label[at - start :][: samples.size])
+        total.update(images[: samples.size], label[first - start :][: samples.size])
     return total

@@ -1,34 +1,37 @@
-"""Is a store what was ingested? Every image against its source bit for bit, every file against its digest."""
+"""Verifying a store: every image against its source, bit for bit, and every file against its digest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ingest.executors import Executor
-from ingest.external_shuffle import Stretch, cut_stretches
+from ingest.external_shuffle import Stretch, cut_stretches, positions_of_rows
+from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import NAME, read_digests, sha256
 from store.errors import SourceError
 from store.opening import Store, open_store
 from store.sample_reader import open_reader
-from store.sources.source import open_sources
+from store.sources import open_sources
 
-SHOWN = 5  # differences named in one message
+SHOWN = 5  # samples named in one message
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What `verify` looked at.
+    """Result of `verify`.
 
     Attributes
     ----------
     files, images
-        How many were compared.
+        How many files and images were compared.
     problems
-        What is wrong, a line each; empty if nothing is.
+        One line for each problem; empty if the store is as it should be.
     """
 
     files: int
@@ -37,115 +40,145 @@ class Verification:
 
 
 def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verification:
-    """Check a store's files against their digests, its arrays against the format, and its images against the sources.
+    """Compare a store's files with their digests, its arrays with the format, and its images with the sources.
 
     Parameters
     ----------
     path
         The store.
     sources
-        Files it was made from, all or some, in any order; they are known by their sha256.
-    workers
-        What runs the comparison.
+        Files that it was made from, all or some of them, in any order; they are recognised by their sha256.
+    executor
+        Runs the comparisons.
 
     Raises
     ------
     StoreError
         If the path holds no store, or no record of digests.
     SourceError
-        If a source is not one of the store's.
+        If a file is not one of the store's sources.
     """
-    path = path.absolute()  # a cluster's workers may run elsewhere
+    path = path.absolute()  # workers of a cluster may run in another folder
+    files, problems = _compare_files(path, executor)
+    images = 0
+    with _accept_known_damage(path, problems):
+        store = open_store(path)
+        problems += check_format(store)
+        if sources:
+            comparisons = _plan_comparisons(store, sources)
+            images = int(sum((positions >= 0).sum() for _, _, positions in comparisons))
+            for differences in executor.run(compare, comparisons, "images against sources"):
+                problems += differences
+    return Verification(files=files, images=images, problems=tuple(problems))
+
+
+def _compare_files(path: Path, executor: Executor) -> tuple[int, list[str]]:
+    """Return how many files were compared with their digests, and one line for each problem."""
     recorded = read_digests(path)
     present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {NAME}
     problems = [f"{path / name}: not among the recorded digests" for name in sorted(present - recorded.keys())]
     problems += [f"{path / name}: missing" for name in sorted(recorded.keys() - present)]
-    common = sorted(present & recorded.keys())
-    digests = executor.run(sha256, [(path / name,) for name in common], "digests of files")
+    names = sorted(present & recorded.keys())
+    digests = executor.run(sha256, [(path / name,) for name in names], "digests of files")
     problems += [
         f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {NAME}"
-        for name, digest in zip(common, digests, strict=True)
+        for name, digest in zip(names, digests, strict=True)
         if digest != recorded[name]
     ]
-    images = 0
+    return len(names), problems
+
+
+@contextmanager
+def _accept_known_damage(path: Path, problems: list[str]) -> Iterator[None]:
+    """Turn an error into one more problem if there are problems already, since they explain it.
+
+    Libraries raise errors of any kind when they read damaged files. In a store without known damage an error is
+    unexpected, and an error of a source never comes from the store: both are raised.
+    """
     try:
-        store = open_store(path)
-        problems += check_format(store)
-        if sources:
-            calls = _comparisons(store, sources)
-            images = int(sum((place >= 0).sum() for _, _, place in calls))
-            differences = executor.run(compare, calls, "images against sources")
-            problems += [problem for part in differences for problem in part]
+        yield
     except SourceError:
         raise
     except Exception as error:
-        if not problems:  # else it is damage that was named already, and libraries raise anything on damaged bytes
+        if not problems:
             raise
-        problems.append(f"{path}: not looked at any further: {error}")
-    return Verification(files=len(common), images=images, problems=tuple(problems))
+        problems.append(f"{path}: not checked any further: {error}")
 
 
 def check_format(store: Store) -> list[str]:
-    """Return where a store departs from format version 1, a line each."""
-    group, spec = store.group, store.spec
+    """Return one line for each way in which a store departs from format version 1."""
+    return _check_arrays(store) or _check_columns(store)
+
+
+def _check_arrays(store: Store) -> list[str]:
+    """Compare the types, shapes and dimensions of all arrays with the format."""
     samples = store.image.shape[0]
     expected = {
-        "image": ("float32", (samples, *spec.image_shape), ("sample", "ieta", "iphi", "channel")),
+        "image": ("float32", (samples, *store.spec.image_shape), ("sample", "ieta", "iphi", "channel")),
         "label": ("uint8", (samples,), ("sample",)),
         "split": ("uint8", (samples,), ("sample",)),
         "source_file": ("uint8", (samples,), ("sample",)),
         "source_row": ("int64", (samples,), ("sample",)),
-        **{variable.name: ("float32", (samples,), ("sample",)) for variable in spec.variables},
+        **{variable.name: ("float32", (samples,), ("sample",)) for variable in store.spec.variables},
     }
     problems = []
     for name, wanted in expected.items():
-        if name not in group:
+        if name not in store.group:
             problems.append(f"{store.path}: no array {name}")
             continue
-        array = group[name]
-        found = (str(array.dtype), array.shape, array.metadata.dimension_names)  # type: ignore[union-attr]
-        if found != wanted:
-            problems.append(f"{store.path / name}: is {found}, the format says {wanted}")
+        array = store.group[name]
+        actual = (str(array.dtype), array.shape, array.metadata.dimension_names)  # type: ignore[union-attr]
+        if actual != wanted:
+            problems.append(f"{store.path / name}: is {actual}, the format says {wanted}")
+    return problems
+
+
+def _check_columns(store: Store) -> list[str]:
+    """Check that the columns of splits and of sources agree with the attributes."""
+    problems = []
     sizes = [stop - start for start, stop in map(store.split_range, SPLITS)]
-    if problems:
-        return problems
-    split = np.asarray(group["split"][:])  # type: ignore[index]
-    if not np.array_equal(split, np.repeat([0, 1, 2], sizes)):
+    if not np.array_equal(_column(store, "split"), np.repeat([0, 1, 2], sizes)):
         problems.append(f"{store.path / 'split'}: does not agree with split_ranges")
-    file, row = (np.asarray(group[name][:]) for name in ("source_file", "source_row"))  # type: ignore[index]
+    file, row = _column(store, "source_file"), _column(store, "source_row")
     rows = np.array([source["rows"] for source in store.attributes["sources"]])
     if file.max() >= rows.size or row.min() < 0 or np.any(row >= rows[file]):
         problems.append(f"{store.path / 'source_row'}: names rows that no source has")
-    elif np.unique(row * rows.size + file).size != samples:
+    elif np.unique(row * rows.size + file).size != row.size:
         problems.append(f"{store.path / 'source_row'}: two samples are of the same row of the same source")
     return problems
 
 
-def _comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretch, npt.NDArray[np.int64]]]:
-    """Return what to compare: stretches of the sources, and the place in the store of each of their rows, or -1."""
-    identities = store.attributes["sources"]
-    by_digest = {identity["sha256"]: number for number, identity in enumerate(identities)}
-    file = np.asarray(store.group["source_file"][:])  # type: ignore[index]
-    row = np.asarray(store.group["source_row"][:])  # type: ignore[index]
-    calls = []
+def _column(store: Store, name: str) -> npt.NDArray[Any]:
+    return np.asarray(store.group[name][:])  # type: ignore[index]
+
+
+def _plan_comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretch, Int64Array]]:
+    """Return the arguments of all calls of `compare`."""
     sources = open_sources(paths, store.spec)
-    numbers = []
-    for source in sources:
-        digest = sha256(source.path)
-        if digest not in by_digest:
-            names = ", ".join(identity["name"] for identity in identities)
-            raise SourceError(f"{source.path}: sha256 {digest} is of none of the store's sources ({names})")
-        numbers.append(by_digest[digest])
-    for at, stretch in cut_stretches(sources):
-        places = np.flatnonzero(file == numbers[at])
-        place = np.full(sources[at].rows, -1, np.int64)
-        place[row[places]] = places
-        calls.append((store.path, stretch, place[stretch.start : stretch.stop]))
-    return calls
+    numbers = [_source_number(store, source.path) for source in sources]
+    source_file, source_row = _column(store, "source_file"), _column(store, "source_row")
+    positions = [
+        positions_of_rows(source_file, source_row, number, source.rows)
+        for number, source in zip(numbers, sources, strict=True)
+    ]
+    return [
+        (store.path, stretch, positions[index][stretch.start : stretch.stop])
+        for index, stretch in cut_stretches(sources)
+    ]
 
 
-def compare(path: Path, stretch: Stretch, place: npt.NDArray[np.int64]) -> list[str]:
-    """Compare what a stretch and the store have of each sample, bit for bit; return differences, a line each.
+def _source_number(store: Store, path: Path) -> int:
+    """Return which of the store's sources a file is."""
+    identities, digest = store.attributes["sources"], sha256(path)
+    for number, identity in enumerate(identities):
+        if identity["sha256"] == digest:
+            return number
+    names = ", ".join(identity["name"] for identity in identities)
+    raise SourceError(f"{path}: sha256 {digest} matches none of the store's sources ({names})")
+
+
+def compare(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
+    """Compare images, labels and variables of a stretch with those in the store, bit for bit.
 
     Parameters
     ----------
@@ -153,23 +186,29 @@ def compare(path: Path, stretch: Stretch, place: npt.NDArray[np.int64]) -> list[
         The store.
     stretch
         Rows of a source.
-    place
+    positions
         int64 (stop - start,), position of each row in the store, or -1 for rows that are not in it.
+
+    Returns
+    -------
+    list of str
+        Empty, or one line that names the first samples that differ.
     """
     store, source = open_store(path), stretch.source
     reader = open_reader(store.image, store.path)
     columns = {"label": source.labels(), **source.variables()}
-    pairs = [(values[stretch.start :], np.asarray(store.group[name][:])) for name, values in columns.items()]  # type: ignore[index]
+    pairs = [(values[stretch.start :], _column(store, name)) for name, values in columns.items()]
     different: list[int] = []
-    for start in range(0, len(place), source.block):
-        taken = np.flatnonzero(place[start : start + source.block] >= 0)
-        samples = place[start : start + source.block][taken]
-        images = source.read(stretch.start + start, min(stretch.stop, stretch.start + start + source.block))[taken]
+    for start in range(0, len(positions), source.block):
+        block = positions[start : start + source.block]
+        rows = np.flatnonzero(block >= 0)
+        samples = block[rows]
+        images = source.read(stretch.start + start, stretch.start + start + len(block))[rows]
         stored = np.empty_like(images)
         reader.read(samples, stored)
         same = (stored.view(np.uint32) == images.view(np.uint32)).all(axis=(1, 2, 3))
         for values, stored_values in pairs:
-            same &= values[start + taken] == stored_values[samples]
+            same &= values[start + rows] == stored_values[samples]
         different += samples[~same].tolist()
     if not different:
         return []

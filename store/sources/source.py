@@ -8,7 +8,6 @@ from typing import Protocol
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import ConfigError, SourceError
-from store.sources.hdf5 import Hdf5Source
 
 PARQUET = b"PAR1"  # first bytes of every Parquet file
 MOST_SOURCES = 255  # a store numbers its sources in uint8
@@ -151,6 +150,8 @@ def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if not is_parquet(path):
+        from store.sources.hdf5 import Hdf5Source
+
         return Hdf5Source(path, spec, require_labels)
     check_pyarrow(path)
     from store.sources.parquet import ParquetSource

@@ -103,7 +103,7 @@ def die(death: Path, *arguments: object) -> None:
     work = next(folder for folder in (path, *path.parents) if folder.name.endswith(".ingest"))
     death.write_text(json.dumps(image_files(work / "store")))
     if content:
-        path.with_name(f"{path.name}.partial").write_bytes(content[: len(content) // 2])
+        path.with_name(f".{path.stem}.killed.partial{path.suffix}").write_bytes(content[: len(content) // 2])
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -155,4 +155,4 @@ def test_a_cluster_of_its_own_ends_with_the_program(undisturbed: Undisturbed, tm
 
 
 def test_nobody_answers(unanswered: Run) -> None:
-    assert f"scheduler={NOBODY}: no dask scheduler answers there" in refusal(unanswered)
+    assert f"scheduler={NOBODY}: no dask scheduler answers at this address" in refusal(unanswered)

@@ -21,7 +21,7 @@ def test_anything_else_is_refused_and_costs_nothing(undisturbed: Undisturbed, tm
     third = shutil.copy(other[0], tmp_path / "third.hdf5")
     (tmp_path / "out").mkdir()
     store = tmp_path / "out" / "showers.zarr"
-    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/c\.5\.0\.0\.0")
+    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/\.c\.5\.0\.0\.")
     assert run.wait() == -signal.SIGKILL
     work = tmp_path / "out" / ".showers.zarr.ingest"
     before = identities(work, "**/*")
@@ -41,7 +41,7 @@ def test_anything_else_is_refused_and_costs_nothing(undisturbed: Undisturbed, tm
 
 def test_another_version_is_refused(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
     store = tmp_path / "showers.zarr"
-    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/c\.5\.0\.0\.0")
+    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/\.c\.5\.0\.0\.")
     assert run.wait() == -signal.SIGKILL
     record = tmp_path / ".showers.zarr.ingest" / "ingest.json"
     ingest = json.loads(record.read_text())
@@ -62,7 +62,7 @@ def test_what_is_not_finished_does_not_pile_up(undisturbed: Undisturbed, tmp_pat
 
 def test_a_stretch_whose_runs_are_gone_is_read_again(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
     store = tmp_path / "showers.zarr"
-    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/c\.5\.0\.0\.0")
+    run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/\.c\.5\.0\.0\.")
     assert run.wait() == -signal.SIGKILL
     spool = tmp_path / ".showers.zarr.ingest" / "spool"
     next(spool.glob("000001-*.run")).unlink()
@@ -74,7 +74,7 @@ def test_a_stretch_whose_runs_are_gone_is_read_again(undisturbed: Undisturbed, t
 
 def test_the_second_of_two_at_once_is_refused(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
     store = tmp_path / "showers.zarr"
-    run = start(notes, *undisturbed.words, "--output", store, stop=r"open .*/c\.5\.0\.0\.0")
+    run = start(notes, *undisturbed.words, "--output", store, stop=r"open .*/\.c\.5\.0\.0\.")
     run.wait_until_stopped()
     assert f"{store}: another ingest is making this store" in refusal(
         start(notes, *undisturbed.words, "--output", store)

@@ -146,7 +146,7 @@ def test_a_row_that_no_source_has(undisturbed: Undisturbed, copy: Path, value: i
 
 def test_another_source_is_refused(undisturbed: Undisturbed, tmp_path: Path) -> None:
     other = write_sources(tmp_path, first=ROWS)[0]
-    with pytest.raises(SourceError, match=rf"{other}: sha256 \w+ is of none of the store's sources"):
+    with pytest.raises(SourceError, match=rf"{other}: sha256 \w+ matches none of the store's sources"):
         verify(undisturbed.store, [other], WORKERS)
 
 

@@ -121,7 +121,7 @@ def test_a_file_that_is_no_source_of_the_store_is_refused(copy):
     write_hdf5(copy / "other.hdf5", showers(60, 5), 1)
     outcome = verify(copy, "other.hdf5")
     assert outcome.status == 1
-    assert re.search(r"other\.hdf5: sha256 .* is of none of the store's sources \(photons.hdf5, elect", outcome.err)
+    assert re.search(r"other\.hdf5: sha256 .* matches none of the store's sources \(photons.hdf5, elect", outcome.err)
 
 
 def test_a_store_without_a_record_of_digests_is_refused(copy):

@@ -206,7 +206,7 @@ OPTIONS = {
     ("--seed", "-1"): "seed=-1 is below 0",
     ("--workers", "0"): "workers=0 is below 1",
     ("--workers", "1", "--scheduler", "tcp://localhost:1"): "workers and scheduler exclude each other",
-    ("--scheduler", "nonsense://nowhere"): "scheduler=nonsense://nowhere: no dask scheduler answers there",
+    ("--scheduler", "nonsense://nowhere"): "scheduler=nonsense://nowhere: no dask scheduler answers at this address",
 }
 
 
