@@ -1,46 +1,50 @@
-"""What the four programs share: exit statuses, one-line errors and progress bars."""
+"""What all programs share: exit statuses, errors on one line, ``-h`` and ``--version``, lines and progress bars."""
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-import rich.progress
 import typer
+import typer.main
 from rich.console import Console
 
 from store.errors import CalostreamError
 
 T = TypeVar("T")
-INTERRUPTED = 130  # what typer makes of a keyboard interrupt, without a word
+INTERRUPTED = 130  # the status with which typer exits, silently, after a keyboard interrupt
+HELP = ("-h", "--help")
 
 console = Console(stderr=True, highlight=False)
 
 
 def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None = None) -> None:
-    """Run a program and exit: 0 on success, 2 for wrong usage, 1 and one line on standard error for anything else.
+    """Run a program and exit: 0 on success, 2 for wrong usage, 1 and one line on standard error for any other failure.
 
     Parameters
     ----------
     app
-        The typer application.
+        The typer application; it gets the options ``-h`` and ``--version``.
     default
-        Command that is meant when the first word names none: ``ingest a.hdf5`` is ``ingest convert a.hdf5``.
+        The command that is run if the first word is not the name of one: ``ingest a.hdf5`` runs
+        ``ingest convert a.hdf5``.
     argv
-        Words of the command line, by default the process's own. ``--debug`` anywhere shows tracebacks.
+        Words of the command line, by default those of this process. ``--debug`` anywhere shows tracebacks.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    names = {command.name for command in app.registered_commands} | {"--help"}
+    names = {command.name for command in app.registered_commands} | {*HELP, "--version"}
     if default is not None and (not words or words[0] not in names):
         words.insert(0, default)
-    app.pretty_exceptions_enable = False
+    command = typer.main.get_command(app)
+    command.context_settings["help_option_names"] = list(HELP)
+    command.params += typer.main.get_command(_version_app).params
     try:
-        app(words, standalone_mode=True)
+        command(words)
     except Exception as error:
         if debug:
             raise
-        console.print(f"error: {one_line(error)}", style="red", markup=False, soft_wrap=True)
+        fail(one_line(error))
         sys.exit(1)
     except SystemExit as end:
         if end.code != INTERRUPTED:
@@ -49,19 +53,61 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
         sys.exit(1)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"calostream {version('calostream')}")
+        raise typer.Exit
+
+
+_version_app = typer.Typer(add_completion=False)
+
+
+@_version_app.command()
+def _version_option(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            expose_value=False,
+            help="Show the version of calostream and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Carry the option that `run` adds to every program."""
+
+
 def one_line(error: BaseException) -> str:
-    """Return the message of an error on one line, led by its file or type unless the error is the project's own."""
+    """Return the message of an error on one line; it starts with the file or type if the error is not the project's."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
     return text if isinstance(error, CalostreamError) else f"{type(error).__name__}: {text}"
 
 
+def printable(text: str) -> str:
+    r"""Return a text with everything but printable characters and line ends escaped, as in ``\x1b``.
+
+    Names from files and keys would otherwise be able to move the cursor, clear the screen or hide text.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def fail(text: str) -> None:
+    """Print an error on standard error, in red."""
+    console.print(f"error: {printable(text)}", style="red", markup=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
-    """Print a line on standard error as it is, without markup and without wrapping."""
-    console.print(text, markup=False, soft_wrap=True)
+    """Print a line on standard error, without markup and without wrapping."""
+    console.print(printable(text), markup=False, soft_wrap=True)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
-    """Yield the items under a progress bar on standard error."""
-    return rich.progress.track(items, description=description, total=total, console=console)
+    """Yield the items and show a progress bar on standard error."""
+    from rich.progress import track
+
+    return track(items, description=description, total=total, console=console)

@@ -1,7 +1,10 @@
+import importlib.metadata
+import os
+
 import pytest
 import typer
 
-from store.console import console, one_line, run, track
+from store.console import console, one_line, run, say, track
 from store.errors import SourceError
 
 
@@ -53,6 +56,29 @@ def test_help_is_that_of_the_program(status):
     assert "fail" in out
 
 
+@pytest.mark.parametrize("words", [("-h",), ("work", "-h"), ("work", "--help")])
+def test_help_has_a_short_form(status, words):
+    code, out, _ = status(*words)
+    assert code == 0
+    assert "-h" in out
+
+
+def test_the_version_is_that_of_the_package(status):
+    assert status("--version") == (0, f"calostream {importlib.metadata.version('calostream')}\n", "")
+
+
+def test_a_program_of_one_command_has_help_and_version_too(capsys):
+    app = typer.Typer(add_completion=False)
+    ran = []
+    app.command()(lambda: ran.append(1))
+    for word, shown in (("-h", "--version"), ("--version", "calostream ")):
+        with pytest.raises(SystemExit) as exit_:
+            run(app, argv=[word])
+        assert exit_.value.code == 0
+        assert shown in capsys.readouterr().out
+    assert not ran
+
+
 def test_an_error_is_1_and_one_line_on_standard_error(status):
     assert status("fail", "own") == (1, "", "error: a.hdf5: row 3 is wrong [red]\n")
 
@@ -72,6 +98,19 @@ def test_wrong_usage_is_2(status, words):
     assert code == 2
     assert out == ""
     assert err
+
+
+def test_what_a_message_quotes_cannot_command_the_terminal(app, capsys):
+    @app.command("open")
+    def open_(name: str) -> None:
+        raise SourceError(f"{name}: not readable")
+
+    name = os.fsdecode(b"a\x1b[2J\x07\x9b\x7f\xff") + "\u202eb"
+    with pytest.raises(SystemExit):
+        run(app, argv=["open", name])
+    assert capsys.readouterr().err == r"error: a\x1b[2J\x07\udc9b\x7f\udcff\u202eb: not readable" + "\n"
+    say("two\nlines \r and é")
+    assert capsys.readouterr().err == "two\nlines \\r and é\n"
 
 
 def test_an_interruption_is_1_without_a_traceback(status):

@@ -21,7 +21,7 @@ def signatures():
 prepare()
 prepare_symmetries()
 prepared = signatures()
-assert prepared["decode_samples"] and prepared["fill_chunks"] and prepared["mirror"]
+assert prepared["decode_samples"] and prepared["fill_chunks"] and prepared["apply_random_symmetries"]
 change = Augmentation(name="flips", spec=ELECTRON_PHOTON, seed=1)
 for shuffle in SHUFFLES:
     list(BatchStream(sys.argv[1], split="test", batch_size=32, shuffle=shuffle, transform=change))
@@ -32,8 +32,11 @@ assert signatures() == prepared, (prepared, signatures())
 def test_a_stream_runs_what_was_prepared_and_its_compilation_is_announced_once(showers: Path, tmp_path: Path) -> None:
     def run() -> list[str]:
         words = [sys.executable, "-c", SCRIPT, showers]
-        environ = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-        return subprocess.run(words, env=environ, check=True, stderr=subprocess.PIPE, text=True).stderr.splitlines()
+        done = subprocess.run(
+            words, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr.splitlines()
 
     assert [line.split(",")[0] for line in run()] == ["compiling the decoder", "compiling the augmentation"]
     assert run() == []
