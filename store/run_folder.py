@@ -39,7 +39,7 @@ SCORERS = {
     "trees": "train.baselines.score",
     "logistic": "train.baselines.score",
 }
-"""The program for each framework in ``config.json`` that scores images through the pipe of `store.score_pipe`."""
+"""For each framework in ``config.json``, the module that is run to score images; see `store.score_pipe`."""
 STORE_KEYS = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
 """Root attributes of the store that ``environment.json`` repeats, beside the store's path and digest."""
 TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # of an `EpochRecord`; a history may lack them

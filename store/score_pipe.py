@@ -1,9 +1,11 @@
-"""The pipe between ``evaluate score`` and the process that holds a trained model: images one way, scores the other.
+"""The pipes between ``evaluate score`` and the process with the trained model: images go in, scores come out.
 
-A block is a header of five little-endian int64 (shape of its images, number of variables), the images and then the
-variables, both float32 and C-contiguous. The answer to it is one little-endian float64 per sample.
+A block of samples is a header, the images and the variables. The header is five little-endian int64: the shape of the
+images, (n, ieta, iphi, channel), and the number of variables per sample. Images and variables are little-endian float32
+in C order. The answer to a block is one little-endian float64 per sample.
 """
 
+import io
 from collections.abc import Iterator
 from typing import IO
 
@@ -15,30 +17,53 @@ HEADER_BYTES = 40
 
 
 def send_block(stream: IO[bytes], images: Float32Array, variables: Float32Array) -> None:
-    """Write images, float32 (n, ieta, iphi, channel), and variables, float32 (n, variable)."""
+    """Send a block to the model.
+
+    Parameters
+    ----------
+    stream
+        Standard input of the process with the model.
+    images
+        float32 (n, ieta, iphi, channel).
+    variables
+        float32 (n, variable); (n, 0) for a model that takes images only.
+    """
     stream.write(np.array((*images.shape, variables.shape[1]), "<i8").tobytes())
     stream.write(np.ascontiguousarray(images, "<f4").data)
-    stream.write(np.ascontiguousarray(variables, "<f4").tobytes())
+    stream.write(np.ascontiguousarray(variables, "<f4").data)
     stream.flush()
 
 
-def receive_blocks(stream: IO[bytes]) -> Iterator[list[Float32Array]]:
-    """Yield ``[images]``, or ``[images, variables]`` if there are any, until the stream ends."""
+def receive_blocks(stream: io.BufferedIOBase) -> Iterator[list[Float32Array]]:
+    """Yield each block as the inputs of the model, until the stream ends; an incomplete block at the end is dropped.
+
+    Parameters
+    ----------
+    stream
+        Standard input of this process.
+
+    Yields
+    ------
+    list of numpy.ndarray
+        Images, float32 (n, ieta, iphi, channel), and if there are variables, these, float32 (n, variable).
+    """
     while len(header := stream.read(HEADER_BYTES)) == HEADER_BYTES:
         *shape, variables = np.frombuffer(header, "<i8").tolist()
-        block = [np.empty(shape, "<f4"), *([np.empty((shape[0], variables), "<f4")] if variables else [])]
-        if any(stream.readinto(inputs.data.cast("B")) < inputs.nbytes for inputs in block):  # type: ignore[attr-defined]
+        inputs = [np.empty(shape, "<f4")]
+        if variables:
+            inputs.append(np.empty((shape[0], variables), "<f4"))
+        if any(stream.readinto(array.data) < array.nbytes for array in inputs):
             return
-        yield block
+        yield inputs
 
 
 def send_scores(stream: IO[bytes], scores: Float64Array) -> None:
-    """Write the scores of a block, float64 (n,)."""
+    """Answer a block with its scores, float64 (n,)."""
     stream.write(scores.astype("<f8").tobytes())
     stream.flush()
 
 
 def receive_scores(stream: IO[bytes], samples: int) -> Float64Array | None:
-    """Return the scores of a block, float64 (samples,), or None if the stream ends before that."""
+    """Return the scores of a block, float64 (samples,), or None if the stream ends before their end."""
     answer = stream.read(8 * samples)
     return np.frombuffer(answer, "<f8") if len(answer) == 8 * samples else None
