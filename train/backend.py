@@ -1,12 +1,12 @@
-"""What the training loop asks of a framework."""
+"""What the training loop requires of a framework."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
+from store.arrays import Float32Array
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
@@ -18,9 +18,9 @@ class Backend(Protocol):
     Attributes
     ----------
     device
-        What it runs on, for people.
+        Name of the device that the model runs on, for people.
     rank, world_size
-        This process among those that train together.
+        Number of this process, from 0, and how many processes train the model together.
     """
 
     device: str
@@ -28,23 +28,33 @@ class Backend(Protocol):
     world_size: int
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
-        """Yield each batch of an epoch with what the model takes of it, and its label, as tensors on the device."""
+        """Yield each batch of an epoch with the model's inputs and the labels (batch,) as tensors on the device."""
         ...
 
     def train(self, inputs: Any, label: Any) -> Any:
-        """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
+        """Take one optimiser step; return the logits (batch,) of its forward pass, on the device.
+
+        Collective: every rank must call this.
+        """
         ...
 
     def predict(self, inputs: Any) -> Any:
-        """Return logits (batch,), on the device."""
+        """Return logits (batch,) on the device, computed with the EMA of the weights unless it is disabled."""
         ...
 
-    def to_numpy(self, logit: Any) -> npt.NDArray[np.float32]:
-        """Return logits from the device, waiting until they are there."""
+    def to_numpy(self, logit: Any) -> Float32Array:
+        """Return logits (batch,) from the device, once they have been computed."""
         ...
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the values (n, ...) of all ranks, one after the other; all of them have to ask."""
+        """Return the values (n, ...) of all ranks, concatenated in order of rank.
+
+        Collective: every rank must call this.
+        """
+        ...
+
+    def barrier(self) -> None:
+        """Wait until every rank has called this. Collective: every rank must call this."""
         ...
 
     def set_learning_rate(self, rate: float) -> None:
@@ -52,11 +62,14 @@ class Backend(Protocol):
         ...
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, optimiser and random state by name; all ranks have to ask."""
+        """Return weights, EMA, optimiser state and random state, by name.
+
+        Collective: every rank must call this.
+        """
         ...
 
     def load_state_dict(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `state_dict` returned.
+        """Restore what `state_dict` returned.
 
         Raises
         ------
@@ -66,19 +79,19 @@ class Backend(Protocol):
         ...
 
     def export(self, folder: Path) -> None:
-        """Write the model for use elsewhere."""
+        """Write the model for use outside of training into a run directory."""
         ...
 
 
 class BackendFactory(Protocol):
-    """How to make a backend; called once everything else was found to be right, for it imports the framework."""
+    """Makes a backend. It imports the framework, so it is called after everything else has been checked."""
 
     def __call__(self, specification: Specification, config: TrainConfig) -> Backend:
-        """Return a backend with fresh weights.
+        """Return a backend whose weights are newly initialised.
 
         Raises
         ------
         ConfigError
-            If the device is not there.
+            If the device is not available.
         """
         ...

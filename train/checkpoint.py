@@ -1,4 +1,4 @@
-"""One file that a training run goes on from: arrays of the framework and the state of everything around it."""
+"""The file from which a training run resumes: the arrays of the backend and the state of everything around it."""
 
 import json
 import zipfile
@@ -21,20 +21,20 @@ OUTPUTS = "outputs/"
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training run stands, after an epoch or inside one.
+    """The state of a training run, after an epoch or within one.
 
     Attributes
     ----------
     epoch
-        Epochs finished.
+        Number of finished epochs.
     schedule, stopping
-        States of the learning-rate schedule and of early stopping.
+        State of the learning-rate schedule and of early stopping.
     stream
-        State of the training stream, see `store.BatchStream.state_dict`.
+        State of the training stream, see `store.stream.BatchStream.state_dict`.
     arrays
-        What the backend needs: weights, optimiser and random state by name.
+        State of the backend by name, see `train.backend.Backend.state_dict`.
     outputs
-        Inside an epoch, what it gave so far: the columns of `train.outputs.Outputs`.
+        Within an epoch, the columns of `train.outputs.Outputs` for the batches so far; empty after an epoch.
     """
 
     epoch: int
@@ -45,7 +45,7 @@ class Checkpoint:
     outputs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint as an uncompressed ``.npz`` that appears whole or not at all."""
+        """Write the checkpoint as an uncompressed ``.npz``; an interrupted write leaves the previous file as it was."""
         state = {
             "version": CHECKPOINT_VERSION,
             "epoch": self.epoch,
@@ -59,12 +59,12 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Read a checkpoint that `save` wrote.
+        """Read a checkpoint written by `save`.
 
         Raises
         ------
         StateError
-            If the file is missing, or not a checkpoint of this version.
+            If the file is missing or is not a checkpoint of this version.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

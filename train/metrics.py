@@ -1,23 +1,24 @@
-"""Loss, accuracy and AUC of a set of samples: over the samples, in float64, never an average of batch means."""
+"""Loss, accuracy and AUC over all samples of a pass, in float64; never averages of batch means."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from store.arrays import Float64Array, UInt8Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Quality of the logits of some samples.
+    """How well logits separate the classes.
 
     Attributes
     ----------
     loss
         Mean binary cross-entropy, in nats.
     accuracy
-        Share of samples on the right side of a probability of 0.5.
+        Fraction of samples whose more probable class is the true one.
     auc
-        Area under the ROC curve, or None if all samples are of one class.
+        Area under the ROC curve; None if all samples are of one class.
     """
 
     loss: float
@@ -25,8 +26,16 @@ class Metrics:
     auc: float | None
 
 
-def compute_metrics(label: npt.NDArray[np.uint8], logit: npt.NDArray[np.float64]) -> Metrics:
-    """Return the quality of logits, float64 (n,), of samples of class 0 or 1, uint8 (n,)."""
+def compute_metrics(label: UInt8Array, logit: Float64Array) -> Metrics:
+    """Compute the metrics of some samples.
+
+    Parameters
+    ----------
+    label
+        uint8 (n,), true classes, 0 or 1.
+    logit
+        float64 (n,), logits of class 1.
+    """
     from sklearn.metrics import roc_auc_score
 
     positive = label == 1
@@ -37,7 +46,7 @@ def compute_metrics(label: npt.NDArray[np.uint8], logit: npt.NDArray[np.float64]
     )
 
 
-def sigmoid(logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return probabilities for logits, without overflow."""
-    score: npt.NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -logit))
+def sigmoid(logit: Float64Array) -> Float64Array:
+    """Return the probabilities of class 1 for logits, without overflow for large ones."""
+    score: Float64Array = np.exp(-np.logaddexp(0.0, -logit))
     return score

@@ -1,86 +1,110 @@
-"""The command line of a trainer, defined once for both."""
+"""The command line of the trainers, the same for both frameworks."""
 
-import inspect
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from store.run_folder import RunFolder
-from train.backend import BackendFactory
-from train.config import PRESETS, TrainConfig, preset, read_settings
-from train.loop import fit
-from train.run import resumed_config
+from train.config import SETTINGS, TrainConfig, read_settings
+from train.presets import PRESETS, preset
 
-StoreOption = Annotated[Path, typer.Option(help="The store to train on.")]
+if TYPE_CHECKING:
+    from train.backend import BackendFactory
+
+StoreOption = Annotated[Path, typer.Option(help="Store to train on.")]
 RunOption = Annotated[Path, typer.Option(help="Run directory to write.")]
 VariablesOption = Annotated[
-    str, typer.Option(help="Of the store, to train on instead of shower shapes: none, or names such as pt,m0.")
+    str,
+    typer.Option(help="Per-sample variables of the store to train on: none (use shower shapes), or names as pt,m0."),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the run if it exists.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run directory.")]
 
 
-def application(framework: str, make_backend: BackendFactory) -> typer.Typer:
-    """Return the program that trains in one framework, ``"torch"`` or ``"keras"``; it has a flag for each setting."""
+def flag(name: str) -> Any:
+    """Return the command-line flag of a setting, with its help text and its other names."""
+    metadata = SETTINGS[name].metadata
+    names = [f"--{name.replace('_', '-')}", *metadata["aliases"]] if metadata["aliases"] else []
+    return typer.Option(*names, help=metadata["help"])
+
+
+def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
+    """Return the program that trains in one framework, ``"torch"`` or ``"keras"``."""
     app = typer.Typer(add_completion=False)
-    settings = [field for field in fields(TrainConfig) if "help" in field.metadata]
 
+    @app.command(help=f"Train a classifier with {framework} and write a run directory.")
     def train(
         context: typer.Context,
         run: Annotated[
             Path | None, typer.Option(help=f"Run directory to write.  [default: runs/MODEL-{framework}]")
         ] = None,
         resume: Annotated[
-            bool, typer.Option("--resume", help="Go on with the run from its last checkpoint, with its own settings.")
+            bool, typer.Option("--resume", help="Continue the run from its last checkpoint, with its own settings.")
         ] = False,
         overwrite: OverwriteOption = False,
-        preset_: Annotated[
-            str | None, typer.Option("--preset", help=f"Published settings; one of: {', '.join(PRESETS)}.")
+        preset_name: Annotated[
+            str | None, typer.Option("--preset", help=f"Settings of a published training: {', '.join(PRESETS)}.")
         ] = None,
-        config: Annotated[
-            Path | None, typer.Option(help="TOML file of settings, over those of the preset; flags are over both.")
+        config_file: Annotated[
+            Path | None,
+            typer.Option(
+                "--config", help="TOML file of settings. Flags override the file, which overrides the preset."
+            ),
         ] = None,
-        **values: Any,
+        # A flag for each setting; those on the command line are taken from the context.
+        store: Annotated[Path, flag("store")] = TrainConfig.store,
+        model: Annotated[str, flag("model")] = TrainConfig.model,
+        normalisation: Annotated[str, flag("normalisation")] = TrainConfig.normalisation,
+        variables: Annotated[str, flag("variables")] = str(TrainConfig.variables),
+        train_samples: Annotated[int, flag("train_samples")] = TrainConfig.train_samples,
+        epochs: Annotated[int, flag("epochs")] = TrainConfig.epochs,
+        patience: Annotated[int, flag("patience")] = TrainConfig.patience,
+        batch_size: Annotated[int, flag("batch_size")] = TrainConfig.batch_size,
+        optimiser: Annotated[str, flag("optimiser")] = TrainConfig.optimiser,
+        learning_rate: Annotated[float, flag("learning_rate")] = TrainConfig.learning_rate,
+        schedule: Annotated[str, flag("schedule")] = TrainConfig.schedule,
+        warm_up: Annotated[float, flag("warm_up")] = TrainConfig.warm_up,
+        weight_decay: Annotated[float, flag("weight_decay")] = TrainConfig.weight_decay,
+        clip_norm: Annotated[float, flag("clip_norm")] = TrainConfig.clip_norm,
+        ema_decay: Annotated[float, flag("ema_decay")] = TrainConfig.ema_decay,
+        augmentation: Annotated[str, flag("augmentation")] = TrainConfig.augmentation,
+        class_weights: Annotated[str, flag("class_weights")] = str(TrainConfig.class_weights),
+        shuffle: Annotated[str, flag("shuffle")] = TrainConfig.shuffle,
+        seed: Annotated[int, flag("seed")] = TrainConfig.seed,
+        device: Annotated[str, flag("device")] = TrainConfig.device,
+        precision: Annotated[str, flag("precision")] = TrainConfig.precision,
+        compile: Annotated[bool, flag("compile")] = TrainConfig.compile,
+        memory: Annotated[str, flag("memory")] = TrainConfig.memory,
+        threads: Annotated[int, flag("threads")] = TrainConfig.threads,
+        save_every: Annotated[float, flag("save_every")] = TrainConfig.save_every,
     ) -> None:
         if resume and overwrite:
             raise typer.BadParameter("give --resume or --overwrite, not both")
-        given = {
-            **(preset(preset_) if preset_ else {}),
-            **(read_settings(config) if config else {}),
-            **{name: value for name, value in values.items() if is_given(context, name)},
+        settings = {
+            **(preset(preset_name) if preset_name else {}),
+            **(read_settings(config_file) if config_file else {}),
+            **{name: value for name, value in context.params.items() if name in SETTINGS and is_given(context, name)},
         }
-        if run is not None:
-            given["run"] = run
-        default = {"run": Path("runs") / f"{Path(given.get('model', TrainConfig.model)).stem}-{framework}"}
-        if resume:
-            chosen = resumed_config(RunFolder(path=Path(given.get("run", default["run"]))), framework, given)
-        else:
-            chosen = TrainConfig.from_dict(default | given)
-        fit(chosen, framework, make_backend, resume=resume, overwrite=overwrite)
+        start(settings, framework, make_backend, resume=resume, overwrite=overwrite)
 
-    signature = inspect.signature(train)
-    kept = [parameter for parameter in signature.parameters.values() if parameter.name != "values"]
-    flags = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[flag_type(field.default), typer.Option(help=field.metadata["help"])],
-        )
-        for field in settings
-    ]
-    train.__signature__ = signature.replace(parameters=[*kept, *flags])  # type: ignore[attr-defined]
-    train.__annotations__ = {parameter.name: parameter.annotation for parameter in [*kept, *flags]}
-    app.command(help=f"Train a classifier with {framework} and leave a run directory.")(train)
     return app
 
 
-def flag_type(default: object) -> type:
-    """Return the type of a flag with some default."""
-    return Path if isinstance(default, Path) else type(default)
-
-
 def is_given(context: typer.Context, name: str) -> bool:
-    """Tell whether a flag is on the command line."""
+    """Return whether a flag is on the command line."""
     return str(context.get_parameter_source(name)).endswith("COMMANDLINE")
+
+
+def start(
+    settings: dict[str, Any], framework: str, make_backend: "BackendFactory", *, resume: bool, overwrite: bool
+) -> None:
+    """Train with the given settings and the defaults of the others; see `train.run.run_training`."""
+    from store.run_folder import RunFolder
+    from train.run import resumed_config, run_training  # slow to import, and not needed for --help
+
+    model = Path(settings.get("model", TrainConfig.model)).stem
+    settings = {"run": Path("runs") / f"{model}-{framework}", **settings}
+    if resume:
+        config = resumed_config(RunFolder(path=Path(settings["run"])), framework, settings)
+    else:
+        config = TrainConfig.from_dict(settings)
+    run_training(config, framework, make_backend, resume=resume, overwrite=overwrite)

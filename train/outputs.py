@@ -1,4 +1,4 @@
-"""A pass over one split: what the model said about every sample."""
+"""The outputs of a model in one pass over a split."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from store.arrays import Float64Array, Int64Array, UInt8Array
 from store.errors import RunError
 from store.predictions import Predictions
 from store.stream import BatchStream
 from train.backend import Backend
 from train.metrics import Metrics, compute_metrics, sigmoid
-from train.progress import Seen, watch
+from train.progress import ShowBatch, Throughput, watch
 
-LAG = 4  # batches that a GPU may still be working on while the next ones are sent
+LAG = 4  # batches that a GPU may still be working on while further ones are submitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,29 +27,29 @@ class Outputs:
     sample
         int64 (n,), positions in the store.
     label
-        uint8 (n,), classes.
+        uint8 (n,), true classes.
     logit
-        float64 (n,), what the model gave.
+        float64 (n,), logits of class 1.
     """
 
-    sample: npt.NDArray[np.int64]
-    label: npt.NDArray[np.uint8]
-    logit: npt.NDArray[np.float64]
+    sample: Int64Array
+    label: UInt8Array
+    logit: Float64Array
 
     @classmethod
     def join(cls, parts: Sequence["Outputs"]) -> "Outputs":
-        """Return several one after the other."""
+        """Return the concatenation of several outputs."""
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__}
         )
 
-    def gather(self, backend: Backend) -> "Outputs":
-        """Return the outputs of all ranks."""
+    def of_all_ranks(self, backend: Backend) -> "Outputs":
+        """Return the outputs of all ranks. Collective: every rank must call this."""
         return Outputs(**{name: backend.all_gather(column) for name, column in vars(self).items()})
 
     @property
     def metrics(self) -> Metrics:
-        """Quality of the logits."""
+        """Loss, accuracy and AUC."""
         return compute_metrics(self.label, self.logit)
 
     @property
@@ -59,64 +59,70 @@ class Outputs:
 
 
 class Collector:
-    """Takes the outputs of a pass batch by batch, some batches late, and shows how it goes.
+    """Collects the outputs of a pass batch by batch, a few batches late so that a GPU never waits for it.
 
     Parameters
     ----------
     backend
-        Gives numbers for its outputs.
+        Backend that computes the outputs.
     title
-        Of the pass, for people.
-    seen
-        Called with the labels and logits of every batch.
-    done
-        Outputs of the pass from before it was interrupted.
+        Name of the pass, for messages.
+    show
+        Called with the labels and logits of each batch.
+    earlier
+        Outputs of the batches before the pass was interrupted.
+    batches
+        Number of these batches.
 
     Raises
     ------
     RunError
-        If an output is not finite, which makes the loss NaN; the message names the pass and the batch.
+        If a logit is not finite, which makes the loss NaN or infinite; the message names the pass and the batch.
     """
 
-    def __init__(self, backend: Backend, title: str, seen: Seen, done: Outputs | None = None, batches: int = 0) -> None:
-        self._learner, self._title, self._seen = backend, title, seen
-        self._parts = [] if done is None else [done]
-        self._waiting: deque[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], Any]] = deque()
+    def __init__(
+        self, backend: Backend, title: str, show: ShowBatch, earlier: Outputs | None = None, batches: int = 0
+    ) -> None:
+        self._backend, self._title, self._show = backend, title, show
+        self._parts = [] if earlier is None else [earlier]
+        self._pending: deque[tuple[Int64Array, UInt8Array, Any]] = deque()
         self.batches = batches
 
-    def add(self, sample: npt.NDArray[np.int64], label: npt.NDArray[np.uint8], output: Any) -> None:
-        """Take the output of one more batch, which a GPU may still be working on."""
-        self._waiting.append((sample, label, output))
-        if len(self._waiting) > LAG:
-            self._take()
+    def add(self, sample: Int64Array, label: UInt8Array, logit: Any) -> None:
+        """Take the logits of one more batch, which a GPU may not have computed yet."""
+        self._pending.append((sample, label, logit))
+        if len(self._pending) > LAG:
+            self._collect()
 
-    def _take(self) -> None:
-        sample, label, output = self._waiting.popleft()
+    def _collect(self) -> None:
+        sample, label, on_device = self._pending.popleft()
         self.batches += 1
-        logit = self._learner.to_numpy(output).astype(np.float64)
+        logit = self._backend.to_numpy(on_device).astype(np.float64)
         if not np.isfinite(logit).all():
             raise RunError(f"the loss is NaN or infinite: {self._title}, batch {self.batches}; lower --learning-rate")
         self._parts.append(Outputs(sample=sample, label=label, logit=logit))
-        self._seen(label, logit)
+        self._show(label, logit)
 
     def outputs(self) -> Outputs:
-        """Return what all batches of this rank gave so far, waiting for the last ones."""
-        while self._waiting:
-            self._take()
+        """Return the outputs of all batches of this rank so far, once they have been computed."""
+        while self._pending:
+            self._collect()
         self._parts = [Outputs.join(self._parts)]
         return self._parts[0]
 
 
 def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
-    """Predict what the streams of all ranks give in an epoch.
+    """Return the outputs for one epoch of the streams of all ranks. Collective: every rank must call this.
 
     Raises
     ------
     RunError
-        If an output is not finite.
+        If a logit is not finite.
     """
-    with watch(title, stream) as seen:
-        collector = Collector(backend, title, seen)
+    throughput = Throughput(stream)
+    with watch(title, stream, throughput) as show:
+        collector = Collector(backend, title, show)
         for batch, inputs, _ in backend.feed(stream):
             collector.add(batch.sample, batch.label, backend.predict(inputs))
-        return collector.outputs().gather(backend)
+            throughput.add(len(batch.sample))
+        return collector.outputs().of_all_ranks(backend)

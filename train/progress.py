@@ -1,72 +1,142 @@
-"""What a person sees of a training run."""
+"""What the terminal shows of a training run. With several ranks, only the first one prints."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from store.arrays import Float64Array, UInt8Array
 from store.console import console, say
+from store.opening import Store
 from store.run_folder import EpochRecord
 from store.stream import BatchStream
-from train.metrics import compute_metrics
+from train.config import TrainConfig
+from train.metrics import Metrics, compute_metrics
 
-RECENT = 32  # batches that the live loss and AUC are over
+RECENT = 32  # number of batches that the live loss and AUC are computed from
 REFRESH = 1.0  # seconds between two computations of them
 
-Seen = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.float64]], None]
+ShowBatch = Callable[[UInt8Array, Float64Array], None]
+
+
+class Throughput:
+    """Samples per second of a pass over a stream, and the fraction of the time spent waiting for its data.
+
+    Parameters
+    ----------
+    stream
+        The stream.
+    skip_first
+        Start the clock after the first batch: frameworks choose and compile their kernels in the first step.
+    """
+
+    def __init__(self, stream: BatchStream, *, skip_first: bool = False) -> None:
+        self._stream, self._skip_first = stream, skip_first
+        self._start()
+
+    def _start(self) -> None:
+        self._began, self._waited, self._samples = time.perf_counter(), self._stream.waited, 0
+
+    def add(self, samples: int) -> None:
+        """Count the samples of one more batch."""
+        if self._skip_first:
+            self._skip_first = False
+            self._start()
+        else:
+            self._samples += samples
+
+    def measure(self) -> tuple[float, float]:
+        """Return samples per second and the waiting share until now; zeros as long as no sample was counted."""
+        if not self._samples:
+            return 0.0, 0.0
+        seconds = time.perf_counter() - self._began
+        return self._samples / seconds, (self._stream.waited - self._waited) / seconds
 
 
 @contextmanager
-def watch(title: str, stream: BatchStream) -> Iterator[Seen]:
-    """Show a bar over the batches of an epoch, with recent loss and AUC, speed and share of waiting.
+def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[ShowBatch]:
+    """Show a progress bar over the batches of an epoch, with the loss and AUC of recent batches and the throughput.
 
     Yields
     ------
     Callable
-        To be called with the labels and logits of every batch.
+        To be called with the labels and logits of each batch.
     """
     figures = TextColumn("{task.fields[figures]}")
-    columns = (TextColumn("{task.spec}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=len(stream), figures="")
-        recent: deque[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]] = deque(maxlen=RECENT)
-        began = shown = time.perf_counter()
-        waited, samples = stream.waited, 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
+    hidden = not console.is_terminal or not is_first_rank()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(title, total=len(stream), completed=stream.state_dict()["batch"], figures="")
+        recent: deque[tuple[UInt8Array, Float64Array]] = deque(maxlen=RECENT)
+        refreshed = time.perf_counter()
 
-        def seen(label: npt.NDArray[np.uint8], logit: npt.NDArray[np.float64]) -> None:
-            nonlocal samples, shown
-            samples += len(label)
+        def show(label: UInt8Array, logit: Float64Array) -> None:
+            nonlocal refreshed
             recent.append((label, logit))
             bar.advance(task)
             now = time.perf_counter()
-            if now - shown > REFRESH and not bar.disable:
-                shown = now
+            if now - refreshed > REFRESH and not hidden:
+                refreshed = now
                 metrics = compute_metrics(*(np.concatenate(column) for column in zip(*recent, strict=True)))
-                bar.update(
-                    task,
-                    figures=f"loss {metrics.loss:.4f}  AUC {format_auc(metrics.auc)}"
-                    f"  {samples / (now - began):,.0f} images/s"
-                    f"  waiting {(stream.waited - waited) / (now - began):.1%}",
-                )
+                quality = f"loss {metrics.loss:.4f}  AUC {format_auc(metrics.auc)}"
+                bar.update(task, figures=f"{quality}  {format_throughput(*throughput.measure())}")
 
-        yield seen
+        yield show
 
 
-def report(epoch: EpochRecord, epochs: int) -> None:
-    """Print the line of a finished epoch."""
-    say(
-        f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}"
-        f"  loss {epoch.train_loss:.4f}, validation {epoch.validation_loss:.4f}"
-        f"  AUC {format_auc(epoch.train_auc)}, validation {format_auc(epoch.validation_auc)}"
-        f"  rate {epoch.learning_rate:.3g}  {epoch.samples_per_second:,.0f} images/s"
-        f"  waiting {epoch.waiting_share:.1%}"
+def is_first_rank() -> bool:
+    """Return whether this process is the first or only rank, as ``torchrun`` numbers them."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def announce(line: str) -> None:
+    """Print a line, on the first rank only."""
+    if is_first_rank():
+        say(line)
+
+
+def announce_start(
+    config: TrainConfig, store: Store, stream: BatchStream, *, framework: str, device: str, ranks: int, parameters: int
+) -> None:
+    """Print the model, the data and how they are read, before training starts."""
+    simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
+    together = f", {ranks} ranks" if ranks > 1 else ""
+    announce(f"{config.model}: {parameters:,} parameters, {framework} on {device}{together}")
+    announce(f"{store.path}{simulated}: {stream.sample_count:,} training images")
+    announce(
+        f"shuffle {config.shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches"
+    )
+    if config.compile:
+        announce("compiling the model in its first step, which can take a minute …")
+
+
+def announce_epoch(record: EpochRecord, epochs: int) -> None:
+    """Print the figures of a finished epoch."""
+    throughput = format_throughput(record.samples_per_second, record.waiting_share)
+    announce(
+        f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"
+        f"  loss {record.train_loss:.4f}, validation {record.validation_loss:.4f}"
+        f"  AUC {format_auc(record.train_auc)}, validation {format_auc(record.validation_auc)}"
+        f"  learning rate {record.learning_rate:.3g}  {throughput}"
     )
 
 
+def announce_split(split: str, metrics: Metrics) -> None:
+    """Print the quality of the best model on a split."""
+    announce(f"{split}: AUC {format_auc(metrics.auc)}, accuracy {metrics.accuracy:.4f}")
+
+
+def format_throughput(samples_per_second: float | None, waiting_share: float | None) -> str:
+    """Return samples per second and the waiting share as text; empty if they were not measured."""
+    if samples_per_second is None or waiting_share is None:
+        return ""
+    return f"{samples_per_second:,.0f} images/s  waiting for data {waiting_share:.1%}"
+
+
 def format_auc(auc: float | None) -> str:
-    """Return an AUC with four digits; a dash if there is none."""
+    """Return an AUC with four digits, or a dash if there is none."""
     return "-" if auc is None else f"{auc:.4f}"

@@ -1,36 +1,122 @@
-"""What a resumed training may change, and what it must share with the run that it continues."""
+"""A whole training run, the same for both frameworks: from a configuration to a complete run directory."""
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, cast
 
-from store.errors import RunError
+from store.datasets import SPLITS
+from store.errors import ConfigError, RunError
+from store.opening import Store, open_statistics, open_store
+from store.page_cache import choose_shuffle
+from store.plan import Shuffle
 from store.run_folder import RunFolder
-from train.config import AUTO, TrainConfig
+from store.stream import BatchStream
+from train.augmentation import Augmentation
+from train.backend import Backend, BackendFactory
+from train.checkpoint import Checkpoint
+from train.config import AUTO, BALANCED, NONE, TrainConfig
+from train.loop import TrainingLoop
+from train.model.networks import find_architecture
+from train.model.normalisation import Normalisation
 from train.model.specification import Specification
+from train.outputs import predict
+from train.progress import announce, announce_split, announce_start
+from train.variables import VariableInputs
 
-FREE_ON_RESUME = {"epochs", "patience", "device", "memory", "threads", "save_every"}
+CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
+"""Settings that may change when a run is resumed."""
+
+
+def run_training(
+    config: TrainConfig, framework: str, make_backend: BackendFactory, *, resume: bool = False, overwrite: bool = False
+) -> None:
+    """Train a model and write a run directory.
+
+    Parameters
+    ----------
+    config
+        Settings; to resume, what `resumed_config` returned.
+    framework
+        ``"torch"`` or ``"keras"``.
+    make_backend
+        Makes the model and its optimiser in that framework.
+    resume
+        Continue from the last checkpoint.
+    overwrite
+        Replace an existing run directory.
+
+    Raises
+    ------
+    ConfigError
+        If the model, the normalisation, the augmentation or a variable does not fit the store, or the device is not
+        available.
+    StoreError
+        If there is no store, or it has no statistics.
+    RunError
+        If the run directory already exists, is in use or belongs to another model, the disk is too small, or the loss
+        becomes NaN.
+    StateError
+        If the checkpoint is of another store or architecture.
+    """
+    folder = RunFolder(path=config.run)
+    if not resume:
+        folder.check_free(overwrite=overwrite)
+    store = open_store(config.store)
+    config = resolve_config(config, store)
+    specification = make_specification(config, store)
+    augmentation = make_augmentation(config, store)
+    backend = make_backend(specification, config)
+    ranks = (backend.rank, backend.world_size)
+    parameters = specification.architecture.parameter_count(specification.image_shape)
+    training = open_stream(config, "train", config.shuffle, ranks, augmentation)
+    ordered = {split: open_stream(config, split, "none", ranks) for split in SPLITS}
+    with folder.locked() if backend.rank == 0 else nullcontext():
+        if backend.rank == 0:
+            samples = sum(stream.sample_count for stream in ordered.values())
+            folder.check_space(specification.weight_bytes, samples)
+            prepare_folder(folder, specification, resume=resume)
+            folder.write_config(config.to_dict(), framework=framework, parameters=parameters)
+            folder.write_specification(specification.to_dict())
+            folder.write_environment(store, backend.device)
+        announce_start(
+            config,
+            store,
+            training,
+            framework=framework,
+            device=backend.device,
+            ranks=backend.world_size,
+            parameters=parameters,
+        )
+        loop = TrainingLoop(config, folder, backend, training, ordered["validation"])
+        if resume and folder.last_checkpoint.exists():
+            loop.load(folder.last_checkpoint)
+        loop.run()
+        export_best(folder, backend, ordered)
 
 
 def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]) -> TrainConfig:
-    """Return the configuration of a resumed run: the recorded one with changes that do not affect the result.
+    """Return the recorded configuration of a run, with changes that do not affect its result.
 
     Raises
     ------
     RunError
-        If there is no run in the folder, it is one of the other framework, or a change would make it another run.
+        If the folder holds no run, the run is of the other framework, or a change would affect the result.
     """
-    recorded = folder.framework
-    if recorded is None:
+    recorded_framework = folder.framework
+    if recorded_framework is None:
         raise RunError(f"{folder.path}: no run to resume here; leave out --resume to start one")
-    if recorded != framework:
-        raise RunError(f"{folder.path}: is a run of {recorded}; train-{recorded} --resume continues it")
-    config = folder.read_config()
-    before = TrainConfig.from_dict(config)
-    # Settings that are `auto` by default were resolved when the run was started.
+    if recorded_framework != framework:
+        raise RunError(
+            f"{folder.path}: is a run of {recorded_framework}; train-{recorded_framework} --resume continues it"
+        )
+    recorded = folder.read_config()
+    before = TrainConfig.from_dict(recorded)
+    # Settings that default to `auto` were resolved when the run started; a device is chosen anew each time.
     changes = {name: value for name, value in changes.items() if value != AUTO or name == "device"}
-    after = TrainConfig.from_dict({**config, **changes, "run": folder.path})
-    for name in sorted(changes.keys() - FREE_ON_RESUME - {"run", "store"}):
+    after = TrainConfig.from_dict({**recorded, **changes, "run": folder.path})
+    for name in sorted(changes.keys() - CHANGEABLE - {"run", "store"}):
         if getattr(before, name) != getattr(after, name):
             raise RunError(
                 f"{folder.path}: was started with {name}={getattr(before, name)} and cannot continue with "
@@ -39,8 +125,89 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
     return after
 
 
-def check_specification(folder: RunFolder, specification: Specification) -> None:
-    """Raise RunError if a run folder records another model than this one."""
+def resolve_config(config: TrainConfig, store: Store) -> TrainConfig:
+    """Return the configuration with ``auto`` and ``balanced`` replaced by what they mean for the store.
+
+    Raises
+    ------
+    ConfigError
+        If the number of class weights is not the number of classes.
+    """
+    if config.shuffle == AUTO:
+        config = replace(config, shuffle=choose_shuffle(store))
+    if config.normalisation == AUTO:
+        config = replace(config, normalisation="none" if find_architecture(config.model).takes_raw_images else "log")
+    classes = len(store.spec.classes)
+    if config.class_weights == BALANCED:
+        images = open_statistics(store.path)["images"].values
+        config = replace(config, class_weights=tuple(images.sum() / (classes * images)))
+    if config.class_weights != NONE and len(config.class_weights) != classes:
+        raise ConfigError(f"class_weights={config.class_weights}: the store has {classes} classes")
+    return config
+
+
+def make_specification(config: TrainConfig, store: Store) -> Specification:
+    """Return the model, with constants of its normalisation computed from the training split of the store."""
+    return Specification(
+        architecture=find_architecture(config.model).with_variables(len(config.variables)),
+        normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
+        image_shape=store.image.shape[1:],
+        variables=VariableInputs.from_store(config.variables, store),
+    )
+
+
+def make_augmentation(config: TrainConfig, store: Store) -> Augmentation | None:
+    """Return the augmentation of the training images, or None if there is none."""
+    if config.augmentation == NONE:
+        return None
+    return Augmentation(name=config.augmentation, spec=store.spec, seed=config.seed)
+
+
+def open_stream(
+    config: TrainConfig, split: str, shuffle: str, ranks: tuple[int, int], transform: Augmentation | None = None
+) -> BatchStream:
+    """Open a stream of a split of the configured store; `ranks` is (rank, world size)."""
+    rank, world_size = ranks
+    return BatchStream(
+        config.store,
+        split=split,
+        batch_size=config.batch_size,
+        shuffle=cast("Shuffle", shuffle),
+        seed=config.seed,
+        rank=rank,
+        world_size=world_size,
+        samples=config.train_samples or None if split == "train" else None,
+        memory=config.memory,
+        threads=config.threads,
+        transform=transform,
+    )
+
+
+def prepare_folder(folder: RunFolder, specification: Specification, *, resume: bool) -> None:
+    """Empty the folder for a new run, or check that the run to resume has the same model.
+
+    Raises
+    ------
+    RunError
+        If the run to resume has another model.
+    """
+    if not resume:
+        folder.create()
+        return
     path = folder.path / "architecture.json"
     if path.exists() and folder.read_specification() != json.loads(json.dumps(specification.to_dict())):
         raise RunError(f"{path}: the run was started with another model; start another --run")
+
+
+def export_best(folder: RunFolder, backend: Backend, ordered: Mapping[str, BatchStream]) -> None:
+    """Export the best model and write its predictions for each split. Collective: every rank must call this."""
+    backend.barrier()  # rank 0 has written the best checkpoint
+    backend.load_state_dict(Checkpoint.load(folder.best_checkpoint).arrays)
+    if backend.rank == 0:
+        backend.export(folder.path)
+    for split, stream in ordered.items():
+        outputs = predict(backend, stream, f"predictions for {split}")
+        if backend.rank == 0:
+            outputs.predictions.save(folder.predictions(split))
+        announce_split(split, outputs.metrics)
+    announce(f"{folder.path} is complete; `evaluate {folder.path}` reports on it")

@@ -1,6 +1,6 @@
-"""What the learning rate is and when to stop: time and a validation loss in, a number out, alike in both frameworks.
+"""Learning-rate schedules and early stopping, the same in both frameworks.
 
-Everything here is a pure function of its arguments. A state is a small value that goes into a checkpoint as JSON.
+All functions are pure. A state is a small value that is stored in checkpoints as JSON.
 """
 
 import math
@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleState:
-    """Where a schedule stands after some epochs.
+    """State of a schedule after some epochs.
 
     Attributes
     ----------
     rate
-        Learning rate of the next epoch, before `Constant.share` and `warm_up`.
+        Learning rate of the next epoch, before it is multiplied by `Constant.factor` and `warm_up_factor`.
     best
-        Lowest validation loss that counted as an improvement, or None before the first epoch.
+        Lowest validation loss that counted as an improvement; None before the first epoch.
     wait
-        Epochs without improvement that count towards the next reduction.
+        Number of epochs without improvement that count towards the next reduction.
     cooldown
-        Epochs that do not count yet.
+        Number of coming epochs that will not count.
     """
 
     rate: float
@@ -31,76 +31,87 @@ class ScheduleState:
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """One learning rate for all epochs; the other schedules change what they need to."""
+    """A constant learning rate, and the base class of the other schedules."""
 
     def start(self, rate: float) -> ScheduleState:
         """Return the state before the first epoch."""
         return ScheduleState(rate=rate)
 
     def after(self, state: ScheduleState, loss: float) -> ScheduleState:
-        """Return the state after an epoch that ended with this validation loss."""
+        """Return the state after an epoch with this validation loss."""
         return state
 
-    def share(self, at: float, epochs: int) -> float:
-        """Return the share of the rate that a step takes, `at` epochs after the start of a run of `epochs`."""
+    def factor(self, time: float, epochs: int) -> float:
+        """Return the factor on the learning rate at a point of the training.
+
+        Parameters
+        ----------
+        time
+            Time since the start of training, in epochs; in the middle of the first epoch it is 0.5.
+        epochs
+            Number of epochs of the whole training.
+        """
         return 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Constant):
-    """Half a cosine from the full rate to zero over all epochs."""
+    """The learning rate falls to zero over all epochs, along half a period of a cosine."""
 
-    def share(self, at: float, epochs: int) -> float:
-        """See `Constant.share`."""
-        return half_cosine(at / epochs)
+    def factor(self, time: float, epochs: int) -> float:
+        """See `Constant.factor`."""
+        return half_cosine(time / epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CosineRestarts(Constant):
-    """Half cosines of 1, 2, 4, ... epochs (Loshchilov and Hutter, "SGDR", ICLR 2017); 15 epochs end with the fourth."""
+    """Cosine annealing with restarts after 1, 2, 4, ... epochs (SGDR, https://arxiv.org/abs/1608.03983).
 
-    def share(self, at: float, epochs: int) -> float:
-        """See `Constant.share`."""
-        length = 2 ** math.floor(math.log2(at + 1))
-        return half_cosine((at + 1 - length) / length)
+    With 15 epochs, training ends at the end of the fourth cycle.
+    """
 
-
-def half_cosine(share: float) -> float:
-    """Return 1 falling to 0 as `share` goes from 0 to 1."""
-    return (1 + math.cos(math.pi * min(1.0, share))) / 2
+    def factor(self, time: float, epochs: int) -> float:
+        """See `Constant.factor`."""
+        length = 2 ** math.floor(math.log2(time + 1))
+        return half_cosine((time + 1 - length) / length)
 
 
-def warm_up(at: float, length: float) -> float:
-    """Return the share of the rate that a step takes, `at` epochs after the start: growing up to `length`, then 1."""
-    return 1.0 if at >= length else at / length
+def half_cosine(progress: float) -> float:
+    """Return a factor that falls from 1 to 0 while `progress` rises from 0 to 1."""
+    return (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+def warm_up_factor(time: float, length: float) -> float:
+    """Return a factor that rises linearly from 0 to 1 during the first `length` epochs; `time` is in epochs, too."""
+    return 1.0 if time >= length else time / length
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plateau(Constant):
-    """Lower the learning rate when the validation loss has stopped falling; ``keras.callbacks.ReduceLROnPlateau``.
+    """Lowers the learning rate when the validation loss stops falling, as ``keras.callbacks.ReduceLROnPlateau`` does.
 
     Attributes
     ----------
-    factor
-        What the rate is multiplied by.
+    reduction
+        Factor by which the learning rate is reduced.
     patience
-        Epochs without improvement that it takes.
+        Number of epochs without improvement before a reduction.
     min_delta
-        Fall of the loss that counts as an improvement.
+        Smallest decrease of the loss that counts as an improvement.
     cooldown
-        Epochs after a reduction that do not count.
+        Number of epochs after a reduction that do not count.
     minimum
-        Lowest rate.
+        Lowest learning rate.
     """
 
-    factor: float = 0.5
+    reduction: float = 0.5
     patience: int = 2
     min_delta: float = 1e-4
     cooldown: int = 1
     minimum: float = 1e-10
 
     def after(self, state: ScheduleState, loss: float) -> ScheduleState:
-        """Return the state after an epoch that ended with this validation loss."""
+        """See `Constant.after`."""
         if state.cooldown > 0:
             state = replace(state, cooldown=state.cooldown - 1, wait=0)
         if state.best is None or loss + self.min_delta < state.best:
@@ -109,7 +120,7 @@ class Plateau(Constant):
             return state
         if state.wait + 1 < self.patience or state.rate <= self.minimum:
             return replace(state, wait=state.wait + 1)
-        rate = max(state.rate * self.factor, self.minimum)
+        rate = max(state.rate * self.reduction, self.minimum)
         return replace(state, rate=rate, wait=0, cooldown=self.cooldown)
 
 
@@ -123,16 +134,16 @@ SCHEDULES: dict[str, Constant] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StoppingState:
-    """What early stopping remembers.
+    """State of early stopping after some epochs.
 
     Attributes
     ----------
     best
-        Lowest validation loss so far, or None before the first epoch.
+        Lowest validation loss so far; None before the first epoch.
     best_epoch
-        The epoch that had it, counted from 1.
+        Epoch with the lowest validation loss, counted from 1.
     wait
-        Epochs since.
+        Number of epochs since then.
     """
 
     best: float | None = None
@@ -142,16 +153,16 @@ class StoppingState:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """Stop when the validation loss has not fallen for `patience` epochs; ``keras.callbacks.EarlyStopping``."""
+    """Ends training after `patience` epochs without a lower validation loss; see ``keras.callbacks.EarlyStopping``."""
 
     patience: int = 4
 
     def after(self, state: StoppingState, epoch: int, loss: float) -> StoppingState:
-        """Return the state after an epoch, counted from 1, that ended with this validation loss."""
+        """Return the state after an epoch, counted from 1, with this validation loss."""
         if state.best is None or loss < state.best:
             return StoppingState(best=loss, best_epoch=epoch)
         return replace(state, wait=state.wait + 1)
 
     def stops(self, state: StoppingState) -> bool:
-        """Return whether training ends here."""
+        """Return whether training should end."""
         return state.wait >= self.patience

@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 import store
+from store.arrays import Float32Array
 from store.stream import Batch
 from train.metrics import compute_metrics
-from train.model.architecture import ARCHITECTURES, Architecture, normalised
+from train.model.architecture import Architecture
 from train.model.layers import Dense
+from train.model.networks import ARCHITECTURES, conv_norm
 from train.model.normalisation import RECIPES, Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, GlobalPool, ShowerFeatures
 from train.model.weights import Weights
-from train.variables import Table, Variables
+from train.variables import VariableInputs
 
 EPOCHS = 3
 STEPS = 50
@@ -35,7 +37,7 @@ EVERYTHING: dict[str, Any] = {
     "optimiser": "adamw",
     "weight_decay": 0.1,
     "clip_norm": 0.1,
-    "average": 0.9,
+    "ema_decay": 0.9,
     "class_weights": (1.0, 2.0),
 }
 # What a file may describe and no network of ours has.
@@ -44,7 +46,7 @@ OPTIONS = Architecture(
     source="made up",
     layers=(
         *(ShowerFeatures(time=True), Crop(rows=9, columns=31)),
-        *normalised(8, padding="valid"),
+        *conv_norm(8, padding="valid"),
         *(GlobalPool(maximum=True), Dense(units=1, activation="linear")),
     ),
     initialiser="he",
@@ -62,15 +64,15 @@ def store_of(folder: Path, name: str = "cnn") -> Path:
 def specification(folder: Path, recipe: str, name: str = "cnn") -> Specification:
     opened, names = store.open_store(store_of(folder, name)), JETS.get(name, ())
     return Specification(
-        architecture=MODELS[name].joined(len(names)),
+        architecture=MODELS[name].with_variables(len(names)),
         normalisation=Normalisation.from_statistics(recipe, store.open_statistics(opened.path)),
         image_shape=opened.image.shape[1:],
-        variables=Variables.of(names, opened),
+        variables=VariableInputs.from_store(names, opened),
     )
 
 
 def model_specification(folder: Path, name: str) -> Specification:
-    recipe = "cms-jets" if name in JETS else "none" if MODELS[name].raw else "max"
+    recipe = "cms-jets" if name in JETS else "none" if MODELS[name].takes_raw_images else "max"
     return specification(folder, recipe, name)
 
 
@@ -78,7 +80,7 @@ def specifications(folder: Path) -> dict[str, Specification]:
     return {recipe: specification(folder, recipe) for recipe in SHOWER_RECIPES}
 
 
-def model_inputs(folder: Path, name: str = "cnn") -> tuple[npt.NDArray[np.float32], ...]:
+def example_inputs(folder: Path, name: str = "cnn") -> tuple[npt.NDArray[np.float32], ...]:
     """Return float32 (n, ieta, iphi, channel), half of them noise, half of the store; and the model's variables."""
     dataset = store.open_dataset(store_of(folder, name)).isel(sample=slice(8 if name in JETS else 16))
     image = dataset.image.values
@@ -105,7 +107,7 @@ def open_feed(path: Path, batch_size: int = 50) -> store.BatchStream:
     return store.BatchStream(path, split="train", batch_size=batch_size, seed=7)
 
 
-def made_up_table(path: Path) -> Table:
+def made_up_table(path: Path) -> Float32Array:
     """Return a table of variables for a store that has none."""
     samples = store.open_store(path).image.shape[0]
     return np.random.default_rng(0).normal(size=(samples, 2)).astype(np.float32)

@@ -18,20 +18,21 @@ from tests.parity.cases import (
     STEPS,
     batch_loss,
     digest,
+    example_inputs,
     large_weights,
     loss_sequences,
     made_up_table,
-    model_inputs,
     model_specification,
     open_feed,
     specifications,
     store_of,
 )
-from train.config import TrainConfig, preset
+from train.config import TrainConfig
 from train.keras.backend import KerasBackend
 from train.keras.feed import feed, to_tensor
 from train.keras.model import build_model, get_weights, save_model, set_weights
-from train.model import weights
+from train.model.weights import load_weights, save_weights
+from train.presets import preset
 
 
 def compare_models(folder: Path) -> dict[str, Any]:
@@ -40,25 +41,25 @@ def compare_models(folder: Path) -> dict[str, Any]:
         described = model_specification(folder, name)
         model = build_model(described)
         parameters[name] = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-        set_weights(model, weights.load(folder / f"{name}-torch.npz"))
+        set_weights(model, load_weights(folder / f"{name}-torch.npz"))
         of_torch = logits(model, folder, name)
         set_weights(model, large_weights(described, seed=2))
-        weights.save(folder / f"{name}-keras.npz", get_weights(model))
+        save_weights(folder / f"{name}-keras.npz", get_weights(model))
         of_keras = logits(model, folder, name)
         (folder / name).mkdir()
         save_model(model, folder / name)
         training = logits(model, folder, name, training=True)
         np.savez(folder / f"{name}-logits.npz", of_torch=of_torch, of_keras=of_keras, training=training)
-        weights.save(folder / f"{name}-after.npz", get_weights(model))
+        save_weights(folder / f"{name}-after.npz", get_weights(model))
     for recipe, described in specifications(folder).items():
         model = build_model(described)
-        set_weights(model, weights.load(folder / "cnn-torch.npz"))
+        set_weights(model, load_weights(folder / "cnn-torch.npz"))
         np.save(folder / f"{recipe}-logits.npy", logits(model, folder))
     return {"parameters": parameters}
 
 
 def logits(model: keras.Model, folder: Path, name: str = "cnn", *, training: bool = False) -> npt.NDArray[np.float32]:
-    return keras.ops.convert_to_numpy(model(model_inputs(folder, name), training=training))[:, 0]
+    return keras.ops.convert_to_numpy(model(example_inputs(folder, name), training=training))[:, 0]
 
 
 def odd_tensor(first: int) -> bool:
@@ -83,13 +84,13 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[f
     backend = KerasBackend(model_specification(folder, name), config)
     start = backend.state_dict()
     drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}
-    weights.save(folder / f"{name}-drawn.npz", drawn)
-    given = weights.load(folder / f"{name}-start.npz")
+    save_weights(folder / f"{name}-drawn.npz", drawn)
+    given = load_weights(folder / f"{name}-start.npz")
     backend.load_state_dict(start | {f"weights/{key}": value for key, value in given.items()})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in backend.feed(stream)]
-    return losses, backend.to_numpy(backend.predict(tuple(map(to_tensor, model_inputs(folder, name))))).tolist()
+    return losses, backend.to_numpy(backend.predict(tuple(map(to_tensor, example_inputs(folder, name))))).tolist()
 
 
 def refuse_float16(folder: Path) -> str:

@@ -5,25 +5,25 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.parity.cases import MODELS, SHOWER_RECIPES, model_inputs, model_specification, specification, store_of
+from tests.parity.cases import MODELS, SHOWER_RECIPES, example_inputs, model_specification, specification, store_of
 from tests.parity.conftest import Sides, run_python
 from train.config import TrainConfig
 from train.metrics import sigmoid
-from train.model import weights
 from train.model.specification import Specification
+from train.model.weights import load_weights
 from train.pytorch.backend import TorchBackend
 from train.pytorch.model import Classifier, save_model
 
 
 def carried(sides: Sides, described: Specification, file: str) -> Classifier:
     model = Classifier(described).eval()
-    model.set_weights(weights.load(sides.folder / file))
+    model.set_weights(load_weights(sides.folder / file))
     return model
 
 
 def logits(model: Classifier, sides: Sides, name: str = "cnn") -> npt.NDArray[np.float32]:
     with torch.no_grad():
-        return model(*map(torch.from_numpy, model_inputs(sides.folder, name))).numpy()
+        return model(*map(torch.from_numpy, example_inputs(sides.folder, name))).numpy()
 
 
 def assert_same(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32], tolerance: float = 1e-4) -> None:
@@ -54,7 +54,7 @@ def test_same_logits_and_averages_in_a_step_of_training(sides: Sides, name: str)
     model = carried(sides, model_specification(sides.folder, name), f"{name}-keras.npz").train()
     # In a single thread PyTorch sums the moments of a batch to four digits.
     assert_same(logits(model, sides, name), np.load(sides.folder / f"{name}-logits.npz")["training"], 1e-3)
-    after = weights.load(sides.folder / f"{name}-after.npz")
+    after = load_weights(sides.folder / f"{name}-after.npz")
     for weight, value in model.weights().items():
         np.testing.assert_allclose(value, after[weight], rtol=1e-3, atol=1e-4, err_msg=weight)
 
@@ -68,7 +68,7 @@ def test_same_logits_with_each_normalisation(sides: Sides, recipe: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
     file = f"{name}-keras.npz"
-    start = weights.load(sides.folder / file)
+    start = load_weights(sides.folder / file)
     for weight, value in carried(sides, model_specification(sides.folder, name), file).weights().items():
         np.testing.assert_array_equal(value, start[weight])
 
@@ -77,7 +77,7 @@ def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
 def test_both_start_from_the_same_weights(sides: Sides, name: str) -> None:
     config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), seed=1)
     backend = TorchBackend(model_specification(sides.folder, name), config)
-    there = weights.load(sides.folder / f"{name}-drawn.npz")
+    there = load_weights(sides.folder / f"{name}-drawn.npz")
     here = {name.removeprefix("weights/"): a for name, a in backend.state_dict().items() if name.startswith("weights/")}
     assert here.keys() == there.keys()
     for name, array in here.items():
@@ -108,7 +108,7 @@ def test_exported_models_score_alike_in_a_fresh_process(
     sides: Sides, framework: str, program: str, words: list[str]
 ) -> None:
     for name in MODELS:
-        np.savez(sides.folder / name / "inputs.npz", *model_inputs(sides.folder, name))
+        np.savez(sides.folder / name / "inputs.npz", *example_inputs(sides.folder, name))
         save_model(carried(sides, model_specification(sides.folder, name), f"{name}-keras.npz"), sides.folder / name)
     (sides.folder / "reload.py").write_text(program)
     run_python(*words, "reload.py", *MODELS, cwd=sides.folder)

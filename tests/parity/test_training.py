@@ -12,15 +12,16 @@ from tests.parity.cases import (
     RATE,
     STEPS,
     batch_loss,
+    example_inputs,
     loss_sequences,
-    model_inputs,
     model_specification,
     open_feed,
     store_of,
 )
 from tests.parity.conftest import Sides
-from train.config import TrainConfig, preset
-from train.model import weights
+from train.config import TrainConfig
+from train.model.weights import load_weights
+from train.presets import preset
 from train.pytorch.backend import TorchBackend
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
@@ -38,7 +39,7 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     backend, losses = train(sides, "shower", **EVERYTHING)
     expected, judged = sides.keras["everything"]
     np.testing.assert_allclose(losses, expected, rtol=0.01)
-    (images,) = model_inputs(sides.folder, "shower")
+    (images,) = example_inputs(sides.folder, "shower")
     showers = torch.from_numpy(images[16:])
     found = backend.to_numpy(backend.predict((showers,)))
     np.testing.assert_allclose(found, judged[16:], atol=0.05)
@@ -58,7 +59,7 @@ def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchBackend, list[
     settings = preset("challenge") | {"learning_rate": RATE, "seed": 2} | settings
     config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), **settings)
     backend = TorchBackend(model_specification(sides.folder, name), config)
-    start = weights.load(sides.folder / f"{name}-start.npz")
+    start = load_weights(sides.folder / f"{name}-start.npz")
     backend.load_state_dict({**backend.state_dict(), **{f"weights/{key}": value for key, value in start.items()}})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:

@@ -55,6 +55,9 @@ class LineBackend:
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values
 
+    def barrier(self) -> None:
+        pass
+
     def set_learning_rate(self, rate: float) -> None:
         self.rate = rate
         self.rates.append(rate)

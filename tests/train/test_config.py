@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from store.errors import ConfigError
-from train.config import PRESETS, TrainConfig, preset, read_settings
+from train.config import TrainConfig, read_settings
+from train.presets import PRESETS, preset
 
 
 def test_the_challenge_is_as_published() -> None:
@@ -13,7 +14,7 @@ def test_the_challenge_is_as_published() -> None:
     assert (config.model, config.batch_size, config.epochs, config.learning_rate) == ("cnn", 512, 50, 1e-3)
     assert (config.schedule, config.patience, config.optimiser) == ("plateau", 4, "adam")
     assert (config.normalisation, config.augmentation) == ("none", "none")
-    assert config.warm_up == config.weight_decay == config.average == config.clip_norm == 0
+    assert config.warm_up == config.weight_decay == config.ema_decay == config.clip_norm == 0
 
 
 def test_survives_json() -> None:
@@ -41,7 +42,7 @@ def test_survives_json() -> None:
         ({"seed": 2**32}, "seed=4294967296 is not between"),
         ({"warm_up": -0.5}, "warm_up=-0.5 is not between 0 and"),
         ({"clip_norm": float("inf")}, "clip_norm=inf is not between"),
-        ({"average": 1.0}, "average=1.0 is not between"),
+        ({"ema_decay": 1.0}, "ema_decay=1.0 is not between"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 is not between"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
         ({"optimiser": "adam"}, "weight_decay=0.05 needs optimiser 'adamw', not 'adam'"),
@@ -86,7 +87,7 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("epoch = 3", "settings.toml: unknown setting 'epoch'; known: run, store"),
-        ("epochs: 3", "settings.toml: not a TOML"),
+        ("epochs: 3", "settings.toml: not a readable TOML"),
         ("epochs = 2.5", r"settings.toml: epochs=2\.5 is not a whole number"),
         ("epochs = true", "settings.toml: epochs=True is not a whole number"),
         ('epochs = "five"', "settings.toml: epochs='five' is not a whole number"),

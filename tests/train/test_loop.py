@@ -17,10 +17,11 @@ from store.run_folder import RunFolder
 from tests.examples import write_store
 from tests.train.conftest import LineBackend
 from train.checkpoint import Checkpoint
-from train.config import TrainConfig, preset
-from train.loop import fit
+from train.config import TrainConfig
 from train.metrics import compute_metrics, sigmoid
-from train.model.architecture import CNN_SMALL
+from train.model.networks import CNN_SMALL
+from train.presets import preset
+from train.run import run_training
 
 
 class Factory:
@@ -53,7 +54,7 @@ def timeless(run: Path) -> list[dict[str, Any]]:
 
 def test_leaves_a_complete_run(config: TrainConfig, showers: Path) -> None:
     factory = Factory()
-    fit(config, "torch", factory)
+    run_training(config, "torch", factory)
     ranges = store.open_dataset(showers).attrs["split_ranges"]
     for split, (start, stop) in ranges.items():
         predictions = Predictions.load(config.run / "predictions" / f"{split}.npz")
@@ -71,7 +72,7 @@ def test_leaves_a_complete_run(config: TrainConfig, showers: Path) -> None:
 
 def test_trains_on_the_training_split_alone_each_sample_once_an_epoch(config: TrainConfig, showers: Path) -> None:
     factory = Factory()
-    fit(config, "torch", factory)
+    run_training(config, "torch", factory)
     start, stop = store.open_dataset(showers).attrs["split_ranges"]["train"]
     seen = np.concatenate(factory.made[0].trained).reshape(4, stop - start)
     for epoch in seen:
@@ -81,7 +82,7 @@ def test_trains_on_the_training_split_alone_each_sample_once_an_epoch(config: Tr
 
 def test_trains_on_a_part_and_judges_on_all(config: TrainConfig) -> None:
     factory = Factory()
-    fit(replace(config, train_samples=100, epochs=1), "torch", factory)
+    run_training(replace(config, train_samples=100, epochs=1), "torch", factory)
     assert sorted(np.concatenate(factory.made[0].trained)) == list(range(100))
     judged = {split: Predictions.load(config.run / "predictions" / f"{split}.npz").sample for split in SPLITS}
     ranges = store.open_dataset(config.store).attrs["split_ranges"]
@@ -92,7 +93,7 @@ def test_trains_on_a_part_and_judges_on_all(config: TrainConfig) -> None:
 def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:
     # 240 samples in batches of 50: an average of batch means would weigh the last 40 too much.
     factory = Factory()
-    fit(replace(config, epochs=1), "torch", factory)
+    run_training(replace(config, epochs=1), "torch", factory)
     validation = Predictions.load(config.run / "predictions" / "validation.npz")
     found = compute_metrics(validation.label, np.log(validation.score / (1 - validation.score)))
     epoch = history(config.run)[0]
@@ -106,7 +107,7 @@ def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, m
     rates = iter(np.repeat([0.5, 0.5, -0.5, -5.0], 5))
     monkeypatch.setattr(LineBackend, "set_learning_rate", lambda self, rate: setattr(self, "rate", next(rates)))
     factory = Factory()
-    fit(config, "torch", factory)
+    run_training(config, "torch", factory)
     losses = [epoch["validation_loss"] for epoch in history(config.run)]
     best = Checkpoint.load(config.run / "checkpoints" / "best.npz")
     assert best.epoch == int(np.argmin(losses)) + 1 < 4
@@ -121,13 +122,13 @@ def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, m
 
 def test_stops_early_and_lowers_the_rate(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LineBackend, "train", lambda self, image, label: np.zeros(len(label)))  # learns nothing
-    fit(replace(config, epochs=50, patience=4), "torch", Factory())
+    run_training(replace(config, epochs=50, patience=4), "torch", Factory())
     assert [epoch["learning_rate"] for epoch in history(config.run)] == [0.5, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_every_step_has_its_rate(config: TrainConfig) -> None:
     factory = Factory()
-    fit(replace(config, epochs=2, schedule="cosine", warm_up=1.0), "torch", factory)
+    run_training(replace(config, epochs=2, schedule="cosine", warm_up=1.0), "torch", factory)
     middles = (np.arange(10) + 0.5) / 5  # of the five batches of each epoch
     expected = 0.25 * (1 + np.cos(np.pi * middles / 2)) * np.minimum(1, middles)
     np.testing.assert_allclose(factory.made[0].rates, expected)
@@ -136,7 +137,7 @@ def test_every_step_has_its_rate(config: TrainConfig) -> None:
 def test_nan_ends_in_one_error(config: TrainConfig) -> None:
     # 5 batches an epoch, so the eighth is the third of the second.
     with pytest.raises(RunError, match="the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
-        fit(config, "torch", Factory(broken_from=8))
+        run_training(config, "torch", Factory(broken_from=8))
     assert len(history(config.run)) == 1
 
 
@@ -145,12 +146,12 @@ def test_resumed_run_equals_one_never_interrupted(
     config: TrainConfig, tmp_path: Path, cut: int, save_every: float
 ) -> None:
     config = replace(config, schedule="cosine", warm_up=0.5, augmentation="flips")
-    fit(config, "torch", Factory())
+    run_training(config, "torch", Factory())
     other = replace(config, run=tmp_path / "other", save_every=save_every)
     with pytest.raises(RunError):
-        fit(other, "torch", Factory(broken_from=cut))
+        run_training(other, "torch", Factory(broken_from=cut))
     again = Factory()
-    fit(other, "torch", again, resume=True)
+    run_training(other, "torch", again, resume=True)
     done = 20 - len(again.made[0].trained)
     assert done == (5 * ((cut - 1) // 5) if save_every else cut - 1)
     assert timeless(other.run) == timeless(config.run)
@@ -161,54 +162,59 @@ def test_resumed_run_equals_one_never_interrupted(
 
 
 def test_resume_before_the_first_epoch_ended_starts_afresh(config: TrainConfig, tmp_path: Path) -> None:
-    fit(config, "torch", Factory())
+    run_training(config, "torch", Factory())
     other = replace(config, run=tmp_path / "other")
     with pytest.raises(RunError):
-        fit(other, "torch", Factory(broken_from=2))
-    fit(other, "torch", Factory(), resume=True)
+        run_training(other, "torch", Factory(broken_from=2))
+    run_training(other, "torch", Factory(), resume=True)
     assert timeless(other.run) == timeless(config.run)
 
 
 def test_epochs_after_the_checkpoint_are_done_again(config: TrainConfig) -> None:
-    fit(config, "torch", Factory())
+    run_training(config, "torch", Factory())
     before = timeless(config.run)
     first = replace(config, epochs=2, run=config.run.with_name("first"))
-    fit(first, "torch", Factory())
+    run_training(first, "torch", Factory())
     with (first.run / "history.jsonl").open("a") as file:
         file.write('{"epoch": 3, "train_loss": 0.')  # killed after the history was written, before the checkpoint
-    fit(replace(first, epochs=4), "torch", Factory(), resume=True)
+    run_training(replace(first, epochs=4), "torch", Factory(), resume=True)
     assert timeless(first.run) == before
 
 
 def test_a_finished_run_resumes_to_itself(config: TrainConfig) -> None:
-    fit(config, "torch", Factory())
+    run_training(config, "torch", Factory())
     before = history(config.run)
     factory = Factory()
-    fit(config, "torch", factory, resume=True)
+    run_training(config, "torch", factory, resume=True)
     assert history(config.run) == before
     assert not factory.made[0].trained
 
 
 def test_does_not_resume_on_another_store(config: TrainConfig, tmp_path: Path) -> None:
-    fit(replace(config, epochs=1), "torch", Factory())
+    run_training(replace(config, epochs=1), "torch", Factory())
     checkpoint = Checkpoint.load(config.run / "checkpoints" / "last.npz")
     replace(checkpoint, stream={**checkpoint.stream, "store": "0" * 64}).save(config.run / "checkpoints" / "last.npz")
     with pytest.raises(StateError, match=r"last\.npz: the state has store='0000"):
-        fit(config, "torch", Factory(), resume=True)
+        run_training(config, "torch", Factory(), resume=True)
 
 
 def test_does_not_resume_without_its_history(config: TrainConfig) -> None:
-    fit(replace(config, epochs=2), "torch", Factory())
-    (config.run / "history.jsonl").write_text("")
-    with pytest.raises(StateError, match=r"history.jsonl: holds 0 epochs, the checkpoint is of epoch 2"):
-        fit(config, "torch", Factory(), resume=True)
+    run_training(replace(config, epochs=2), "torch", Factory())
+    path = config.run / "history.jsonl"
+    first, _ = path.read_text().splitlines()
+    path.write_text(first)
+    with pytest.raises(StateError, match=r"history.jsonl: has 1 epochs, but the checkpoint is of epoch 2; restore"):
+        run_training(config, "torch", Factory(), resume=True)
+    path.write_text("")
+    with pytest.raises(RunError, match=r"history.jsonl: holds no epoch"):
+        run_training(config, "torch", Factory(), resume=True)
 
 
 def test_images_that_do_not_fit_leave_no_run(tmp_path: Path) -> None:
     small = write_store(tmp_path / "small.zarr")
     config = TrainConfig(run=tmp_path / "run", store=small)
     with pytest.raises(StoreError, match="no statistics"):
-        fit(config, "torch", Factory())
+        run_training(config, "torch", Factory())
     assert not config.run.exists()
 
 
@@ -217,12 +223,12 @@ def test_a_missing_device_leaves_no_run(config: TrainConfig) -> None:
         raise ConfigError("no such device")
 
     with pytest.raises(ConfigError, match="no such device"):
-        fit(config, "torch", no_device)
+        run_training(config, "torch", no_device)
     assert not config.run.exists()
 
 
 def test_what_depends_on_the_store_is_recorded(config: TrainConfig, showers: Path) -> None:
-    fit(replace(config, epochs=1, class_weights="balanced", normalisation="auto"), "torch", Factory())
+    run_training(replace(config, epochs=1, class_weights="balanced", normalisation="auto"), "torch", Factory())
     recorded = json.loads((config.run / "config.json").read_text())
     label = store.open_dataset(showers, split="train").label.values
     assert recorded["class_weights"] == pytest.approx(label.size / (2 * np.bincount(label)))
@@ -232,48 +238,48 @@ def test_what_depends_on_the_store_is_recorded(config: TrainConfig, showers: Pat
 def test_a_full_disk_is_seen_before_the_first_epoch(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(config.run.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(RunError, match=r"run: the disk is too small: a run takes [0-9,]+ bytes, 1,000 are free"):
-        fit(config, "torch", Factory())
+    with pytest.raises(RunError, match=r"run: the disk is too small: the run needs [0-9,]+ bytes, 1,000 are free"):
+        run_training(config, "torch", Factory())
     assert not (config.run / "history.jsonl").exists()
     monkeypatch.undo()
-    fit(config, "torch", Factory())
+    run_training(config, "torch", Factory())
     before = {path: path.read_bytes() for path in config.run.rglob("*.npz")}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(RunError, match="the disk is too small"):
-        fit(replace(config, model="vit"), "torch", Factory(), overwrite=True)
+        run_training(replace(config, model="vit"), "torch", Factory(), overwrite=True)
     assert {path: path.read_bytes() for path in before} == before, "nothing is replaced before there is room"
 
 
 def test_a_start_that_failed_leaves_a_place_to_start_at(config: TrainConfig) -> None:
     (config.run / "checkpoints").mkdir(parents=True)  # killed there, say
-    fit(replace(config, epochs=1), "torch", Factory())
+    run_training(replace(config, epochs=1), "torch", Factory())
     assert len(history(config.run)) == 1
 
 
 def test_a_run_that_is_trained_is_left_alone(config: TrainConfig) -> None:
-    fit(replace(config, epochs=1), "torch", Factory())
+    run_training(replace(config, epochs=1), "torch", Factory())
     with RunFolder(path=config.run).locked():
         for words in ({"resume": True}, {"overwrite": True}):
-            with pytest.raises(RunError, match="run: another process is training there"):
-                fit(config, "torch", Factory(), **words)
+            with pytest.raises(RunError, match="run: another process is training in this directory"):
+                run_training(config, "torch", Factory(), **words)
     assert len(history(config.run)) == 1
-    fit(config, "torch", Factory(), resume=True)
+    run_training(config, "torch", Factory(), resume=True)
 
 
 def test_a_run_does_not_go_on_with_a_model_that_was_changed(config: TrainConfig, tmp_path: Path) -> None:
     (path := tmp_path / "mine.json").write_text(json.dumps(CNN_SMALL.to_dict()))
     config = replace(config, model=str(path), epochs=1)
-    fit(config, "torch", Factory())
-    fit(replace(config, epochs=2), "torch", Factory(), resume=True)
+    run_training(config, "torch", Factory())
+    run_training(replace(config, epochs=2), "torch", Factory(), resume=True)
     path.write_text(path.read_text().replace("relu", "gelu"))
     with pytest.raises(RunError, match=r"architecture\.json: the run was started with another model"):
-        fit(replace(config, epochs=3), "torch", Factory(), resume=True)
+        run_training(replace(config, epochs=3), "torch", Factory(), resume=True)
     assert len(history(config.run)) == 2
 
 
 def test_overwrite_replaces_a_run(config: TrainConfig) -> None:
-    fit(config, "torch", Factory())
+    run_training(config, "torch", Factory())
     with pytest.raises(RunError, match="already exists"):
-        fit(config, "torch", Factory())
-    fit(replace(config, epochs=1), "torch", Factory(), overwrite=True)
+        run_training(config, "torch", Factory())
+    run_training(replace(config, epochs=1), "torch", Factory(), overwrite=True)
     assert len(history(config.run)) == 1

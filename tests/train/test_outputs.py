@@ -21,8 +21,8 @@ def batch(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return samples, np.array([0, 1, 1], np.uint8), np.full(3, index, np.float32)
 
 
-def collect(count: int, backend: Numbers, done: Outputs | None = None) -> Collector:
-    collector = Collector(backend, "epoch 1", lambda label, logit: None, done)  # type: ignore[arg-type]
+def collect(count: int, backend: Numbers, earlier: Outputs | None = None) -> Collector:
+    collector = Collector(backend, "epoch 1", lambda label, logit: None, earlier)  # type: ignore[arg-type]
     for index in range(count):
         collector.add(*batch(index))
     return collector
@@ -41,8 +41,8 @@ def test_outputs_are_taken_some_batches_late_and_in_order() -> None:
 
 
 def test_a_pass_goes_on_after_what_it_gave_before() -> None:
-    done = collect(2, Numbers()).outputs()
-    outputs = collect(1, Numbers(), done).outputs()
+    earlier = collect(2, Numbers()).outputs()
+    outputs = collect(1, Numbers(), earlier).outputs()
     np.testing.assert_array_equal(outputs.sample, [0, 1, 2, 3, 4, 5, 0, 1, 2])
 
 

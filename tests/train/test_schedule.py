@@ -2,7 +2,16 @@
 
 import pytest
 
-from train.schedule import SCHEDULES, Constant, Cosine, CosineRestarts, EarlyStopping, Plateau, StoppingState, warm_up
+from train.schedule import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    EarlyStopping,
+    Plateau,
+    StoppingState,
+    warm_up_factor,
+)
 
 
 def rates(schedule: Plateau | Constant, losses: list[float], rate: float = 1.0) -> list[float]:
@@ -32,23 +41,23 @@ def test_plateau_stops_at_the_minimum() -> None:
 
 
 def test_cosine_falls_from_the_whole_rate_to_nothing() -> None:
-    assert [Cosine().share(at, 8) for at in (0, 4, 8)] == pytest.approx([1, 0.5, 0])
-    assert Cosine().share(2, 8) == pytest.approx((1 + 0.5**0.5) / 2)
+    assert [Cosine().factor(time, 8) for time in (0, 4, 8)] == pytest.approx([1, 0.5, 0])
+    assert Cosine().factor(2, 8) == pytest.approx((1 + 0.5**0.5) / 2)
 
 
 def test_restarts_come_after_1_3_and_7_epochs() -> None:
-    shares = [CosineRestarts().share(at, 15) for at in (0, 0.5, 1, 2, 3, 5, 7, 11, 14.999)]
+    shares = [CosineRestarts().factor(time, 15) for time in (0, 0.5, 1, 2, 3, 5, 7, 11, 14.999)]
     assert shares == pytest.approx([1, 0.5, 1, 0.5, 1, 0.5, 1, 0.5, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_no_schedule_leaves_the_range(name: str) -> None:
-    assert all(0 <= SCHEDULES[name].share(at / 7, 5) <= 1 for at in range(35))
+    assert all(0 <= SCHEDULES[name].factor(time / 7, 5) <= 1 for time in range(35))
 
 
 def test_warm_up_grows_from_nothing_and_may_be_left_out() -> None:
-    assert [warm_up(at, 2) for at in (0, 0.5, 1, 2, 3)] == [0, 0.25, 0.5, 1, 1]
-    assert warm_up(0, 0) == 1
+    assert [warm_up_factor(time, 2) for time in (0, 0.5, 1, 2, 3)] == [0, 0.25, 0.5, 1, 1]
+    assert warm_up_factor(0, 0) == 1
 
 
 def test_stops_after_patience_without_any_fall() -> None:

@@ -18,10 +18,10 @@ from store.predictions import Predictions
 from tests.jets import HDF5, PARQUET
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.loop import fit
 from train.pytorch.backend import TorchBackend
 from train.pytorch.model import load_model
-from train.variables import Variables, inputs, read_table
+from train.run import run_training
+from train.variables import VariableInputs, model_inputs, read_variables
 
 NAMES = ("m0", "pt")
 
@@ -41,7 +41,7 @@ def config(jets: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
         save_every=0,
         device="cpu",
     )
-    fit(config, "torch", TorchBackend)
+    run_training(config, "torch", TorchBackend)
     return config
 
 
@@ -51,7 +51,7 @@ def columns(path: Path) -> np.ndarray:
 
 
 def test_are_standardised_by_the_training_split(jets: Path) -> None:
-    found = Variables.of(NAMES, store.open_store(jets))
+    found = VariableInputs.from_store(NAMES, store.open_store(jets))
     training = columns(jets)[:12].astype(np.float64)
     np.testing.assert_allclose(found.mean, training.mean(0), rtol=1e-12)
     np.testing.assert_allclose(found.deviation, training.std(0), rtol=1e-12)
@@ -61,14 +61,16 @@ def test_are_standardised_by_the_training_split(jets: Path) -> None:
 
 
 def test_one_that_does_not_vary_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"variable 'pt' has deviation 0\.0 in the training split; leave it out"):
-        Variables(names=("pt",), mean=(3.0,), deviation=(0.0,))
+    with pytest.raises(
+        ConfigError, match=r"variable 'pt' has a standard deviation of 0\.0 in .*; leave it out"
+    ):
+        VariableInputs(names=("pt",), mean=(3.0,), deviation=(0.0,))
 
 
 def test_come_with_their_samples_in_any_order(jets: Path) -> None:
-    table = read_table(NAMES, jets)
+    table = read_variables(NAMES, jets)
     for batch in store.BatchStream(jets, split="validation", batch_size=3, seed=1):
-        image, variables = inputs(batch, table)
+        image, variables = model_inputs(batch, table)
         assert image is batch.image
         np.testing.assert_array_equal(variables, columns(jets)[batch.sample])
 
@@ -77,7 +79,7 @@ def test_an_unknown_one_leaves_no_run(config: TrainConfig, showers: Path, tmp_pa
     for path, known in ((config.store, "pt, m0"), (showers, "no variables")):
         other = replace(config, run=tmp_path / "run", store=path, normalisation="max", variables=("eta",))
         with pytest.raises(ConfigError, match=f"unknown variable 'eta'; {path} has {known}"):
-            fit(replace(other, augmentation="none"), "torch", TorchBackend)
+            run_training(replace(other, augmentation="none"), "torch", TorchBackend)
     assert not (tmp_path / "run").exists()
 
 
@@ -104,9 +106,9 @@ def test_interrupted_inside_an_epoch_and_resumed_is_the_same_run(config: TrainCo
 
     other = replace(config, run=tmp_path / "other")
     with pytest.raises(KeyboardInterrupt):
-        fit(other, "torch", Interrupted)
+        run_training(other, "torch", Interrupted)
     assert Checkpoint.load(other.run / "checkpoints" / "last.npz").stream["batch"] > 0
-    fit(other, "torch", TorchBackend, resume=True)
+    run_training(other, "torch", TorchBackend, resume=True)
     whole, parts = (Checkpoint.load(run / "checkpoints" / "last.npz").arrays for run in (config.run, other.run))
     for name, array in whole.items():
         np.testing.assert_array_equal(array, parts[name], err_msg=name)
@@ -132,9 +134,9 @@ def test_are_read_from_what_is_to_be_scored(form: str, jets: Path) -> None:
 @pytest.mark.parametrize(
     ("m0", "message"),
     [
-        (None, "has no m0, which the model takes besides the images"),
-        (np.ones(3), r"m0 must be 20 numbers, it has shape \(3,\) and dtype float64"),
-        (np.full(20, np.nan), r"m0\[0\] = nan; values must be finite"),
+        (None, "no dataset 'm0'; the file has 'X_jets', 'pt'"),
+        (np.ones(3), r"X_jets has 20 rows but m0 has shape \(3,\)"),
+        (np.full(20, np.nan), r"m0\[0\] = nan is not finite"),
     ],
 )
 def test_missing_or_broken_ones_are_one_error(m0: np.ndarray | None, message: str, tmp_path: Path) -> None:

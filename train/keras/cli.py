@@ -5,16 +5,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store import console
-from train.backend import Backend
-from train.config import TrainConfig
-from train.model.specification import Specification
 from train.options import application
 
+if TYPE_CHECKING:
+    from train.backend import Backend
+    from train.config import TrainConfig
+    from train.model.specification import Specification
 
-def make_backend(specification: Specification, config: TrainConfig) -> Backend:
+
+def make_backend(specification: "Specification", config: "TrainConfig") -> "Backend":
     """Import Keras on TensorFlow and return its backend."""
+    from train.progress import announce
+
+    announce("loading TensorFlow …")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with muted():
@@ -25,9 +31,9 @@ def make_backend(specification: Specification, config: TrainConfig) -> Backend:
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Drop what is written to standard error; exceptions still come through.
+    """Discard what is written to standard error; exceptions still propagate.
 
-    TensorFlow 2.21 writes notes there while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says
+    TensorFlow 2.21 writes notes to it while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says
     (https://github.com/tensorflow/tensorflow/issues/100442).
     """
     sys.stderr.flush()
@@ -45,7 +51,7 @@ app = application("keras", make_backend)
 
 
 def main() -> None:
-    """Run the program."""
+    """Run ``train-keras``."""
     console.run(app)
 
 

@@ -7,31 +7,36 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from store.arrays import Float32Array
 from store.stream import Batch
-from train.variables import Table, inputs
+from train.variables import model_inputs
 
-ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts elsewhere
+Inputs = tuple[tf.Tensor, ...]
+ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts at another address
 
 
 def feed(
-    stream: Iterable[Batch], device: str, table: Table | None = None
-) -> Iterator[tuple[Batch, tuple[tf.Tensor, ...], tf.Tensor]]:
-    """Yield every batch with the images (batch, ieta, iphi, channel) and variables of `inputs`, and labels (batch,).
+    stream: Iterable[Batch], device: str, variables: Float32Array | None = None
+) -> Iterator[tuple[Batch, Inputs, tf.Tensor]]:
+    """Yield each batch with the model's inputs and the labels (batch,) as tensors on the device.
 
-    On the CPU the images are the batch's own memory. A GPU copies from there.
+    The inputs are those of `train.variables.model_inputs`: images (batch, ieta, iphi, channel), and variables
+    (batch, variable) if `variables` holds those of the whole store.
+
+    On the CPU the tensors share the batch's memory. A GPU copies from there.
     """
     for batch in stream:
-        tensors, label = tuple(map(to_tensor, inputs(batch, table))), to_tensor(batch.label)
+        inputs, label = tuple(map(to_tensor, model_inputs(batch, variables))), to_tensor(batch.label)
         if "CPU" not in device:
             with tf.device(device):
-                tensors, label = tuple(map(tf.identity, tensors)), tf.identity(label)
-        yield batch, tensors, label
+                inputs, label = tuple(map(tf.identity, inputs)), tf.identity(label)
+        yield batch, inputs, label
 
 
 def to_tensor(array: npt.NDArray[Any]) -> tf.Tensor:
-    """Return a tensor of an array: its own memory, or a copy's where that does not start as TensorFlow needs it.
+    """Return a tensor that shares the array's memory, or an aligned copy's if the array is not aligned.
 
-    This is DLPack, since ``tf.convert_to_tensor`` always copies, and takes longer over a few labels than this does.
+    It is made through DLPack: ``tf.convert_to_tensor`` always copies, and takes longer even for a few labels.
     """
     if array.ctypes.data % ALIGNMENT:
         memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)

@@ -1,4 +1,4 @@
-"""Score images with a trained Keras model: ``python -m train.keras.score RUN``, images in, scores out."""
+"""Score images with a trained Keras model, for ``evaluate score``: ``python -m train.keras.score RUN``."""
 
 import os
 import sys
@@ -6,22 +6,20 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from store.arrays import Float32Array, Float64Array
 from train.scoring import ScoreFunction, serve
 
 
 def load(run: Path) -> ScoreFunction:
-    """Return what the model of a run directory gives for images, and variables if it takes any."""
+    """Return the scoring function of the model in a run directory."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    from train.keras.model import load_model
 
-    import train.keras.model  # noqa: F401  knows how to load the layers that are not Keras' own
+    model = load_model(run)
 
-    model = keras.models.load_model(run / "model.keras")
-
-    def score(*inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def score(*inputs: Float32Array) -> Float64Array:
         return np.asarray(model.predict_on_batch(list(inputs)), dtype=np.float64).reshape(-1)
 
     return score

@@ -1,4 +1,4 @@
-"""Learning with PyTorch."""
+"""The training backend in PyTorch, on one device per rank."""
 
 import math
 import os
@@ -15,28 +15,36 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from store.arrays import Float32Array
 from store.errors import ConfigError
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
-from train.model.weights import initial
-from train.pytorch.feed import feed
+from train.model.weights import initial_weights
+from train.pytorch.feed import Inputs, feed
 from train.pytorch.model import Classifier, save_model
-from train.variables import read_table
+from train.variables import read_variables
 
-Forward = Callable[..., Tensor]
-Inputs = tuple[Tensor, ...]
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
 
+Forward = Callable[..., Tensor]
+
 
 class TorchBackend:
-    """A `train.backend.Backend` in PyTorch; `config` says how to train.
+    """A `train.backend.Backend` in PyTorch.
+
+    Parameters
+    ----------
+    specification
+        The model.
+    config
+        Settings of the training.
 
     Raises
     ------
     ConfigError
-        If the device is not there, or cannot compute in the precision.
+        If the device is not available or cannot compute in the precision.
     """
 
     def __init__(self, specification: Specification, config: TrainConfig) -> None:
@@ -44,44 +52,42 @@ class TorchBackend:
         self._device = choose_device(config.device)
         self.device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
         if config.precision == "float16" and self._device.type == "cpu":
-            raise ConfigError("precision='float16' needs a GPU; on the CPU there is bfloat16")
+            raise ConfigError("precision='float16' needs a GPU; use bfloat16 on the CPU")
         torch.manual_seed(config.seed + self.rank)
         self.model = Classifier(specification).to(self._device)
-        self.model.set_weights(initial(specification.architecture, specification.image_shape, config.seed))
-        self._average = AveragedModel(self.model, avg_fn=averaging(config.average), use_buffers=True)
-        self._averages = config.average > 0
-        self._judged = cast("Classifier", self._average.module) if self._averages else self.model
-        self._forward: Forward = DistributedDataParallel(self.model) if self.world_size > 1 else self.model
-        self._predict: Forward = self._judged
+        self.model.set_weights(initial_weights(specification.architecture, specification.image_shape, config.seed))
+        self._has_ema = config.ema_decay > 0
+        self._ema = AveragedModel(self.model, avg_fn=ema_rule(config.ema_decay), use_buffers=True)
+        self._predictor = cast("Classifier", self._ema.module) if self._has_ema else self.model
+        self._train_forward: Forward = DistributedDataParallel(self.model) if self.world_size > 1 else self.model
+        self._predict_forward: Forward = self._predictor
         if config.compile:
-            self._forward, self._predict = torch.compile(self._forward), torch.compile(self._judged)
+            self._train_forward = torch.compile(self._train_forward)
+            self._predict_forward = torch.compile(self._predict_forward)
         self._optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=config.learning_rate,
-            betas=BETAS,
-            weight_decay=config.weight_decay,
+            self.model.parameters(), lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay
         )
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "float16")
         self._precision, self._clip_norm = config.precision, config.clip_norm
-        names = specification.variables.names
-        self._table = read_table(names, config.store) if names else None
         self._class_weights = None
         if isinstance(config.class_weights, tuple):
             self._class_weights = torch.tensor(config.class_weights, dtype=torch.float32, device=self._device)
+        names = specification.variables.names
+        self._variables = read_variables(names, config.store) if names else None
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Tensor]]:
-        """Yield each batch of an epoch with what the model takes of it, and its label, as tensors on the device."""
-        return feed(stream, self._device, self._table)
+        """Yield each batch of an epoch with the model's inputs and the labels (batch,) as tensors on the device."""
+        return feed(stream, self._device, self._variables)
 
     def train(self, inputs: Inputs, label: Tensor) -> Tensor:
-        """Take one step of the optimiser; return the logits (batch,) that it was computed from, on the device."""
+        """Take one optimiser step; return the logits (batch,) of its forward pass, on the device.
+
+        Collective: every rank must call this.
+        """
         self.model.train()
-        with self._arithmetic():
-            logit: Tensor = self._forward(*inputs).float()
-        weight = None if self._class_weights is None else self._class_weights[label.long()]
-        losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
-        # Ranks average their gradients, so a rank with fewer samples in the last batch has to count for less.
-        loss = losses * self.world_size / self._count(len(label))
+        with self._autocast():
+            logit: Tensor = self._train_forward(*inputs).float()
+        loss = self._loss(logit, label)
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip_norm:
@@ -90,49 +96,36 @@ class TorchBackend:
         self._set_epsilon()
         self._scaler.step(self._optimiser)
         self._scaler.update()
-        if self._averages:
-            self._average.update_parameters(self.model)
+        if self._has_ema:
+            self._ema.update_parameters(self.model)
         return logit.detach()
 
     def predict(self, inputs: Inputs) -> Tensor:
-        """Return logits (batch,), on the device, of the mean weights if there are any; in float32, as once exported."""
-        self._judged.eval()
+        """Return logits (batch,) on the device, computed in float32 and with the EMA unless it is disabled."""
+        self._predictor.eval()
         with torch.inference_mode():
-            logit: Tensor = self._predict(*inputs)
+            logit: Tensor = self._predict_forward(*inputs)
         return logit
 
-    def _set_epsilon(self) -> None:
-        """Add Adam's epsilon to what Keras adds it to: the root of the second moment before its bias is corrected.
-
-        Both are in Kingma and Ba, "Adam", ICLR 2015, section 2; they differ in the first steps and for small gradients.
-        """
-        for group in self._optimiser.param_groups:
-            done = self._optimiser.state.get(group["params"][0], {}).get("step", 0)
-            group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (float(done) + 1))
-
-    def _count(self, samples: int) -> int:
-        """Return the number of samples that all ranks have in this step."""
-        if self.world_size == 1:
-            return samples
-        total = torch.tensor(samples, device=self._device)
-        torch.distributed.all_reduce(total)
-        return int(total)
-
-    def _arithmetic(self) -> torch.autocast:
-        dtype = getattr(torch, self._precision)
-        return torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
-
-    def to_numpy(self, logit: Tensor) -> npt.NDArray[np.float32]:
-        """Return logits from the device, waiting until they are there."""
+    def to_numpy(self, logit: Tensor) -> Float32Array:
+        """Return logits (batch,) from the device, once they have been computed."""
         return logit.cpu().numpy()
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the values (n, ...) of all ranks, one after the other; all of them have to ask."""
+        """Return the values (n, ...) of all ranks, concatenated in order of rank.
+
+        Collective: every rank must call this.
+        """
         if self.world_size == 1:
             return values
         gathered: list[Any] = [None] * self.world_size
         torch.distributed.all_gather_object(gathered, values)
         return np.concatenate(gathered)
+
+    def barrier(self) -> None:
+        """Wait until every rank has called this. Collective: every rank must call this."""
+        if self.world_size > 1:
+            torch.distributed.barrier()
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""
@@ -140,11 +133,14 @@ class TorchBackend:
             group["lr"] = rate
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, their mean, optimiser and random states of all ranks by name; all ranks have to ask."""
+        """Return weights, EMA, optimiser state and the random states of all ranks, by name.
+
+        Collective: every rank must call this.
+        """
         state = {f"weights/{name}": value for name, value in self.model.weights().items()}
-        if self._averages:
-            state |= {f"average/{name}": value for name, value in self._judged.weights().items()}
-            state["averaged"] = self._average.n_averaged.cpu().numpy()
+        if self._has_ema:
+            state |= {f"average/{name}": value for name, value in self._predictor.weights().items()}
+            state["averaged"] = self._ema.n_averaged.cpu().numpy()
         for parameter, slots in self._optimiser.state_dict()["state"].items():
             state |= {f"optimiser/{parameter}/{slot}": value.cpu().numpy() for slot, value in slots.items()}
         state |= {f"scaler/{name}": np.array(value) for name, value in self._scaler.state_dict().items()}
@@ -154,7 +150,7 @@ class TorchBackend:
         return state
 
     def load_state_dict(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `state_dict` returned.
+        """Restore what `state_dict` returned.
 
         Raises
         ------
@@ -163,15 +159,15 @@ class TorchBackend:
         """
         parts: dict[str, dict[str, Any]] = defaultdict(dict)
         for name, array in arrays.items():
-            part, _, rest = name.partition("/")
-            parts[part][rest] = array
+            part, _, key = name.partition("/")
+            parts[part][key] = array
         self.model.set_weights(parts["weights"])
-        if self._averages:
-            self._judged.set_weights(parts["average"])
-            self._average.n_averaged.copy_(torch.tensor(parts["averaged"][""]))
+        if self._has_ema:
+            self._predictor.set_weights(parts["average"])
+            self._ema.n_averaged.copy_(torch.tensor(parts["averaged"][""]))
         slots: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for name, array in parts["optimiser"].items():
-            parameter, slot = name.split("/")
+        for key, array in parts["optimiser"].items():
+            parameter, slot = key.split("/")
             slots[int(parameter)][slot] = torch.tensor(array)
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": slots})
         self._scaler.load_state_dict({name: array.item() for name, array in parts["scaler"].items()})
@@ -180,26 +176,55 @@ class TorchBackend:
             torch.cuda.set_rng_state(torch.tensor(parts["random"]["cuda"][self.rank]), self._device)
 
     def export(self, folder: Path) -> None:
-        """Write ``model.safetensors`` and ``architecture.json``."""
-        save_model(self._judged, folder)
+        """Write ``model.safetensors`` and ``architecture.json`` into a run directory."""
+        save_model(self._predictor, folder)
+
+    def _loss(self, logit: Tensor, label: Tensor) -> Tensor:
+        """Return this rank's part of the loss; its mean over the ranks is the mean over all samples of the step."""
+        weight = None if self._class_weights is None else self._class_weights[label.long()]
+        losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
+        return losses * self.world_size / self._count_on_all_ranks(len(label))
+
+    def _count_on_all_ranks(self, samples: int) -> int:
+        """Return the number of samples of all ranks in this step; the last batch may differ between ranks."""
+        if self.world_size == 1:
+            return samples
+        total = torch.tensor(samples, device=self._device)
+        torch.distributed.all_reduce(total)
+        return int(total)
+
+    def _autocast(self) -> torch.autocast:
+        """Return the context in which layers compute in the configured precision."""
+        dtype = getattr(torch, self._precision)
+        return torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
+
+    def _set_epsilon(self) -> None:
+        """Make PyTorch's Adam the same as Keras' in the next step.
+
+        Keras adds epsilon to the root of the second moment before its bias is corrected, PyTorch after it. Both are in
+        section 2 of https://arxiv.org/abs/1412.6980; they differ in the first steps and for small gradients.
+        """
+        for group in self._optimiser.param_groups:
+            steps = self._optimiser.state.get(group["params"][0], {}).get("step", 0)
+            group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (float(steps) + 1))
 
 
-def averaging(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Return the rule of the running mean: it keeps the share `keep` of itself, less in the first steps.
+def ema_rule(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return the update of the exponential moving average (EMA) of the weights.
 
-    The share is at most (1 + n) / (10 + n) in step n, as in ``tf.train.ExponentialMovingAverage``, so that a short
-    training is not judged by where it began.
+    In step n the decay is at most (1 + n) / (10 + n), as in ``tf.train.ExponentialMovingAverage``. Otherwise, the EMA
+    after a short training would still be close to the initial weights.
     """
 
-    def average(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
-        share = min(keep, (1 + float(steps)) / (10 + float(steps)))
-        return torch.lerp(value, mean, share) if mean.is_floating_point() else value
+    def update(mean: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
+        warmed_up = min(decay, (1 + float(steps)) / (10 + float(steps)))
+        return torch.lerp(value, mean, warmed_up) if mean.is_floating_point() else value
 
-    return average
+    return update
 
 
 def join_ranks(device: str) -> tuple[int, int]:
-    """Return this process's rank and how many there are, as ``torchrun`` told it, having met the others."""
+    """Join the process group if ``torchrun`` started several ranks; return (rank, world size)."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size > 1 and not torch.distributed.is_initialized():
         on_gpus = device != "cpu" and torch.cuda.is_available()
@@ -208,12 +233,12 @@ def join_ranks(device: str) -> tuple[int, int]:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that ``auto``, ``cpu`` or ``cuda`` means here.
+    """Return the device for ``auto``, ``cpu`` or ``cuda``: this rank's GPU or the CPU.
 
     Raises
     ------
     ConfigError
-        If it is not there.
+        If there is no GPU and `name` is ``cuda``.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device='cuda' but PyTorch finds no CUDA device; use --device cpu or auto")

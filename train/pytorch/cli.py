@@ -1,17 +1,26 @@
-"""The program ``train-torch``."""
+"""The programs ``train-torch`` and ``export-onnx``."""
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from store import console
-from train.backend import Backend
-from train.config import TrainConfig
-from train.model.specification import Specification
 from train.options import application
 
+if TYPE_CHECKING:
+    from train.backend import Backend
+    from train.config import TrainConfig
+    from train.model.specification import Specification
 
-def make_backend(specification: Specification, config: TrainConfig) -> Backend:
+
+def make_backend(specification: "Specification", config: "TrainConfig") -> "Backend":
     """Import PyTorch and return its backend."""
-    # Threads that spin while they wait take the processor from those that decode, and from everybody else.
+    from train.progress import announce
+
+    announce("loading PyTorch …")
+    # Threads that spin while they wait would take processor time from the threads that decode batches.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from train.pytorch.backend import TorchBackend
 
@@ -19,11 +28,31 @@ def make_backend(specification: Specification, config: TrainConfig) -> Backend:
 
 
 app = application("torch", make_backend)
+onnx_app = typer.Typer(add_completion=False)
+
+
+@onnx_app.command()
+def export(run: Annotated[Path, typer.Argument(help="Run directory of train-torch or train-keras.")]) -> None:
+    """Write the trained model of a run directory as model.onnx.
+
+    The input `image` is float32 (batch, ieta, iphi, channel), with values as in the source files; the output `score`
+    is float32 (batch,). A model that takes variables has a second input, `variables`, float32 (batch, variable).
+    """
+    console.say("loading PyTorch …")
+    from train.pytorch.onnx import export_onnx
+
+    export_onnx(run)
+    console.say(f"{run / 'model.onnx'} written; onnxruntime gives the same scores as PyTorch")
 
 
 def main() -> None:
-    """Run the program."""
+    """Run ``train-torch``."""
     console.run(app)
+
+
+def main_onnx() -> None:
+    """Run ``export-onnx``."""
+    console.run(onnx_app)
 
 
 if __name__ == "__main__":

@@ -3,57 +3,61 @@
 from collections import deque
 from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from store.arrays import Float32Array
 from store.stream import Batch, BatchStream
-from train.variables import Table, inputs
+from train.variables import model_inputs
+
+Inputs = tuple[Tensor, ...]
 
 
 def feed(
-    stream: BatchStream, device: torch.device, table: Table | None = None
-) -> Iterator[tuple[Batch, tuple[Tensor, ...], Tensor]]:
-    """Yield every batch with the images (batch, ieta, iphi, channel) and variables of `inputs`, and labels (batch,).
+    stream: BatchStream, device: torch.device, variables: Float32Array | None = None
+) -> Iterator[tuple[Batch, Inputs, Tensor]]:
+    """Yield each batch with the model's inputs and the labels (batch,) as tensors on the device.
 
-    On the CPU the tensors are the batch's own memory. For a GPU, samples are decoded into pinned memory and copied from
-    there on a stream of their own, one batch ahead of the one that is being worked on.
+    The inputs are those of `train.variables.model_inputs`: images (batch, ieta, iphi, channel), and variables
+    (batch, variable) if `variables` holds those of the whole store.
+
+    On the CPU the tensors share the batch's memory. For a GPU, samples are decoded into pinned memory and copied from
+    there on a separate CUDA stream, one batch ahead of the one that the model works on.
     """
     if device.type == "cpu":
         for batch in stream:
-            yield batch, tuple(map(torch.from_numpy, inputs(batch, table))), torch.from_numpy(batch.label)
+            inputs = tuple(map(torch.from_numpy, model_inputs(batch, variables)))
+            yield batch, inputs, torch.from_numpy(batch.label)
     else:
-        stream.buffers.allocate = pinned
-        yield from _feed_cuda(stream, device, table)
+        stream.buffers.allocate = allocate_pinned
+        yield from _feed_cuda(stream, device, variables)
 
 
-def pinned(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Return memory that a GPU can copy from by itself."""
+def allocate_pinned(shape: tuple[int, ...]) -> Float32Array:
+    """Return page-locked memory, which a GPU can copy from asynchronously."""
     return torch.empty(shape, dtype=torch.float32, pin_memory=True).numpy()
 
 
 def _feed_cuda(
-    stream: BatchStream, device: torch.device, table: Table | None
-) -> Iterator[tuple[Batch, tuple[Tensor, ...], Tensor]]:
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream: BatchStream, device: torch.device, variables: Float32Array | None
+) -> Iterator[tuple[Batch, Inputs, Tensor]]:
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     ahead: deque[tuple[Batch, list[Tensor], torch.cuda.Event]] = deque()
     for batch in stream:
-        with torch.cuda.stream(side):
-            tensors = [
-                torch.from_numpy(array).to(device, non_blocking=True) for array in (*inputs(batch, table), batch.label)
-            ]
-        ahead.append((batch, tensors, side.record_event()))
+        arrays = (*model_inputs(batch, variables), batch.label)
+        with torch.cuda.stream(copies):
+            tensors = [torch.from_numpy(array).to(device, non_blocking=True) for array in arrays]
+        ahead.append((batch, tensors, copies.record_event()))
         if len(ahead) > 1:
-            yield _arrived(*ahead.popleft())
+            yield _wait_for_copy(*ahead.popleft())
     while ahead:
-        yield _arrived(*ahead.popleft())
+        yield _wait_for_copy(*ahead.popleft())
 
 
-def _arrived(batch: Batch, tensors: list[Tensor], copied: torch.cuda.Event) -> tuple[Batch, tuple[Tensor, ...], Tensor]:
-    # Waits for a copy that began a batch ago, so that the batch's memory may be decoded into again.
+def _wait_for_copy(batch: Batch, tensors: list[Tensor], copied: torch.cuda.Event) -> tuple[Batch, Inputs, Tensor]:
+    # The copy began one batch ago; once it has finished, the batch's memory may be decoded into again.
     copied.synchronize()
-    # The allocator must not give this memory away while work that is queued on the main stream still reads it.
+    # The allocator must not reuse this memory while work queued on the main stream still reads it.
     for tensor in tensors:
         tensor.record_stream(torch.cuda.current_stream(tensor.device))
     return batch, tuple(tensors[:-1]), tensors[-1]

@@ -1,15 +1,14 @@
-"""The program ``export-onnx``: a trained model of either framework as ``model.onnx`` in its run directory."""
+"""Export of a trained model of either framework to ONNX."""
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor, nn
 
-from store import console, files
+from store import files
+from store.arrays import Float32Array
 from store.errors import ConfigError, RunError
 from store.run_folder import RunFolder
 from train.checkpoint import Checkpoint
@@ -17,74 +16,93 @@ from train.model.specification import Specification
 from train.pytorch.model import Classifier
 
 TOLERANCE = 1e-5
-app = typer.Typer(add_completion=False)
+EXAMPLES = 5  # samples that the exported model is checked on
 
 
 class ScoringModule(nn.Module):
-    """A classifier that gives probabilities."""
+    """A classifier that returns probabilities instead of logits."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the probability (batch,) of class 1 for what the model takes, as in the file."""
+        """Return the probability (batch,) of class 1; the inputs are those of `Classifier.score`."""
         return self.model.score(*inputs)
 
 
-@app.command()
-def export(run: Annotated[Path, typer.Argument(help="Run directory of either framework.")]) -> None:
-    """Write model.onnx: `image`, float32 (batch, ieta, iphi, channel) as in the file, to `score`, float32 (batch,).
+def export_onnx(run: Path) -> None:
+    """Write ``model.onnx`` into a run directory, after checking that onnxruntime gives the same scores as PyTorch.
 
-    A model that takes variables has a second input, `variables`, float32 (batch, variable).
+    Its input ``image`` is float32 (batch, ieta, iphi, channel), with values as in the source files, and its output
+    ``score`` float32 (batch,). A model that takes variables has a second input, ``variables``, float32
+    (batch, variable).
 
     Raises
     ------
     RunError
-        If it is no run, or onnxruntime gives other scores than PyTorch.
+        If the folder is no run directory, or onnxruntime gives other scores than PyTorch.
+    StateError
+        If there is no checkpoint of the best model.
     ConfigError
         If the extra ``onnx`` is not installed.
     """
     if not all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))):
         raise ConfigError("export to ONNX needs onnxruntime and onnxscript; install calostream[onnx]")
-    import onnxruntime
-
     folder = RunFolder(path=run)
     specification = Specification.from_dict(folder.read_specification())
     model = ScoringModule(load_best(folder, specification)).eval()
-    shapes = {"image": specification.image_shape}
-    if specification.variables.names:
-        shapes["variables"] = (len(specification.variables.names),)
-    random, batch = np.random.default_rng(0), torch.export.Dim("batch")
-    example = {name: random.gamma(0.1, size=(5, *shape)).astype("f4") for name, shape in shapes.items()}
-    inputs = tuple(map(torch.from_numpy, example.values()))
-    program = torch.onnx.export(
-        model,
-        inputs,
-        input_names=list(shapes),
-        output_names=["score"],
-        dynamic_shapes={"inputs": tuple({0: batch} for _ in inputs)},
-        verbose=False,
-    )
-    assert program is not None  # as it is for a file
-    content = program.model_proto.SerializeToString()
-    with torch.inference_mode():
-        expected = model(*inputs).numpy()
-    (found,) = onnxruntime.InferenceSession(content).run(None, example)
-    if not np.allclose(found, expected, rtol=0, atol=TOLERANCE):
-        raise RunError(f"{run}: onnxruntime gives {found.tolist()}, PyTorch {expected.tolist()}; nothing was written")
+    examples = make_examples(specification)
+    content = to_onnx(model, examples)
+    check_scores(run, model, content, examples)
     files.write_whole(folder.model(".onnx"), content)
 
 
-def load_best(run: RunFolder, specification: Specification) -> Classifier:
-    """Return the model that the run exported; checkpoints hold its weights in the layout that the frameworks share."""
-    arrays = Checkpoint.load(run.best_checkpoint).arrays
-    part = "average/" if any(name.startswith("average/") for name in arrays) else "weights/"
+def load_best(folder: RunFolder, specification: Specification) -> Classifier:
+    """Return the model that the run exported, from its best checkpoint.
+
+    The weights in a checkpoint are in the layout that both frameworks share.
+    """
+    arrays = Checkpoint.load(folder.best_checkpoint).arrays
+    prefix = "average/" if any(name.startswith("average/") for name in arrays) else "weights/"
     model = Classifier(specification)
-    model.set_weights({name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)})
+    model.set_weights({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     return model
 
 
-def main() -> None:
-    """Run the program ``export-onnx``."""
-    console.run(app)
+def make_examples(specification: Specification) -> dict[str, Float32Array]:
+    """Return random inputs by name, a few samples of each."""
+    shapes = {"image": specification.image_shape}
+    if specification.variables.names:
+        shapes["variables"] = (len(specification.variables.names),)
+    random = np.random.default_rng(0)
+    return {name: random.gamma(0.1, size=(EXAMPLES, *shape)).astype(np.float32) for name, shape in shapes.items()}
+
+
+def to_onnx(model: ScoringModule, examples: dict[str, Float32Array]) -> bytes:
+    """Return the model in the ONNX format, for batches of any size."""
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        model,
+        tuple(map(torch.from_numpy, examples.values())),
+        input_names=list(examples),
+        output_names=["score"],
+        dynamic_shapes={"inputs": tuple({0: batch} for _ in examples)},
+        verbose=False,
+    )
+    assert program is not None  # it is None only when a file is written
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def check_scores(run: Path, model: ScoringModule, content: bytes, examples: dict[str, Float32Array]) -> None:
+    """Raise RunError if onnxruntime gives other scores than PyTorch."""
+    import onnxruntime
+
+    with torch.inference_mode():
+        expected = model(*map(torch.from_numpy, examples.values())).numpy()
+    (scores,) = onnxruntime.InferenceSession(content).run(None, examples)
+    if not np.allclose(scores, expected, rtol=0, atol=TOLERANCE):
+        raise RunError(
+            f"{run}: onnxruntime gives scores {scores.tolist()}, PyTorch {expected.tolist()}; nothing was written"
+        )

@@ -1,19 +1,17 @@
-"""Score images with a trained PyTorch model: ``python -m train.pytorch.score RUN``, images in, scores out."""
+"""Score images with a trained PyTorch model, for ``evaluate score``: ``python -m train.pytorch.score RUN``."""
 
 import os
 import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from store.arrays import Float32Array, Float64Array
 from train.scoring import ScoreFunction, serve
 
 
 def load(run: Path) -> ScoreFunction:
-    """Return what the model of a run directory gives for images, and variables if it takes any."""
-    # Threads that spin while they wait take the processor from the process that reads.
+    """Return the scoring function of the model in a run directory."""
+    # Threads that spin while they wait would take processor time from the process that reads the images.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
@@ -23,7 +21,7 @@ def load(run: Path) -> ScoreFunction:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
 
-    def score(*inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def score(*inputs: Float32Array) -> Float64Array:
         with torch.inference_mode():
             tensors = (torch.from_numpy(array).to(device) for array in inputs)
             return model.score(*tensors).double().cpu().numpy()

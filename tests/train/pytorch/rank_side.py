@@ -15,8 +15,8 @@ import torch
 from store.opening import open_store
 from tests.parity.cases import without_dropout
 from train.config import TrainConfig
-from train.loop import open_stream, specify
 from train.pytorch.backend import TorchBackend
+from train.run import make_specification, open_stream
 
 
 def main(store: str, model: str, batch_size: str, folder: str) -> None:
@@ -29,7 +29,7 @@ def main(store: str, model: str, batch_size: str, folder: str) -> None:
         batch_size=int(batch_size),
         device="cpu",
     )
-    described = specify(config, open_store(store))
+    described = make_specification(config, open_store(store))
     backend = TorchBackend(replace(described, architecture=without_dropout(described.architecture)), config)
     backend.set_learning_rate(0.0)  # so that every batch meets the same weights
     stream = open_stream(config, "train", "full", (backend.rank, backend.world_size))

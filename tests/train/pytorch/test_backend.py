@@ -9,17 +9,18 @@ import torch
 
 import store
 from store.errors import ConfigError
-from train.config import TrainConfig, preset
-from train.loop import open_stream, resolve, specify
+from train.config import TrainConfig
+from train.presets import preset
 from train.pytorch.backend import TorchBackend
+from train.run import make_specification, open_stream, resolve_config
 
 
 def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchBackend, torch.Tensor]:
     """Return a backend after some steps, and its logits for the test split."""
     opened = store.open_store(path)
     chosen = {**preset("challenge"), "model": "shower", "batch_size": 40, "device": "cpu", **settings}
-    config = resolve(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
-    backend = TorchBackend(specify(config, opened), config)
+    config = resolve_config(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
+    backend = TorchBackend(make_specification(config, opened), config)
     for _, (_, inputs, label) in zip(
         range(steps), backend.feed(open_stream(config, "train", "full", (0, 1))), strict=False
     ):
@@ -35,7 +36,7 @@ def test_bfloat16_is_float32_less_finely(showers: Path) -> None:
 
 
 def test_float16_needs_a_gpu(showers: Path) -> None:
-    with pytest.raises(ConfigError, match="precision='float16' needs a GPU; on the CPU there is bfloat16"):
+    with pytest.raises(ConfigError, match="precision='float16' needs a GPU; use bfloat16 on the CPU"):
         trained(showers, precision="float16")
 
 
@@ -59,7 +60,7 @@ def test_a_class_that_weighs_more_is_found_more_often(showers: Path) -> None:
 
 
 def test_the_mean_of_the_weights_follows_them(showers: Path) -> None:
-    backend, _ = trained(showers, steps=4, average=0.9)
+    backend, _ = trained(showers, steps=4, ema_decay=0.9)
     state = backend.state_dict()
     now, mean = state["weights/conv1.kernel"], state["average/conv1.kernel"]
     start, _ = trained(showers, steps=0)

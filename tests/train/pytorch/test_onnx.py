@@ -45,10 +45,10 @@ def write_run(path: Path, name: str) -> Path:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_onnxruntime_scores_batches_of_any_size(name: str, tmp_path: Path) -> None:
     from train.pytorch.model import Classifier
-    from train.pytorch.onnx import export
+    from train.pytorch.onnx import export_onnx
 
     run = write_run(tmp_path / "run", name)
-    export(run)
+    export_onnx(run)
     described = Specification.from_dict(json.loads((run / "architecture.json").read_text()))
     model = Classifier(described).eval()
     model.set_weights(initial_weights(described.architecture, SHAPE, seed=0))
@@ -66,16 +66,16 @@ def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run = write_run(tmp_path / "run", "cnn-small")
     monkeypatch.setattr(onnx, "TOLERANCE", -1)
     with pytest.raises(RunError, match="onnxruntime gives"):
-        onnx.export(run)
+        onnx.export_onnx(run)
     assert not (run / "model.onnx").exists()
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
-    from train.pytorch.onnx import export
+    from train.pytorch.onnx import export_onnx
 
-    with pytest.raises(RunError, match=r"architecture\.json: no such file; has the training run ended"):
-        export(tmp_path)
+    with pytest.raises(RunError, match=r"architecture\.json: no such file; is .* a run directory, and has the run ended"):
+        export_onnx(tmp_path)
     run = write_run(tmp_path / "run", "cnn-small")
     (run / "checkpoints" / "best.npz").unlink()
     with pytest.raises(StateError, match=r"best\.npz: no such checkpoint"):
-        export(run)
+        export_onnx(run)

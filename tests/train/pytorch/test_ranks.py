@@ -14,11 +14,10 @@ from store.errors import StateError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 from train.checkpoint import Checkpoint
-from train.loop import fit
 from train.pytorch.backend import TorchBackend
-from train.run import resumed_config
+from train.run import resumed_config, run_training
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def torchrun(ranks: int, *words: object) -> subprocess.CompletedProcess[str]:
@@ -64,6 +63,6 @@ def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
         assert np.array_equal(predictions.sample, np.arange(start, stop))
     assert len(Checkpoint.load(tmp_path / "run" / "checkpoints" / "last.npz").arrays["random/cpu"]) == 2
     with pytest.raises(StateError, match="the state has world_size=2, this stream 1"):
-        fit(
+        run_training(
             resumed_config(RunFolder(path=tmp_path / "run"), "torch", {"epochs": 3}), "torch", TorchBackend, resume=True
         )

@@ -1,4 +1,4 @@
-"""Keras on three devices, logical ones of the processor: ``python -m tests.train.device_side STORE`` prints JSON."""
+"""Keras on three logical devices of the CPU: ``python -m tests.train.keras.device_side STORE`` prints JSON."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from store.opening import Store, open_statistics, open_store
 from train.config import TrainConfig
 from train.keras import backend as keras_backend
 from train.keras.backend import KerasBackend
-from train.loop import open_stream
 from train.model.architecture import Architecture
 from train.model.layers import BatchNorm, Conv, Dense
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Dropout, Flatten, MaxPool
+from train.run import open_stream
 
 END = (MaxPool(size=8), Flatten(), Dense(units=1, activation="linear"))
 PLAIN = Architecture(name="plain", source="tests", layers=(Conv(filters=4), *END), initialiser="he")
@@ -30,7 +30,7 @@ NOISY = Architecture(
     initialiser="he",
 )
 # The bound on the norm lies between those of the batches: some are clipped.
-STEP = {"learning_rate": 1e-12, "clip_norm": 8.5, "class_weights": (1.0, 3.0), "average": 0.9}
+STEP = {"learning_rate": 1e-12, "clip_norm": 8.5, "class_weights": (1.0, 3.0), "ema_decay": 0.9}
 Array = np.ndarray[Any, Any]
 
 
@@ -84,7 +84,7 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
 def compare_with_resumed(store: Store) -> bool:
     """Tell whether a backend that takes over another's state goes on as that one does, bit for bit."""
     found = batches(store, 50)
-    whole, resumed = (make(NOISY, store, average=0.9, learning_rate=0.01) for _ in range(2))
+    whole, resumed = (make(NOISY, store, ema_decay=0.9, learning_rate=0.01) for _ in range(2))
     train(whole, found[:2])
     resumed.load_state_dict(whole.state_dict())
     same = np.array_equal(train(whole, found[2:]), train(resumed, found[2:]))
