@@ -63,7 +63,7 @@ def train_logistic() -> None:
 
 def export_onnx() -> None:
     """Run ``export-onnx``."""
-    start("train.pytorch.onnx", "main")
+    start("train.pytorch.cli", "main_onnx")
 
 
 def evaluate() -> None:

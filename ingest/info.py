@@ -12,8 +12,9 @@ from rich.text import Text
 from ingest.reference import reference_table
 from store.files import folder_bytes
 from store.opening import Store, open_statistics, open_store
-from store.plan import SHUFFLES, BatchPlan
+from store.plan import BatchPlan
 from store.shuffle_quality import shuffle_quality
+from store.shuffles import SHUFFLES
 
 
 def describe_store(path: Path, reference: bool = False) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Whether a store fits into the memory in which the system keeps files that it has read."""
+"""Whether a store fits into the page cache, the memory in which the system keeps files that it has read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,34 +7,36 @@ import psutil
 
 from store.files import folder_bytes
 from store.opening import Store
-from store.plan import Shuffle
+from store.shuffles import Shuffle
 
 GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")}
-SHARE = 0.5  # of what is available, so that something is left for the work
+FRACTION = 0.5  # of the available memory; the rest is left for programs
 
 
 def choose_shuffle(store: Store) -> Shuffle:
-    """Return ``full``, or ``window`` where the images would have to be read from the disk one by one, in every epoch.
+    """Return ``full`` if the images of a store fit into the page cache, otherwise ``window``.
 
-    A full shuffle of a cold store is fast all the same, if the whole store can be read ahead and kept.
+    If they fit, they are read ahead in order once, and ``full`` is fast from then on. If not, ``full`` would read single
+    images from the disk in random order in every epoch.
     """
     return "full" if fits(folder_bytes(store.path / store.image.path)) else "window"
 
 
 def fits(size: int) -> bool:
-    """Tell whether the system can keep so many bytes of files in memory."""
+    """Return whether this many bytes of files fit into the page cache."""
     available: int = psutil.virtual_memory().available
-    return size <= SHARE * min([available, *group_limits()])
+    return size <= FRACTION * min([available, *group_limits()])
 
 
 def group_limits(groups: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """Yield the limits of memory, in bytes, of the control groups that this process is in; they count files too."""
+    """Yield the memory limits of the control groups of this process, in bytes; the page cache counts towards them."""
     lines = groups.read_text().splitlines() if groups.exists() else []
     for line in lines:
-        _, controllers, place = line.split(":", 2)
+        _, controllers, group = line.split(":", 2)
         for controller in set(controllers.split(",")) & GROUPS.keys():
             root, name = GROUPS[controller]
-            for folder in (here := Path(root, place.lstrip("/")), *here.parents):
+            innermost = Path(root, group.lstrip("/"))
+            for folder in (innermost, *innermost.parents):
                 limit = folder / name
                 if limit.exists() and (value := limit.read_text().strip()).isdigit():
                     yield int(value)

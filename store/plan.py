@@ -7,20 +7,19 @@ random access possible.
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from store.arrays import Int64Array
 from store.compiled.permutation import Keys, fill_chunks, fill_full, make_keys
 from store.errors import PlanError
+from store.shuffles import SHUFFLES, Shuffle
 
 if TYPE_CHECKING:
     from store.opening import Store
 
 PLAN_VERSION = 1
-Shuffle = Literal["full", "window", "chunks", "none"]
-SHUFFLES: tuple[Shuffle, ...] = get_args(Shuffle)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from store.layout import Layout
-from store.plan import SHUFFLES
+from store.shuffles import SHUFFLES
 
 # An image must have at least 128 bytes and a number of bytes with a divisor from 17 to 255: see docs/data-sets.md.
 SHAPES = st.tuples(st.integers(3, 9), st.integers(4, 9), st.integers(1, 3)).filter(

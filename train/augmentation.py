@@ -1,47 +1,44 @@
-"""Augmentation: the same changes to the same samples in both frameworks, drawn by arithmetic, made while decoding."""
+"""Augmentation: random flips and rotations of the training images, the same ones in both frameworks."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.compiled.permutation import make_keys
-from store.compiled.preparation import prepare_symmetries
-from store.compiled.symmetries import EXCHANGE, IETA, IPHI, apply_random_symmetries
+from store.arrays import Int64Array
 from store.datasets import DatasetSpec
 from store.errors import ConfigError
-from store.stream import Batch
 
-STREAM = 0xF11B  # keeps these draws apart from those of the sample order
-SYMMETRIES = {
-    "flip-ieta": (0, IETA),
-    "flips": (0, IETA, IPHI, IETA | IPHI),
-    "rotations": (0, EXCHANGE | IETA, IETA | IPHI, EXCHANGE | IPHI),
-    "flips-rotations": tuple(range(8)),
-}
+if TYPE_CHECKING:
+    from store.stream import Batch
+
+SYMMETRIES = ("flip-ieta", "flips", "rotations", "flips-rotations")
+DRAWS = 0xF11B  # first key of these draws, which keeps them independent of the order of the samples
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Turns or mirrors each image about the seed cell in one of several ways, all equally likely.
+    """Flips or rotates each image about the seed cell, in one of several ways that are all equally likely.
 
-    A flip takes cell i to ``2 * seed - i``, modulo the image's size. Which way an image takes depends on the seed, the
-    epoch and the sample alone.
+    A flip moves cell i to cell ``2 * seed - i``, modulo the size of the image. The way is drawn from the seed of the
+    training, the epoch and the number of the sample alone. Images are changed by the threads that decode them.
 
     Attributes
     ----------
     name
-        ``flip-ieta`` mirrors a random half of the images in ieta, ``flips`` another half in iphi too; ``rotations``
-        turns each by 0, 90, 180 or 270 degrees; ``flips-rotations`` takes any of the eight symmetries of a square.
-        Crystals that are tilted in phi, as those of CMS are, make showers unlike their mirror images in iphi.
-    description
-        Says where the seed cell is.
+        One of `SYMMETRIES`. ``flip-ieta`` flips a random half of the images in ieta; ``flips`` flips a random half in
+        ieta and, independently, a random half in iphi; ``rotations`` rotates by 0, 90, 180 or 270 degrees;
+        ``flips-rotations`` applies any of the eight symmetries of a square. Detectors whose crystals are tilted in phi,
+        such as that of CMS, are not symmetric in iphi.
+    spec
+        Data set, which has the position of the seed cell.
     seed
-        Chooses the draws.
+        Seed of the training.
 
     Raises
     ------
     ConfigError
-        If images are to be turned that are not square with the seed in their middle.
+        If images are to be rotated that are not square with the seed cell in the middle.
     """
 
     name: str
@@ -49,17 +46,34 @@ class Augmentation:
     seed: int
 
     def __post_init__(self) -> None:
+        from store.compiled.preparation import prepare_symmetries
+
         rows, columns, _ = self.spec.image_shape
         ieta, iphi = self.spec.seed
-        turns = any(way & EXCHANGE for way in SYMMETRIES[self.name])
-        if turns and not rows == columns == 2 * ieta + 1 == 2 * iphi + 1:
+        if "rotations" in self.name and not rows == columns == 2 * ieta + 1 == 2 * iphi + 1:
             raise ConfigError(
-                f"augmentation {self.name!r} needs square images with the seed in the middle, {self.spec.name} "
-                f"has {rows} x {columns} with the seed at ({ieta}, {iphi}); use flips"
+                f"augmentation {self.name!r} needs square images with the seed cell in the middle, {self.spec.name} "
+                f"has {rows} x {columns} with the seed cell at ({ieta}, {iphi}); use flips"
             )
         prepare_symmetries()
 
-    def __call__(self, batch: Batch, epoch: int) -> None:
+    def __call__(self, batch: "Batch", epoch: int) -> None:
         """Change the images of a batch in place."""
-        key = make_keys(STREAM, self.seed, epoch)[0]
-        apply_random_symmetries(batch.image, batch.sample, key, np.array(SYMMETRIES[self.name]), *self.spec.seed)
+        from store.compiled.permutation import make_keys
+        from store.compiled.symmetries import apply_random_symmetries
+
+        key = make_keys(DRAWS, self.seed, epoch)[0]
+        apply_random_symmetries(batch.image, batch.sample, key, symmetry_codes(self.name), *self.spec.seed)
+
+
+def symmetry_codes(name: str) -> Int64Array:
+    """Return the codes, see `store.compiled.symmetries`, of the symmetries that an augmentation draws from."""
+    from store.compiled.symmetries import EXCHANGE, IETA, IPHI
+
+    codes = {
+        "flip-ieta": [0, IETA],
+        "flips": [0, IETA, IPHI, IETA | IPHI],
+        "rotations": [0, EXCHANGE | IETA, IETA | IPHI, EXCHANGE | IPHI],
+        "flips-rotations": list(range(8)),
+    }
+    return np.array(codes[name])

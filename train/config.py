@@ -9,7 +9,7 @@ from typing import Any
 
 from store.errors import ConfigError
 from store.files import parse_size
-from store.plan import SHUFFLES
+from store.shuffles import SHUFFLES
 from train.augmentation import SYMMETRIES
 from train.model.networks import ARCHITECTURES, find_architecture
 from train.model.normalisation import RECIPES

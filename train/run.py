@@ -10,8 +10,8 @@ from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
 from store.opening import Store, open_statistics, open_store
 from store.page_cache import choose_shuffle
-from store.plan import Shuffle
 from store.run_folder import RunFolder
+from store.shuffles import Shuffle
 from store.stream import BatchStream
 from train.augmentation import Augmentation
 from train.backend import Backend, BackendFactory

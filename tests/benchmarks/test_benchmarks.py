@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from store.plan import SHUFFLES
+from store.shuffles import SHUFFLES
 from tests.benchmarks import bench_codecs, bench_ingest, bench_stream, remote
 from tests.benchmarks.images import Images, rows_of
 from tests.benchmarks.interleave import interleave, median_ratio

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.errors import PlanError
-from store.plan import PLAN_VERSION, SHUFFLES, BatchPlan
+from store.plan import PLAN_VERSION, BatchPlan
+from store.shuffles import SHUFFLES
 from tests.strategies import plan_arguments
 
 # The first batch of (start=100, stop=1100, batch_size=8, chunk=64, window=256) by shuffle, seed and epoch.

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from store import sample_reader
 from store.errors import PlanError, StateError, StoreError
-from store.plan import SHUFFLES, BatchPlan
+from store.plan import BatchPlan
+from store.shuffles import SHUFFLES
 from tests.examples import SHAPE, write_store
 from tests.store.streams import assert_same, assert_true, open_stream, samples
 

@@ -40,7 +40,7 @@ def test_a_square_is_turned_and_mirrored_in_all_ways_equally_often() -> None:
 def test_only_a_square_about_its_seed_is_turned(shape: tuple[int, int, int], seed: tuple[int, int]) -> None:
     spec = replace(shape_spec(shape), seed=seed)
     message = (
-        f"'rotations' needs square images with the seed in the middle, .* has {shape[0]} x {shape[1]} with .*flips"
+        f"'rotations' needs square images with the seed cell in the middle, .* has {shape[0]} x {shape[1]} with .*flips"
     )
     with pytest.raises(ConfigError, match=message):
         Augmentation(name="rotations", spec=spec, seed=0)

@@ -1,0 +1,6 @@
+"""The names of the ways to shuffle samples, which `store.plan.BatchPlan` describes."""
+
+from typing import Literal, get_args
+
+Shuffle = Literal["full", "window", "chunks", "none"]
+SHUFFLES: tuple[Shuffle, ...] = get_args(Shuffle)
