@@ -1,1 +1,1 @@
-"""Classifiers without a network: boosted trees and logistic regression."""
+"""Baselines: boosted trees and logistic regression on a few features of each sample."""

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from store import console
-from train.baselines.baseline import fit
-from train.baselines.logistic import LogisticConfig, regress
-from train.baselines.trees import TreesConfig, grow
+from train.baselines.baseline import train_baseline
+from train.baselines.logistic import LogisticConfig, fit_logistic
+from train.baselines.trees import TreesConfig, grow_trees
 from train.config import NONE, parse_names
 from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption
 
@@ -25,14 +25,14 @@ def train_trees(
     store: StoreOption = TREES.store,
     run: RunOption = TREES.run,
     variables: VariablesOption = NONE,
-    seed: Annotated[int, typer.Option(help="Seed of the features that each split of a node may use.")] = TREES.seed,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice of features at each split.")] = TREES.seed,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train boosted trees on shower shapes, or on variables of the store, and write a run directory."""
-    # Threads that spin while they wait take the processor from everybody else.
+    # Threads that spin while they wait would take processor time from other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     config = TreesConfig(store=store, run=run, variables=parse_names(variables), seed=seed)
-    fit(config, partial(grow, config), overwrite=overwrite)
+    train_baseline(config, partial(grow_trees, config), overwrite=overwrite)
 
 
 @logistic_app.command()
@@ -44,14 +44,14 @@ def train_logistic(
 ) -> None:
     """Train a logistic regression on shower shapes, or on variables of the store, and write a run directory."""
     config = LogisticConfig(store=store, run=run, variables=parse_names(variables))
-    fit(config, regress, overwrite=overwrite)
+    train_baseline(config, fit_logistic, overwrite=overwrite)
 
 
 def main_trees() -> None:
-    """Run the program ``train-trees``."""
+    """Run ``train-trees``."""
     console.run(trees_app)
 
 
 def main_logistic() -> None:
-    """Run the program ``train-logistic``."""
+    """Run ``train-logistic``."""
     console.run(logistic_app)

@@ -1,4 +1,4 @@
-"""Logistic regression: the least that can be learned from a few numbers."""
+"""Logistic regression on a few features of each sample."""
 
 import time
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from store.arrays import Float64Array
 from store.run_folder import EpochRecord
-from train.baselines.baseline import Baseline, BaselineConfig, Floats, Table, describe_epoch
+from train.baselines.baseline import Baseline, BaselineConfig, make_record
+from train.baselines.table import FeatureTable
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticConfig(BaselineConfig):
-    """One training run of logistic regression."""
+    """Settings of the training of a logistic regression."""
 
     model: ClassVar[str] = "logistic"
     framework: ClassVar[str] = "logistic"
@@ -20,7 +22,7 @@ class LogisticConfig(BaselineConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Logistic(Baseline):
-    """A weighted sum.
+    """A logistic regression: the logit is a linear function of the features.
 
     Attributes
     ----------
@@ -30,30 +32,33 @@ class Logistic(Baseline):
         float64 ().
     """
 
-    file: ClassVar[str] = "logistic.npz"
-    title: ClassVar[str] = "a logistic regression"
-    weight: Floats
-    bias: Floats
+    file_name: ClassVar[str] = "logistic.npz"
+    description: ClassVar[str] = "a logistic regression"
+    weight: Float64Array
+    bias: Float64Array
 
     @property
-    def parameters(self) -> int:
-        """Weights and the bias."""
+    def parameter_count(self) -> int:
+        """Number of weights, plus one for the bias."""
         return self.weight.size + 1
 
-    def logit(self, feature: Floats) -> Floats:
-        """Return logits (n,) of features (n, feature)."""
+    def logit(self, feature: Float64Array) -> Float64Array:
+        """Return the logits (n,) of features (n, feature)."""
         return np.asarray(feature @ self.weight + self.bias)
 
 
-def regress(training: Table, validation: Table) -> tuple[Logistic, list[EpochRecord]]:
-    """Fit the training split, features standardised by it, with scikit-learn's weak penalty on large weights.
+def fit_logistic(training: FeatureTable, validation: FeatureTable) -> tuple[Logistic, list[EpochRecord]]:
+    """Fit a logistic regression to the training split.
+
+    The features are standardised with their mean and standard deviation in the training split, and fitted with
+    ``sklearn.linear_model.LogisticRegression``: an L2 penalty on the weights with C = 1.
 
     Returns
     -------
     Logistic
-        Of the features as they are.
+        The classifier, of features that are not standardised.
     list
-        Seconds, loss, accuracy and AUC on both splits, once.
+        A single record, with the metrics of both splits.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -65,4 +70,4 @@ def regress(training: Table, validation: Table) -> tuple[Logistic, list[EpochRec
     classifier = Logistic(weight=weight, bias=np.asarray(fitted.intercept_[0] - mean @ weight))
     seconds = time.perf_counter() - began
     logits = tuple(classifier.logit(table.feature) for table in (training, validation))
-    return classifier, [describe_epoch(1, (training, validation), logits, seconds)]
+    return classifier, [make_record(1, (training, validation), logits, seconds=seconds)]

@@ -1,4 +1,4 @@
-"""Score images with a trained baseline: ``python -m train.baselines.score RUN``, images in, scores out."""
+"""Score images with a trained baseline, for ``evaluate score``: ``python -m train.baselines.score RUN``."""
 
 import sys
 from functools import partial
@@ -9,7 +9,7 @@ from train.scoring import ScoreFunction, serve
 
 
 def load(run: Path) -> ScoreFunction:
-    """Return what the classifier of a run directory gives for images, or for variables if it was trained on those."""
+    """Return the scoring function of the classifier in a run directory."""
     from train.baselines.logistic import Logistic
     from train.baselines.trees import Trees
 

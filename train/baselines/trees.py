@@ -1,4 +1,4 @@
-"""Boosted trees: growing them, and scoring with them as plain arrays whose values add up to a logit."""
+"""Boosted decision trees: growing them with scikit-learn, and scoring with plain arrays."""
 
 import time
 from dataclasses import dataclass
@@ -7,133 +7,140 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from store.arrays import Float64Array
 from store.errors import ConfigError
 from store.run_folder import EpochRecord
-from train.baselines.baseline import Baseline, BaselineConfig, Floats, Table, describe_epoch
+from train.baselines.baseline import Baseline, BaselineConfig, make_record
+from train.baselines.table import FeatureTable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trees(Baseline):
-    """Boosted trees. Nodes of all trees are in one row; a leaf leads to itself.
+    """Boosted trees. The nodes of all trees are stored one after the other; both children of a leaf are the leaf.
 
     Attributes
     ----------
     baseline
-        float64 (), the logit before the first tree.
+        float64 (), logit before the first tree.
     root
-        int32 (tree,), first node of each tree.
+        int32 (tree,), index of the first node of each tree.
     feature
-        int32 (node,), column of the feature that a node looks at.
+        int32 (node,), column of the feature that a node compares with its threshold.
     threshold
-        float64 (node,), up to which it leads to the left.
+        float64 (node,); a feature up to this value leads to the left child, a larger one to the right child.
     left, right
-        int32 (node,), the nodes it leads to.
+        int32 (node,), index of the left and the right child.
     value
-        float64 (node,), what a leaf adds.
+        float64 (node,), what a leaf adds to the logit.
     """
 
-    file: ClassVar[str] = "trees.npz"
-    title: ClassVar[str] = "boosted trees"
-    baseline: Floats
+    file_name: ClassVar[str] = "trees.npz"
+    description: ClassVar[str] = "boosted trees"
+    baseline: Float64Array
     root: npt.NDArray[np.int32]
     feature: npt.NDArray[np.int32]
-    threshold: Floats
+    threshold: Float64Array
     left: npt.NDArray[np.int32]
     right: npt.NDArray[np.int32]
-    value: Floats
+    value: Float64Array
 
     @classmethod
-    def of(cls, classifier: Any, count: int) -> "Trees":
+    def from_sklearn(cls, classifier: Any, tree_count: int) -> "Trees":
         """Return the first trees of a fitted ``sklearn.ensemble.HistGradientBoostingClassifier`` of two classes."""
-        # Not part of scikit-learn's interface, which can only pickle; a file must not run code when it is read.
-        trees = [predictor.nodes for (predictor,) in classifier._predictors[:count]]
+        # Private attributes: scikit-learn offers no way to save a classifier but pickle, which runs code when read.
+        trees = [predictor.nodes for (predictor,) in classifier._predictors[:tree_count]]
         node, sizes = np.concatenate(trees), [len(tree) for tree in trees]
         root = np.cumsum([0, *sizes[:-1]])
-        itself, first = np.arange(len(node)), np.repeat(root, sizes)
+        own_index, first_index = np.arange(len(node)), np.repeat(root, sizes)
         leaf = node["is_leaf"].astype(bool)
         return cls(
             baseline=np.asarray(classifier._baseline_prediction.item()),
             root=root.astype(np.int32),
             feature=np.where(leaf, 0, node["feature_idx"]).astype(np.int32),
             threshold=np.where(leaf, 0.0, node["num_threshold"]),
-            left=np.where(leaf, itself, first + node["left"]).astype(np.int32),
-            right=np.where(leaf, itself, first + node["right"]).astype(np.int32),
+            left=np.where(leaf, own_index, first_index + node["left"]).astype(np.int32),
+            right=np.where(leaf, own_index, first_index + node["right"]).astype(np.int32),
             value=node["value"],
         )
 
     @property
-    def parameters(self) -> int:
-        """Number of thresholds and of values, one or the other at each node."""
+    def parameter_count(self) -> int:
+        """Number of nodes: each has one fitted number, a threshold or the value of a leaf."""
         return len(self.value)
 
-    def logit(self, feature: Floats) -> Floats:
-        """Return logits (n,) of features (n, feature)."""
+    def logit(self, feature: Float64Array) -> Float64Array:
+        """Return the logits (n,) of features (n, feature)."""
         node = np.broadcast_to(self.root, (len(feature), len(self.root)))
         row = np.arange(len(feature))[:, None]
         while True:
-            smaller = feature[row, self.feature[node]] <= self.threshold[node]
-            below = np.where(smaller, self.left[node], self.right[node])
-            if np.array_equal(below, node):
+            goes_left = feature[row, self.feature[node]] <= self.threshold[node]
+            child = np.where(goes_left, self.left[node], self.right[node])
+            if np.array_equal(child, node):
                 return np.asarray(self.baseline + self.value[node].sum(1))
-            node = below
+            node = child
 
 
 @dataclass(frozen=True, kw_only=True)
 class TreesConfig(BaselineConfig):
-    """One training run of boosted trees.
+    """Settings of the training of boosted trees.
 
     Attributes
     ----------
     seed
-        Chooses the features that each split of a node may use.
-    iterations
-        Most trees to grow.
+        Seed of the random choice of features at each split.
+    max_trees
+        Maximum number of trees.
     patience
-        Trees without a lower validation loss after which training stops.
+        Number of trees without a lower validation loss after which training stops.
     learning_rate
-        Weight of each tree.
-    leaves
-        Most leaves a tree.
-    features_a_split
-        Share of the features, drawn anew, among which a node looks for the best cut.
+        Factor on the values of each tree.
+    max_leaves
+        Maximum number of leaves per tree.
+    feature_fraction
+        Fraction of the features, chosen at random at each split, among which the best cut is searched.
 
     Raises
     ------
     ConfigError
-        If the seed is out of its bounds.
+        If the seed is negative or too large.
     """
 
     model: ClassVar[str] = "boosted-trees"
     framework: ClassVar[str] = "trees"
     seed: int = 0
-    iterations: int = 1000
+    max_trees: int = 1000
     patience: int = 30
     learning_rate: float = 0.05
-    leaves: int = 31
-    features_a_split: float = 0.5
+    max_leaves: int = 31
+    feature_fraction: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"seed={self.seed} is not from 0 to 2**32 - 1")
+            raise ConfigError(f"seed={self.seed} is not between 0 and {2**32 - 1}")
 
 
-def grow(config: TreesConfig, training: Table, validation: Table) -> tuple[Trees, list[EpochRecord]]:
-    """Grow trees until the validation loss no longer falls.
+def grow_trees(
+    config: TreesConfig, training: FeatureTable, validation: FeatureTable
+) -> tuple[Trees, list[EpochRecord]]:
+    """Grow trees until the validation loss stops falling.
+
+    The trees are those of ``sklearn.ensemble.HistGradientBoostingClassifier``, which follows LightGBM
+    (https://papers.nips.cc/paper/6907-lightgbm-a-highly-efficient-gradient-boosting-decision-tree).
 
     Returns
     -------
     Trees
-        As many as gave the lowest validation loss.
+        The first trees, as many as give the lowest validation loss.
     list
-        Loss, accuracy and AUC on both splits after each tree, the epochs of this method, with its share of the seconds.
+        A record per tree, with the metrics of both splits, and an equal part of the duration.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     classifier = HistGradientBoostingClassifier(
         learning_rate=config.learning_rate,
-        max_iter=config.iterations,
-        max_leaf_nodes=config.leaves,
-        max_features=config.features_a_split,
+        max_iter=config.max_trees,
+        max_leaf_nodes=config.max_leaves,
+        max_features=config.feature_fraction,
         early_stopping=True,
         n_iter_no_change=config.patience,
         random_state=config.seed,
@@ -143,8 +150,8 @@ def grow(config: TreesConfig, training: Table, validation: Table) -> tuple[Trees
     seconds = (time.perf_counter() - began) / classifier.n_iter_
     stages = zip(*(classifier.staged_decision_function(table.feature) for table in (training, validation)), strict=True)
     history = [
-        describe_epoch(number, (training, validation), logits, seconds, config.learning_rate)
+        make_record(number, (training, validation), logits, seconds=seconds, learning_rate=config.learning_rate)
         for number, logits in enumerate(stages, start=1)
     ]
-    best = min(history, key=lambda epoch: epoch.validation_loss)
-    return Trees.of(classifier, best.epoch), history
+    best = min(history, key=lambda record: record.validation_loss)
+    return Trees.from_sklearn(classifier, best.epoch), history

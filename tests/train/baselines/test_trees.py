@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import store
 from evaluate.runs import load_runs
 from store.errors import ConfigError, RunError
+from store.opening import open_dataset, open_store
 from store.predictions import Predictions
 from tests.showers import write_shower_store
-from train.baselines.baseline import Table, fit
-from train.baselines.trees import Trees, TreesConfig, grow
+from train.baselines.baseline import train_baseline
+from train.baselines.table import FeatureTable, read_features
+from train.baselines.trees import Trees, TreesConfig, grow_trees
 from train.metrics import compute_metrics
 
 
@@ -24,7 +25,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(path: Path) -> Path:
     config = TreesConfig(run=path.parent / "run", store=path)
-    fit(config, partial(grow, config))
+    train_baseline(config, partial(grow_trees, config))
     return config.run
 
 
@@ -39,7 +40,7 @@ def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
     (read,) = load_runs([run])
     assert (read.framework, read.model) == ("trees", "boosted-trees")
     assert (read.history["seconds"] > 0).all()
-    for split, (start, stop) in store.open_dataset(path).attrs["split_ranges"].items():
+    for split, (start, stop) in open_dataset(path).attrs["split_ranges"].items():
         np.testing.assert_array_equal(read.predictions[split].sample, np.arange(start, stop))
 
 
@@ -53,41 +54,39 @@ def test_keeps_the_trees_of_the_lowest_validation_loss(run: Path) -> None:
 
 
 def test_loaded_trees_score_images_as_they_are(run: Path, path: Path) -> None:
-    test = store.open_dataset(path, split="test")
+    test = open_dataset(path, split="test")
     predictions = Predictions.load(run / "predictions" / "test.npz")
     np.testing.assert_allclose(Trees.load(run).score(test.image.values), predictions.score, rtol=1e-12)
     with np.load(run / "trees.npz", allow_pickle=False) as archive:
         assert json.loads((run / "config.json").read_text())["parameters"] == len(archive["value"])
 
 
-def tables(path: Path) -> list[Table]:
-    return [Table.of(store.open_store(path), split) for split in ("train", "validation")]
+def read_tables(path: Path) -> list[FeatureTable]:
+    return [read_features(open_store(path), split) for split in ("train", "validation")]
 
 
 def test_equal_scikit_learn(path: Path) -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    train, validation = tables(path)
+    train, validation = read_tables(path)
     classifier = HistGradientBoostingClassifier(max_iter=20, early_stopping=False).fit(train.feature, train.label)
     expected = list(classifier.staged_decision_function(validation.feature))
     for count in (1, 20):
-        found = Trees.of(classifier, count).logit(validation.feature)
+        found = Trees.from_sklearn(classifier, count).logit(validation.feature)
         np.testing.assert_allclose(found, np.ravel(expected[count - 1]), rtol=1e-12)
 
 
 def test_one_seed_is_one_result(path: Path) -> None:
-    training, validation = tables(path)
-    config = TreesConfig(run=Path("unused"), iterations=5)
+    training, validation = read_tables(path)
+    config = TreesConfig(run=Path("unused"), max_trees=5)
     first, same, other = (
-        grow(replace(config, seed=seed), training, validation)[0].logit(validation.feature) for seed in (1, 1, 2)
+        grow_trees(replace(config, seed=seed), training, validation)[0].logit(validation.feature) for seed in (1, 1, 2)
     )
     assert np.array_equal(first, same)
     assert not np.array_equal(first, other)
 
 
-def test_names_what_is_wrong(run: Path, path: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="already exists"):
-        fit(TreesConfig(run=run, store=path), partial(grow, TreesConfig(run=run)))
+def test_names_what_is_wrong(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed=-1"):
         TreesConfig(run=run, seed=-1)
     with pytest.raises(RunError, match=r"trees\.npz: no such file"):

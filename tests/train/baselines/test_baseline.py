@@ -1,0 +1,76 @@
+"""Run directories of baselines: what is taken over, and the lock that keeps others out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from store.errors import ConfigError, RunError
+from store.run_folder import EpochRecord, RunFolder
+from train.baselines.baseline import train_baseline
+from train.baselines.logistic import Logistic, LogisticConfig, fit_logistic
+from train.baselines.table import FeatureTable
+
+
+@pytest.fixture(scope="module")
+def config(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> LogisticConfig:
+    """Return the settings of a run that has ended."""
+    config = LogisticConfig(run=tmp_path_factory.mktemp("baseline") / "run", store=showers)
+    train_baseline(config, fit_logistic)
+    return config
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_existing_run_is_replaced_only_if_asked_to(config: LogisticConfig) -> None:
+    before = contents(config.run)
+    with pytest.raises(RunError, match="already exists"):
+        train_baseline(config, fit_logistic)
+    assert contents(config.run) == before
+    (config.run / "left over").touch()
+    train_baseline(config, fit_logistic, overwrite=True)
+    assert contents(config.run).keys() == before.keys()
+
+
+def test_a_run_that_another_process_trains_in_is_not_overwritten(config: LogisticConfig) -> None:
+    with RunFolder(path=config.run).locked():
+        before = contents(config.run)
+        with pytest.raises(RunError, match="another process is training"):
+            train_baseline(config, fit_logistic, overwrite=True)
+        assert contents(config.run) == before
+
+
+def test_others_are_kept_out_while_it_trains(config: LogisticConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def train(training: FeatureTable, validation: FeatureTable) -> tuple[Logistic, list[EpochRecord]]:
+        with pytest.raises(RunError, match="another process is training"), RunFolder(path=run).locked():
+            pass
+        return fit_logistic(training, validation)
+
+    train_baseline(replace(config, run=run), train)
+    with RunFolder(path=run).locked():
+        assert Logistic.load(run).parameter_count > 1
+
+
+def test_a_failed_training_leaves_the_run_that_it_would_replace(config: LogisticConfig) -> None:
+    def fail(training: FeatureTable, validation: FeatureTable) -> tuple[Logistic, list[EpochRecord]]:
+        raise ConfigError("made up")
+
+    before = contents(config.run)
+    with pytest.raises(ConfigError, match="made up"):
+        train_baseline(config, fail, overwrite=True)
+    assert contents(config.run) == before
+
+
+def test_reading_the_features_counts_as_training_time(config: LogisticConfig, tmp_path: Path) -> None:
+    def train(training: FeatureTable, validation: FeatureTable) -> tuple[Logistic, list[EpochRecord]]:
+        classifier, (record,) = fit_logistic(training, validation)
+        return classifier, [replace(record, seconds=1000.0)]
+
+    train_baseline(replace(config, run=tmp_path / "run"), train)
+    (record,) = RunFolder(path=tmp_path / "run").read_history()
+    assert record.seconds is not None
+    assert record.seconds > 1000
