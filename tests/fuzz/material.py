@@ -1,0 +1,144 @@
+"""The undamaged inputs, made once by the project's own programs and small: 60 showers, 8 jets."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.examples import run_ingest, run_program, showers
+from tests.fuzz.hdf5 import CHUNK
+from tests.fuzz.parquet import OPTIONS, image_column
+from tests.fuzz.runs import MODELS
+from tests.fuzz.values import to_toml
+
+ROWS, JETS = 30, 8  # showers of each class; jets in each file
+READY = "ready"
+SHOWERS = ("electrons.hdf5", "photons.hdf5")
+SPOOLS = tuple(f"spool-{number}" for number in range(6))
+"""What is left of an ingest that was interrupted early, ..., late."""
+
+
+class Interrupted(OSError):
+    """What ends an ingest in the making of a spool."""
+
+
+def write_material(folder: Path) -> None:
+    """Write everything into a folder, unless it is there already."""
+    if (folder / READY).exists():
+        return
+    write_sources(folder)
+    check(run_ingest(*(folder / name for name in SHOWERS), "--output", folder / "showers.zarr"))
+    write_runs(folder)
+    write_spools(folder)
+    write_models(folder)
+    (folder / READY).touch()
+
+
+def check(outcome: Any) -> None:
+    assert outcome.status == 0, outcome.err
+
+
+def write_sources(folder: Path) -> None:
+    """Write showers to HDF5, in the older format and in the newer one, and jets to Parquet."""
+    for number, name in enumerate(("photons", "electrons")):
+        images = showers(ROWS, number)
+        labels = np.full(ROWS, number, np.float32)
+        for suffix, version in (("hdf5", "earliest"), ("h5", "latest")):
+            with h5py.File(folder / f"{name}.{suffix}", "w", libver=version) as file:
+                file.create_dataset(
+                    "X", data=images, chunks=(CHUNK, 32, 32, 2), compression="gzip", shuffle=version == "latest"
+                )
+                file.create_dataset("y", data=labels, chunks=(CHUNK,), fletcher32=True)
+                file.attrs["simulation"] = "Geant4 simulation"
+    random = np.random.default_rng(0)
+    jets = np.zeros((JETS, 3, 125, 125), np.float32)
+    jets[random.random(jets.shape) < 0.01] = 1.5
+    jets[..., 62, 62] = random.exponential(1, (JETS, 3))
+    table = {
+        "X_jets": image_column(jets),
+        "pt": random.uniform(70, 300, JETS),
+        "m0": random.uniform(5, 60, JETS),
+        "y": np.arange(JETS) % 2.0,
+    }
+    pq.write_table(pa.table(table, metadata={"simulation": "Pythia simulation"}), folder / "jets.parquet", **OPTIONS)
+
+
+def write_runs(folder: Path) -> None:
+    """Write a run on the showers, a table of scores and an occlusion map; and a run that takes variables of jets."""
+    from evaluate.cli import app
+    from train.baselines.cli import logistic_app, trees_app
+
+    run = folder / "run"
+    check(run_program(logistic_app, None, "--store", folder / "showers.zarr", "--run", run))
+    check(run_program(trees_app, None, "--store", folder / "showers.zarr", "--run", folder / "trees"))
+    for suffix in ("csv", "parquet"):
+        check(
+            run_program(app, "report", "score", run, folder / "electrons.hdf5", "--output", folder / f"scores.{suffix}")
+        )
+    shutil.copy(folder / "scores.csv", folder / "other.csv")
+    check(run_program(app, "report", "occlude", run, "--samples", 4))
+    shutil.copytree(run, folder / "jet-run")
+    for name, change in (("config", _take_variables), ("environment", _be_of_jets)):
+        path = folder / "jet-run" / f"{name}.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+
+def _take_variables(config: dict[str, Any]) -> None:
+    config["variables"] = ["pt", "m0"]
+
+
+def _be_of_jets(environment: dict[str, Any]) -> None:
+    environment["store"]["dataset"] = "quark-gluon"
+
+
+def write_spools(folder: Path) -> None:
+    """Write what is left of ingests that are interrupted at one of their renames, early to late."""
+    words = (*(folder / name for name in SHOWERS), "--output")
+    renames = {"left": sys.maxsize, "seen": 0}
+
+    def interrupt(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename":
+            renames["left"] -= 1
+            renames["seen"] += 1
+            if renames["left"] < 0:
+                raise OSError("interrupted")
+
+    sys.addaudithook(interrupt)
+    check(run_ingest(*words, folder / "whole.zarr"))
+    for name, end in zip(SPOOLS, np.linspace(1, renames["seen"] - 1, len(SPOOLS)).astype(int), strict=True):
+        renames["left"] = int(end)
+        outcome = run_ingest(*words, folder / name / "store.zarr")
+        renames["left"] = sys.maxsize
+        assert outcome.status == 1, outcome.err
+
+
+def write_models(folder: Path) -> None:
+    """Write an architecture, settings and a checkpoint."""
+    from train.checkpoint import Checkpoint
+    from train.config import TrainConfig, find_architecture
+    from train.schedule import ScheduleState, StoppingState
+
+    for name in MODELS:
+        (folder / name).write_text(json.dumps(find_architecture(Path(name).stem).to_dict()))
+    values = TrainConfig(run=Path("run")).to_dict()
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    (folder / "settings.toml").write_text(
+        to_toml({**settings, "store": str(folder / "showers.zarr"), "model": "cnn-small"})
+    )
+    random = np.random.default_rng(0)
+    Checkpoint(
+        epoch=3,
+        schedule=ScheduleState(rate=1e-3),
+        stopping=StoppingState(best=0.5, best_epoch=2),
+        stream={"store": "made up", "epoch": 3, "batch": 1},
+        arrays={"weights": random.normal(size=(20, 30)), "random": random.integers(0, 256, 100).astype(np.uint8)},
+        outputs={"sample": np.arange(20), "label": np.arange(20, dtype=np.uint8) % 2, "logit": random.normal(size=20)},
+    ).save(folder / "checkpoint.npz")

@@ -1,0 +1,101 @@
+"""What is fuzzed: an input, how it is damaged, and the program or function that reads it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.fuzz import readers, runs, spools
+from tests.fuzz.archives import archive_of
+from tests.fuzz.damage import Damage, Mutation, bytes_of, bytes_without_checksum
+from tests.fuzz.hdf5 import hdf5_structure
+from tests.fuzz.hdf5_bytes import hdf5_bytes
+from tests.fuzz.material import SPOOLS
+from tests.fuzz.parquet import PARQUET
+from tests.fuzz.stores import STORE
+from tests.fuzz.values import json_of, toml_of
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of input on its way into the project.
+
+    Attributes
+    ----------
+    inputs
+        Names of the material that is damaged: a case takes one of them. The first part of a path is copied whole.
+    beside
+        Names of further material that is needed.
+    mutations
+        Taken in turn.
+    read
+        Called with the folder of the case and the damaged input; see `tests.fuzz.readers.Reader`.
+    cases
+        How many the full form tries.
+    """
+
+    inputs: tuple[str, ...]
+    mutations: tuple[Mutation, ...]
+    read: "readers.Reader"
+    cases: int
+    beside: tuple[str, ...] = ()
+
+    def input(self, number: int) -> str:
+        """Return which material a case damages."""
+        return self.inputs[number // len(self.mutations) % len(self.inputs)]
+
+    def prepare(self, material: Path, folder: Path, number: int) -> Path:
+        """Copy the undamaged input of a case, and what it needs, into a folder; return what is to be damaged."""
+        name = self.input(number)
+        for needed in (name, *self.beside):
+            source, copy = material / Path(needed).parts[0], folder / Path(needed).parts[0]
+            if source.is_dir():
+                shutil.copytree(source, copy, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, copy)
+        return folder / name
+
+    def damage(self, name: str, number: int, victim: Path) -> Damage:
+        """Damage the input of a case in place, always in the same way."""
+        random = np.random.default_rng([*name.encode(), number])
+        return self.mutations[number % len(self.mutations)](random, victim)
+
+
+HDF5: tuple[Mutation, ...] = (hdf5_bytes, hdf5_structure)
+HDF5_INPUTS = ("electrons.hdf5", "electrons.h5")
+NPZ: tuple[Mutation, ...] = (bytes_of, archive_of, archive_of)
+
+TARGETS = {
+    "hdf5-ingest": Target(HDF5_INPUTS, HDF5, readers.ingest_showers, 3000, ("photons.hdf5",)),
+    "hdf5-score": Target(HDF5_INPUTS, HDF5, readers.score, 3000, ("run",)),
+    "parquet-ingest": Target(("jets.parquet",), PARQUET, readers.ingest_jets, 2000),
+    "parquet-score": Target(("jets.parquet",), PARQUET, readers.score_jets, 1500, ("jet-run",)),
+    "store-info": Target(("showers.zarr",), STORE, readers.info, 1500),
+    "store-verify": Target(("showers.zarr",), STORE, readers.verify, 1000, ("electrons.hdf5", "photons.hdf5")),
+    "store-stream": Target(("showers.zarr",), STORE, readers.stream, 3000),
+    "store-dataset": Target(("showers.zarr",), STORE, readers.dataset, 800),
+    "store-train": Target(("showers.zarr",), STORE, readers.train, 1000),
+    "store-score": Target(("showers.zarr",), STORE, readers.score, 400, ("run",)),
+    "store-occlude": Target(("showers.zarr",), STORE, readers.occlude, 400, ("run",)),
+    "store-report": Target(("showers.zarr",), STORE, readers.report_on_store, 200, ("run",)),
+    "run-report": Target(("run",), runs.RUN, readers.report, 1000),
+    "run-compare": Target(("run",), runs.RUN, readers.compare, 800, ("trees",)),
+    "table-compare": Target(
+        ("scores.csv", "scores.parquet"),
+        (bytes_without_checksum, runs.table),
+        readers.compare_tables,
+        800,
+        ("other.csv",),
+    ),
+    "predictions": Target(("trees/predictions/test.npz",), NPZ, readers.compare, 1000, ("run",)),
+    "checkpoint": Target(("checkpoint.npz",), NPZ, readers.checkpoint, 1000),
+    "baseline": Target(("trees/trees.npz", "run/logistic.npz"), NPZ, readers.baseline, 1000),
+    "architecture": Target(
+        runs.MODELS, (json_of, json_of, bytes_without_checksum), readers.architecture, 1000, ("showers.zarr",)
+    ),
+    "settings": Target(
+        ("settings.toml",), (toml_of, toml_of, bytes_without_checksum), readers.settings, 1000, ("showers.zarr",)
+    ),
+    "spool": Target(SPOOLS, spools.SPOOL, readers.resume, 800, ("electrons.hdf5", "photons.hdf5")),
+}

@@ -1,0 +1,117 @@
+"""A process that tries cases one after another: ``python -m tests.fuzz.worker MATERIAL FOLDER``.
+
+Each line of standard input is a case, ``TARGET NUMBER``. When it starts with one it prints the case, and when it is
+done a JSON object; a crash or a hang is thus known to be that case's.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.material import write_material
+from tests.fuzz.targets import TARGETS
+from tests.fuzz.verdict import judge
+
+ROOM = 2 << 30  # bytes of memory that a case may take
+SVG = '<svg viewBox="0 0 1 1"></svg>'
+VERIFIES, TOLERANT = {"store-verify"}, {"store-report"}
+
+
+def limit_memory() -> None:
+    """Let the process have `ROOM` more than it has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def set_up() -> None:
+    """Make reading quick: a model that is no model, and no drawing, which takes most of a report's time."""
+    from matplotlib.figure import Figure
+
+    from store import layout, run_folder
+
+    layout.CHUNK_BYTES, layout.SHARD_BYTES = 1 << 16, 1 << 17  # 8 showers in a chunk, 16 in a shard: several of each
+    run_folder.SCORERS.update(dict.fromkeys(run_folder.SCORERS, "tests.fuzz.scorer"))
+    Figure.savefig = lambda self, path, **_: Path(path).write_text(SVG)  # type: ignore[method-assign,assignment]
+    warnings.simplefilter("ignore")
+
+
+class Cases:
+    """Tries cases, and knows what comes of the undamaged inputs.
+
+    Parameters
+    ----------
+    material
+        Folder with the undamaged inputs, made if need be.
+    folder
+        Where each case has a folder of its own while it runs.
+    """
+
+    def __init__(self, material: Path, folder: Path) -> None:
+        self.material, self.folder = material, folder
+        self._expected: dict[tuple[str, str], Any] = {}
+        material.mkdir(parents=True, exist_ok=True)
+        write_material(material)
+
+    def expected(self, name: str, number: int) -> Any:
+        """Return what comes of the undamaged input of a case."""
+        target = TARGETS[name]
+        key = name, target.input(number)
+        if key not in self._expected:
+            with self._place() as place:
+                reading = target.read(place, target.prepare(self.material, place, number))
+            assert reading.outcome.status == 0, f"{name}: the undamaged input fails: {reading.outcome}"
+            self._expected[key] = reading.made
+        return self._expected[key]
+
+    def run(self, name: str, number: int) -> dict[str, Any]:
+        """Try a case; return it and the verdict."""
+        target, expected = TARGETS[name], self.expected(name, number)
+        with self._place() as place:
+            victim = target.prepare(self.material, place, number)
+            damage = target.damage(name, number, victim)
+            limit_memory()
+            reading = target.read(place, victim)
+            kind, words = judge(reading, damage, victim, expected, verifies=name in VERIFIES, tolerant=name in TOLERANT)
+        return {"target": name, "number": number, "kind": kind, "damage": damage.note, "words": words}
+
+    @contextlib.contextmanager
+    def _place(self) -> Any:
+        """Give a folder that always has the same path, so that results that name it are the same."""
+        place = self.folder / "place"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        os.chdir(place)
+        try:
+            yield place
+        finally:
+            os.chdir(self.folder)
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def main(material: str, folder: str) -> None:
+    faulthandler.enable()
+    set_up()
+    cases = Cases(Path(material), Path(folder))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        name, number = line.split()
+        print(f"case {name} {number}", file=answers, flush=True)
+        began = time.perf_counter()
+        result = cases.run(name, int(number))
+        seconds = round(time.perf_counter() - began, 2)
+        print(json.dumps({**result, "seconds": seconds}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
