@@ -1,5 +1,6 @@
 """The Python examples of README.md and docs run as they stand; other tests run those that need a trained model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import store.datasets
 from store import open_dataset
+from tests.ingest.test_data_sets import MUONS
 from tests.pages import PAGES, example, examples
 
 PAGE = "docs/python.md"
@@ -18,7 +21,7 @@ RUN_IN = {
     "BatchStream": "here",
     "cs.torch.load_model": "tests/train/test_trainers.py",
     "keras.models.load_model": "tests/train/test_trainers.py",
-    "MUONS": "tests/ingest/test_data_sets.py",
+    "MUONS": "here",
 }
 """For a text in each example of any page, the test that runs the example."""
 
@@ -63,3 +66,10 @@ def test_batches_are_streamed() -> None:
     state = names["stream"].state_dict()
     assert (state["epoch"], state["batch"]) == (1, 0)
     assert len(names["batch"].image) == 240 % 50
+
+
+def test_the_documented_data_set_is_the_one_that_is_ingested_in_a_test() -> None:
+    names: dict[str, Any] = dict(vars(store.datasets))
+    exec(example("docs/data-sets.md", "MUONS"), names)
+    assert replace(names["MUONS"], title=MUONS.title) == MUONS
+    assert list(names["DATASETS"]) == ["electron-photon", "quark-gluon", "muons"]
