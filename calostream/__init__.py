@@ -1,15 +1,19 @@
 """calostream: calorimeter images from one Zarr store to PyTorch and Keras.
 
-Every public name of the project, imported when it is first used: ``import calostream as cs`` costs nothing.
+``import calostream as cs`` gives every public name. Each is imported when it is first used.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calostream import keras, torch
+    from calostream import keras as keras
+    from calostream import torch as torch
     from evaluate.metrics import Estimate, accuracy, brier_score, calibration, log_loss
     from evaluate.ranking import auc, background_rejection, compare_auc, roc
+    from ingest.convert import Ingest, ingest
+    from ingest.executors import open_executor
+    from ingest.split import Split
+    from store.datasets import DatasetSpec, find_dataset
     from store.errors import (
         CalostreamError,
         ConfigError,
@@ -26,50 +30,69 @@ if TYPE_CHECKING:
     from store.predictions import Predictions
     from store.shuffle_quality import ShuffleQuality, shuffle_quality
     from store.stream import Batch, BatchStream
+    from train.config import TrainConfig
+    from train.model.architecture import Architecture
 
     __version__: str
+else:
 
-_HOMES = {
-    "evaluate.metrics": ("Estimate", "accuracy", "brier_score", "calibration", "log_loss"),
-    "evaluate.ranking": ("auc", "background_rejection", "compare_auc", "roc"),
-    "store.errors": (
-        "CalostreamError",
-        "ConfigError",
-        "CorruptStoreError",
-        "PlanError",
-        "RunError",
-        "SourceError",
-        "StateError",
-        "StoreError",
-    ),
-    "store.opening": ("Store", "open_dataset", "open_statistics", "open_store"),
-    "store.plan": ("BatchPlan",),
-    "store.plotting": ("plot_shower",),
-    "store.predictions": ("Predictions",),
-    "store.shuffle_quality": ("ShuffleQuality", "shuffle_quality"),
-    "store.stream": ("Batch", "BatchStream"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("calostream")
+        try:
+            from store.lazy import lazy_names
+
+            return lazy_names(__name__)(name)
+        except ImportError as error:
+            from calostream.shadowing import find_shadow
+
+            if problem := find_shadow():
+                raise ImportError(problem) from error
+            raise
+
 
 __all__ = [
+    "Architecture",
+    "Batch",
+    "BatchPlan",
+    "BatchStream",
+    "CalostreamError",
+    "ConfigError",
+    "CorruptStoreError",
+    "DatasetSpec",
+    "Estimate",
+    "Ingest",
+    "PlanError",
+    "Predictions",
+    "RunError",
+    "ShuffleQuality",
+    "SourceError",
+    "Split",
+    "StateError",
+    "Store",
+    "StoreError",
+    "TrainConfig",
     "__version__",
-    "keras",
-    "torch",
-    *_HOME_OF,
+    "accuracy",
+    "auc",
+    "background_rejection",
+    "brier_score",
+    "calibration",
+    "compare_auc",
+    "find_dataset",
+    "ingest",
+    "log_loss",
+    "open_dataset",
+    "open_executor",
+    "open_statistics",
+    "open_store",
+    "plot_shower",
+    "roc",
+    "shuffle_quality",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
-    if name in ("torch", "keras"):
-        return importlib.import_module(f"calostream.{name}")
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("calostream")
-    raise AttributeError(f"module 'calostream' has no attribute {name!r}")
-
-
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "keras", "torch"])  # not in __all__: `import *` would import both frameworks

@@ -1,4 +1,4 @@
-"""The public names that need Keras."""
+"""What needs Keras; `import calostream` alone does not import it."""
 
 from train.keras.model import build_model, load_model
 

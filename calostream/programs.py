@@ -1,36 +1,14 @@
-"""The programs that are installed: each makes sure that the project's packages are its own, then starts."""
+"""The installed programs: each checks that the project's packages are its own, and starts."""
 
 import importlib
-import importlib.util
 import sys
-from pathlib import Path
 
-PACKAGES = ("store", "ingest", "train", "evaluate")
-HOME = Path(__file__).resolve().parents[1]
-MARK = '"""calostream: '
-"""How the `__init__.py` of each of `PACKAGES` begins: another distribution may have written over it."""
-
-
-def shadowed() -> str:
-    """Return what stands in the way of one of the project's packages, or an empty string.
-
-    `evaluate` and others are also names of other distributions, or of a user's own files.
-    """
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        origin = Path(spec.origin) if spec and spec.origin else None
-        if origin is None:
-            return f"package '{name}' of calostream is missing from {HOME}; install calostream again"
-        if origin.resolve() != HOME / name / "__init__.py":
-            return f"{origin} shadows package '{name}' of calostream; rename or uninstall it, or run elsewhere"
-        if not origin.read_text(encoding="utf-8").startswith(MARK):
-            return f"{origin} was overwritten by another distribution; uninstall that, then install calostream again"
-    return ""
+from calostream.shadowing import find_shadow
 
 
 def start(module: str, main: str) -> None:
-    """Run the function `main` of a module, or exit with one line and status 1 if a package is not the project's own."""
-    if problem := shadowed():
+    """Call the function `main` of a module; if another package shadows one of the project's, say so and exit with 1."""
+    if problem := find_shadow():
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(1)
     getattr(importlib.import_module(module), main)()

@@ -1,4 +1,4 @@
-"""The public names that need PyTorch."""
+"""What needs PyTorch; `import calostream` alone does not import it."""
 
 from train.pytorch.model import Classifier, load_model
 

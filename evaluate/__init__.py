@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from evaluate.metrics import Estimate, accuracy, brier_score, calibration, log_loss
     from evaluate.ranking import auc, background_rejection, compare_auc, roc
 else:
-    __getattr__, __dir__ = lazy_names(__name__)
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "Estimate",

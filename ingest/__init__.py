@@ -7,6 +7,6 @@ from store.lazy import lazy_names
 if TYPE_CHECKING:
     from ingest.convert import Ingest, ingest
 else:
-    __getattr__, __dir__ = lazy_names(__name__)
+    __getattr__ = lazy_names(__name__)
 
 __all__ = ["Ingest", "ingest"]

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from store.predictions import Predictions
     from store.stream import Batch, BatchStream
 else:
-    __getattr__, __dir__ = lazy_names(__name__)
+    __getattr__ = lazy_names(__name__)
 
 __all__ = ["Batch", "BatchPlan", "BatchStream", "Predictions", "open_dataset", "open_statistics", "open_store"]

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when they are first used, so that importing the package costs nothing."""
+"""Public names that a package imports when they are first used, so that importing the package costs nothing."""
 
 import ast
 import importlib
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 
-def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return a package's functions ``__getattr__`` and ``__dir__`` (PEP 562).
+def lazy_names(package: str) -> Callable[[str], Any]:
+    """Return the function ``__getattr__`` (PEP 562) of a package.
 
     Its ``__init__.py`` reads::
 
         if TYPE_CHECKING:
             from store.plan import BatchPlan
         else:
-            __getattr__, __dir__ = lazy_names(__name__)
+            __getattr__ = lazy_names(__name__)
 
         __all__ = ["BatchPlan"]
 
@@ -34,10 +34,7 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
         setattr(module, name, value)
         return value
 
-    def __dir__() -> list[str]:
-        return sorted(sys.modules[package].__all__)
-
-    return __getattr__, __dir__
+    return __getattr__
 
 
 def _imports(path: Path) -> dict[str, str]:

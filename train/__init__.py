@@ -11,6 +11,6 @@ if TYPE_CHECKING:
     from train.model.normalisation import Normalisation
     from train.model.specification import Specification
 else:
-    __getattr__, __dir__ = lazy_names(__name__)
+    __getattr__ = lazy_names(__name__)
 
 __all__ = ["ARCHITECTURES", "Architecture", "Normalisation", "Specification", "TrainConfig"]

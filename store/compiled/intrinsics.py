@@ -5,12 +5,12 @@ The first argument of each is numba's; callers give the others.
 
 from typing import Any
 
+import numba.extending
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-intrinsic: Any = intrinsic  # its type would ask callers for the first argument, too
+intrinsic: Any = numba.extending.intrinsic  # its own type would ask callers for the first argument, too
 
 
 @intrinsic

@@ -50,14 +50,15 @@ def imports(folder: str) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(str(node.module).split(".")[0])
-    return names - sys.stdlib_module_names - {"ingest", "store", "train", "evaluate", "tests"}
+    return names - sys.stdlib_module_names - {"calostream", "ingest", "store", "train", "evaluate", "tests"}
 
 
-@pytest.mark.parametrize("folder", ["ingest", "store", "train", "evaluate", "tests"])
+@pytest.mark.parametrize("folder", ["calostream", "ingest", "store", "train", "evaluate", "tests"])
 def test_imported_distributions_are_declared(folder: str) -> None:
     frameworks = ["torch", "keras", "keras-gpu"]
     extras = {
         "store": ["filters", "parquet"],
+        "evaluate": ["parquet"],
         "train": [*frameworks, "onnx"],
         "tests": [*frameworks, "test"],
     }
