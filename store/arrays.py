@@ -1,4 +1,4 @@
-"""Names for array types, so that the width of a number can be read off."""
+"""Names for array types, from which the type of their elements can be read."""
 
 import numpy as np
 import numpy.typing as npt

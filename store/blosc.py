@@ -1,7 +1,8 @@
-"""Blosc 1 chunks whose blocks are single samples: taking them apart, putting them together, decoding one block.
+"""Blosc 1 chunks with one sample per block: splitting a chunk into blocks, joining blocks, decoding a block.
 
-A chunk is a 16-byte header, one little-endian int32 offset a block, and the blocks, each an int32 size before its data;
-a block whose size is the sample's is stored as it is. Layout: README_CHUNK_FORMAT of c-blosc 1.21.
+A chunk consists of a 16-byte header, the offset of each block as little-endian int32, and the blocks. A block consists
+of its size as int32 and its data; if the size is that of a sample, the data are not compressed. Reference:
+README_CHUNK_FORMAT of c-blosc 1.21.
 """
 
 import functools
@@ -15,24 +16,24 @@ import numpy.typing as npt
 from store.layout import Layout
 
 HEADER = struct.Struct("<BBBBIII")  # version, codec version, flags, typesize, bytes, block size, compressed bytes
-LZ4_BLOCKS = (2, 1, 0x30)  # first bytes of a header: Blosc 1, LZ4, flags "LZ4" and "blocks are not split"
-STORED = 0x2  # flag: the whole chunk is a plain copy, without offsets
+LZ4_BLOCKS = (2, 1, 0x30)  # first bytes of a header: Blosc 1, LZ4, flags for LZ4 and for blocks that are not split
+STORED = 0x2  # flag: the chunk is not compressed and has no offsets
 
 
 def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[bytes]:
-    """Compress images one by one.
+    """Compress images, each as a Blosc block.
 
     Parameters
     ----------
     images
         float32 (n, ieta, iphi, channel), C-contiguous.
     layout
-        Names the codec.
+        Size of a sample, and codec.
 
     Returns
     -------
     list of bytes
-        For each image its Blosc block: size and data.
+        The Blosc block of each image: size and data.
     """
     chunk = numcodecs.Blosc(**layout.codec).encode(images)
     flags = chunk[2]
@@ -44,7 +45,7 @@ def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[byte
 
 
 def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
-    """Return the Blosc chunk made of `layout.chunk` blocks; missing ones at the end stand for samples of zeros."""
+    """Return the Blosc chunk of at most `layout.chunk` blocks, filled up with samples of zeros."""
     count = layout.chunk
     if len(blocks) < count:
         blocks = [*blocks, *[zero_block(layout)] * (count - len(blocks))]
@@ -56,12 +57,12 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
 
 
 def decode_block(block: bytes, sample_bytes: int) -> bytes:
-    """Return the sample of one block, through numcodecs' public decoder: the block becomes a chunk of its own.
+    """Return the decoded sample of a block, through the public decoder of numcodecs, as a chunk with this block only.
 
     Raises
     ------
     RuntimeError
-        If the data do not decode to a sample.
+        If the data do not decode to `sample_bytes` bytes.
     """
     start = HEADER.size + 4
     header = HEADER.pack(*LZ4_BLOCKS, 32, sample_bytes, sample_bytes, start + len(block))
@@ -70,5 +71,5 @@ def decode_block(block: bytes, sample_bytes: int) -> bytes:
 
 @functools.cache
 def zero_block(layout: Layout) -> bytes:
-    """Return the block of a sample of zeros."""
+    """Return the block of a sample whose values are all zero."""
     return encode_samples(np.zeros((1, layout.sample_bytes // 4), np.float32), layout)[0]

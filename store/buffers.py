@@ -1,4 +1,4 @@
-"""Memory for batches, used again as soon as nobody holds it."""
+"""Reusable batch buffers, recycled once nothing refers to them."""
 
 import mmap
 import sys
@@ -6,14 +6,16 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from store.arrays import Float32Array
 
 
-def huge_pages(shape: tuple[int, ...]) -> Floats:
-    """Return an array at the start of a page, which frameworks take over without a copy, in huge pages if there are."""
-    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # memory that could be shared gets no huge pages
+def huge_pages(shape: tuple[int, ...]) -> Float32Array:
+    """Return a new float32 array that starts at a page boundary, in huge pages where the system has them.
+
+    From a page boundary, frameworks use the memory without copying it.
+    """
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # shared memory would get no huge pages
     memory = mmap.mmap(-1, max(1, 4 * int(np.prod(shape))), private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
@@ -21,33 +23,35 @@ def huge_pages(shape: tuple[int, ...]) -> Floats:
 
 
 class BufferPool:
-    """Float32 buffers of one shape, given again once nobody else holds them: fresh memory costs a page fault a page.
+    """Float32 buffers of one shape, recycled once nothing refers to them, not even a view.
+
+    New memory would cost a page fault per page in every batch.
 
     Parameters
     ----------
     shape
-        Of every buffer.
+        Shape of each buffer.
     keep
-        Buffers kept for another time; whoever holds more gets fresh ones.
+        Number of buffers to recycle. When more are in use at once, the additional ones are freed after use.
 
     Attributes
     ----------
-    allocate
-        Makes a buffer; what it returns must not be a view of another array. A feed may put another function here
-        before the first buffer is taken, for memory that its device can copy from directly.
+    allocate : callable
+        Function that returns a new buffer of a shape, which must not be a view of another array. It may be replaced
+        before the first buffer is taken, for example to get memory from which a device copies directly.
     """
 
     def __init__(self, shape: tuple[int, ...], keep: int) -> None:
-        self.allocate: Callable[[tuple[int, ...]], Floats] = huge_pages
+        self.allocate: Callable[[tuple[int, ...]], Float32Array] = huge_pages
         self._shape, self._keep = shape, keep
-        self._buffers: list[Floats] = []
+        self._buffers: list[Float32Array] = []
         self._lock = threading.Lock()
 
-    def take(self) -> Floats:
-        """Return a buffer that only the caller holds; its content is whatever was there."""
+    def take(self) -> Float32Array:
+        """Return a buffer that nothing else refers to; its content is undefined."""
         with self._lock:
             for buffer in self._buffers:
-                if sys.getrefcount(buffer) == 3:  # the list, the loop variable, the argument
+                if sys.getrefcount(buffer) == 3:  # the list, this variable and the argument of getrefcount
                     return buffer
             buffer = self.allocate(self._shape)
             if len(self._buffers) < self._keep:

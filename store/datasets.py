@@ -1,4 +1,4 @@
-"""What a data set is: names, axes, channels and classes of its images. Adding a data set means adding a spec."""
+"""What a data set is: the names in its source files, the shape, channels and classes of its images."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,17 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """One channel of an image: its coordinate label, what it measures, and how file values relate to physical units."""
+    """One channel of an image.
+
+    Attributes
+    ----------
+    name
+        Label of the channel on the axis ``channel``.
+    long_name
+        The measured quantity.
+    comment
+        How values in the files relate to physical units.
+    """
 
     name: str
     long_name: str
@@ -22,7 +32,17 @@ class Channel:
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A number that source files give for every sample, under the name that it has in the store."""
+    """A number per sample, besides the image and the class.
+
+    Attributes
+    ----------
+    name
+        Name in the source files and in the store.
+    long_name
+        The quantity.
+    units
+        Its unit, such as ``GeV``; ``1`` for a pure number.
+    """
 
     name: str
     long_name: str
@@ -31,33 +51,33 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """Layout and meaning of a data set's images.
+    """What a data set is.
 
     Attributes
     ----------
     name
-        What ``--dataset`` calls it.
+        Name for ``--dataset``.
     title
-        One line for people.
+        One line that describes the data set to people.
     image_keys
-        Names the images may have in a source file, the first one preferred.
+        Names that the images may have in a source file, in order of preference.
     label_key
         Name of the labels in a source file.
     image_shape
         (ieta, iphi, channel).
     channels
-        In the order of the last axis.
+        Channels in the order of the last axis.
     classes
-        Meaning of labels 0 and 1; everything that is trained or evaluated tells two classes apart.
+        Names of the classes with the labels 0 and 1. Training and evaluation need exactly two.
     seed
-        (ieta, iphi) of the cell that the image is centred on; coordinates are offsets from it.
+        (ieta, iphi), indices of the cell on which images are centred; coordinates are relative to it.
     variables
-        What is known of every sample besides its image and class.
+        Variables of each sample, which go into the store as columns.
 
     Raises
     ------
     ConfigError
-        If there are more or fewer than two classes, or the channels are not those of `image_shape`.
+        If the number of classes is not two, or the number of channels is not that of `image_shape`.
     """
 
     name: str
@@ -72,13 +92,15 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         if len(self.channels) != self.image_shape[2]:
-            raise ConfigError(f"{self.name}: {len(self.channels)} channels described, image_shape={self.image_shape}")
+            raise ConfigError(
+                f"{self.name}: expected {self.image_shape[2]} channels as in image_shape, got {len(self.channels)}"
+            )
         if len(self.classes) != 2:
-            raise ConfigError(f"{self.name}: classes={self.classes} are {len(self.classes)}, a data set has two")
+            raise ConfigError(f"{self.name}: expected exactly 2 classes, got {len(self.classes)}: {self.classes}")
 
     @property
     def sample_bytes(self) -> int:
-        """Size of one image in float32, in bytes."""
+        """Size of one image as float32, in bytes."""
         return 4 * int(np.prod(self.image_shape))
 
 
@@ -119,12 +141,12 @@ DATASETS = {spec.name: spec for spec in (ELECTRON_PHOTON, QUARK_GLUON)}
 
 
 def find_dataset(name: str) -> DatasetSpec:
-    """Return the description of a data set.
+    """Return the built-in data set with a name.
 
     Raises
     ------
     ConfigError
-        If no data set has that name; the message lists those there are.
+        If there is no such data set; the message lists the known ones.
     """
     try:
         return DATASETS[name]

@@ -1,7 +1,7 @@
-"""Digests of every file of a store, in the format of ``sha256sum``, beside the shards.
+"""The sha256 of every file of a store, in a file in the format of ``sha256sum`` beside the shards.
 
-``cd STORE && sha256sum -c image/SHA256SUMS`` checks a store without this project. (Inside the folder of an array no
-Zarr reader looks for unknown names.)
+``cd STORE && sha256sum -c image/SHA256SUMS`` checks a store without this project. The file is in the folder of an array
+because Zarr readers ignore unknown files there.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def write_digests(root: Path, known: Mapping[str, str] | None = None) -> None:
     root
         The store.
     known
-        Digests by path inside the store that need not be computed again.
+        Digests that need not be computed again, by path relative to the store.
     """
     known = known or {}
     names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
@@ -31,12 +31,12 @@ def write_digests(root: Path, known: Mapping[str, str] | None = None) -> None:
 
 
 def read_digests(root: Path) -> dict[str, str]:
-    """Return the recorded digests by path inside the store.
+    """Return the recorded digests by path relative to the store.
 
     Raises
     ------
     CorruptStoreError
-        If there is no record, or a line of it is not one.
+        If there is no record, or one of its lines is invalid.
     """
     try:
         lines = (root / NAME).read_text().splitlines()
@@ -52,6 +52,6 @@ def read_digests(root: Path) -> dict[str, str]:
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, as hex."""
+    """Return the sha256 of the content of a file, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,33 +1,33 @@
-"""The project's exceptions: one small tree, each also the builtin it stands for."""
+"""The project's exceptions: one base class, and each is also the built-in exception that it is a case of."""
 
 
 class CalostreamError(Exception):
-    """Anything that goes wrong for a reason the user can act on; the programs print it as one line."""
+    """An error that the user can do something about; the programs print it as one line."""
 
 
 class SourceError(CalostreamError, ValueError):
-    """An input file breaks a rule of its data set."""
+    """A source file breaks a rule of its data set."""
 
 
 class StoreError(CalostreamError, ValueError):
-    """A path does not hold a store that this version can read or write."""
+    """A path contains no store that this version can read, or a store cannot be written there."""
 
 
 class CorruptStoreError(StoreError):
-    """Bytes inside a store are not what was written; the message names the shard."""
+    """A file of a store is not what was written; the message names the file."""
 
 
 class PlanError(CalostreamError, ValueError):
-    """A batch plan or stream was asked for something that it cannot give."""
+    """An argument of a batch plan or stream is out of its bounds."""
 
 
 class StateError(CalostreamError, ValueError):
-    """A saved state (of a stream or a training run) does not fit what it is loaded into."""
+    """A saved state does not fit the stream, training or ingest that it is loaded into."""
 
 
 class ConfigError(CalostreamError, ValueError):
-    """A configuration value is out of its bounds, or a name is unknown."""
+    """A setting is out of its bounds, or a name is unknown."""
 
 
 class RunError(CalostreamError, ValueError):
-    """A run directory is missing something, or holds something that cannot be used."""
+    """A run directory or predictions file is missing, incomplete or invalid."""

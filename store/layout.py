@@ -1,6 +1,6 @@
-"""How images lie in a store: samples as Blosc blocks, blocks in chunks, chunks in shards; and where the shards are.
+"""How images are stored: one sample per Blosc block, blocks in chunks, chunks in shards; and where the shards are.
 
-One Blosc block holds one sample, so a sample can be decoded alone although any Zarr reader sees ordinary chunks.
+Since each sample is a Blosc block, it can be decoded on its own, while other Zarr readers see ordinary chunks.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,27 @@ CHUNK_BYTES = 512 * 1024
 SHARD_BYTES = 32 * 1024 * 1024
 COMPRESSOR = "lz4"
 LEVEL = 5
-LEAST_BYTES = 128  # Blosc copies anything smaller instead of compressing it
+MIN_SAMPLE_BYTES = 128  # Blosc copies anything smaller instead of compressing it
+MISSING_CHUNK = 2**64 - 1  # offset and size, in the index of a shard, of a chunk that is not stored
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Sizes of an image array along ``sample``.
+    """Sizes of the chunks and shards of an image array along ``sample``.
 
     Attributes
     ----------
     sample_bytes
         Size of one decoded sample, in bytes; also the Blosc block size.
     chunk
-        Samples in an inner chunk.
+        Samples per chunk.
     shard
-        Samples in a shard, a multiple of `chunk`.
+        Samples per shard, a multiple of `chunk`.
 
     Raises
     ------
     ConfigError
-        If samples of that size cannot be Blosc blocks of their own, or chunks do not fill a shard.
+        If samples of this size cannot be Blosc blocks of their own, or `shard` is not a multiple of `chunk`.
     """
 
     sample_bytes: int
@@ -40,9 +41,9 @@ class Layout:
     shard: int
 
     def __post_init__(self) -> None:
-        if self.sample_bytes < LEAST_BYTES or not self.typesize:
+        if self.sample_bytes < MIN_SAMPLE_BYTES or not self.typesize:
             raise ConfigError(
-                f"sample_bytes={self.sample_bytes}: a sample must have at least {LEAST_BYTES} bytes "
+                f"sample_bytes={self.sample_bytes}: a sample must have at least {MIN_SAMPLE_BYTES} bytes "
                 "and a divisor from 17 to 255 to be a Blosc block of its own"
             )
         if self.chunk < 1 or self.shard < 1 or self.shard % self.chunk:
@@ -50,21 +51,22 @@ class Layout:
 
     @classmethod
     def of(cls, sample_bytes: int) -> "Layout":
-        """Return the layout for samples of that size: inner chunks of about 512 KiB, shards of about 32 MiB."""
+        """Return the layout for samples of this size: chunks of about 512 KiB and shards of about 32 MiB, decoded."""
         chunk = max(1, CHUNK_BYTES // sample_bytes)
         return cls(sample_bytes=sample_bytes, chunk=chunk, shard=chunk * max(1, SHARD_BYTES // (chunk * sample_bytes)))
 
     @property
     def typesize(self) -> int:
-        """Blosc's element size: above 16, so that Blosc neither splits nor enlarges blocks, and a divisor of a sample.
+        """Element size for Blosc: a divisor of the sample size from 17 to 255, or 0 if there is none.
 
-        Without a shuffle filter it has no other effect. 0 if there is none.
+        Above 16 Blosc neither splits blocks nor changes their size. Without a shuffle filter the element size has no
+        other effect.
         """
         return next((size for size in range(17, 256) if self.sample_bytes % size == 0), 0)
 
     @property
     def codec(self) -> dict[str, Any]:
-        """Arguments of the Blosc codec, in numcodecs' names."""
+        """Arguments of ``numcodecs.Blosc``."""
         return {
             "cname": COMPRESSOR,
             "clevel": LEVEL,
@@ -74,10 +76,10 @@ class Layout:
         }
 
     def shard_count(self, samples: int) -> int:
-        """Return how many shards hold that many samples."""
+        """Return the number of shards for a number of samples."""
         return -(-samples // self.shard)
 
 
 def shard_path(store: Path, shard: int) -> Path:
-    """Return the file of a shard of the four-dimensional array ``image``."""
+    """Return the file of a shard of the array ``image``."""
     return store / "image" / f"c.{shard}.0.0.0"

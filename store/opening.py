@@ -1,4 +1,4 @@
-"""Opening a store: as a labelled dataset for people, as a handle for the stream."""
+"""Opening a store: as a labelled dataset for people, or as a handle for programs."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +14,14 @@ from store.errors import PlanError, StoreError
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """An opened store; arrays are read when they are asked for.
+    """An opened store. No array is read yet.
 
     Attributes
     ----------
     path
         The store's folder.
     group
-        Its Zarr root group, read-only.
+        Root group of the store, read-only.
     """
 
     path: Path
@@ -29,7 +29,7 @@ class Store:
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
-        """Root attributes."""
+        """Attributes of the root group."""
         return dict(self.group.attrs)
 
     @property
@@ -41,16 +41,16 @@ class Store:
 
     @property
     def spec(self) -> DatasetSpec:
-        """The data set that the store holds."""
+        """Specification of the data set in the store."""
         return find_dataset(self.attributes["dataset"])
 
     @property
     def digest(self) -> str:
-        """Sha256 that stands for the whole content."""
+        """Sha256 that identifies the content of the store."""
         return str(self.attributes["content_digest"])
 
     def split_range(self, split: str) -> tuple[int, int]:
-        """Return the first and one past the last sample of a split.
+        """Return the range of a split: position of the first sample, and one more than the position of the last.
 
         Raises
         ------
@@ -67,42 +67,49 @@ class Store:
 def open_store(path: str | Path) -> Store:
     """Open a store.
 
+    Parameters
+    ----------
+    path
+        Folder of the store.
+
     Raises
     ------
     StoreError
-        If the path holds no store, or one of a format version that this code does not know.
+        If the path contains no store, or one with another format version.
     """
     path = Path(path)
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
     except (FileNotFoundError, ValueError, KeyError):
         raise StoreError(f"{path}: no store here; `ingest --output {path}` makes one") from None
-    found = group.attrs.get("format"), group.attrs.get("format_version")
-    if found != (FORMAT, FORMAT_VERSION):
-        raise StoreError(f"{path}: format {found} is not ({FORMAT!r}, {FORMAT_VERSION})")
+    if group.attrs.get("format") != FORMAT:
+        raise StoreError(f"{path}: is a Zarr group, but not a {FORMAT} store")
+    version = group.attrs.get("format_version")
+    if version != FORMAT_VERSION:
+        raise StoreError(f"{path}: has format version {version}, this program reads version {FORMAT_VERSION}")
     return Store(path=path, group=group)
 
 
 def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
-    """Open a store as a lazy, labelled dataset, one dask chunk a shard.
+    """Open a store as a labelled dataset whose arrays are read when they are used, with one dask chunk per shard.
 
     Parameters
     ----------
     path
-        The store.
+        Folder of the store.
     split
-        ``train``, ``validation`` or ``test``; by default all samples.
+        ``train``, ``validation`` or ``test``. By default the dataset has all samples.
 
     Returns
     -------
     xarray.Dataset
-        ``image`` float32 (sample, ieta, iphi, channel), ``label`` uint8 (sample,), the data set's variables, float32
-        (sample,), and their coordinates.
+        ``image`` float32 (sample, ieta, iphi, channel), ``label`` uint8 (sample,), the variables of the data set,
+        float32 (sample,), and coordinates.
 
     Raises
     ------
     StoreError
-        If the path holds no store that this version reads.
+        If the path contains no store that this version reads.
     PlanError
         If there is no such split.
     """
@@ -113,17 +120,22 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
 
 
 def open_statistics(path: str | Path) -> xr.Dataset:
-    """Open the statistics of a store's training split, loaded.
+    """Read the statistics of the training split of a store.
+
+    Parameters
+    ----------
+    path
+        Folder of the store.
 
     Returns
     -------
     xarray.Dataset
-        See `store.image_statistics.to_dataset` and `store.variable_statistics.describe_variables`.
+        All values, loaded; see `store.image_statistics.to_dataset` and `store.variable_statistics.describe_variables`.
 
     Raises
     ------
     StoreError
-        If the path holds no store, or one without statistics.
+        If the path contains no store that this version reads, or the store has no statistics.
     """
     store = open_store(path)
     if "statistics" not in store.group:

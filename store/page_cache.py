@@ -16,8 +16,8 @@ FRACTION = 0.5  # of the available memory; the rest is left for programs
 def choose_shuffle(store: Store) -> Shuffle:
     """Return ``full`` if the images of a store fit into the page cache, otherwise ``window``.
 
-    If they fit, they are read ahead in order once, and ``full`` is fast from then on. If not, ``full`` would read single
-    images from the disk in random order in every epoch.
+    If they fit, they are read ahead in order once, and ``full`` is fast from then on. Otherwise ``full`` would read
+    single images from the disk in random order in every epoch.
     """
     return "full" if fits(folder_bytes(store.path / store.image.path)) else "window"
 

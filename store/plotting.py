@@ -1,34 +1,35 @@
-"""Looking at showers and jets."""
+"""Figures of single showers and jets."""
 
 import re
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib import colormaps
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
-DECADES = 4  # below the largest value, at most; what is smaller has the colour of the smallest
+from store.arrays import Float32Array
+
+DECADES = 4  # maximum range of colours below the largest value; smaller values have the last colour
 
 
 def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
-    """Draw every channel of one sample, colours on a logarithmic scale, cells without a hit left blank.
+    """Draw the channels of one sample side by side, with logarithmic colour scales; cells without a hit are blank.
 
-    The scale begins at the smallest hit. In a channel with values below zero it goes out from zero on both sides, red
-    above and blue below, as far as there are values.
+    A scale starts at the smallest hit. In a channel with negative values, it extends from zero to both sides as far as
+    there are values: positive values are red, negative ones blue.
 
     Parameters
     ----------
     dataset
         From `store.open_dataset`, or ``xarray.open_zarr`` of a store.
     sample
-        Position in the dataset.
+        Position of the sample in the dataset.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One panel a channel, iphi to the right and ieta upwards; notebooks show it, ``savefig`` writes it.
+        One panel per channel, with iphi to the right and ieta upwards. Notebooks show it, ``savefig`` writes it.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
     channels = [str(name) for name in one["channel"].values]
     comments = re.split(rf"(?:^|; )(?:{'|'.join(map(re.escape, channels))}): ", one["image"].attrs["comment"])[1:]
     meanings = one["label"].attrs["flag_meanings"].split()
-    width = 4.4 if max(one["image"].shape) < 64 else 5.8  # inches a panel, so that single cells can be seen
+    width = 4.4 if max(one["image"].shape) < 64 else 5.8  # inches per panel; single cells must be visible
     figure = Figure(figsize=(width * len(channels), 0.88 * width), layout="constrained")
     for axes, channel, comment in zip(
         np.atleast_1d(figure.subplots(1, len(channels))), channels, comments, strict=True
@@ -55,8 +56,8 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
     return figure
 
 
-def _scale(image: npt.NDArray[np.float32]) -> tuple[Normalize, Colormap]:
-    """Return how values become colours."""
+def _scale(image: Float32Array) -> tuple[Normalize, Colormap]:
+    """Return the normalisation and the colour map of a channel."""
     size = np.abs(image[image != 0])
     largest = float(size.max(initial=0)) or 1.0
     floor = max(float(size.min(initial=largest)), largest * 10.0**-DECADES)

@@ -1,4 +1,4 @@
-"""One file of predictions, written by every trainer and read by the evaluation."""
+"""The file of predictions for a split, which every trainer writes and the evaluation reads."""
 
 import zipfile
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store import files
+from store.arrays import Float64Array, Int64Array, UInt8Array
 from store.errors import RunError
 
 FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64, "weight": np.float64}
@@ -16,34 +17,39 @@ FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64, "weight": 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """Scores of one split.
+    """Scores of the samples of a split.
 
     Attributes
     ----------
     sample
         int64 (n,), position of each sample in the store.
     label
-        uint8 (n,), true class, 0 or 1.
+        uint8 (n,), true class of each sample, 0 or 1.
     score
-        float64 (n,), the model's probability of class 1, in [0, 1].
+        float64 (n,), probability of class 1 according to the model, in [0, 1].
     weight
-        float64 (n,), how much each sample counts in metrics, not negative; None if all count alike. No trainer writes
-        weights; a file may bring them.
+        float64 (n,), weight of each sample in metrics, not negative; None if all samples have the same weight. Trainers
+        write no weights, but they may be added to a file.
+
+    Raises
+    ------
+    RunError
+        If the columns do not have the same length.
     """
 
-    sample: npt.NDArray[np.int64]
-    label: npt.NDArray[np.uint8]
-    score: npt.NDArray[np.float64]
-    weight: npt.NDArray[np.float64] | None = None
+    sample: Int64Array
+    label: UInt8Array
+    score: Float64Array
+    weight: Float64Array | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: column.shape for name, column in self._columns().items()}
         if any(shape != self.sample.shape or len(shape) != 1 for shape in lengths.values()):
-            raise RunError(f"predictions must be columns of one length, got {lengths}")
+            raise RunError(f"predictions must be columns of the same length, got {lengths}")
 
     @property
-    def scored(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-        """Labels, scores and weights: what metrics are made of."""
+    def scored(self) -> tuple[UInt8Array, Float64Array, Float64Array | None]:
+        """Labels, scores and weights, the arguments of metrics."""
         return self.label, self.score, self.weight
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
@@ -51,7 +57,13 @@ class Predictions:
         return {name: column for name, column in columns.items() if column is not None}
 
     def save(self, path: Path) -> None:
-        """Write the columns, in order of `sample`, as an uncompressed ``.npz``."""
+        """Write the columns as an uncompressed ``.npz`` file, ordered by `sample`.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
         order = np.argsort(self.sample, kind="stable")
         columns = {name: column.astype(FIELDS[name])[order] for name, column in self._columns().items()}
         with files.replacing(path) as partial:
@@ -59,12 +71,12 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read a file that `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
         RunError
-            If the file is missing, is not such a file, or lacks a column.
+            If the file is missing, has another format, or lacks a column; the message names the file.
         """
         try:
             with path.open("rb") as stream:
@@ -81,12 +93,19 @@ class Predictions:
 
 
 def as_field(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a column of predictions in its type.
+    """Return a column of predictions, converted to its type.
+
+    Parameters
+    ----------
+    name
+        A key of `FIELDS`.
+    values
+        Numbers of any type.
 
     Raises
     ------
     ValueError
-        If it does not hold numbers, or a label or sample has no place in its type.
+        If `values` are not numbers, or a label or position is not an integer in the range of its type.
     """
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} has dtype {values.dtype}, expected numbers")
@@ -94,5 +113,5 @@ def as_field(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         column = values.astype(FIELDS[name])
     if column.dtype.kind in "iu" and not np.array_equal(column, values):
         row = int(np.argmax(np.ravel(column != values)))
-        raise ValueError(f"{name}[{row}] = {np.ravel(values)[row]} is no {column.dtype}")
+        raise ValueError(f"{name}[{row}] = {np.ravel(values)[row]} cannot be stored as {column.dtype}")
     return column

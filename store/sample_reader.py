@@ -12,12 +12,11 @@ import zarr
 from store.arrays import Float32Array, Int64Array
 from store.compiled.decode import decode_samples, lz4_address, public_address
 from store.errors import CorruptStoreError
-from store.layout import LEAST_BYTES
+from store.layout import MIN_SAMPLE_BYTES, MISSING_CHUNK
 from store.mapping import MappedFile
 from store.page_cache import fits
 
 Image = zarr.Array[Any]
-MISSING = np.uint64(2**64 - 1)
 DEFECTS = {
     1: "its Blosc header does not belong to this array",
     2: "its block table points outside the chunk",
@@ -126,7 +125,7 @@ def has_sample_blocks(image: Image) -> bool:
         little
         and blosc["cname"] in ("lz4", "lz4hc")
         and blosc["shuffle"] == "noshuffle"
-        and blosc["blocksize"] == sample_bytes >= LEAST_BYTES
+        and blosc["blocksize"] == sample_bytes >= MIN_SAMPLE_BYTES
         and 16 < blosc["typesize"] < 256
         and sample_bytes % blosc["typesize"] == 0  # otherwise Blosc changes the block size
     )
@@ -232,7 +231,7 @@ class BlockReader:
         if google_crc32c.value(index) != int.from_bytes(data[-4:].tobytes(), "little"):
             raise CorruptStoreError(f"{path}: the shard's index does not match its checksum")
         offset, size = np.frombuffer(index, "<u8").reshape(-1, 2).T
-        present = offset != MISSING
+        present = offset != np.uint64(MISSING_CHUNK)
         end = data.size - index_bytes - 4
         if np.any(offset[present] > end) or np.any(size[present] > end - offset[present]):
             raise CorruptStoreError(f"{path}: the shard's index points outside the shard")

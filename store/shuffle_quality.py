@@ -1,50 +1,51 @@
-"""How good a shuffle is, as numbers computed from the plan alone."""
+"""How random a shuffle is, computed from the plan without reading any image."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from store.arrays import Int64Array, UInt8Array
 from store.plan import BatchPlan
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffleQuality:
-    """Two ratios that are 1 for a random permutation of all samples, up to fluctuation.
+    """Two ratios that are 1 for a random permutation of all samples, up to statistical fluctuations.
 
     Attributes
     ----------
     companions
-        How often two samples of one batch share a batch in the next epoch too, relative to a random permutation;
-        1 / `companions` is about the share of the split that a sample's next companions are drawn from.
+        How often two samples of the same batch are in the same batch in the next epoch as well, relative to a random
+        permutation. The samples that can share the next batch with a given one are a fraction of about 1 / `companions`
+        of the split.
     balance
-        Variance of the number of class-1 samples in a batch, relative to drawing batches without replacement
-        (a chi-square per degree of freedom).
+        Variance of the number of class-1 samples per batch, relative to batches drawn without replacement: a chi-square
+        per degree of freedom.
     """
 
     companions: float
     balance: float
 
 
-def shuffle_quality(plan: BatchPlan, label: npt.NDArray[np.uint8]) -> ShuffleQuality:
-    """Compute both ratios for an epoch of a plan and the next.
+def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
+    """Compute both ratios from two successive epochs of a plan.
 
     Parameters
     ----------
     plan
-        One rank of a world of one.
+        The plan at the first of the two epochs, with ``world_size=1``.
     label
-        uint8 (n,), classes of the plan's samples, both present.
+        uint8 (n,), classes of all samples of the plan, in the order of the store; both classes must be present.
 
     Raises
     ------
     ValueError
-        If there is only one batch, so that nothing can be said.
+        If the plan has only one batch, for which the ratios are not defined.
     """
     n, batches = plan.sample_count, len(plan)
     if batches < 2:
-        raise ValueError(f"{n} samples in batches of {plan.batch_size} are one batch")
-    following = batch_numbers(replace(plan, epoch=plan.epoch + 1))
+        raise ValueError(f"shuffle quality needs two batches, {n} samples with batch_size={plan.batch_size} are one")
+    following = batch_numbers(plan.at_epoch(plan.epoch + 1))
     together = pairs = 0
     deviations = []
     share = float(label.mean())
@@ -62,8 +63,8 @@ def shuffle_quality(plan: BatchPlan, label: npt.NDArray[np.uint8]) -> ShuffleQua
     return ShuffleQuality(companions=together / pairs / by_chance, balance=float(np.mean(deviations)))
 
 
-def batch_numbers(plan: BatchPlan) -> npt.NDArray[np.int64]:
-    """Return the batch that each sample of the split is in: int64 (n,)."""
+def batch_numbers(plan: BatchPlan) -> Int64Array:
+    """Return the number of the batch of each sample of the split: int64 (n,)."""
     numbers = np.empty(plan.sample_count, np.int64)
     for index in range(len(plan)):
         numbers[plan[index] - plan.start] = index

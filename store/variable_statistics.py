@@ -1,33 +1,31 @@
-"""Statistics of the variables that samples have besides their images."""
+"""Statistics of the variables of samples, by class."""
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from store.arrays import Float32Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.image_statistics import PROBABILITIES
 
 
-def describe_variables(
-    columns: dict[str, npt.NDArray[np.float32]], label: npt.NDArray[np.uint8], spec: DatasetSpec
-) -> xr.Dataset:
-    """Return what the group ``statistics`` has of a data set's variables.
+def describe_variables(columns: dict[str, Float32Array], label: UInt8Array, spec: DatasetSpec) -> xr.Dataset:
+    """Return the part of a store's group ``statistics`` for the variables of the data set.
 
     Parameters
     ----------
     columns
-        float32 (n,) by name, the description's variables.
+        float32 (n,) for the name of each variable; the training split.
     label
-        uint8 (n,), classes, none of them missing.
-    description
-        Names, classes and units.
+        uint8 (n,), class of each sample, with at least one sample of each class.
+    spec
+        The data set.
 
     Returns
     -------
     xarray.Dataset
         By (class, variable): ``variable_mean``, ``variable_std`` (population), ``variable_minimum``,
-        ``variable_maximum``, and ``variable_quantile`` (also by ``probability``), all in the variable's
-        ``variable_units``. Empty if there are no variables.
+        ``variable_maximum``, and ``variable_quantile`` (also by ``probability``), all in the units given by
+        ``variable_units``. Empty if the data set has no variables.
     """
     if not spec.variables:
         return xr.Dataset()

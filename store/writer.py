@@ -1,6 +1,6 @@
-"""Writing a store: its metadata and small arrays through xarray and zarr, its image shards directly.
+"""Writing a store: metadata and small arrays through xarray and zarr, shards of images directly.
 
-A store is written in a working folder and published by one rename, so that it is complete or not there.
+`ingest` writes a store in a staging folder and publishes it by one rename, so that it is complete or does not exist.
 """
 
 import hashlib
@@ -22,28 +22,27 @@ from zarr.errors import ZarrUserWarning
 from store.blosc import join_blocks
 from store.datasets import FORMAT, FORMAT_VERSION, SPLITS, DatasetSpec
 from store.files import write_whole
-from store.layout import Layout
+from store.layout import MISSING_CHUNK, Layout
 
-MISSING = 2**64 - 1
-SMALL_CHUNK = 1 << 18  # samples in a chunk of a one-dimensional array
+SMALL_CHUNK = 1 << 18  # samples per chunk of a one-dimensional array
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleTable:
-    """What is known of every sample besides its image, in store order.
+    """The columns of a store: what is known about each sample besides its image, in the order of the store.
 
     Attributes
     ----------
     label
-        uint8 (sample,), class.
+        uint8 (sample,), class of each sample.
     source_file
-        uint8 (sample,), position in the list of sources.
+        uint8 (sample,), index of the source file that each sample comes from.
     source_row
-        int64 (sample,), row in that source.
+        int64 (sample,), row of each sample in its source file.
     split_sizes
-        Samples of train, validation and test; the store holds them in that order.
+        Number of samples of train, validation and test, which is their order in the store.
     variables
-        float32 (sample,) by name, those of the data set's spec.
+        float32 (sample,) for the name of each variable of the data set.
     """
 
     label: npt.NDArray[np.uint8]
@@ -54,7 +53,7 @@ class SampleTable:
 
     @property
     def split_ranges(self) -> dict[str, list[int]]:
-        """First and one past the last sample of each split."""
+        """For each split, the position of its first sample and one more than the position of its last."""
         ends = np.cumsum(self.split_sizes).tolist()
         return {name: [end - size, end] for name, size, end in zip(SPLITS, self.split_sizes, ends, strict=True)}
 
@@ -65,21 +64,31 @@ def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
     Parameters
     ----------
     path
-        Where; the file appears whole or not at all.
+        File of the shard, which is written whole or not at all.
     blocks
-        Blosc blocks of the shard's samples in order, at most `layout.shard`; the last chunk is filled up with zeros
-        and chunks that have no sample at all are left out.
+        Blosc blocks of the samples of the shard in order, at most `layout.shard`. The last chunk is filled up with
+        zeros; chunks without any sample are not stored.
     layout
         Sizes and codec.
 
+    Returns
+    -------
+    str
+        Sha256 of the file, as hex.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
     References
     ----------
-    Zarr v3 codec "sharding_indexed" 1.0: chunks in any order, then (offset, size) of each as little-endian uint64,
-    then the CRC-32C of that index.
+    Zarr v3 codec "sharding_indexed" 1.0: chunks in any order, then offset and size of each chunk as little-endian
+    uint64, then the CRC-32C of this index.
     """
     chunks = [join_blocks(blocks[i : i + layout.chunk], layout) for i in range(0, len(blocks), layout.chunk)]
     sizes = np.fromiter(map(len, chunks), np.uint64, len(chunks))
-    index = np.full((layout.shard // layout.chunk, 2), MISSING, "<u8")
+    index = np.full((layout.shard // layout.chunk, 2), MISSING_CHUNK, "<u8")
     index[: len(chunks), 0] = np.cumsum(sizes) - sizes
     index[: len(chunks), 1] = sizes
     packed = index.tobytes()
@@ -89,7 +98,19 @@ def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
 
 
 def create_image(root: Path, samples: int, spec: DatasetSpec, layout: Layout) -> None:
-    """Create the empty array ``image`` of a store; its shards are written with `write_shard`."""
+    """Create the array ``image`` of a store without its shards, which `write_shard` writes.
+
+    Parameters
+    ----------
+    root
+        The store, which must not have the array yet.
+    samples
+        Number of samples.
+    spec
+        The data set.
+    layout
+        Sizes and codec.
+    """
     shape = (samples, *spec.image_shape)
     codec = layout.codec
     zarr.create_array(
@@ -114,7 +135,18 @@ def create_image(root: Path, samples: int, spec: DatasetSpec, layout: Layout) ->
 
 
 def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: dict[str, Any]) -> None:
-    """Write everything of a store but ``image`` and the statistics: columns, coordinates, root attributes.
+    """Write columns, coordinates and root attributes of a store: everything except images and statistics.
+
+    Parameters
+    ----------
+    root
+        The store.
+    table
+        The columns.
+    spec
+        The data set.
+    attributes
+        Further root attributes, with at least ``sources``.
 
     Raises
     ------
@@ -166,7 +198,7 @@ def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: 
 
 
 def flags(meanings: Sequence[str]) -> dict[str, Any]:
-    """Return CF's ``flag_values`` and ``flag_meanings`` for codes 0, 1, ...; blanks in a meaning become underscores."""
+    """Return the CF attributes ``flag_values`` and ``flag_meanings`` of codes 0, 1, ...; blanks become underscores."""
     return {
         "flag_values": list(range(len(meanings))),
         "flag_meanings": " ".join(meaning.replace(" ", "_") for meaning in meanings),
@@ -174,9 +206,9 @@ def flags(meanings: Sequence[str]) -> dict[str, Any]:
 
 
 def consolidate(root: Path) -> None:
-    """Copy the metadata of all arrays and groups into the root's, where plain ``xarray.open_zarr`` looks first.
+    """Copy the metadata of all arrays and groups into those of the root, where ``xarray.open_zarr`` looks first.
 
-    The copy is an extension that readers of Zarr v3 may ignore; without it xarray warns on every opening.
+    The copy is an extension of Zarr v3 that readers may ignore. Without it, xarray warns whenever the store is opened.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)

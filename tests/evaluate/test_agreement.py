@@ -123,7 +123,7 @@ def test_tables_of_scores_are_compared_row_by_row(tmp_path, suffix, labelled):
         ("row,score\n", "not a table of numbers"),
         ("row,score\n0,high\n", "not a table of numbers"),
         ("row,score,label\n0,0.5,2\n", "labels must be"),
-        ("row,score\n0.5,0.5\n", r"sample\[0\] = 0.5 is no int64"),
+        ("row,score\n0.5,0.5\n", r"sample\[0\] = 0.5 cannot be stored as int64"),
         ("PAR1 hello", "not a readable Parquet file"),
     ],
 )

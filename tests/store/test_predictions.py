@@ -43,7 +43,7 @@ def test_nothing_but_the_file_is_left(tmp_path):
     ],
 )
 def test_columns_of_unequal_length_are_refused(changes):
-    with pytest.raises(RunError, match="predictions must be columns of one length"):
+    with pytest.raises(RunError, match="predictions must be columns of the same length"):
         some(**changes)
 
 
@@ -93,9 +93,9 @@ def test_labels_and_samples_that_do_not_fit_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("label", [0, 0.9], r"label\[1\] = 0\.9 is no uint8"),
-        ("label", [257, 1], r"label\[0\] = 257 is no uint8"),
-        ("sample", [0, np.nan], r"sample\[1\] = nan is no int64"),
+        ("label", [0, 0.9], r"label\[1\] = 0\.9 cannot be stored as uint8"),
+        ("label", [257, 1], r"label\[0\] = 257 cannot be stored as uint8"),
+        ("sample", [0, np.nan], r"sample\[1\] = nan cannot be stored as int64"),
         ("score", [0.5, 0.5j], "score has dtype complex128, expected numbers"),
         ("score", ["0.5", "0.1"], "score has dtype <U3, expected numbers"),
     ],
