@@ -19,7 +19,9 @@ import psutil
 
 MEMORY = "5.2MB"  # two stretches at once, each in several runs
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["ingest.cli", "ingest.info", "xarray.backends.zarr", "tests.faults.warm"])
+CONTEXT.set_forkserver_preload(
+    ["ingest.cli", "ingest.convert", "ingest.verify", "ingest.info", "xarray.backends.zarr", "tests.faults.warm"]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +112,12 @@ def _ingest(words: list[str], notes: Path, end: int | str, stop: int | str) -> N
     os.dup2(printed, 2)
     _make_stages_small()
     steps = os.open(notes.with_suffix(".steps"), os.O_WRONLY | os.O_APPEND)
+    folder = Path(words[words.index("--output") + 1]).parent if "--output" in words else None
     numbers = itertools.count(1)
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal stop
-        if not _changes_files(event, arguments):
+        if folder is None or not _changes_files(event, arguments, folder):
             return
         number, change = next(numbers), f"{event} {arguments[0]}"
         if _is_step(end, number, change):
@@ -146,8 +149,11 @@ def _make_stages_small() -> None:
     store.layout.CHUNK_BYTES = 1 << 16
 
 
-def _changes_files(event: str, arguments: tuple[object, ...]) -> bool:
-    if event == "open":
-        path, _, flags = arguments
-        return isinstance(path, str) and isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
-    return event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir")
+def _changes_files(event: str, arguments: tuple[object, ...], folder: Path) -> bool:
+    """Return whether an audit event is a change to files in a folder; a path from `shutil.rmtree` may be relative."""
+    if event not in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"):
+        return False
+    path, *_, flags = arguments
+    if event == "open" and not (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)):
+        return False
+    return isinstance(path, str | Path) and (not Path(path).is_absolute() or Path(path).is_relative_to(folder))

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -103,7 +104,9 @@ def die(death: Path, *arguments: object) -> None:
     work = next(folder for folder in (path, *path.parents) if folder.name.endswith(".ingest"))
     death.write_text(json.dumps(image_files(work / "store")))
     if content:
-        path.with_name(f".{path.stem}.killed.partial{path.suffix}").write_bytes(content[: len(content) // 2])
+        path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}").write_bytes(
+            content[: len(content) // 2]
+        )
     os.kill(os.getpid(), signal.SIGKILL)
 
 
