@@ -13,7 +13,7 @@ from ingest.executors import Executor
 from ingest.external_shuffle import Stretch, cut_stretches, positions_of_rows
 from store.arrays import Int64Array
 from store.datasets import SPLITS
-from store.digests import NAME, read_digests, sha256
+from store.digests import DIGESTS_FILE, read_digests, sha256
 from store.errors import SourceError
 from store.opening import Store, open_store
 from store.sample_reader import open_reader
@@ -75,13 +75,13 @@ def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verificat
 def _compare_files(path: Path, executor: Executor) -> tuple[int, list[str]]:
     """Return how many files were compared with their digests, and one line for each problem."""
     recorded = read_digests(path)
-    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {NAME}
+    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {DIGESTS_FILE}
     problems = [f"{path / name}: not among the recorded digests" for name in sorted(present - recorded.keys())]
     problems += [f"{path / name}: missing" for name in sorted(recorded.keys() - present)]
     names = sorted(present & recorded.keys())
     digests = executor.run(sha256, [(path / name,) for name in names], "digests of files")
     problems += [
-        f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {NAME}"
+        f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {DIGESTS_FILE}"
         for name, digest in zip(names, digests, strict=True)
         if digest != recorded[name]
     ]

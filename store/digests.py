@@ -11,7 +11,7 @@ from pathlib import Path
 from store.errors import CorruptStoreError
 from store.files import write_whole
 
-NAME = "image/SHA256SUMS"
+DIGESTS_FILE = "image/SHA256SUMS"
 
 
 def write_digests(root: Path, known: Mapping[str, str] | None = None) -> None:
@@ -26,8 +26,8 @@ def write_digests(root: Path, known: Mapping[str, str] | None = None) -> None:
     """
     known = known or {}
     names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
-    lines = [f"{known.get(name) or sha256(root / name)}  {name}\n" for name in names if name != NAME]
-    write_whole(root / NAME, "".join(lines).encode())
+    lines = [f"{known.get(name) or sha256(root / name)}  {name}\n" for name in names if name != DIGESTS_FILE]
+    write_whole(root / DIGESTS_FILE, "".join(lines).encode())
 
 
 def read_digests(root: Path) -> dict[str, str]:
@@ -39,14 +39,14 @@ def read_digests(root: Path) -> dict[str, str]:
         If there is no record, or one of its lines is invalid.
     """
     try:
-        lines = (root / NAME).read_text().splitlines()
+        lines = (root / DIGESTS_FILE).read_text().splitlines()
     except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise CorruptStoreError(f"{root / NAME}: no readable record of digests ({error})") from None
+        raise CorruptStoreError(f"{root / DIGESTS_FILE}: no readable record of digests ({error})") from None
     digests = {}
     for number, line in enumerate(lines, 1):
         digest, separator, name = line.partition("  ")
         if len(digest) != 64 or not separator or not name:
-            raise CorruptStoreError(f"{root / NAME}: line {number} is not a digest and a name")
+            raise CorruptStoreError(f"{root / DIGESTS_FILE}: line {number} is not a digest and a name")
         digests[name] = digest
     return digests
 

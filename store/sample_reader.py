@@ -16,7 +16,7 @@ from store.layout import MIN_SAMPLE_BYTES, MISSING_CHUNK
 from store.mapping import MappedFile
 from store.page_cache import fits
 
-Image = zarr.Array[Any]
+ImageArray = zarr.Array[Any]
 DEFECTS = {
     1: "its Blosc header does not belong to this array",
     2: "its block table points outside the chunk",
@@ -56,7 +56,7 @@ class SampleReader(Protocol):
         """
 
 
-def open_reader(image: Image, root: Path) -> SampleReader:
+def open_reader(image: ImageArray, root: Path) -> SampleReader:
     """Return the fastest reader for an array of images.
 
     Streams of one process that read the same files share one `BlockReader`. A store that was replaced has other files
@@ -83,7 +83,7 @@ def open_reader(image: Image, root: Path) -> SampleReader:
     return reader
 
 
-def shard_files(image: Image, root: Path) -> list[Path]:
+def shard_files(image: ImageArray, root: Path) -> list[Path]:
     """Return the paths of all shards of a sharded array, in order; shards of zeros may be missing on disk."""
     assert image.shards is not None
     count = -(-image.shape[0] // image.shards[0])
@@ -100,7 +100,7 @@ def _file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
     return os.fspath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def has_sample_blocks(image: Image) -> bool:
+def has_sample_blocks(image: ImageArray) -> bool:
     """Return whether an array is sharded float32, each sample a Blosc LZ4 block, with 0 as fill value."""
     metadata: dict[str, Any] = image.metadata.to_dict()
     codecs = metadata.get("codecs", ())
@@ -142,7 +142,7 @@ class ZarrReader:
 
     kind = "zarr"
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: ImageArray) -> None:
         self._image = image
 
     def read(self, samples: Int64Array, out: Float32Array) -> None:
@@ -197,7 +197,7 @@ class BlockReader:
         If a shard is shorter than its index, or the index is not what was written.
     """
 
-    def __init__(self, image: Image, root: Path) -> None:
+    def __init__(self, image: ImageArray, root: Path) -> None:
         assert image.shards is not None
         lz4 = lz4_address()
         self.kind = "blocks" if lz4 else "blocks, decoded one by one through numcodecs"

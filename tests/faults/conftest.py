@@ -9,7 +9,7 @@ import pytest
 
 from ingest.executors import ThreadExecutor
 from ingest.verify import verify
-from store.digests import NAME, sha256
+from store.digests import DIGESTS_FILE, sha256
 from store.opening import open_store
 from tests.faults.program import MEMORY, Run, end_all, start
 from tests.faults.showers import write_sources
@@ -40,7 +40,7 @@ class Undisturbed:
 def contents(store: Path) -> dict[str, str]:
     """Return the sha256 of every file, but of two that hold the command and so differ."""
     files = {file.relative_to(store).as_posix(): file for file in store.rglob("*") if file.is_file()}
-    return {name: "" if name in ("zarr.json", NAME) else sha256(file) for name, file in files.items()}
+    return {name: "" if name in ("zarr.json", DIGESTS_FILE) else sha256(file) for name, file in files.items()}
 
 
 @pytest.fixture(scope="session")

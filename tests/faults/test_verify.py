@@ -12,7 +12,7 @@ import zarr
 from ingest.executors import ThreadExecutor
 from ingest.verify import verify
 from store.blosc import encode_samples
-from store.digests import NAME, write_digests
+from store.digests import DIGESTS_FILE, write_digests
 from store.errors import CalostreamError, SourceError
 from store.layout import Layout, shard_path
 from store.writer import write_shard
@@ -100,8 +100,8 @@ def test_a_flipped_byte_beside_the_sources(
 
 def test_a_flipped_byte_in_the_record_of_digests(copy: Path, points: Iterable[int]) -> None:
     for point in points:
-        with flipped(copy, NAME, anywhere, point):
-            assert any(NAME in problem or "not among the recorded digests" in problem for problem in problems(copy))
+        with flipped(copy, DIGESTS_FILE, anywhere, point):
+            assert any(DIGESTS_FILE in problem or "not among the recorded digests" in problem for problem in problems(copy))
 
 
 @pytest.mark.parametrize("name", ["image/c.3.0.0.0", "label/c/0", "zarr.json", "statistics/mean/zarr.json"])
