@@ -15,13 +15,14 @@
 #
 # The same classifier in PyTorch and in Keras, from the files to the ROC curve, and how to use the trained model.
 #
-# An image is 32 x 32 crystals around the seed of a shower, with two channels: hit energy and hit time. An electron
-# radiates bremsstrahlung photons in the tracker, which spread its energy along phi; a photon does not, unless it
-# converts. That difference is all there is to learn, and some of it is hidden for good.
+# An image shows 32 x 32 crystals around the seed of a shower, in two channels: hit energy and hit time. An electron
+# radiates bremsstrahlung photons in the tracker, and the magnetic field spreads its energy along phi. A photon does not
+# radiate, unless it converts first. That difference is all there is to learn, and no classifier can separate the
+# classes completely.
 #
-# **Without the real files this page shows a Geant4 simulation in their layout, not CMS data**, and a training that is
-# over in minutes on any machine. With the real files in `data/raw` (`./pixiw run fetch`), empty `SOURCES` and
-# `SETTINGS` below and run it again.
+# **Without the real files this page shows a Geant4 simulation in their layout, not CMS data**, and the training takes
+# minutes on any machine. With the real files in `data/raw` (`./pixiw run fetch`), make `SOURCES` and `SETTINGS` below
+# empty and run it again.
 
 # %%
 import json
@@ -34,24 +35,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-import store
-from evaluate import auc, roc
-from store.plotting import plot_shower
-from store.predictions import Predictions
-from train.pytorch.model import load_model
+import calostream as cs
 
 WORK = Path(os.environ.get("CALOSTREAM_NOTEBOOK", "data/notebook"))
 SOURCES = ["--sample"]  # [] for the real files
-SETTINGS = ["--batch-size", "64"]  # so few showers want small batches; [] for the real files
+SETTINGS = ["--batch-size", "64"]  # suits so few showers; [] for the real files
 
 
-# Programs are not to draw into the notebook, nor to move and colour what they print.
-OWN = {"MPLBACKEND": "agg", "TERM": "dumb", "FORCE_COLOR": "", "CLICOLOR_FORCE": ""}
+# The programs shall not draw into the notebook, nor colour and animate what they print.
+PLAIN = {"MPLBACKEND": "agg", "TERM": "dumb", "FORCE_COLOR": "", "CLICOLOR_FORCE": ""}
 
 
 def run(*words):
-    """Run one of the project's programs and show how it ends."""
-    environment = {name: value for name, value in (os.environ | OWN).items() if value}
+    """Run one of the project's programs and show the last lines that it prints."""
+    environment = {name: value for name, value in (os.environ | PLAIN).items() if value}
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment)
     print("\n".join((done.stderr + done.stdout).strip().splitlines()[-10:]))
     done.check_returncode()
@@ -60,24 +57,24 @@ def run(*words):
 # %% [markdown]
 # ## The data
 #
-# `ingest` reads the files once, in order, and shuffles them out of core into one chunked store: 70 % of each class to
-# train on, 10 % to choose the weights by, 20 % to be looked at once, at the end.
+# `ingest` reads the files once, in order, and shuffles them out of core into one chunked store. It takes 70 % of each
+# class for training, 10 % for validation, which chooses the weights, and 20 % for the test, which is evaluated once.
 
 # %%
 showers = WORK / "showers.zarr"
 run("ingest", *SOURCES, "--output", showers, "--overwrite")
 
 # %%
-dataset = store.open_dataset(showers)
-print("origin:", dataset.attrs["simulated"] or "no source says that it is simulated")
+dataset = cs.open_dataset(showers)
+print("origin:", dataset.attrs["simulated"] or "no source says that they are simulated")
 print("split:", dataset.attrs["split_ranges"])
 print(dataset)
 
 # %% [markdown]
-# The average electron minus the average photon: electrons have less in the middle and more along phi.
+# The average electron minus the average photon: electrons have less energy in the middle and more along phi.
 
 # %%
-mean = store.open_statistics(showers)["mean_image"].sel(channel="energy")
+mean = cs.open_statistics(showers)["mean_image"].sel(channel="energy")
 difference = mean.isel({"class": 1}) - mean.isel({"class": 0})
 difference.plot(vmin=-0.01, vmax=0.01, cmap="RdBu_r")
 plt.title("mean energy, electron - photon")
@@ -87,20 +84,20 @@ plt.show()
 # One photon and one electron. Most cells are empty; energy is in units of 50 GeV and time in units of 50 ns.
 
 # %%
-training = store.open_dataset(showers, split="train")
+training = cs.open_dataset(showers, split="train")
 photon, electron = (int(np.argmax(training.label.values == label)) for label in (0, 1))
-plot_shower(training, photon)
+cs.plot_shower(training, photon)
 
 # %%
-plot_shower(training, electron)
+cs.plot_shower(training, electron)
 
 # %% [markdown]
 # ## Training
 #
-# One description of the network, the same initial weights and the same batches for both frameworks; each runs in a
-# process of its own. All but the size of a batch is the default: the model `shower`, 24 epochs of AdamW with a learning
-# rate that falls along a cosine, images mirrored in ieta at random, and a running mean of the weights, which is what is
-# judged. The epoch with the lowest validation loss is kept.
+# Both frameworks use one description of the network, the same initial weights and the same batches; each runs in its
+# own process. All settings but the batch size are defaults: the model `shower`, 24 epochs of AdamW with a cosine
+# learning-rate schedule, and images mirrored in ieta at random. An exponential moving average (EMA) of the weights is
+# validated, and the epoch with the lowest validation loss is kept.
 
 # %%
 run("train-torch", "--store", showers, "--run", WORK / "torch", "--overwrite", *SETTINGS)
@@ -123,17 +120,18 @@ plt.show()
 # %% [markdown]
 # ## Results
 #
-# Area under the ROC curve with DeLong's standard error, which covers the finite test set, not the luck of a training.
+# Area under the ROC curve with DeLong's standard error. It accounts for the finite number of samples in a split, but
+# not for the randomness of a training.
 
 # %%
 figure, axes = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
 for framework in ("torch", "keras"):
     for split in ("train", "validation", "test"):
-        predictions = Predictions.load(WORK / framework / "predictions" / f"{split}.npz")
-        area = auc(predictions.label, predictions.score)
+        predictions = cs.Predictions.load(WORK / framework / "predictions" / f"{split}.npz")
+        area = cs.auc(predictions.label, predictions.score)
         accuracy = np.mean((predictions.score >= 0.5) == predictions.label)
         print(f"{framework} {split:10}  AUC {area.value:.4f} +- {area.standard_error:.4f}  accuracy {accuracy:.4f}")
-    curve = roc(predictions.label, predictions.score)
+    curve = cs.roc(predictions.label, predictions.score)
     axes.plot(curve.background, curve.signal, label=f"{framework}, AUC {area.value:.3f} ± {area.standard_error:.3f}")
 axes.plot([0, 1], [0, 1], ":", color="grey")
 axes.set(xlabel="photon efficiency", ylabel="electron efficiency", title=f"Test split. {dataset.attrs['simulated']}")
@@ -141,8 +139,8 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# `evaluate` writes the whole report: calibration, rejection, the same by energy and hits, single showers, a paired test
-# of the two models, and a model card for each.
+# `evaluate` writes the whole report: calibration, background rejection, performance by energy and number of hits,
+# single showers, a paired test of the two models, and a model card for each.
 
 # %%
 run("evaluate", WORK / "torch", WORK / "keras", "--output", WORK / "report")
@@ -150,17 +148,17 @@ run("evaluate", WORK / "torch", WORK / "keras", "--output", WORK / "report")
 # %% [markdown]
 # ## Using the trained model
 #
-# The model takes images as they are in the files; its normalisation is its first layer. In PyTorch the run directory
-# holds `model.safetensors` and `architecture.json`:
+# The model takes images as they are in the files; normalisation is its first layer. The run directory of PyTorch holds
+# `model.safetensors` and `architecture.json`:
 
 # %%
-model = load_model(WORK / "torch")
-images = store.open_dataset(showers, split="test").image[:5].values
+model = cs.torch.load_model(WORK / "torch")
+images = cs.open_dataset(showers, split="test").image[:5].values
 with torch.inference_mode():
     print(model.score(torch.from_numpy(images)).numpy())
 
 # %% [markdown]
-# In Keras it is one file, which loads without this project:
+# The Keras model is one file, which loads without this project:
 #
 # ```python
 # import keras
@@ -169,11 +167,11 @@ with torch.inference_mode():
 # score = model.predict(images)[:, 0]
 # ```
 #
-# And without writing code, for a file that nobody has seen, with labels or without:
+# No code is needed to score a new file, with labels or without:
 
 # %%
 hidden = WORK / "hidden.hdf5"
-test = store.open_dataset(showers, split="test").isel(sample=slice(2000))
+test = cs.open_dataset(showers, split="test").isel(sample=slice(2000))
 with h5py.File(hidden, "w") as file:
     file["X"], file["y"] = test.image.values, test.label.values
 run("evaluate", "score", WORK / "keras", hidden, "--output", WORK / "scores.csv")
