@@ -32,7 +32,7 @@ class SampleReader(Protocol):
     Attributes
     ----------
     kind
-        How it reads, for people.
+        How it reads, as shown to people.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class SampleReader(Protocol):
         Raises
         ------
         CorruptStoreError
-            If the store's bytes are not what was written; the message names the shard.
+            If a shard is not what was written; the message names its file.
         ValueError
             If `out` has another size or type, or a position is outside the store.
         """

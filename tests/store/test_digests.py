@@ -50,7 +50,8 @@ def test_a_missing_record_is_named(tmp_path):
 def test_a_line_that_is_no_digest_is_named(folder, line):
     with (folder / DIGESTS_FILE).open("a") as record:
         record.write(line + "\n")
-    with pytest.raises(CorruptStoreError, match=re.escape(f"{folder / DIGESTS_FILE}: line 4 is not a digest and a name")):
+    message = f"{folder / DIGESTS_FILE}: line 4 is not a digest and a name"
+    with pytest.raises(CorruptStoreError, match=re.escape(message)):
         read_digests(folder)
 
 
