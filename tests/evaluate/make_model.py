@@ -16,10 +16,10 @@ from evaluate.card import write_card
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
-from train.model.architecture import ARCHITECTURES
+from train.model.networks import ARCHITECTURES
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
-from train.variables import Variables
+from train.variables import VariableInputs
 
 SPECIFICATION = Specification(
     architecture=ARCHITECTURES["cnn-small"],
@@ -41,8 +41,8 @@ def weights(specification: Specification) -> dict[str, np.ndarray]:
 
 def specify(names: tuple[str, ...]) -> Specification:
     """Return a model that takes those variables."""
-    architecture = SPECIFICATION.architecture.joined(len(names))
-    variables = Variables(names=names, mean=(0.5,) * len(names), deviation=(2.0,) * len(names))
+    architecture = SPECIFICATION.architecture.with_variables(len(names))
+    variables = VariableInputs(names=names, mean=(0.5,) * len(names), deviation=(2.0,) * len(names))
     return replace(SPECIFICATION, architecture=architecture, variables=variables)
 
 

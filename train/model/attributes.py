@@ -20,9 +20,9 @@ class Allowed:
     Attributes
     ----------
     description
-        Completes the sentence "filters=0 is not ...".
+        What the values are, as in the message "filters=0 is not a whole number of at least 1".
     accepts
-        Whether a value is allowed.
+        Returns whether a value is allowed.
     """
 
     description: str
@@ -30,7 +30,7 @@ class Allowed:
 
 
 def one_of(*names: str) -> Allowed:
-    """Allow the given names."""
+    """Return a rule that allows the given names."""
     return Allowed(f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names)
 
 
@@ -40,8 +40,8 @@ def is_count(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number; booleans are not."""
-    return type(value) in (int, float) and math.isfinite(value)
+    """Return whether a value is a number; booleans are not."""
+    return type(value) in (int, float)
 
 
 Text = Annotated[str, Allowed("text", lambda value: isinstance(value, str))]
@@ -58,7 +58,7 @@ CountPair = Annotated[
 Fraction = Annotated[
     float, Allowed("a number of at least 0 and below 1", lambda value: is_number(value) and 0 <= value < 1)
 ]
-Positive = Annotated[float, Allowed("a number above 0", lambda value: is_number(value) and value > 0)]
+Positive = Annotated[float, Allowed("a number above 0", lambda value: is_number(value) and 0 < value < math.inf)]
 
 
 def check_attributes(owner: Any, title: str) -> None:

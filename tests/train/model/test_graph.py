@@ -73,6 +73,8 @@ def test_a_layer_survives_json(layer: Layer) -> None:
         ({"kind": "dense", "units": 8, "activation": "tanh"}, "one of linear, relu, gelu"),
         ({"kind": "dense", "units": 8, "activation": []}, "one of linear, relu, gelu"),
         ({"kind": "dropout", "rate": 1.0}, "dropout: rate=1.0 is not a number of at least 0 and below 1"),
+        ({"kind": "features", "energy_unit": math.inf}, "features: energy_unit=inf is not a number above 0"),
+        ({"kind": "dropout", "rate": 10**400}, "dropout: rate=1000.* is not a number"),
         ({"kind": "dropout", "rate": math.nan}, "dropout: rate=nan is not a number"),
         ({"kind": "globalpool", "maximum": 1}, "globalpool: maximum=1 is not true or false"),
     ],
