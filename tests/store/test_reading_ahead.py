@@ -169,3 +169,30 @@ def test_another_process_gives_the_same_epoch_and_a_forked_one_iterates_anew_and
     words = [sys.executable, "-c", ELSEWHERE, made_up]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.stdout.splitlines() == [fingerprint(open_stream(made_up, seed=3)), "0 21"], done.stderr
+
+
+COMPILES = """
+import sys
+from store.compiled import decode, permutation
+from store.plan import SHUFFLES
+from tests.store.streams import open_stream
+
+functions = {name: value for module in (decode, permutation) for name, value in vars(module).items()
+             if hasattr(value, "signatures")}
+
+def compiled():
+    return {name: len(function.signatures) for name, function in functions.items()}
+
+for shuffle in SHUFFLES:
+    stream = open_stream(sys.argv[1], shuffle=shuffle)
+    before = compiled()
+    list(stream)
+    assert compiled() == before, (shuffle, before, compiled())
+assert before["decode_samples"] == before["fill_full"] == before["fill_chunks"] == 1, before
+"""
+
+
+def test_everything_is_compiled_before_the_first_batch(made_up):
+    words = [sys.executable, "-c", COMPILES, made_up]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
