@@ -8,17 +8,18 @@ import argparse
 import contextlib
 import json
 import os
-import selectors
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds for one case
 START = 180  # seconds for a worker's imports, and the inputs that it makes
 ENVIRONMENT = {
@@ -30,90 +31,101 @@ ENVIRONMENT = {
 Case = tuple[str, int]
 
 
-class Worker:
-    """A process that tries cases; see `tests.fuzz.worker`."""
+class Fuzzer:
+    """Tries cases, each in the same process as the last one if that still lives; a context that ends the process.
+
+    Parameters
+    ----------
+    folder
+        For the undamaged inputs, which are made once, and for each case while it runs.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.errors = (folder / "errors").open("w+")
-        command = [sys.executable, "-P", "-m", "tests.fuzz.worker", str(folder / "material"), str(folder / "cases")]
-        root = str(Path(__file__).parents[2])
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+        self._errors = (folder / "errors").open("w+")
+
+    def __enter__(self) -> "Fuzzer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._errors.close()
+
+    def run(self, case: Case) -> dict[str, Any]:
+        """Try a case; return ``target``, ``number``, ``kind``, ``damage``, ``words`` and ``seconds``.
+
+        Raises
+        ------
+        RuntimeError
+            If the fuzzer itself fails.
+        """
+        process = self._start()
+        assert process.stdin
+        name, number = case
+        began = time.perf_counter()
+        with contextlib.suppress(BrokenPipeError):
+            print(name, number, file=process.stdin, flush=True)
+        line = self._read(process, PATIENCE)
+        if line:
+            return json.loads(line)  # type: ignore[no-any-return]
+        if line is None:
+            kind, words = "hang", f"no answer in {PATIENCE} s"
+            self._end()
+        else:
+            kind, words = "crash", self._last_words(process)
+            if process.returncode > 0:
+                raise RuntimeError(f"the fuzzer itself fails at {name} {number}: {words}")
+        seconds = round(time.perf_counter() - began, 2)
+        return {"target": name, "number": number, "kind": kind, "damage": "", "words": words, "seconds": seconds}
+
+    def _start(self) -> "subprocess.Popen[str]":
+        """Return the process, a new one if there is none or it has ended."""
+        if self.process is not None and self.process.poll() is None:
+            return self.process
+        self._end()
+        self._errors.truncate(0)
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "tests.fuzz.worker",
+            str(self.folder / "material"),
+            str(self.folder / "cases"),
+        ]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.errors,
+            stderr=self._errors,
             text=True,
-            cwd=root,
-            env=os.environ | ENVIRONMENT | {"PYTHONPATH": root},
+            cwd=ROOT,
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
         )
-        self.selector = selectors.DefaultSelector()
-        assert self.process.stdout
-        self.selector.register(self.process.stdout, selectors.EVENT_READ)
-        if self.read(START) != "ready\n":
-            self.end()
-            raise RuntimeError(f"the worker does not start: {self.last_words()}")
+        if self._read(self.process, START) != "ready\n":
+            self.process.kill()
+            raise RuntimeError(f"the fuzzer does not start: {self._last_words(self.process)}")
+        return self.process
 
-    def read(self, seconds: float) -> str | None:
+    def _read(self, process: "subprocess.Popen[str]", seconds: float) -> str | None:
         """Return the next line, empty at the end, or None if there is none in that time."""
-        assert self.process.stdout
-        return self.process.stdout.readline() if self.selector.select(seconds) else None
+        assert process.stdout
+        ready, _, _ = select.select([process.stdout], [], [], seconds)
+        return process.stdout.readline() if ready else None
 
-    def run(self, case: Case) -> dict[str, Any]:
-        """Try a case; return what the worker says of it, or how it ended."""
-        assert self.process.stdin
-        name, number = case
-        began = time.perf_counter()
-        print(name, number, file=self.process.stdin, flush=True)
-        lines = []
-        while not lines or not lines[-1].startswith("{"):
-            line = self.read(PATIENCE)
-            if not line:
-                seconds = round(time.perf_counter() - began, 2)
-                kind = "hang" if line is None else "crash"
-                if line == "" and self.process.wait() == 1:
-                    raise RuntimeError(f"the fuzzer itself fails at {name} {number}: {self.last_words()}")
-                words = f"no answer in {PATIENCE} s" if line is None else self.last_words()
-                self.end()
-                return {
-                    "target": name,
-                    "number": number,
-                    "kind": kind,
-                    "damage": "",
-                    "words": words,
-                    "seconds": seconds,
-                }
-            lines.append(line)
-        return json.loads(lines[-1])  # type: ignore[no-any-return]
-
-    def last_words(self) -> str:
+    def _last_words(self, process: "subprocess.Popen[str]") -> str:
         """Return how the process ended, and the last that it printed."""
-        status = self.process.wait()
-        self.errors.seek(0)
+        status = process.wait()
+        self._errors.seek(0)
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        return f"{how}: {self.errors.read()[-1500:]}"
+        return f"{how}: {self._errors.read()[-1500:]}"
 
-    def end(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
-
-
-def run_cases(cases: Iterable[Case], folder: Path, workers: list[Worker]) -> Iterator[dict[str, Any]]:
-    """Try cases and yield what came of each: ``target``, ``number``, ``kind``, ``damage``, ``words``, ``seconds``.
-
-    Parameters
-    ----------
-    cases
-        What to try.
-    folder
-        For the undamaged inputs, which stay there, and for each case while it runs.
-    workers
-        Those that were started before: the last one goes on if it can, and new ones are added. The caller ends it.
-    """
-    for case in cases:
-        if not workers or workers[-1].process.poll() is not None:
-            workers.append(Worker(folder))
-        yield workers[-1].run(case)
+    def _end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            with contextlib.suppress(BrokenPipeError):
+                self.process.communicate()
+            self.process = None
 
 
 def choose_cases(cases_each: int | None, names: Iterable[str] = ()) -> list[Case]:
@@ -142,10 +154,8 @@ def main() -> None:
         cases = choose_cases(words.cases, words.target)
     kinds: Counter[tuple[str, str]] = Counter()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="calostream-fuzz-") as folder, contextlib.ExitStack() as stack:
-        workers: list[Worker] = []
-        stack.callback(lambda: [worker.end() for worker in workers])
-        for result in run_cases(cases, Path(folder), workers):
+    with tempfile.TemporaryDirectory(prefix="calostream-fuzz-") as folder, Fuzzer(Path(folder)) as fuzzer:
+        for result in map(fuzzer.run, cases):
             kinds[result["target"], result["kind"]] += 1
             if len(cases) == 1 or result["kind"] not in ("refused", "accepted"):
                 print(describe(result), flush=True)

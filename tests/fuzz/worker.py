@@ -1,7 +1,6 @@
 """A process that tries cases one after another: ``python -m tests.fuzz.worker MATERIAL FOLDER``.
 
-Each line of standard input is a case, ``TARGET NUMBER``. When it starts with one it prints the case, and when it is
-done a JSON object; a crash or a hang is thus known to be that case's.
+Each line of standard input is a case, ``TARGET NUMBER``; the answer to it is a line with a JSON object.
 """
 
 import contextlib
@@ -106,7 +105,6 @@ def main(material: str, folder: str) -> None:
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         name, number = line.split()
-        print(f"case {name} {number}", file=answers, flush=True)
         began = time.perf_counter()
         result = cases.run(name, int(number))
         seconds = round(time.perf_counter() - began, 2)
