@@ -216,6 +216,10 @@ def write_broken(path, case, images):
         images = images.astype(np.float64)
         images[7, 3, 4, 1] = 1e300
         write_hdf5(path, images, 0)
+    elif case == "inexact":
+        images = images.astype(np.float64)
+        images[7, 3, 4, 1] = 0.1
+        write_hdf5(path, images, 0)
     elif case == "short labels":
         write_hdf5(path, images, np.zeros(4, np.float32))
     elif case == "shape":
@@ -241,18 +245,19 @@ def write_broken(path, case, images):
     ("case", "message"),
     [
         ("missing", "no such file"),
-        ("text", "neither a store nor a readable HDF5 or Parquet file"),
-        ("labels", r"y\[8\] = 2.0; labels must be 0 or 1"),
-        ("weights", r"weight: weights must be finite and not negative, got -2\.0 in row 3"),
-        ("complex labels", "y has dtype complex64; labels must be 0 or 1"),
-        ("group", "y is a group, expected a data set"),
-        ("large", "image 7 holds inf; values must be finite"),
-        ("short labels", r"10 images but y has shape \(4,\)"),
-        ("shape", r"X holds images of shape \(31, 32, 2\), expected \(32, 32, 2\)"),
+        ("text", "not a readable HDF5 file"),
+        ("labels", r"y\[8\] = 2.0; labels must be 0 \(photon\), 1 \(electron\)"),
+        ("weights", r"weight\[3\] = -2\.0; weights must be finite and not negative"),
+        ("complex labels", "y has dtype complex64, expected numbers"),
+        ("group", "no dataset 'y'; the file has 'X', 'y'"),
+        ("large", r"X\[7, 3, 4, 1\] = 1e\+300 is not finite"),
+        ("inexact", r"X\[7, 3, 4, 1\] = 0\.1 is not exact in float32"),
+        ("short labels", r"X has 10 rows but y has shape \(4,\)"),
+        ("shape", r"X has shape \(10, 31, 32, 2\), expected rows of \(32, 32, 2\)"),
         ("integers", "X has dtype int32, expected a float type"),
-        ("empty", "holds no images"),
-        ("nan", "image 7 holds nan; values must be finite"),
-        ("other key", "no images called X; the file has images"),
+        ("empty", "X has no rows"),
+        ("nan", r"X\[7, 3, 4, 1\] = nan is not finite"),
+        ("other key", "no dataset 'X'; the file has 'images'"),
     ],
 )
 def test_bad_images_are_one_error_and_no_output(case, message, run, images, tmp_path):
@@ -266,16 +271,19 @@ def test_bad_images_are_one_error_and_no_output(case, message, run, images, tmp_
     ("make", "message"),
     [
         (lambda path, images: path.write_text("PAR1 hello"), "not a readable Parquet file"),
-        (lambda path, images: write_parquet(path, images[:, :31], "bytes"), "X has 7936 bytes a row, expected 8192"),
-        (lambda path, images: write_parquet(path, images[:, :31], "lists"), r"shape \(31, 32, 2\), expected"),
+        (lambda path, images: write_parquet(path, images[:, :31], "bytes"), "X has 7936 bytes per row, expected 8192"),
+        (
+            lambda path, images: write_parquet(path, images[:, :31], "lists"),
+            r"X\[0, 0\] has length 31, expected nested lists \(2, 32, 32\)",
+        ),
         (
             lambda path, images: pq.write_table(pa.table({"X": pa.array([[[[1.0]]], [[[1.0], [2.0]]]])}), path),
-            "lists of 1 to 2 values",
+            r"X\[0\] has length 1, expected nested lists",
         ),
-        (lambda path, images: pq.write_table(pa.table({"X": [1.0, 2.0]}), path), r"shape \(\), expected"),
+        (lambda path, images: pq.write_table(pa.table({"X": [1.0, 2.0]}), path), "X has type double, expected"),
         (
             lambda path, images: pq.write_table(pa.table({"X": pa.array([None, None], pa.binary(8192))}), path),
-            "2 rows without an image",
+            r"X\[0\] is missing",
         ),
     ],
 )

@@ -61,9 +61,7 @@ def test_are_standardised_by_the_training_split(jets: Path) -> None:
 
 
 def test_one_that_does_not_vary_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"variable 'pt' has a standard deviation of 0\.0 in .*; leave it out"
-    ):
+    with pytest.raises(ConfigError, match=r"variable 'pt' has a standard deviation of 0\.0 in .*; leave it out"):
         VariableInputs(names=("pt",), mean=(3.0,), deviation=(0.0,))
 
 
