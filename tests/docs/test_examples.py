@@ -19,6 +19,7 @@ RUN_IN = {
     "xr.open_zarr": "here",
     "plot_shower": "here",
     "BatchStream": "here",
+    "my_plan": "here",
     "cs.torch.load_model": "tests/train/test_trainers.py",
     "keras.models.load_model": "tests/train/test_trainers.py",
     "MUONS": "here",
@@ -62,10 +63,18 @@ def test_a_shower_is_drawn(tmp_path: Path) -> None:
 
 def test_batches_are_streamed() -> None:
     names: dict[str, Any] = {}
-    exec(example(PAGE, "BatchStream").replace("batch_size=512", "batch_size=50"), names)
+    exec(example(PAGE, "state_dict").replace("batch_size=512", "batch_size=50"), names)
     state = names["stream"].state_dict()
     assert (state["epoch"], state["batch"]) == (1, 0)
     assert len(names["batch"].image) == 240 % 50
+
+
+def test_a_plan_of_ones_own_is_streamed() -> None:
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "my_plan"), names)
+    (batch,) = names["stream"]
+    assert len(batch.label) == 120
+    assert batch.label.all()
 
 
 def test_the_documented_data_set_is_the_one_that_is_ingested_in_a_test() -> None:
