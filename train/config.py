@@ -127,7 +127,7 @@ class TrainConfig:
         parse=parse_names,
     )
     train_samples: int = setting(
-        0, "Train on the first so many samples of the training split; 0: all of them.", bounds=(0, 2**62)
+        0, "Train on only this many samples, the first of the training split; 0 uses all.", bounds=(0, 2**62)
     )
     epochs: int = setting(24, "Maximum number of epochs.", bounds=(1, 2**31))
     patience: int = setting(24, "Stop early after this many epochs without a lower validation loss.", bounds=(1, 2**31))

@@ -41,7 +41,11 @@ class TrainingLoop:
         self._config, self._folder, self._backend = config, folder, backend
         self._training, self._validation = training, validation
         self._schedule, self._stopping = SCHEDULES[config.schedule], EarlyStopping(patience=config.patience)
-        self._epochs, self._rate, self._wait = 0, self._schedule.start(config.learning_rate), StoppingState()
+        self._epochs, self._schedule_state, self._stopping_state = (
+            0,
+            self._schedule.start(config.learning_rate),
+            StoppingState(),
+        )
         self._earlier: Outputs | None = None  # of the interrupted epoch that is continued
         self._first_step = True
 
@@ -59,7 +63,11 @@ class TrainingLoop:
             self._training.load_state_dict({**checkpoint.stream, "rank": self._backend.rank})
         except StateError as error:
             raise StateError(f"{path}: {error}") from None
-        self._epochs, self._rate, self._wait = checkpoint.epoch, checkpoint.schedule, checkpoint.stopping
+        self._epochs, self._schedule_state, self._stopping_state = (
+            checkpoint.epoch,
+            checkpoint.schedule,
+            checkpoint.stopping,
+        )
         self._earlier = Outputs(**checkpoint.outputs) if checkpoint.outputs else None
 
     def run(self) -> None:
@@ -68,13 +76,13 @@ class TrainingLoop:
             history = None
             if self._backend.rank == 0:
                 history = stack.enter_context(closing(HistoryWriter(self._folder, epochs=self._epochs)))
-            while self._epochs < self._config.epochs and not self._stopping.stops(self._wait):
+            while self._epochs < self._config.epochs and not self._stopping.stops(self._stopping_state):
                 record = self._run_epoch()
                 if history:
                     history.write(record)
                 announce_epoch(record, self._config.epochs)
                 self._finish_epoch(record.validation_loss)
-        announce(f"lowest validation loss {self._wait.best:.4f} in epoch {self._wait.best_epoch}")
+        announce(f"lowest validation loss {self._stopping_state.best:.4f} in epoch {self._stopping_state.best_epoch}")
 
     def _run_epoch(self) -> EpochRecord:
         """Train for one epoch, or for the rest of an interrupted one, and validate."""
@@ -132,15 +140,15 @@ class TrainingLoop:
         """Return the learning rate for a batch of the current epoch."""
         time = self._epochs + (batch + 0.5) / len(self._training)
         factor = self._schedule.factor(time, self._config.epochs) * warm_up_factor(time, self._config.warm_up)
-        return self._rate.rate * factor
+        return self._schedule_state.rate * factor
 
     def _finish_epoch(self, validation_loss: float) -> None:
         """Update schedule and early stopping, and save the checkpoints."""
         self._epochs += 1
-        self._rate = self._schedule.after(self._rate, validation_loss)
-        self._wait = self._stopping.after(self._wait, self._epochs, validation_loss)
+        self._schedule_state = self._schedule.after(self._schedule_state, validation_loss)
+        self._stopping_state = self._stopping.after(self._stopping_state, self._epochs, validation_loss)
         # The best one first: if the process is killed in between, the epoch is repeated and gives the same weights.
-        if self._wait.best_epoch == self._epochs:
+        if self._stopping_state.best_epoch == self._epochs:
             self._save(self._folder.best_checkpoint)
         self._save(self._folder.last_checkpoint)
 
@@ -148,8 +156,8 @@ class TrainingLoop:
         """Write a checkpoint after an epoch, or within one, after `batch` batches with these outputs."""
         checkpoint = Checkpoint(
             epoch=self._epochs,
-            schedule=self._rate,
-            stopping=self._wait,
+            schedule=self._schedule_state,
+            stopping=self._stopping_state,
             # The feed may already have taken a batch from the stream that the model was not trained on.
             stream={**self._training.state_dict(), "batch": batch},
             arrays=self._backend.state_dict(),

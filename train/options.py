@@ -35,7 +35,7 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
     def train(
         context: typer.Context,
         run: Annotated[
-            Path | None, typer.Option(help=f"Run directory to write.  [default: runs/MODEL-{framework}]")
+            Path | None, typer.Option(help="Run directory to write.", show_default=f"runs/MODEL-{framework}")
         ] = None,
         resume: Annotated[
             bool, typer.Option("--resume", help="Continue the run from its last checkpoint, with its own settings.")

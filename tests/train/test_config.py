@@ -95,11 +95,20 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         ("learning_rate = true", "settings.toml: learning_rate=True is not a number"),
         ("model = 3", "settings.toml: model=3 is not text"),
         ("store = 3", "settings.toml: store=3 is not a path"),
+        ("epochs = 0", "settings.toml: epochs=0 is not between 1 and"),
+        ('schedule = "cosinus"', "settings.toml: unknown schedule 'cosinus'; known: constant"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     (path := tmp_path / "settings.toml").write_text(text)
     with pytest.raises(ConfigError, match=message):
+        read_settings(path)
+
+
+def test_an_older_name_of_a_setting_is_read_from_a_run_and_refused_in_a_file(tmp_path: Path) -> None:
+    assert TrainConfig.from_dict({"run": "runs/old", "average": 0.5}).ema_decay == 0.5
+    (path := tmp_path / "settings.toml").write_text("average = 0.5\n")
+    with pytest.raises(ConfigError, match="settings.toml: the setting 'average' is now called 'ema_decay'"):
         read_settings(path)
 
 

@@ -48,7 +48,9 @@ def test_run_is_named_after_model_and_framework(
     assert (tmp_path / "runs" / "shower-torch" / "predictions" / "test.npz").is_file()
 
 
-def test_flags_go_over_the_file_and_the_file_over_the_preset(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
+def test_flags_override_the_file_and_the_file_overrides_the_preset(
+    app: typer.Typer, showers: Path, tmp_path: Path
+) -> None:
     (file := tmp_path / "settings.toml").write_text("epochs = 1\nbatch_size = 40\n")
     words = ("--preset", "challenge", "--config", file, "--batch-size", 48)
     assert run(app, "--store", showers, "--run", tmp_path / "run", *words) == 0
@@ -56,8 +58,15 @@ def test_flags_go_over_the_file_and_the_file_over_the_preset(app: typer.Typer, s
     assert (recorded["normalisation"], recorded["epochs"], recorded["batch_size"]) == ("none", 1, 48)
 
 
+def test_flags_have_the_names_that_people_know(app: typer.Typer, showers: Path, tmp_path: Path) -> None:
+    words = ("--lr", 0.25, "--optimizer", "adam", "--weight-decay", 0, "--normalization", "none", "--epochs", 1)
+    assert run(app, "--store", showers, "--run", tmp_path / "run", *words) == 0
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (recorded["learning_rate"], recorded["optimiser"], recorded["normalisation"]) == (0.25, "adam", "none")
+
+
 def test_every_setting_has_a_flag(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(app, "--help") == 0
+    assert run(app, "-h") == 0
     shown = capsys.readouterr().out
     for field in fields(TrainConfig):
         assert f"--{field.name.replace('_', '-')}" in shown

@@ -1,4 +1,7 @@
-"""The models in Keras."""
+"""Models in Keras, built from a specification.
+
+Images are channel-last, (batch, ieta, iphi, channel). Layers have the names that `train.model.weights` uses.
+"""
 
 import math
 from collections.abc import Iterable
@@ -21,47 +24,101 @@ from train.model.weights import Weights, check_weights
 NEUTRAL_NAMES = {"gamma": "scale", "beta": "bias"}
 
 
-def build_model(specification: Specification) -> keras.Model:
-    """Return a model from images (batch, ieta, iphi, channel), as they are in the file, to logits (batch, 1).
+def normalise(normalisation: Normalisation, x: Any, name: str) -> Any:
+    """Return normalised images (batch, ieta, iphi, channel) or variables (batch, variable).
 
-    It takes ``[image]``, or ``[image, variables]`` with (batch, variable) as in the file. It is made of Keras' own
-    layers alone, so that a saved model loads in safe mode and without this project.
+    This is the first layer, see `train.model.normalisation.Normalisation`.
     """
-    # The global setting decides how Rescaling lays out its constants, and a user's file may say otherwise.
-    keras.config.set_image_data_format("channels_last")
-    image = keras.Input(specification.image_shape, name="image", dtype="float32")
-    inputs = [image]
-    if names := specification.variables.names:
-        inputs.append(keras.Input((len(names),), name="variables", dtype="float32"))
-    x = normalise(image, specification.normalisation, "normalise")
-    for node in specification.architecture.nodes(specification.image_shape):
-        if isinstance(node.layer, Join):
-            x = [x, normalise(inputs[1], specification.variables.normalisation, "standardise")]
-        x = apply_layer(node, x, node.name)
-    return keras.Model(inputs, x, name=specification.architecture.name.replace("-", "_"))
-
-
-def normalise(image: Any, normalisation: Normalisation, name: str) -> Any:
-    """Return images (batch, ieta, iphi, channel), or variables (batch, variable), normalised."""
     if normalisation.recipe == "cms-jets":
-        image = keras.ops.where(keras.ops.less(image, CMS_JETS_THRESHOLD), 0.0, image)
+        x = keras.ops.where(keras.ops.less(x, CMS_JETS_THRESHOLD), 0.0, x)
     scale, offset = list(normalisation.scale), list(normalisation.offset)
-    # In full precision, whatever the layers behind compute in.
-    image = keras.layers.Rescaling(scale, offset, dtype="float32", name=name)(image)
+    # In float32, whatever precision the following layers compute in.
+    x = keras.layers.Rescaling(scale, offset, dtype="float32", name=name)(x)
     if normalisation.recipe == "log":
-        return keras.ops.sign(image) * keras.ops.log1p(keras.ops.absolute(image))
-    return image
+        return keras.ops.sign(x) * keras.ops.log1p(keras.ops.absolute(x))
+    return x
+
+
+def compute_features(layer: ShowerFeatures, image: Any) -> Any:
+    """Return (batch, ieta, iphi, feature) for images (batch, ieta, iphi, 2) of energy and time.
+
+    These are features of each cell, see `train.model.stateless_layers.ShowerFeatures`.
+    """
+    unit = layer.energy_unit
+    energy, time = keras.ops.split(image, 2, axis=-1)
+    energy = keras.ops.relu(energy)
+    total = keras.ops.sum(energy, axis=(1, 2), keepdims=True)
+    share = energy / keras.ops.maximum(total, unit)
+    logarithm = keras.ops.log1p(energy / unit) / math.log1p(1 / unit)
+    features = [share, keras.ops.sqrt(share), logarithm, total + keras.ops.zeros_like(energy)]
+    if layer.time:
+        features.append(time * energy / layer.time_unit)
+    return keras.ops.concatenate(features, axis=-1)
+
+
+def convolve(conv: Conv, image: Any, name: str) -> Any:
+    """Return the convolution of images (batch, ieta, iphi, channel), with its activation function."""
+    padding = conv.padding
+    if padding == "same" and conv.stride > 1:
+        # Keras would pad a strided convolution on the far side only.
+        image = keras.layers.ZeroPadding2D(conv.zero_padding, data_format="channels_last", name=f"{name}.zeros")(image)
+        padding = "valid"
+    return keras.layers.Conv2D(
+        conv.filters,
+        conv.kernel,
+        strides=conv.stride,
+        padding=padding,
+        use_bias=conv.bias,
+        activation=conv.activation,
+        data_format="channels_last",
+        name=name,
+    )(image)
+
+
+def pool(x: Any, axes: tuple[int, ...], *, maximum: bool) -> Any:
+    """Return averages (batch, channel) over all cells or tokens, or (batch, 2 * channel) with the maxima."""
+    average = keras.ops.mean(x, axis=axes)
+    return keras.ops.concatenate([average, keras.ops.max(x, axis=axes)], axis=1) if maximum else average
+
+
+def embed_patches(patches: Patches, shape: Shape, image: Any, name: str) -> Any:
+    """Return tokens (batch, token, width) for images (batch, ieta, iphi, channel), see `train.model.layers.Patches`."""
+    (rows, columns), (below, right), grid = patches.patch_size(shape), patches.zero_padding(shape), patches.grid
+    padding = ((0, below), (0, right))
+    x = keras.layers.ZeroPadding2D(padding, data_format="channels_last", name=f"{name}.zeros")(image)
+    x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}.cut")(x)
+    project = keras.layers.EinsumDense(
+        "bricjk,ijkw->brcw",
+        output_shape=(grid, grid, patches.width),
+        bias_axes="rcw",
+        name=name,
+    )
+    return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}.row")(project(x))
+
+
+def self_attention(heads: int, shape: Shape, token: Any, name: str) -> Any:
+    """Return (batch, token, width) for tokens of the same shape, see `train.model.layers.Attention`."""
+    tokens, width = shape
+    query, key, value = (
+        keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}.{part}.heads")(
+            keras.layers.Dense(width, name=f"{name}.{part}")(token)
+        )
+        for part in ("query", "key", "value")
+    )
+    mixed = keras.ops.dot_product_attention(query, key, value)
+    mixed = keras.layers.Reshape((tokens, width), name=f"{name}.mixed")(mixed)
+    return keras.layers.Dense(width, name=f"{name}.output")(mixed)
 
 
 def apply_layers(nodes: Iterable[Node], x: Any, prefix: str) -> Any:
-    """Return what the layers of one way make of x one after the other; their names begin with the prefix."""
+    """Return the output of layers in sequence for the input x; their names start with the prefix."""
     for node in nodes:
         x = apply_layer(node, x, f"{prefix}{node.name}")
     return x
 
 
 def apply_layer(node: Node, x: Any, name: str) -> Any:
-    """Return what one layer, with its activation, makes of x."""
+    """Return the output of one layer, with its activation function, for the input x."""
     shape = node.input_shape
     match node.layer:
         case Conv() as conv:
@@ -74,22 +131,20 @@ def apply_layer(node: Node, x: Any, name: str) -> Any:
         case LayerNorm(epsilon=epsilon):
             return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
         case Patches() as patches:
-            return make_tokens(patches, shape, x, name)
+            return embed_patches(patches, shape, x, name)
         case Attention(heads=heads):
-            return attend(heads, shape, x, name)
+            return self_attention(heads, shape, x, name)
         case Residual(body=body, shortcut=shortcut, activation=activation):
-            ways = [
+            branches = [
                 apply_layers(trace_layers(body, shape), x, f"{name}.body."),
                 apply_layers(trace_layers(shortcut, shape), x, f"{name}.shortcut."),
             ]
-            x = keras.layers.Add(name=name)(ways)
+            x = keras.layers.Add(name=name)(branches)
             return keras.layers.Activation(activation, name=f"{name}.{activation}")(x)
         case MaxPool(size=size):
             return keras.layers.MaxPooling2D(size, data_format="channels_last", name=name)(x)
         case GlobalPool(maximum=maximum):
-            axes = tuple(range(1, len(shape)))
-            average = keras.ops.mean(x, axis=axes)
-            return keras.ops.concatenate([average, keras.ops.max(x, axis=axes)], axis=1) if maximum else average
+            return pool(x, (1, 2) if len(shape) == 3 else (1,), maximum=maximum)
         case Flatten():
             return keras.layers.Flatten(data_format="channels_last", name=name)(x)
         case Dropout(rate=rate):
@@ -99,92 +154,51 @@ def apply_layer(node: Node, x: Any, name: str) -> Any:
         case Crop() as crop:
             return keras.layers.Cropping2D(crop.margins(shape), data_format="channels_last", name=name)(x)
         case ShowerFeatures() as features:
-            return make_features(features, x)
+            return compute_features(features, x)
 
 
-def convolve(conv: Conv, x: Any, name: str) -> Any:
-    """Return the convolution of x (batch, ieta, iphi, channel)."""
-    padding = conv.padding
-    if padding == "same" and conv.stride > 1:
-        # Keras would pad a strided convolution on the far side only.
-        x = keras.layers.ZeroPadding2D(conv.zero_padding, data_format="channels_last", name=f"{name}.zeros")(x)
-        padding = "valid"
-    return keras.layers.Conv2D(
-        conv.filters,
-        conv.kernel,
-        strides=conv.stride,
-        padding=padding,
-        use_bias=conv.bias,
-        activation=conv.activation,
-        data_format="channels_last",
-        name=name,
-    )(x)
+def build_model(specification: Specification) -> keras.Model:
+    """Return the normalisation and the architecture of a specification as one model.
 
-
-def make_tokens(patches: Patches, shape: Shape, x: Any, name: str) -> Any:
-    """Return tokens (batch, token, width) of images (batch, ieta, iphi, channel)."""
-    (rows, columns), (below, right), grid = patches.patch_size(shape), patches.zero_padding(shape), patches.grid
-    x = keras.layers.ZeroPadding2D(((0, below), (0, right)), data_format="channels_last", name=f"{name}.zeros")(x)
-    x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}.cut")(x)
-    project = keras.layers.EinsumDense(
-        "bricjk,ijkw->brcw",
-        output_shape=(grid, grid, patches.width),
-        bias_axes="rcw",
-        name=name,
-    )
-    return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}.row")(project(x))
-
-
-def attend(heads: int, shape: Shape, x: Any, name: str) -> Any:
-    """Return the attention of tokens (batch, token, width) to each other."""
-    tokens, width = shape
-    query, key, value = (
-        keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}.{part}.heads")(
-            keras.layers.Dense(width, name=f"{name}.{part}")(x)
-        )
-        for part in ("query", "key", "value")
-    )
-    mixed = keras.layers.Reshape((tokens, width), name=f"{name}.mixed")(
-        keras.ops.dot_product_attention(query, key, value)
-    )
-    return keras.layers.Dense(width, name=f"{name}.output")(mixed)
-
-
-def make_features(features: ShowerFeatures, image: Any) -> Any:
-    """Return (batch, ieta, iphi, feature) of images (batch, ieta, iphi, 2)."""
-    unit = features.energy_unit
-    energy, time = keras.ops.split(image, 2, axis=-1)
-    energy = keras.ops.relu(energy)
-    total = keras.ops.sum(energy, axis=(1, 2), keepdims=True)
-    share = energy / keras.ops.maximum(total, unit)
-    logarithm = keras.ops.log1p(energy / unit) / math.log1p(1 / unit)
-    channels = [share, keras.ops.sqrt(share), logarithm, total + keras.ops.zeros_like(energy)]
-    if features.time:
-        channels.append(time * energy / features.time_unit)
-    return keras.ops.concatenate(channels, axis=-1)
+    It takes ``[image]`` or ``[image, variables]``, and returns logits (batch, 1). Images are float32
+    (batch, ieta, iphi, channel) and variables float32 (batch, variable), with values as in the source files. All
+    layers are Keras' own, so that a saved model loads in safe mode and without this project.
+    """
+    # Rescaling depends on this setting, and a user's Keras configuration may have another value.
+    keras.config.set_image_data_format("channels_last")
+    image = keras.Input(specification.image_shape, name="image", dtype="float32")
+    inputs = [image]
+    if names := specification.variables.names:
+        inputs.append(keras.Input((len(names),), name="variables", dtype="float32"))
+    x = normalise(specification.normalisation, image, "normalise")
+    for node in specification.architecture.nodes(specification.image_shape):
+        if isinstance(node.layer, Join):
+            x = [x, normalise(specification.variables.normalisation, inputs[1], "standardise")]
+        x = apply_layer(node, x, node.name)
+    return keras.Model(inputs, x, name=specification.architecture.name.replace("-", "_"))
 
 
 def get_weights(model: keras.Model) -> Weights:
     """Return the weights in the neutral layout."""
-    return {name: np.asarray(weight.numpy()) for name, weight in places(model).items()}
+    return {name: np.asarray(weight.numpy()) for name, weight in weights_by_name(model).items()}
 
 
 def set_weights(model: keras.Model, values: Weights) -> None:
-    """Take weights in the neutral layout.
+    """Set the weights, given in the neutral layout.
 
     Raises
     ------
     StateError
         If they are of another architecture.
     """
-    there = places(model)
-    check_weights(values, {name: tuple(weight.shape) for name, weight in there.items()})
-    for name, weight in there.items():
+    weights = weights_by_name(model)
+    check_weights(values, {name: tuple(weight.shape) for name, weight in weights.items()})
+    for name, weight in weights.items():
         weight.assign(values[name])
 
 
-def places(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return the variables of a model by their neutral names."""
+def weights_by_name(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the weights of a model by their neutral names."""
     return {
         f"{layer.name}.{NEUTRAL_NAMES.get(weight.name, weight.name)}": weight
         for layer in model.layers
@@ -193,10 +207,9 @@ def places(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def save_model(model: keras.Model, folder: Path) -> None:
-    """Write ``model.keras``: images as they are in the file in, the probability (batch, 1) of class 1 out.
+    """Write ``model.keras``, which `load_model` reads.
 
-    ``keras.models.load_model(folder / "model.keras").predict(images)`` needs nothing of this project. It predicts from
-    ``[images, variables]`` if it takes variables.
+    ``keras.models.load_model(folder / "model.keras")`` needs nothing of this project.
     """
     score = keras.layers.Activation("sigmoid", dtype="float32", name="score")(model.output)
     with files.replacing(RunFolder(path=folder).model(".keras")) as partial:
@@ -204,10 +217,11 @@ def save_model(model: keras.Model, folder: Path) -> None:
 
 
 def load_model(folder: str | Path) -> keras.Model:
-    """Return the exported model of a run directory.
+    """Return the exported model of a run directory, ready to score.
 
     ``model.predict(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files, and returns
-    the probability (batch, 1) of class 1. A model that takes variables predicts from ``[images, variables]``.
+    the probability (batch, 1) of class 1. A model that takes variables has ``model.predict([images, variables])``, with
+    float32 (batch, variable) in the order of the variables in ``architecture.json``.
 
     Raises
     ------

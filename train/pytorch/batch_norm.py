@@ -1,4 +1,4 @@
-"""Batch normalisation in PyTorch, as Keras does it, and over several ranks."""
+"""Batch normalisation in PyTorch that computes what Keras computes, also over several ranks."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from train.model.layers import BatchNorm
 
 
 class SumOverRanks(torch.autograd.Function):
-    """The sum of all ranks' tensors, through which gradients go back to all of them."""
+    """The differentiable sum of a tensor over all ranks. Collective: every rank must call this."""
 
     @staticmethod
     def forward(ctx: object, value: Tensor) -> Tensor:
@@ -19,20 +19,21 @@ class SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:
-        """Return the sum of what the ranks' losses say of the sum."""
+        """Return the gradient of the sum of all ranks' losses, which is the same on every rank."""
         return sum_over_ranks(gradient)
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
-    """Return the sum of all ranks' tensors."""
+    """Return the differentiable sum of a tensor over all ranks. Collective: every rank must call this."""
     total: Tensor = SumOverRanks.apply(value)  # type: ignore[no-untyped-call]
     return total
 
 
 class ChannelNorm(nn.Module):
-    """Batch normalisation whose average is of the batch's variance, as in Keras; PyTorch's is of n / (n - 1) of it.
+    """Batch normalisation with the moving averages of Keras.
 
-    Several ranks take the moments of all their samples together.
+    Keras averages the variance of the batch itself, PyTorch the unbiased estimate, which is larger by n / (n - 1) for n
+    values. With several ranks, mean and variance are those of the samples of all ranks.
     """
 
     running_mean: Tensor
@@ -47,25 +48,26 @@ class ChannelNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, channel, ieta, iphi) normalised."""
+        """Return normalised images (batch, channel, ieta, iphi)."""
         if self.training and torch.distributed.is_initialized():
-            return self._normalise_together(image.float())
+            return self._normalise_over_ranks(image.float())
         momentum = self.layer.momentum
-        # What is handed over is kept for the backward pass and must not change after this.
+        # Autograd keeps these two for the backward pass, so they must not be changed afterwards.
         mean, variance = self.running_mean.clone(), self.running_var.clone()
         normalised = functional.batch_norm(
             image, mean, variance, self.weight, self.bias, self.training, 1 - momentum, self.layer.epsilon
         )
         if self.training:
-            places = image.numel() // image.shape[1]
+            count = image.numel() // image.shape[1]
             self.running_mean.copy_(mean)
-            self.running_var.copy_(torch.lerp(variance, momentum * self.running_var, 1 / places))
+            # Multiplies the batch's part of the average by (n - 1) / n.
+            self.running_var.copy_(torch.lerp(variance, momentum * self.running_var, 1 / count))
         return normalised
 
-    def _normalise_together(self, image: Tensor) -> Tensor:
-        """Do the same with the moments over all ranks; one without samples takes part."""
-        places = image.new_tensor([image.numel() // image.shape[1]])
-        sums = sum_over_ranks(torch.cat([image.sum((0, 2, 3)), places]))
+    def _normalise_over_ranks(self, image: Tensor) -> Tensor:
+        """Do the same with the moments over all ranks; a rank without samples must call this, too."""
+        own_count = image.new_tensor([image.numel() // image.shape[1]])
+        sums = sum_over_ranks(torch.cat([image.sum((0, 2, 3)), own_count]))
         count, mean = sums[-1], (sums[:-1] / sums[-1])[:, None, None]
         variance = sum_over_ranks((image - mean).square().sum((0, 2, 3))) / count
         with torch.no_grad():

@@ -1,4 +1,8 @@
-"""The models in PyTorch."""
+"""Models in PyTorch, built from a specification.
+
+Images are channel-last, (batch, ieta, iphi, channel), where they enter the model, and channel-first,
+(batch, channel, ieta, iphi), inside it.
+"""
 
 import json
 import math
@@ -25,7 +29,10 @@ from train.pytorch.batch_norm import ChannelNorm
 
 
 class Normalise(nn.Module):
-    """What comes first, on channel-last images or variables; constants are buffers and not saved with the weights."""
+    """The first layer, see `train.model.normalisation.Normalisation`.
+
+    Its constants are buffers that are not saved with the weights: they are part of the specification.
+    """
 
     scale: Tensor
     offset: Tensor
@@ -36,42 +43,39 @@ class Normalise(nn.Module):
         self.register_buffer("scale", torch.tensor(normalisation.scale, dtype=torch.float32), persistent=False)
         self.register_buffer("offset", torch.tensor(normalisation.offset, dtype=torch.float32), persistent=False)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return images (batch, ieta, iphi, channel), or variables (batch, variable), normalised."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return normalised images (batch, ieta, iphi, channel) or variables (batch, variable)."""
         if self.recipe == "cms-jets":
-            image = torch.where(image < CMS_JETS_THRESHOLD, 0.0, image)
-        image = image * self.scale + self.offset
-        return torch.sign(image) * torch.log1p(torch.abs(image)) if self.recipe == "log" else image
+            x = torch.where(x < CMS_JETS_THRESHOLD, 0.0, x)
+        x = x * self.scale + self.offset
+        if self.recipe == "log":
+            return torch.sign(x) * torch.log1p(torch.abs(x))
+        return x
 
 
-class Joined(nn.Module):
-    """A row with standardised variables behind it, see `train.model.stateless_layers.Join`."""
-
-    def forward(self, row: Tensor, variables: Tensor) -> Tensor:
-        """Return (batch, width + variable) for (batch, width) and (batch, variable)."""
-        return torch.cat([row, variables], 1)
-
-
-class Features(nn.Module):
-    """What says something about a shower, see `train.model.stateless_layers.ShowerFeatures`."""
+class ComputeFeatures(nn.Module):
+    """Features of each cell, see `train.model.stateless_layers.ShowerFeatures`."""
 
     def __init__(self, layer: ShowerFeatures) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, feature, ieta, iphi) for (batch, 2, ieta, iphi)."""
+        """Return (batch, feature, ieta, iphi) for images (batch, 2, ieta, iphi) of energy and time."""
         unit = self.layer.energy_unit
-        energy, time = functional.relu(image[:, :1]), image[:, 1:]
+        energy, time = image[:, :1], image[:, 1:]
+        energy = functional.relu(energy)
         total = energy.sum((2, 3), keepdim=True)
         share = energy / total.clamp(min=unit)
         logarithm = torch.log1p(energy / unit) / math.log1p(1 / unit)
         features = [share, share.sqrt(), logarithm, total.expand_as(energy)]
-        return torch.cat([*features, time * energy / self.layer.time_unit] if self.layer.time else features, 1)
+        if self.layer.time:
+            features.append(time * energy / self.layer.time_unit)
+        return torch.cat(features, 1)
 
 
-class Middle(nn.Module):
-    """The middle of an image, see `train.model.stateless_layers.Crop`."""
+class CropCells(nn.Module):
+    """Cuts off the edges of an image, see `train.model.stateless_layers.Crop`."""
 
     def __init__(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         super().__init__()
@@ -83,46 +87,45 @@ class Middle(nn.Module):
 
 
 class FlattenChannelLast(nn.Module):
-    """Rows in channel-last order, as Keras has them; no copy where memory is channel-last already."""
+    """Flattens images in channel-last order, as Keras does; nothing is copied if memory is in that order already."""
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, ieta * iphi * channel) for (batch, channel, ieta, iphi)."""
+        """Return (batch, ieta * iphi * channel) for images (batch, channel, ieta, iphi)."""
         return image.permute(0, 2, 3, 1).flatten(1)
 
 
 class Pool(nn.Module):
-    """Averages over an image or tokens, and on request the largest values."""
+    """Averages over all cells or tokens and, on request, appends the maxima."""
 
     def __init__(self, axes: tuple[int, ...], *, maximum: bool) -> None:
         super().__init__()
         self.axes, self.maximum = axes, maximum
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, channel), or twice as many channels with the maximum."""
+        """Return (batch, channel), or (batch, 2 * channel) with the maxima."""
         average = x.mean(self.axes)
         return torch.cat([average, x.amax(self.axes)], 1) if self.maximum else average
 
 
-class Tokens(nn.Module):
-    """An image as tokens, see `train.model.layers.Patches`."""
+class EmbedPatches(nn.Module):
+    """Turns patches of an image into tokens, see `train.model.layers.Patches`."""
 
-    def __init__(self, weight: Shape, bias: Shape, padding: tuple[int, int]) -> None:
+    def __init__(self, kernel: Shape, bias: Shape, padding: tuple[int, int]) -> None:
         super().__init__()
-        rows, columns, channels, width = weight
+        rows, columns, channels, width = kernel
         self.weight = nn.Parameter(torch.zeros(width, channels, rows, columns))
         self.bias = nn.Parameter(torch.zeros(bias))
         self.padding = (0, padding[1], 0, padding[0])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, token, width) for (batch, channel, ieta, iphi)."""
-        patches = functional.conv2d(
-            functional.pad(image, self.padding), self.weight, stride=(self.weight.shape[2], self.weight.shape[3])
-        )
+        """Return (batch, token, width) for images (batch, channel, ieta, iphi)."""
+        patch_size = self.weight.shape[2], self.weight.shape[3]
+        patches = functional.conv2d(functional.pad(image, self.padding), self.weight, stride=patch_size)
         return (patches.permute(0, 2, 3, 1) + self.bias).flatten(1, 2)
 
 
 class SelfAttention(nn.Module):
-    """Scaled dot products between tokens, see `train.model.layers.Attention`."""
+    """Self-attention of tokens, see `train.model.layers.Attention`."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -130,7 +133,7 @@ class SelfAttention(nn.Module):
         self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
 
     def forward(self, token: Tensor) -> Tensor:
-        """Return (batch, token, width)."""
+        """Return (batch, token, width) for tokens of the same shape."""
         query, key, value = (
             projection(token).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
@@ -140,69 +143,29 @@ class SelfAttention(nn.Module):
         return projected
 
 
-class Sum(nn.Module):
-    """Two ways through other layers, added."""
+class AddBranches(nn.Module):
+    """The sum of two branches, see `train.model.graph.Residual`."""
 
     def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
         self.body, self.shortcut = body, shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum of both."""
+        """Return the sum of both branches."""
         total: Tensor = self.body(x) + self.shortcut(x)
         return total
 
 
-class Classifier(nn.Module):
-    """An architecture behind its normalisation.
+class AppendVariables(nn.Module):
+    """Appends standardised variables to a vector, see `train.model.stateless_layers.Join`."""
 
-    Parameters
-    ----------
-    specification
-        What to build.
-    """
-
-    def __init__(self, specification: Specification) -> None:
-        super().__init__()
-        self.specification = specification
-        self.normalise = Normalise(specification.normalisation)
-        self.standardise = Normalise(specification.variables.normalisation)
-        self.layers = build_layers(specification.architecture.nodes(specification.image_shape))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def forward(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
-        """Return logits (batch,) of images (batch, ieta, iphi, channel) as they are in the file.
-
-        The same for `variables`, (batch, variable), which a model takes if its specification has any.
-        """
-        x: Tensor = self.normalise(image).permute(0, 3, 1, 2)
-        for layer in self.layers:
-            x = layer(x, self.standardise(variables)) if isinstance(layer, Joined) else layer(x)
-        return x.squeeze(1)
-
-    def score(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
-        """Return the probability (batch,) of class 1 for what `forward` takes."""
-        return torch.sigmoid(self(image, variables))
-
-    def weights(self) -> Weights:
-        """Return the weights in the neutral layout."""
-        state = self.layers.state_dict()
-        return from_torch({name: value.cpu().numpy() for name, value in state.items()})
-
-    def set_weights(self, values: Weights) -> None:
-        """Take weights in the neutral layout.
-
-        Raises
-        ------
-        StateError
-            If they are of another architecture.
-        """
-        check_weights(values, self.specification.architecture.weight_shapes(self.specification.image_shape))
-        self.layers.load_state_dict({name: torch.tensor(value) for name, value in to_torch(values).items()})
+    def forward(self, vector: Tensor, variables: Tensor) -> Tensor:
+        """Return (batch, width + variable) for (batch, width) and (batch, variable)."""
+        return torch.cat([vector, variables], 1)
 
 
 def build_layers(nodes: Iterable[Node]) -> nn.Sequential:
-    """Return layers in their order, each followed by its activation."""
+    """Return layers in sequence, each followed by its activation function."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for node in nodes:
         modules[node.name] = build_layer(node)
@@ -215,7 +178,7 @@ def build_layers(nodes: Iterable[Node]) -> nn.Sequential:
 
 
 def build_layer(node: Node) -> nn.Module:
-    """Return the module of one layer, without its activation."""
+    """Return one layer without its activation function."""
     shape = node.input_shape
     match node.layer:
         case Conv() as conv:
@@ -230,11 +193,11 @@ def build_layer(node: Node) -> nn.Module:
             return nn.LayerNorm(shape[-1], eps=epsilon)
         case Patches() as patches:
             weights = patches.weight_specs(shape)
-            return Tokens(weights["kernel"].shape, weights["bias"].shape, patches.zero_padding(shape))
+            return EmbedPatches(weights["kernel"].shape, weights["bias"].shape, patches.zero_padding(shape))
         case Attention(heads=heads):
             return SelfAttention(shape[-1], heads)
         case Residual(body=body, shortcut=shortcut):
-            return Sum(build_layers(trace_layers(body, shape)), build_layers(trace_layers(shortcut, shape)))
+            return AddBranches(build_layers(trace_layers(body, shape)), build_layers(trace_layers(shortcut, shape)))
         case MaxPool(size=size):
             return nn.MaxPool2d(size)
         case GlobalPool(maximum=maximum):
@@ -244,15 +207,68 @@ def build_layer(node: Node) -> nn.Module:
         case Dropout(rate=rate):
             return nn.Dropout(rate)
         case Join():
-            return Joined()
+            return AppendVariables()
         case Crop() as crop:
-            return Middle(*crop.margins(shape))
+            return CropCells(*crop.margins(shape))
         case ShowerFeatures() as features:
-            return Features(features)
+            return ComputeFeatures(features)
+
+
+class Classifier(nn.Module):
+    """The normalisation and the architecture of a specification.
+
+    Parameters
+    ----------
+    specification
+        The model to build.
+    """
+
+    def __init__(self, specification: Specification) -> None:
+        super().__init__()
+        self.specification = specification
+        self.normalise = Normalise(specification.normalisation)
+        self.standardise = Normalise(specification.variables.normalisation)
+        self.layers = build_layers(specification.architecture.nodes(specification.image_shape))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
+        """Return logits (batch,).
+
+        Parameters
+        ----------
+        image
+            float32 (batch, ieta, iphi, channel), with values as in the source files.
+        variables
+            float32 (batch, variable), with values as in the source files, if the specification has variables.
+        """
+        x: Tensor = self.normalise(image).permute(0, 3, 1, 2)
+        for layer in self.layers:
+            x = layer(x, self.standardise(variables)) if isinstance(layer, AppendVariables) else layer(x)
+        return x.squeeze(1)
+
+    def score(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
+        """Return the probability (batch,) of class 1; the arguments are those of `forward`."""
+        return torch.sigmoid(self(image, variables))
+
+    def weights(self) -> Weights:
+        """Return the weights in the neutral layout."""
+        state = self.layers.state_dict()
+        return from_torch({name: value.cpu().numpy() for name, value in state.items()})
+
+    def set_weights(self, values: Weights) -> None:
+        """Set the weights, given in the neutral layout.
+
+        Raises
+        ------
+        StateError
+            If they are of another architecture.
+        """
+        check_weights(values, self.specification.architecture.weight_shapes(self.specification.image_shape))
+        self.layers.load_state_dict({name: torch.tensor(value) for name, value in to_torch(values).items()})
 
 
 def save_model(model: Classifier, folder: Path) -> None:
-    """Write ``model.safetensors`` and ``architecture.json``, from which `load_model` builds the model again."""
+    """Write ``model.safetensors`` and ``architecture.json``, which `load_model` reads."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.layers.state_dict().items()}
     run = RunFolder(path=folder)
     files.write_whole(run.model(".safetensors"), safetensors.torch.save(state))
@@ -260,11 +276,11 @@ def save_model(model: Classifier, folder: Path) -> None:
 
 
 def load_model(folder: str | Path) -> Classifier:
-    """Return the trained model of a run directory, ready to score.
+    """Return the exported model of a run directory, ready to score.
 
-    ``model.score(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files. A model that
-    takes variables has ``model.score(images, variables)``, float32 (batch, variable), in the order of
-    ``model.specification.variables.names``.
+    ``model.score(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files, and returns
+    the probability (batch,) of class 1. A model that takes variables has ``model.score(images, variables)``, with
+    float32 (batch, variable) in the order of ``model.specification.variables.names``.
 
     Raises
     ------
@@ -273,15 +289,13 @@ def load_model(folder: str | Path) -> Classifier:
     ConfigError
         If its specification cannot be built.
     """
-    folder = Path(folder)
+    run = RunFolder(path=Path(folder))
+    path = run.model(".safetensors")
     try:
-        specification = Specification.from_dict(RunFolder(path=folder).read_specification())
-        state = safetensors.torch.load_file(folder / "model.safetensors")
-        model = Classifier(specification)
-        model.layers.load_state_dict(state)
-    except FileNotFoundError as error:  # safetensors does not say which
-        missing = error.filename or folder / "model.safetensors"
-        raise RunError(f"{missing}: no such file; has the training run ended?") from None
+        model = Classifier(Specification.from_dict(run.read_specification()))
+        model.layers.load_state_dict(safetensors.torch.load_file(path))
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file; has the training run ended?") from None
     except (safetensors.SafetensorError, json.JSONDecodeError, RuntimeError) as error:
-        raise RunError(f"{folder}: not an exported model ({error})") from None
+        raise RunError(f"{path}: not an exported model ({error})") from None
     return model.eval()

@@ -1,8 +1,8 @@
-"""One rank of several: trains on its part of every batch and saves the gradients of all, and the moving averages.
+"""One rank of several: saves the gradients of all ranks in each batch, and the moving averages.
 
-``torchrun --nproc-per-node N -m tests.train.pytorch.rank_side STORE MODEL BATCH_SIZE FOLDER``
+``python -m tests.train.pytorch.rank_side STORE BATCH_SIZE FOLDER MODEL ...`` with the environment of ``torchrun``.
 
-A single rank computes as one of several does: in one thread, PyTorch's own batch normalisation sums to four digits.
+A single rank forms a process group, too: in one thread, PyTorch's own batch normalisation is exact to only four digits.
 """
 
 import sys
@@ -19,27 +19,33 @@ from train.pytorch.backend import TorchBackend
 from train.run import make_specification, open_stream
 
 
-def main(store: str, model: str, batch_size: str, folder: str) -> None:
-    torch.distributed.init_process_group("gloo")
+def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> None:
     config = TrainConfig(
         run=Path("unused"),
-        store=Path(store),
+        store=store,
         model=model,
         normalisation="log" if model == "cnn-small" else "none",
-        batch_size=int(batch_size),
+        batch_size=batch_size,
         device="cpu",
     )
-    described = make_specification(config, open_store(store))
-    backend = TorchBackend(replace(described, architecture=without_dropout(described.architecture)), config)
-    backend.set_learning_rate(0.0)  # so that every batch meets the same weights
+    specification = make_specification(config, open_store(store))
+    architecture = without_dropout(specification.architecture)
+    backend = TorchBackend(replace(specification, architecture=architecture), config)
+    backend.set_learning_rate(0.0)  # so that the weights are the same in every batch
     stream = open_stream(config, "train", "full", (backend.rank, backend.world_size))
-    for batch, image, label in backend.feed(stream):
-        backend.train(image, label)
+    for batch, inputs, label in backend.feed(stream):
+        backend.train(inputs, label)
         samples = backend.all_gather(batch.sample)
-        found = {name: value.grad.numpy() for name, value in backend.model.named_parameters()}
-        found |= {name: value.numpy() for name, value in backend.model.named_buffers() if "running" in name}
+        arrays = {name: value.grad.numpy() for name, value in backend.model.named_parameters()}
+        arrays |= {name: value.numpy() for name, value in backend.model.named_buffers() if "running" in name}
         if backend.rank == 0:
-            np.savez(Path(folder) / f"{backend.world_size}-{len(samples)}.npz", samples=samples, **found)
+            np.savez(folder / f"{model}-{backend.world_size}-{len(samples)}.npz", samples=samples, **arrays)
+
+
+def main(store: str, batch_size: str, folder: str, *models: str) -> None:
+    torch.distributed.init_process_group("gloo")
+    for model in models:
+        save_gradients(Path(store), int(batch_size), Path(folder), model)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from train.model.specification import Specification
 from train.model.stateless_layers import Flatten, ShowerFeatures
 from train.model.weights import initial_weights
 from train.pytorch.batch_norm import ChannelNorm
-from train.pytorch.model import Classifier, Features, Normalise, load_model, save_model
+from train.pytorch.model import Classifier, ComputeFeatures, Normalise, load_model, save_model
 
 LOG = Normalisation(recipe="log", scale=(500.0, 9.0), offset=(0.0, 0.0))
 RAW = Normalisation(recipe="none", scale=(1.0, 1.0), offset=(0.0, 0.0))
@@ -61,7 +61,9 @@ def test_takes_jets(name: str) -> None:
 
 
 def test_shower_features(image: torch.Tensor) -> None:
-    found, more = (Features(ShowerFeatures(time=time))(image.permute(0, 3, 1, 2)).numpy() for time in (False, True))
+    found, more = (
+        ComputeFeatures(ShowerFeatures(time=time))(image.permute(0, 3, 1, 2)).numpy() for time in (False, True)
+    )
     energy, time = np.maximum(image[..., 0].numpy(), 0).astype(np.float64), image[..., 1].numpy()
     total = energy.sum((1, 2), keepdims=True)
     expected = [
@@ -157,7 +159,9 @@ def test_saved_model_takes_images_as_they_are(model: Classifier, image: torch.Te
 
 
 def test_load_model_names_what_is_wrong(model: Classifier, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"architecture\.json: no such file; is .* a run directory, and has the run ended"):
+    with pytest.raises(
+        RunError, match=r"architecture\.json: no such file; is .* a run directory, and has the run ended"
+    ):
         load_model(tmp_path)
     save_model(model, tmp_path)
     description, state = tmp_path / "architecture.json", tmp_path / "model.safetensors"

@@ -73,7 +73,9 @@ def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
     from train.pytorch.onnx import export_onnx
 
-    with pytest.raises(RunError, match=r"architecture\.json: no such file; is .* a run directory, and has the run ended"):
+    with pytest.raises(
+        RunError, match=r"architecture\.json: no such file; is .* a run directory, and has the run ended"
+    ):
         export_onnx(tmp_path)
     run = write_run(tmp_path / "run", "cnn-small")
     (run / "checkpoints" / "best.npz").unlink()

@@ -1,7 +1,8 @@
-"""Several ranks on one machine, started by torchrun as a user would."""
+"""Several ranks on one machine."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,51 +19,74 @@ from train.pytorch.backend import TorchBackend
 from train.run import resumed_config, run_training
 
 ROOT = Path(__file__).parents[3]
+PROGRAMS = Path(sys.executable).parent
+TOLERANCES = {"cnn-small": 1e-5, "shower": 2e-4}  # batch normalisation amplifies rounding
 
 
-def torchrun(ranks: int, *words: object) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("torchrun")
-    command = [program, "--standalone", "--nproc-per-node", str(ranks), "-m", "--", *map(str, words)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+def run_ranks(count: int, *words: object) -> list[str]:
+    """Run a program once per rank, in the environment that torchrun sets; return the standard errors."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            list(map(str, words)),
+            cwd=ROOT,
+            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * count, "\n".join(errors)
+    return errors
 
 
-# Batch normalisation makes rounding grow.
-@pytest.mark.parametrize(("model", "tolerance"), [("cnn-small", 1e-5), ("shower", 2e-4)])
-def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(
-    showers: Path, tmp_path: Path, model: str, tolerance: float
-) -> None:
+@pytest.fixture(scope="module")
+def gradients(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gradients")
     for ranks in (1, 2):
-        done = torchrun(ranks, "tests.train.pytorch.rank_side", showers, model, 38 // ranks, tmp_path)
-        assert done.returncode == 0, done.stderr
+        side = (sys.executable, "-m", "tests.train.pytorch.rank_side")
+        run_ranks(ranks, *side, showers, 38 // ranks, folder, *TOLERANCES)
+    return folder
+
+
+@pytest.mark.parametrize("model", TOLERANCES)
+def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(gradients: Path, model: str) -> None:
     for size in (38, 240 % 38):  # a whole batch, and the rest at the end
-        one, two = (np.load(tmp_path / f"{ranks}-{size}.npz") for ranks in (1, 2))
+        one, two = (np.load(gradients / f"{model}-{ranks}-{size}.npz") for ranks in (1, 2))
         assert np.array_equal(np.sort(one["samples"]), np.sort(two["samples"]))
         for name in one.files:
             scale = np.abs(one[name]).max()
-            np.testing.assert_allclose(two[name], one[name], atol=tolerance * scale, err_msg=name)
+            np.testing.assert_allclose(two[name], one[name], atol=TOLERANCES[model] * scale, err_msg=name)
 
 
 def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
-    words = ("train.pytorch.cli", "--device", "cpu", "--run", tmp_path / "run")
+    # As documented; without `--`, torchrun takes --run for one of its own options.
+    torchrun = (PROGRAMS / "torchrun", "--standalone", "--nproc-per-node", 2, "--no-python", "--")
+    words = (PROGRAMS / "train-torch", "--device", "cpu", "--run", tmp_path / "run")
     settings = ("--store", showers, "--batch-size", 25, "--epochs", 1)
-    done = torchrun(2, *words, *settings)
+    command = list(map(str, (*torchrun, *words, *settings)))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch 1/1") == 1, "one rank speaks"
-    done = torchrun(2, *words, "--resume", "--epochs", 2)
-    assert done.returncode == 0, done.stderr
+    first, second = run_ranks(2, *words, "--resume", "--epochs", 2)
+    assert "epoch 2/2" in first
+    assert "epoch" not in second
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [epoch["epoch"] for epoch in history] == [1, 2]
-    judged = Predictions.load(tmp_path / "run" / "predictions" / "validation.npz")
-    loss = -np.log(np.where(judged.label, judged.score, 1 - judged.score)).mean()
+    validation = Predictions.load(tmp_path / "run" / "predictions" / "validation.npz")
+    loss = -np.log(np.where(validation.label, validation.score, 1 - validation.score)).mean()
     best = min(epoch["validation_loss"] for epoch in history)
-    assert best == pytest.approx(loss, rel=1e-6)  # both ranks judge the same model
+    assert best == pytest.approx(loss, rel=1e-6)  # both ranks validate the same model
     for split in ("train", "validation", "test"):
         predictions = Predictions.load(tmp_path / "run" / "predictions" / f"{split}.npz")
         start, stop = store.open_store(showers).split_range(split)
         assert np.array_equal(predictions.sample, np.arange(start, stop))
     assert len(Checkpoint.load(tmp_path / "run" / "checkpoints" / "last.npz").arrays["random/cpu"]) == 2
+    config = resumed_config(RunFolder(path=tmp_path / "run"), "torch", {"epochs": 3})
     with pytest.raises(StateError, match="the state has world_size=2, this stream 1"):
-        run_training(
-            resumed_config(RunFolder(path=tmp_path / "run"), "torch", {"epochs": 3}), "torch", TorchBackend, resume=True
-        )
+        run_training(config, "torch", TorchBackend, resume=True)
