@@ -41,16 +41,15 @@ else:
             from importlib.metadata import version
 
             return version("calostream")
-        try:
-            from store.lazy import lazy_names
+        from calostream.shadowing import require_own
 
-            return lazy_names(__name__)(name)
-        except ImportError as error:
-            from calostream.shadowing import find_shadow
+        require_own("store")
+        from store.lazy import home_of, load
 
-            if problem := find_shadow():
-                raise ImportError(problem) from error
-            raise
+        home = home_of(__name__, name).partition(".")[0]
+        if home != __name__:
+            require_own(home)
+        return load(__name__, name)
 
 
 __all__ = [

@@ -1,5 +1,9 @@
 """What needs Keras; `import calostream` alone does not import it."""
 
-from train.keras.model import build_model, load_model
+from calostream.shadowing import require_own
+
+require_own("train")
+
+from train.keras.model import build_model, load_model  # noqa: E402
 
 __all__ = ["build_model", "load_model"]

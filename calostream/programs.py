@@ -3,12 +3,12 @@
 import importlib
 import sys
 
-from calostream.shadowing import find_shadow
+from calostream.shadowing import PACKAGES, find_shadow
 
 
 def start(module: str, main: str) -> None:
     """Call the function `main` of a module; if another package shadows one of the project's, say so and exit with 1."""
-    if problem := find_shadow():
+    if problem := find_shadow(*PACKAGES):
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(1)
     getattr(importlib.import_module(module), main)()

@@ -13,9 +13,9 @@ DOCSTRING = '"""calostream: '
 """How the `__init__.py` of each of the packages begins."""
 
 
-def find_shadow() -> str:
-    """Return one line about the first package that is not this installation's own, or an empty string."""
-    for name in PACKAGES:
+def find_shadow(*packages: str) -> str:
+    """Return one line about the first of some packages that is not this installation's own, or an empty string."""
+    for name in packages:
         own = HOME / name / "__init__.py"
         spec = importlib.util.find_spec(name)
         origin = Path(spec.origin) if spec and spec.origin else None
@@ -26,3 +26,9 @@ def find_shadow() -> str:
         if not own.read_text(encoding="utf-8", errors="replace").startswith(DOCSTRING):
             return f"{own} was overwritten by another distribution; uninstall that, then install calostream again"
     return ""
+
+
+def require_own(*packages: str) -> None:
+    """Raise ImportError if one of the packages is not this installation's own; importing a user's file would run it."""
+    if problem := find_shadow(*packages):
+        raise ImportError(problem)

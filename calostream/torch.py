@@ -1,5 +1,9 @@
 """What needs PyTorch; `import calostream` alone does not import it."""
 
-from train.pytorch.model import Classifier, load_model
+from calostream.shadowing import require_own
+
+require_own("train")
+
+from train.pytorch.model import Classifier, load_model  # noqa: E402
 
 __all__ = ["Classifier", "load_model"]

@@ -1,6 +1,7 @@
 """Public names that a package imports when they are first used, so that importing the package costs nothing."""
 
 import ast
+import functools
 import importlib
 import sys
 from collections.abc import Callable
@@ -22,22 +23,29 @@ def lazy_names(package: str) -> Callable[[str], Any]:
 
     Type checkers read the imports, and so does ``__getattr__`` when a name is first used.
     """
-
-    def __getattr__(name: str) -> Any:
-        module = sys.modules[package]
-        home = _imports(Path(str(module.__file__))).get(name)
-        if home is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        if home == package:  # a module of the package itself
-            return importlib.import_module(f"{package}.{name}")
-        value = getattr(importlib.import_module(home), name)
-        setattr(module, name, value)
-        return value
-
-    return __getattr__
+    return functools.partial(load, package)
 
 
-def _imports(path: Path) -> dict[str, str]:
-    """Return the names that the ``from MODULE import NAME`` statements of a file import, each with its module."""
-    statements = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.ImportFrom)]
-    return {alias.name: str(node.module) for node in statements for alias in node.names}
+def load(package: str, name: str) -> Any:
+    """Import a public name of a package, or one of its modules, and return it."""
+    home = home_of(package, name)
+    if home == package:
+        return importlib.import_module(f"{package}.{name}")
+    value = getattr(importlib.import_module(home), name)
+    setattr(sys.modules[package], name, value)
+    return value
+
+
+def home_of(package: str, name: str) -> str:
+    """Return the module from which the ``__init__.py`` of a package imports a name.
+
+    Raises
+    ------
+    AttributeError
+        If it does not.
+    """
+    source = Path(str(sys.modules[package].__file__)).read_bytes()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+            return str(node.module)
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
