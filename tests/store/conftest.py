@@ -1,4 +1,4 @@
-"""A store for the tests of reading; none of them changes it."""
+"""A store for tests that read; none of them changes it."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Damage shards (or single chunks that lie against forbidden memory) in every way, and read them all the same.
+"""Reads randomly damaged shards, and randomly damaged chunks that lie against protected memory.
 
-Prints how many readings were refused and how many gave values, of shards and of chunks. A crash shows as the exit
+Prints how many reads were refused and how many returned values, for shards and for chunks. A crash shows as the exit
 status.
 """
 
@@ -75,7 +75,7 @@ def fuzz_shards(root: Path, rounds: int) -> tuple[int, int]:
 
 
 class Fenced:
-    """Memory between two forbidden pages: reading or writing a byte before or after it is a crash."""
+    """Memory between two protected pages: reading or writing a byte before or after it is a crash."""
 
     def __init__(self, size: int) -> None:
         self.pages = -(-size // PAGE)
@@ -87,7 +87,7 @@ class Fenced:
             assert libc.mprotect(address, ctypes.c_size_t(PAGE), 0) == 0
 
     def address(self, size: int, *, at_end: bool) -> int:
-        """Return where data of a size lie against the page after them, or against the one before."""
+        """Return the address of data of this size that touch the page after them or the page before them."""
         return self.first + PAGE * (self.pages + 1) - size if at_end else self.first + PAGE
 
 

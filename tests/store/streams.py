@@ -1,4 +1,4 @@
-"""What the tests of the stream share: opening one of the made-up store, and checks of its batches."""
+"""Shared by the tests of streams: opening a stream over the made-up store, and checking its batches."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def open_stream(path, **options):
 
 
 def assert_true(batch):
-    """Every row is the image and label of the sample that the batch names."""
+    """Assert that each row of a batch is the image and the label of the sample at its position."""
     assert (batch.image.dtype, batch.label.dtype, batch.sample.dtype) == (np.float32, np.uint8, np.int64)
     assert np.array_equal(batch.image, IMAGES[batch.sample])
     assert np.array_equal(batch.label, LABELS[batch.sample])

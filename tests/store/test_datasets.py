@@ -26,11 +26,11 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones():
         find_dataset("muons")
 
 
-def test_a_description_counts_the_bytes_of_a_sample():
+def test_a_spec_counts_the_bytes_of_a_sample():
     assert shape_spec((125, 125, 3)).sample_bytes == 187_500
 
 
-def test_a_description_names_every_channel():
+def test_a_spec_names_every_channel():
     with pytest.raises(ConfigError, match=r"odd: expected 2 channels as in image_shape, got 1"):
         DatasetSpec(
             name="odd", title="", image_keys=("X",), label_key="y", image_shape=(4, 4, 2),

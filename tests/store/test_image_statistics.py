@@ -99,7 +99,7 @@ def test_the_histogram_counts_every_non_zero_value_in_its_bin(example):
         assert got.sum() == values.size
 
 
-def test_the_histogram_has_four_bins_an_octave_where_anything_is():
+def test_the_histogram_has_four_bins_per_octave_and_no_empty_ones():
     images = np.zeros((2, *SHAPE), np.float32)
     images[:, 0, :, 0] = 1, 1.2, 1.3, 1.6, 1.99, 2, -0.9
     dataset = to_dataset(of(images, np.array([0, 1], np.uint8)), SPEC)

@@ -11,7 +11,7 @@ from store.errors import PlanError, StoreError
 from store.opening import open_dataset, open_statistics, open_store
 from tests.examples import SHAPE, tell_tale_images, tell_tale_labels, write_store
 
-# What somebody without this project sees: it is not importable, and a warning is an error.
+# Opens a store where this project cannot be imported; a warning is an error.
 STRANGER = """
 import importlib.abc, json, sys, warnings
 
@@ -99,7 +99,7 @@ def test_a_split_is_its_range(made_up, split, start, stop):
     assert np.array_equal(dataset["source_row"].values, np.arange(start, stop))
 
 
-def test_a_dataset_is_lazy_with_one_dask_chunk_a_shard(made_up):
+def test_a_dataset_is_lazy_with_one_dask_chunk_per_shard(made_up):
     dataset = open_dataset(made_up)
     assert dataset["image"].chunks == ((64,) * 7 + (52,), (6,), (7,), (2,))
     assert dataset["image"].dims == ("sample", "ieta", "iphi", "channel")
@@ -110,7 +110,7 @@ def test_an_unknown_split_is_refused_with_the_known_ones(made_up):
         open_dataset(made_up, split="dev")
 
 
-def test_a_store_knows_its_description(made_up):
+def test_a_store_knows_its_spec(made_up):
     store = open_store(str(made_up))
     assert (store.spec.name, store.digest, store.image.shape) == ("electron-photon", "made up", (500, *SHAPE))
 

@@ -51,7 +51,7 @@ def test_the_golden_orders_are_those_of_version_1():
 
 
 @given(plan_arguments())
-def test_every_sample_appears_once_an_epoch_over_all_ranks(arguments):
+def test_every_sample_appears_once_per_epoch_over_all_ranks(arguments):
     seen = np.concatenate([order(plan) for plan in ranks(arguments)])
     assert np.array_equal(np.sort(seen), np.arange(arguments["start"], arguments["stop"]))
 
@@ -126,7 +126,7 @@ def test_ranks_share_at_most_the_chunk_at_their_border(arguments):
 def test_another_seed_or_epoch_gives_another_order(shuffle, change):
     plan = BatchPlan(start=0, stop=5_000, batch_size=5_000, shuffle=shuffle, chunk=16, window=512)
     other = dataclasses.replace(plan, **change)
-    # of two random permutations of k things about one stays where it is: of 5,000 samples or of 313 chunks of 16
+    # two random permutations agree at about one position, each a sample or a chunk of 16
     assert np.count_nonzero(plan[0] == other[0]) < 8 * 16
 
 

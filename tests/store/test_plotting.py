@@ -12,7 +12,7 @@ def panels(figure):
     return [axes for axes in figure.axes if axes.get_title()]
 
 
-def test_a_shower_has_a_panel_a_channel(made_up):
+def test_a_shower_has_one_panel_per_channel(made_up):
     figure = plot_shower(open_dataset(made_up), 17)
     assert isinstance(figure, Figure)
     assert [axes.get_title() for axes in panels(figure)] == ["c0", "c1"]

@@ -1,4 +1,4 @@
-"""The threads that read ahead, the memory they take, and what else may happen to a stream while it is read."""
+"""The threads and the memory for reading ahead, and what may happen to a stream while it is being read."""
 
 import hashlib
 import os
@@ -122,7 +122,7 @@ def test_damage_found_by_a_reading_thread_reaches_the_consumer_with_the_shards_n
     assert stream.state_dict()["batch"] == len(good)
 
 
-def test_a_stream_goes_on_while_its_store_is_replaced(tmp_path):
+def test_a_stream_continues_while_its_store_is_replaced(tmp_path):
     path = write_store(tmp_path / "store.zarr")
     batches = iter(open_stream(path, threads=1, memory=2 * BATCH_BYTES))
     assert_true(next(batches))

@@ -21,7 +21,7 @@ def test_a_full_shuffle_is_a_random_permutation():
 
 
 def test_the_stored_order_keeps_every_batch_together():
-    # of 4,095 others a random batch holds 63, the stored order all of them
+    # two samples of a batch meet again with probability 63 / 4,095 in a random order, and always in stored order
     assert quality("none").companions == pytest.approx(4_095 / 63)
 
 

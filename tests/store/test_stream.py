@@ -1,4 +1,4 @@
-"""What a stream gives, and going on from a state."""
+"""The batches of a stream, and resuming from a state."""
 
 import itertools
 import json
@@ -127,7 +127,7 @@ def test_a_state_does_not_count_batches_that_were_only_read_ahead(made_up):
         assert stream.state_dict()["batch"] == count
 
 
-def test_a_stream_that_was_left_goes_on_where_it_was(made_up):
+def test_a_stream_that_was_left_continues_where_it_was(made_up):
     stream = open_stream(made_up)
     for k, _ in enumerate(stream):
         if k == 4:
@@ -200,3 +200,12 @@ def test_an_option_out_of_bounds_is_refused(made_up, options, message):
 def test_a_path_without_a_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"nothing\.zarr: no store here"):
         open_stream(tmp_path / "nothing.zarr")
+
+
+def test_a_state_is_a_promise_too(made_up):
+    stream = open_stream(made_up, seed=9, epoch=4, rank=1, world_size=2, samples=300)
+    next(iter(stream))
+    assert stream.state_dict() == {
+        "plan_version": 1, "store": "made up", "split": "train", "samples": 300, "batch_size": 16, "shuffle": "full",
+        "chunk": 8, "window": 8192, "seed": 9, "rank": 1, "world_size": 2, "epoch": 4, "batch": 1,
+    }  # fmt: skip
