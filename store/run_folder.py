@@ -15,19 +15,19 @@
 
 import importlib.metadata
 import json
-import math
 import platform
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store import files
 from store.datasets import SPLITS, find_dataset
+from store.epoch_record import EpochRecord
 from store.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -42,44 +42,7 @@ SCORERS = {
 """For each framework in ``config.json``, the module that is run to score images; see `store.score_pipe`."""
 STORE_KEYS = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
 """Root attributes of the store that ``environment.json`` repeats, beside the store's path and digest."""
-TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # of an `EpochRecord`; a history may lack them
 PACKAGES = ("calostream", "numpy", "zarr", "xarray", "scikit-learn", "torch", "keras", "tensorflow", "tensorflow-cpu")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """The figures of one epoch: a line of ``history.jsonl``.
-
-    Attributes
-    ----------
-    epoch
-        Counted from 1.
-    train_loss, train_accuracy, train_auc
-        Computed from the outputs during training, that is with dropout and with weights that change from batch to
-        batch. The AUC is None if all samples are of one class.
-    validation_loss, validation_accuracy, validation_auc
-        Computed on the whole validation split after the epoch.
-    learning_rate
-        Learning rate at the end of the epoch.
-    seconds
-        Duration of training and validation; None if it was not recorded.
-    samples_per_second
-        Training samples per second of training time, without the validation; None if it was not measured.
-    waiting_share
-        Fraction of the training time that was spent waiting for data; None if it was not measured.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    train_auc: float | None
-    validation_loss: float
-    validation_accuracy: float
-    validation_auc: float | None
-    learning_rate: float
-    seconds: float | None
-    samples_per_second: float | None = None
-    waiting_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,8 +214,7 @@ class RunFolder:
 
     def write_history(self, records: Sequence[EpochRecord]) -> None:
         """Write ``history.jsonl`` with the records of all epochs so far."""
-        lines = [json.dumps(asdict(record)) + "\n" for record in records]
-        files.write_whole(self.history, "".join(lines).encode())
+        files.write_whole(self.history, "".join(f"{record.to_json()}\n" for record in records).encode())
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         files.write_whole(self.path / name, (json.dumps(values, indent=2) + "\n").encode())
@@ -342,7 +304,13 @@ class RunFolder:
             raise RunError(f"{path}: cannot be read ({error})") from None
         if not lines:
             raise RunError(f"{path}: holds no epoch")
-        return [_parse_epoch(path, number, line) for number, line in enumerate(lines[:epochs], start=1)]
+        return [self._parse_epoch(number, line) for number, line in enumerate(lines[:epochs], start=1)]
+
+    def _parse_epoch(self, number: int, line: str) -> EpochRecord:
+        try:
+            return EpochRecord.from_json(line)
+        except ValueError as error:
+            raise RunError(f"{self.history}: line {number} is not an epoch ({error})") from None
 
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
@@ -364,22 +332,6 @@ def _require(path: Path, what: str, value: object, keys: Sequence[str]) -> None:
     missing = [key for key in keys if key not in value]
     if missing:
         raise RunError(f"{path}: {what} lacks {', '.join(missing)}")
-
-
-def _parse_epoch(path: Path, number: int, line: str) -> EpochRecord:
-    columns = fields(EpochRecord)
-    may_be_null = {column.name for column in columns if column.type == float | None}
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise RunError(f"{path}: line {number} is not an epoch ({error})") from None
-    _require(path, f"line {number}", values, [column.name for column in columns if column.name not in TIMINGS])
-    record = {column.name: values.get(column.name) for column in columns}
-    for name, value in record.items():
-        is_number = isinstance(value, int | float) and math.isfinite(value)
-        if not is_number and not (value is None and name in may_be_null):
-            raise RunError(f"{path}: line {number} is not an epoch ({name}={value!r} is not a finite number)")
-    return EpochRecord(**record)
 
 
 def installed_versions(packages: Sequence[str]) -> dict[str, str]:

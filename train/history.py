@@ -2,8 +2,9 @@
 
 from dataclasses import asdict
 
+from store.epoch_record import EpochRecord
 from store.errors import StateError
-from store.run_folder import EpochRecord, RunFolder
+from store.run_folder import RunFolder
 
 
 class HistoryWriter:

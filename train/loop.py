@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from store.epoch_record import EpochRecord
 from store.errors import StateError
-from store.run_folder import EpochRecord, RunFolder
+from store.run_folder import RunFolder
 from store.stream import BatchStream
 from train.backend import Backend
 from train.checkpoint import Checkpoint

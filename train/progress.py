@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from store.arrays import Float64Array, UInt8Array
 from store.console import console, say
+from store.epoch_record import EpochRecord
 from store.opening import Store
-from store.run_folder import EpochRecord
 from store.stream import BatchStream
 from train.config import TrainConfig
 from train.metrics import Metrics, compute_metrics

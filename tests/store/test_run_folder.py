@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from store.epoch_record import EpochRecord
 from store.errors import RunError
 from store.files import replacing
-from store.run_folder import SCORERS, STORE_KEYS, EpochRecord, RunFolder, installed_versions
+from store.run_folder import SCORERS, STORE_KEYS, RunFolder, installed_versions
 
 ROOT = Path(__file__).parents[2]
 ATTRIBUTES = {
@@ -150,8 +151,8 @@ CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.jsonl
         (delete(HISTORY), "history.jsonl: no such file; has the training run begun"),
         (write(HISTORY, ""), "history.jsonl: holds no epoch"),
         (write(HISTORY, '{"epoch": 1, "tr'), "history.jsonl: line 1 is not an epoch"),
-        (write(HISTORY, "5"), "history.jsonl: line 1 must be a JSON object, got int"),
-        (write(HISTORY, '{"epoch": 1}'), "history.jsonl: line 1 lacks train_loss, train_accuracy, train_auc"),
+        (write(HISTORY, "5"), "history.jsonl: line 1 is not an epoch .must be a JSON object, got int"),
+        (write(HISTORY, '{"epoch": 1}'), "history.jsonl: line 1 is not an epoch .lacks train_loss, train_accuracy, train_auc"),
         (edit(HISTORY, train_loss="low"), "line 1 is not an epoch .train_loss='low' is not a finite number"),
         (edit(HISTORY, train_loss=float("nan")), "line 1 is not an epoch .train_loss=nan is not a finite number"),
         (lambda run: run.history.write_bytes(b"\xff"), "history.jsonl: cannot be read"),

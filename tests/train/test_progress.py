@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from store.run_folder import EpochRecord
+from store.epoch_record import EpochRecord
 from train import progress
 from train.progress import Throughput, announce_epoch
 

@@ -14,9 +14,10 @@ import numpy as np
 from store import files
 from store.arrays import Float32Array, Float64Array
 from store.console import say
+from store.epoch_record import EpochRecord
 from store.errors import RunError
 from store.predictions import Predictions
-from store.run_folder import EpochRecord, RunFolder
+from store.run_folder import RunFolder
 from train.baselines.shower_shapes import shower_shape_matrix
 from train.baselines.table import FeatureTable, check_features, read_features
 from train.config import STORE

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from store.arrays import Float64Array
-from store.run_folder import EpochRecord
+from store.epoch_record import EpochRecord
 from train.baselines.baseline import Baseline, BaselineConfig, make_record
 from train.baselines.table import FeatureTable
 

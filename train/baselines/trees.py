@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from store.arrays import Float64Array
+from store.epoch_record import EpochRecord
 from store.errors import ConfigError
-from store.run_folder import EpochRecord
 from train.baselines.baseline import Baseline, BaselineConfig, make_record
 from train.baselines.table import FeatureTable
 

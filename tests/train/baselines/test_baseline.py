@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from store.epoch_record import EpochRecord
 from store.errors import ConfigError, RunError
-from store.run_folder import EpochRecord, RunFolder
+from store.run_folder import RunFolder
 from train.baselines.baseline import train_baseline
 from train.baselines.logistic import Logistic, LogisticConfig, fit_logistic
 from train.baselines.table import FeatureTable

@@ -1,0 +1,71 @@
+"""The figures of one epoch of a training: a line of ``history.jsonl``."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+
+TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # a line may lack them
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """The figures of one epoch.
+
+    Attributes
+    ----------
+    epoch
+        Counted from 1.
+    train_loss, train_accuracy, train_auc
+        Computed from the outputs during training, that is with dropout and with weights that change from batch to
+        batch. The AUC is None if all samples are of one class.
+    validation_loss, validation_accuracy, validation_auc
+        Computed on the whole validation split after the epoch.
+    learning_rate
+        Learning rate at the end of the epoch.
+    seconds
+        Duration of training and validation; None if it was not recorded.
+    samples_per_second
+        Training samples per second of training time, without the validation; None if it was not measured.
+    waiting_share
+        Fraction of the training time that was spent waiting for data; None if it was not measured.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    train_auc: float | None
+    validation_loss: float
+    validation_accuracy: float
+    validation_auc: float | None
+    learning_rate: float
+    seconds: float | None
+    samples_per_second: float | None = None
+    waiting_share: float | None = None
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> "EpochRecord":
+        """Return the record in a line of JSON; unknown keys are ignored.
+
+        Raises
+        ------
+        ValueError
+            If the line is not a JSON object, lacks a key, or has a value that is not a finite number.
+        """
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError(f"must be a JSON object, got {type(values).__name__}")
+        columns = fields(cls)
+        missing = [column.name for column in columns if column.name not in (*TIMINGS, *values)]
+        if missing:
+            raise ValueError(f"lacks {', '.join(missing)}")
+        record = {column.name: values.get(column.name) for column in columns}
+        may_be_null = {column.name for column in columns if column.type == float | None}
+        for name, value in record.items():
+            is_number = isinstance(value, int | float) and math.isfinite(value)
+            if not is_number and not (value is None and name in may_be_null):
+                raise ValueError(f"{name}={value!r} is not a finite number")
+        return cls(**record)
