@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # a line may lack them
 
@@ -62,7 +63,7 @@ class EpochRecord:
         missing = [column.name for column in columns if column.name not in (*TIMINGS, *values)]
         if missing:
             raise ValueError(f"lacks {', '.join(missing)}")
-        record = {column.name: values.get(column.name) for column in columns}
+        record: dict[str, Any] = {column.name: values.get(column.name) for column in columns}
         may_be_null = {column.name for column in columns if column.type == float | None}
         for name, value in record.items():
             is_number = isinstance(value, int | float) and math.isfinite(value)
