@@ -1,0 +1,64 @@
+"""Commands that the pages show are tasks and programs that exist, with options that they have."""
+
+import functools
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.pages import PAGES, ROOT
+
+TASKS = tomllib.loads((ROOT / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
+SUBCOMMANDS = {
+    "ingest": ("convert", "statistics", "verify", "info", "fetch"),
+    "evaluate": ("report", "compare", "score", "occlude", "schema"),
+}
+PROGRAMS = (*SUBCOMMANDS, "train-torch", "train-keras", "train-trees", "train-logistic", "export-onnx")
+BENCHMARKS = {name: TASKS[name]["cmd"].removeprefix("python ") for name in ("bench-stream", "bench-ingest")}
+CODE = re.compile(r"```\n(.*?)```|`([^`]+)`", re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the words of each command in the code of a page, from the name of the task or program on."""
+    shown = []
+    for block, span in CODE.findall(page.read_text(encoding="utf-8")):
+        for line in block.splitlines() or [span.replace("\n", " ")]:
+            words = line.split("  #")[0].split()
+            starts = [k for k, word in enumerate(words) if word in (*PROGRAMS, *TASKS)]
+            if starts:
+                name, *rest = words[starts[0] :]
+                shown.append(["ingest", "fetch", *rest] if name == "fetch" else [name, *rest])
+    return shown
+
+
+@functools.cache
+def options(program: str) -> set[str]:
+    """Return the long options in the help of a program and of its subcommands."""
+    texts = []
+    for subcommand in ("", *SUBCOMMANDS.get(program, ())):
+        start = [Path(sys.executable).with_name(program)] if program in PROGRAMS else [sys.executable]
+        words = [*start, *shlex.split(f"{BENCHMARKS.get(program, '')} {subcommand}"), "--help"]
+        texts.append(subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    return set(re.findall(r"--[a-z][a-z0-9-]*", " ".join(texts)))
+
+
+def test_there_are_commands() -> None:
+    names = {words[0] for page in PAGES for words in commands(page)}
+    assert {"demo", "bench-stream", *PROGRAMS} <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tasks_of_pixiw_exist(page: Path) -> None:
+    shown = re.findall(r"(?:\./pixiw|pixi) run (?:-e \S+ )?([a-z][\w-]*)", page.read_text(encoding="utf-8"))
+    assert not set(shown) - set(TASKS)
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, *BENCHMARKS])
+def test_options_exist(program: str) -> None:
+    shown = [words for page in PAGES for words in commands(page) if words[0] == program]
+    used = {word for words in shown for word in words if word.startswith("--")}
+    assert not used - options(program)
