@@ -1,42 +1,112 @@
-"""Two classifiers on the same samples: how far they agree, where they do not, and which one ranks better."""
+"""Two classifiers on the same samples: how far they agree, where they differ most, and which one ranks better."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from evaluate import metrics, ranking
-from evaluate.measure import DIFFERENCE, SHARE, Document, estimate
-from evaluate.metrics import CONFIDENCE, Floats
+from evaluate.document import ComparisonDocument, PairedAuc, PairedMeasurement, ScorePair, StoreIdentity
+from evaluate.measure import DIFFERENCE, FRACTION, with_interval
+from evaluate.metrics import CONFIDENCE
 from evaluate.runs import load_run
 from evaluate.score_tables import read_table
+from store.arrays import Float64Array, Int64Array, UInt8Array
 from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions, as_field
 
-SCHEMA = "calostream-comparison/1"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two that are compared.
+    """One of the two classifiers that are compared.
 
     Attributes
     ----------
+    path
+        Where its scores come from.
     predictions
-        Its scores; in a table of scores the samples are rows.
+        Its scores. In a table of scores the row numbers stand for the samples.
     labelled
-        Whether its labels are true classes; a table may have none, and has zeros then.
+        Whether the labels are true classes. A table without labels has zeros in their place.
     store
-        Identity of the store that they are of; empty if a file does not say.
+        The store that the samples belong to; None if a file does not say.
     """
 
+    path: Path
     predictions: Predictions
     labelled: bool = True
-    store: Mapping[str, Any]
+    store: StoreIdentity | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """The samples that both classifiers scored and whose weight is positive.
+
+    Attributes
+    ----------
+    sample
+        int64 (n,), position in the store, or row of a file.
+    label
+        uint8 (n,), or None if a side has no labels.
+    first, second
+        float64 (n,), the scores of both.
+    weight
+        float64 (n,).
+    """
+
+    sample: Int64Array
+    label: UInt8Array | None
+    first: Float64Array
+    second: Float64Array
+    weight: Float64Array
+
+
+def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> ComparisonDocument:
+    """Compare two runs, files of predictions, or tables of scores on the samples that both have.
+
+    Weights count in everything except the two correlations; samples of weight 0 are left out.
+
+    Parameters
+    ----------
+    first, second
+        Run directories, files of predictions (``.npz``), or tables that `evaluate.score.score` wrote. The samples of a
+        table are the rows of the file that was scored.
+    split
+        Which predictions of a run to use.
+    most
+        Number of samples with the largest differences to list.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such split.
+    RunError
+        If predictions cannot be used, belong to different stores, have fewer than two samples in common, or give a
+        sample different labels or weights.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+    sides = load(first, split), load(second, split)
+    _check_stores(*sides)
+    pairs = _pair(*sides)
+    weight, difference = pairs.weight, pairs.first - pairs.second
+    same_side = (pairs.first >= 0.5) == (pairs.second >= 0.5)
+    return ComparisonDocument(
+        confidence=CONFIDENCE,
+        paths=(str(first), str(second)),
+        samples=pairs.sample.size,
+        agreement=with_interval(metrics.fraction(same_side, weight), FRACTION),
+        spearman=_correlation(midranks(pairs.first), midranks(pairs.second)),
+        pearson=_correlation(pairs.first, pairs.second),
+        mean_difference=with_interval(metrics.mean(difference, weight), DIFFERENCE),
+        mean_absolute_difference=with_interval(metrics.mean(np.abs(difference), weight), FRACTION),
+        auc=_compare_auc(pairs),
+        accuracy=_compare_accuracy(pairs),
+        simulated=sorted({side.store.simulated for side in sides if side.store} - {""}),
+        largest_differences=_largest_differences(pairs, most),
+        warnings=_warn(sides, pairs.sample.size),
+    )
 
 
 def load(path: Path, split: str) -> Side:
@@ -51,9 +121,9 @@ def load(path: Path, split: str) -> Side:
     """
     if path.is_dir():
         run = load_run(path, path.resolve().name)
-        return Side(predictions=run.predictions[split], store=run.store)
+        return Side(path=path, predictions=run.predictions[split], store=run.store)
     if path.suffix == ".npz" or not path.is_file():
-        side = Side(predictions=Predictions.load(path), store={})
+        side = Side(path=path, predictions=Predictions.load(path))
     else:
         side = _load_table(path)
     try:
@@ -78,132 +148,111 @@ def _load_table(path: Path) -> Side:
         )
     except ValueError as error:
         raise RunError(f"{path}: {error}") from None
-    return Side(predictions=predictions, labelled="label" in columns, store={})
+    return Side(path=path, predictions=predictions, labelled="label" in columns)
 
 
-def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> Document:
-    """Compare two runs, files of predictions, or tables of scores, on the samples that both have.
+def _check_stores(first: Side, second: Side) -> None:
+    if first.store and second.store and first.store.digest != second.store.digest:
+        raise RunError(
+            f"{first.path} and {second.path} belong to different stores ({first.store.path} and {second.store.path})"
+        )
 
-    Weights count in everything but the two correlations; samples of weight 0 are left out.
 
-    Parameters
-    ----------
-    first, second
-        Run directories, files of predictions (``.npz``), or tables that `evaluate.score.score` wrote, whose samples are
-        the rows of the file that was scored.
-    split
-        Whose predictions of a run to take.
-    most
-        How many of the samples with the largest differences to list.
-
-    Returns
-    -------
-    dict
-        JSON-able: ``schema``, ``paths``, ``samples``, ``agreement`` (share on the same side of 0.5), ``spearman`` and
-        ``pearson`` (null for constant scores), ``mean_difference`` and ``mean_absolute_difference`` of the scores,
-        ``auc`` (null without labels of both classes) and ``accuracy`` (null without labels) with the ``values`` of both
-        and their paired ``difference``, for AUCs with DeLong's ``p_value``; ``simulated``, what the data of the runs
-        are; ``largest_differences``, with a null ``label`` if there are none; ``warnings``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such split.
-    RunError
-        If predictions cannot be used, are of different stores, have less than two samples in common, or give a sample
-        different labels or weights.
-    """
-    if split not in SPLITS:
-        raise ConfigError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    sides = load(first, split), load(second, split)
-    (one, two), (store, other) = (side.predictions for side in sides), (side.store for side in sides)
-    if store and other and store["digest"] != other["digest"]:
-        raise RunError(f"{first} and {second} saw different stores ({store['path']} and {other['path']})")
-    _, left, right = np.intersect1d(one.sample, two.sample, assume_unique=True, return_indices=True)
-    weight = _common_weight(one, left)
-    if not np.array_equal(weight, _common_weight(two, right)):
-        raise RunError(f"{first} and {second} give the same samples different weights")
-    left, right, weight = left[weight > 0], right[weight > 0], weight[weight > 0]
-    if left.size < 2:
-        raise RunError(f"{first} and {second} have {left.size} samples in common; at least 2 are needed")
-    label, scores = one.label[left], (one.score[left], two.score[right])
-    labelled = all(side.labelled for side in sides)
-    differing = np.flatnonzero(label != two.label[right])
+def _pair(first: Side, second: Side) -> Pairs:
+    """Return the samples that both sides have, after checking that they agree on labels and weights."""
+    both = f"{first.path} and {second.path}"
+    one, other = first.predictions, second.predictions
+    _, rows, other_rows = np.intersect1d(one.sample, other.sample, assume_unique=True, return_indices=True)
+    weight = _weights(one, rows)
+    if not np.array_equal(weight, _weights(other, other_rows)):
+        raise RunError(f"{both} give the same samples different weights")
+    used = weight > 0
+    rows, other_rows = rows[used], other_rows[used]
+    if rows.size < 2:
+        raise RunError(f"{both} have {rows.size} samples in common; at least 2 are needed")
+    labelled = first.labelled and second.labelled
+    label, differing = one.label[rows], np.flatnonzero(one.label[rows] != other.label[other_rows])
     if labelled and differing.size:
-        sample = one.sample[left[differing[0]]]
-        raise RunError(f"{first} and {second} give sample {sample} different labels ({differing.size} in all)")
-    difference = scores[0] - scores[1]
-    largest = np.argsort(-np.abs(difference), kind="stable")[:most]
-    return {
-        "schema": SCHEMA,
-        "confidence": CONFIDENCE,
-        "paths": [str(first), str(second)],
-        "samples": int(left.size),
-        "agreement": estimate(metrics.share((scores[0] >= 0.5) == (scores[1] >= 0.5), weight), SHARE),
-        "spearman": _correlation(*(midranks(score) for score in scores)),
-        "pearson": _correlation(*scores),
-        "mean_difference": estimate(metrics.mean(difference, weight), DIFFERENCE),
-        "mean_absolute_difference": estimate(metrics.mean(np.abs(difference), weight), SHARE),
-        "auc": _compare_auc(label, *scores, weight) if labelled else None,
-        "accuracy": _compare_accuracy(label, *scores, weight) if labelled else None,
-        "simulated": sorted({side.store["simulated"] for side in sides if side.store} - {""}),
-        "largest_differences": [
-            {
-                "sample": int(one.sample[left[row]]),
-                "label": int(label[row]) if labelled else None,
-                "scores": [float(score[row]) for score in scores],
-            }
-            for row in largest
-        ],
-        "warnings": _doubts({first: one, second: two}, left.size, known=bool(store and other)),
-    }
+        sample = one.sample[rows[differing[0]]]
+        raise RunError(f"{both} give sample {sample} different labels ({differing.size} in all)")
+    return Pairs(
+        sample=one.sample[rows],
+        label=label if labelled else None,
+        first=one.score[rows],
+        second=other.score[other_rows],
+        weight=weight[used],
+    )
 
 
-def _common_weight(predictions: Predictions, rows: npt.NDArray[np.int64]) -> Floats:
+def _weights(predictions: Predictions, rows: Int64Array) -> Float64Array:
     return np.ones(rows.size) if predictions.weight is None else predictions.weight[rows]
 
 
-def _compare_auc(label: metrics.Array, first: Floats, second: Floats, weight: Floats) -> Document | None:
-    ones = int(np.sum(label))
-    if min(ones, first.size - ones) < 2:
+def _compare_auc(pairs: Pairs) -> PairedAuc | None:
+    """Return both AUCs and their paired difference; None without labels or with fewer than two samples of a class."""
+    label, weight = pairs.label, pairs.weight
+    if label is None or np.bincount(label, minlength=2).min() < 2:
         return None
-    test = ranking.compare_auc(label, first, second, weight)
-    return {
-        "values": [estimate(ranking.auc(label, score, weight), SHARE) for score in (first, second)],
-        "difference": estimate(test.difference, DIFFERENCE),
-        "p_value": test.p_value,
-    }
+    comparison = ranking.compare_auc(label, pairs.first, pairs.second, weight)
+    return PairedAuc(
+        values=(
+            with_interval(ranking.auc(label, pairs.first, weight), FRACTION),
+            with_interval(ranking.auc(label, pairs.second, weight), FRACTION),
+        ),
+        difference=with_interval(comparison.difference, DIFFERENCE),
+        p_value=comparison.p_value,
+    )
 
 
-def _compare_accuracy(label: metrics.Array, first: Floats, second: Floats, weight: Floats) -> Document:
-    right = [((score >= 0.5) == label).astype(np.float64) for score in (first, second)]
-    return {
-        "values": [estimate(metrics.accuracy(label, score, weight), SHARE) for score in (first, second)],
-        "difference": estimate(metrics.mean(right[0] - right[1], weight), DIFFERENCE),
-    }
+def _compare_accuracy(pairs: Pairs) -> PairedMeasurement | None:
+    """Return both accuracies and their paired difference; None without labels."""
+    label, weight = pairs.label, pairs.weight
+    if label is None:
+        return None
+    first, second = (((score >= 0.5) == label).astype(np.float64) for score in (pairs.first, pairs.second))
+    return PairedMeasurement(
+        values=(
+            with_interval(metrics.accuracy(label, pairs.first, weight), FRACTION),
+            with_interval(metrics.accuracy(label, pairs.second, weight), FRACTION),
+        ),
+        difference=with_interval(metrics.mean(first - second, weight), DIFFERENCE),
+    )
 
 
-def midranks(value: Floats) -> Floats:
-    """Return the rank of each of (n,) values, from 1; ties share the mean of their ranks."""
+def _largest_differences(pairs: Pairs, most: int) -> list[ScorePair]:
+    order = np.argsort(-np.abs(pairs.first - pairs.second), kind="stable")
+    return [
+        ScorePair(
+            sample=int(pairs.sample[row]),
+            label=None if pairs.label is None else 1 if pairs.label[row] else 0,
+            scores=(float(pairs.first[row]), float(pairs.second[row])),
+        )
+        for row in order[:most]
+    ]
+
+
+def midranks(value: Float64Array) -> Float64Array:
+    """Return the rank of each of (n,) values, from 1; tied values get the mean of their ranks."""
     _, group, count = np.unique(value, return_inverse=True, return_counts=True)
     return (count.cumsum() - (count - 1) / 2)[group]
 
 
-def _correlation(first: Floats, second: Floats) -> float | None:
-    """Return Pearson's coefficient, None if one of them is constant."""
+def _correlation(first: Float64Array, second: Float64Array) -> float | None:
+    """Return Pearson's coefficient; None if a column is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _doubts(predictions: Mapping[Path, Predictions], common: int, *, known: bool) -> list[str]:
-    doubts = [
-        f"{path}: {one.sample.size - common} of its {one.sample.size} samples are not in the other"
-        for path, one in predictions.items()
-        if one.sample.size > common
+def _warn(sides: tuple[Side, Side], common: int) -> list[str]:
+    warnings = [
+        f"{side.path}: {side.predictions.sample.size - common} of its {side.predictions.sample.size} samples are not "
+        "in the other one"
+        for side in sides
+        if side.predictions.sample.size > common
     ]
-    if any(one.weight is not None for one in predictions.values()):
-        doubts.append("samples are weighted, as the predictions say; the correlations are not")
-    if not known:
-        doubts.append("files do not say which images they are of; their sample numbers are trusted")
-    return doubts
+    if any(side.predictions.weight is not None for side in sides):
+        warnings.append("the samples are weighted, with weights from the predictions; the correlations ignore them")
+    if not all(side.store for side in sides):
+        warnings.append("files do not say which images they belong to; their sample numbers are trusted")
+    return warnings

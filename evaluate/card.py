@@ -7,8 +7,8 @@ import json
 
 import jinja2
 
+from evaluate.document import METRICS_SCHEMA, MetricsDocument, RunResults
 from evaluate.formatting import plus_minus
-from evaluate.measure import Document
 
 ROWS = {
     "auc": "ROC AUC",
@@ -21,8 +21,8 @@ ROWS = {
 }
 
 
-def write_card(document: Document, run: Document) -> str:
-    """Return the card of one of the runs of a report's document."""
+def write_card(document: MetricsDocument, run: RunResults) -> str:
+    """Return the model card of one of the runs of a report."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evaluate", ""),
         undefined=jinja2.StrictUndefined,
@@ -36,7 +36,13 @@ def write_card(document: Document, run: Document) -> str:
         "code": lambda text: " ".join(str(text).split()).replace("`", "'"),
         "thousands": lambda number: f"{number:,}",
     }
-    settings = {name: value if isinstance(value, str) else json.dumps(value) for name, value in run["config"].items()}
-    warnings = [warning for warning in document["warnings"] if warning.startswith(f"{run['name']}:")]
-    template = environment.get_template("card.md.jinja")
-    return template.render(document=document, run=run, rows=ROWS, settings=settings, warnings=warnings)
+    return environment.get_template("card.md.jinja").render(
+        document=document,
+        gaps={name: getattr(run.generalisation_gap, name, None) for name in ROWS},
+        rows=ROWS,
+        run=run,
+        schema=METRICS_SCHEMA,
+        settings={name: value if isinstance(value, str) else json.dumps(value) for name, value in run.config.items()},
+        splits=dict(run.splits.items()),
+        warnings=[warning for warning in document.warnings if warning.startswith(f"{run.name}:")],
+    )

@@ -1,30 +1,29 @@
 """The program ``evaluate``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from store import console
+from store.errors import ConfigError
 from store.files import write_whole
 
-app = typer.Typer(add_completion=False, no_args_is_help=False)
-
-
-@app.callback()
-def explain() -> None:
-    """Say how well trained classifiers do. `evaluate RUN ...` is short for `evaluate report RUN ...`."""
+app = typer.Typer(
+    help="Measure how well trained classifiers do. `evaluate RUN ...` is short for `evaluate report RUN ...`.",
+    no_args_is_help=False,
+    add_completion=False,
+)
 
 
 @app.command("report")
 def report(
     run: Annotated[list[Path], typer.Argument(help="Run directories, as the trainers write them.")],
-    output: Annotated[Path, typer.Option(help="The report's folder; an older report there is replaced.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder of the report; an older report in it is replaced.")] = Path(
         "report"
     ),
 ) -> None:
-    """Write a page of curves and tables about runs, with the figures and numbers as files beside it."""
+    """Write a page about runs, with curves and tables; figures and numbers are also written as files."""
     from evaluate.report import write_report
     from evaluate.terminal import print_summary
 
@@ -37,31 +36,32 @@ def report(
 def compare(
     first: Annotated[Path, typer.Argument(help="A run directory, a file of predictions (.npz), or a table of scores.")],
     second: Annotated[Path, typer.Argument(help="Another one.")],
-    split: Annotated[str, typer.Option(help="Which predictions of a run to take.")] = "test",
-    most: Annotated[int, typer.Option(min=0, help="How many of the samples that differ most to list.")] = 10,
-    output: Annotated[Path | None, typer.Option(help="Also write the comparison there, as JSON.")] = None,
+    split: Annotated[str, typer.Option(help="Split whose predictions of a run are compared.")] = "test",
+    most: Annotated[int, typer.Option(min=0, help="Number of samples with the largest differences to list.")] = 10,
+    output: Annotated[Path | None, typer.Option(help="Also write the comparison to this file, as JSON.")] = None,
 ) -> None:
-    """Say how far two classifiers agree on the same samples, where they differ most, and which ranks better."""
+    """Compare two classifiers on the same samples: agreement, largest differences, and which one ranks better."""
     from evaluate import agreement
+    from evaluate.document import COMPARISON_SCHEMA, to_json
     from evaluate.report_folder import check_output
     from evaluate.terminal import print_comparison
 
     if output is not None:
-        check_output(output, (first, second), agreement.SCHEMA)
+        check_output(output, (first, second), COMPARISON_SCHEMA)
     document = agreement.compare(first, second, split, most)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(output, json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+        write_whole(output, to_json(document))
     print_comparison(document)
 
 
 @app.command("score")
 def score(
-    run: Annotated[Path, typer.Argument(help="A run directory; its model is used.")],
-    file: Annotated[Path, typer.Argument(help="Images: HDF5, Parquet or a store, with labels or without.")],
-    output: Annotated[Path, typer.Option(help="Where the scores go, .csv or .parquet.")] = Path("scores.csv"),
+    run: Annotated[Path, typer.Argument(help="Run directory whose model is used.")],
+    file: Annotated[Path, typer.Argument(help="Images as HDF5, Parquet or a store, with or without labels.")],
+    output: Annotated[Path, typer.Option(help="File for the scores, .csv or .parquet.")] = Path("scores.csv"),
 ) -> None:
-    """Score images that nobody has seen; if they have labels, say how well."""
+    """Score new images with the model of a run; if they have labels, also measure how good the scores are."""
     from evaluate.score import score
     from evaluate.terminal import print_scores
 
@@ -72,18 +72,33 @@ def score(
 
 @app.command("occlude")
 def occlude(
-    run: Annotated[Path, typer.Argument(help="A run directory, with its store where it was.")],
-    samples: Annotated[int, typer.Option(help="How many test images to hide parts of.")] = 128,
+    run: Annotated[Path, typer.Argument(help="Run directory; its store must still be where it was.")],
+    samples: Annotated[int, typer.Option(help="Number of test images.")] = 128,
 ) -> None:
-    """Find where a model looks, for the next report: hide parts of test images and see how its score changes."""
+    """Find which parts of the images a model relies on, for the next report.
+
+    Parts of test images are hidden, and the change of the score is recorded.
+    """
     from evaluate.occlude import occlude
     from store.run_folder import RunFolder
 
     with console.console.status("hiding parts of images"):
         occlude(run, samples)
-    console.console.print(
-        f"{RunFolder(path=run).occlusion} is written; `evaluate {run}` shows it", markup=False, soft_wrap=True
-    )
+    console.say(f"wrote {RunFolder(path=run).occlusion}; `evaluate {run}` shows it")
+
+
+@app.command("schema")
+def schema(
+    document: Annotated[str, typer.Argument(help="metrics, comparison or scores.")] = "metrics",
+) -> None:
+    """Print the JSON schema of a document: of metrics.json, of a comparison, or of the metrics beside scores."""
+    import json
+
+    from evaluate.document import DOCUMENTS, json_schema
+
+    if document not in DOCUMENTS:
+        raise ConfigError(f"unknown document {document!r}; known: {', '.join(DOCUMENTS)}")
+    typer.echo(json.dumps(json_schema(DOCUMENTS[document]), indent=2))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Figures of runs: how they learned, and how well they separate the classes."""
+"""Figures of runs: their training history, and how well they separate the classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from evaluate import metrics, ranking, style
-from evaluate.measure import SCORE_BINS, Document
+from evaluate.document import Slice
+from evaluate.measure import SCORE_BINS
 from evaluate.runs import Run
+from store.arrays import Float64Array
 
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
 SPLIT_LINES: dict[str, dict[str, Any]] = {
@@ -28,7 +30,7 @@ def roc(runs: Sequence[Run], split: str = "test") -> Figure:
     runs
         In the order of their colours.
     split
-        Whose predictions to use.
+        Split whose predictions are shown.
     """
     background, signal = class_names(runs)
     figure, axes = style.new("ROC curve", f"{background} efficiency", f"{signal} efficiency", len(runs))
@@ -64,7 +66,7 @@ def rejection(runs: Sequence[Run], split: str = "test") -> Figure:
 
 @style.styled
 def precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
-    """Draw precision, the share of signal in what passes a cut, against signal efficiency; parameters as `roc`."""
+    """Draw precision, the fraction of signal among what passes a cut, against recall; parameters as `roc`."""
     signal = class_names(runs)[1]
     figure, axes = style.new("Precision and recall", f"{signal} efficiency (recall)", "precision", len(runs))
     entries = {}
@@ -78,32 +80,29 @@ def precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Document]) -> Figure:
-    """Draw the test AUC in bins of a variable, with standard errors; bins without an AUC are left out.
+def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
+    """Draw the test AUC in bins of an observable, with standard errors; bins without an AUC are left out.
 
     Parameters
     ----------
     runs
-        By their place in the report, which is that of their colours.
+        By their index in the report, which chooses their colour.
     slices
-        Of each of these runs, for one variable.
+        One per run, all of the same observable.
     """
-    variable = slices[0]
-    unit = "" if variable["units"] == "1" else f" ({variable['units']})"
-    title = f"AUC by {variable['variable'].replace('_', ' ')}"
-    figure, axes = style.new(title, f"{variable['long_name']}{unit}", "test AUC", len(runs))
+    name, long_name, units = slices[0].variable, slices[0].long_name, slices[0].units
+    axis = long_name if units == "1" else f"{long_name} ({units})"
+    figure, axes = style.new(f"AUC by {name.replace('_', ' ')}", axis, "test AUC", len(runs))
     entries = {}
     for (index, run), part in zip(runs.items(), slices, strict=True):
-        bins = [one for one in part["bins"] if one["auc"]]
-        mean = np.array([one["mean"] for one in bins])
-        value = [one["auc"]["value"] for one in bins]
-        error = [one["auc"]["standard_error"] for one in bins]
-        width = [mean - [one["low"] for one in bins], [one["high"] for one in bins] - mean]
+        bins = [(one, one.auc) for one in part.bins if one.auc]
+        mean = np.array([one.mean for one, _ in bins])
+        low, high = np.array([one.low for one, _ in bins]), np.array([one.high for one, _ in bins])
         entries[run.name] = axes.errorbar(
             mean,
-            value,
-            error,
-            width,
+            [auc.value for _, auc in bins],
+            yerr=[auc.standard_error for _, auc in bins],
+            xerr=[mean - low, high - mean],
             **style.run_line(index) | {"linestyle": ""},
             marker=style.run_marker(index),
             markersize=3.5,
@@ -114,7 +113,7 @@ def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Document]) -> Figure:
 
 @style.styled
 def history(runs: Sequence[Run], quantity: str) -> Figure:
-    """Draw a quantity by epoch, on the training and the validation split.
+    """Draw a quantity by epoch on the training and the validation split.
 
     Parameters
     ----------
@@ -140,12 +139,12 @@ def history(runs: Sequence[Run], quantity: str) -> Figure:
 
 @style.styled
 def auc_by_time(runs: Sequence[Run]) -> Figure:
-    """Draw the validation AUC after each epoch against the seconds that the training had taken, on its machine.
+    """Draw the validation AUC after each epoch against the time since the training began, on its own machine.
 
     Parameters
     ----------
     runs
-        In the order of their colours; names stand beside the ends of the curves. Those without times are left out.
+        In the order of their colours; runs without times are left out. Names are written at the ends of the curves.
     """
     figure, axes = style.new("AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8))
     ends = {}
@@ -168,11 +167,11 @@ def auc_by_time(runs: Sequence[Run]) -> Figure:
 def scores(run: Run) -> Figure:
     """Draw the distribution of a run's scores by class: the test split filled, the training split as points.
 
-    Each class and split has unit area; the bars on the points are Poisson errors.
+    Each class and split is normalised to unit area; error bars are Poisson errors.
     """
     figure, axes = style.new(f"Scores of {style.shorten(run.name, 36)}", "score", "density", 2)
     edges = np.linspace(0, 1, SCORE_BINS + 1)
-    centre = (edges[:-1] + edges[1:]) / 2
+    centres = (edges[:-1] + edges[1:]) / 2
     test, train = {}, {}
     for value, name in enumerate(run.spec.classes):
         colour = style.CLASS_COLOURS[value]
@@ -181,7 +180,7 @@ def scores(run: Run) -> Figure:
         test[f"{name}, test"] = axes.stairs(density, edges, color=colour, linewidth=1.4)
         density, error = _density(run, "train", value)
         train[f"{name}, train"] = axes.errorbar(
-            centre, density, error, fmt="o", color=colour, markersize=2.4, elinewidth=0.8
+            centres, density, error, fmt="o", color=colour, markersize=2.4, elinewidth=0.8
         )
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
@@ -192,9 +191,9 @@ def scores(run: Run) -> Figure:
 
 @style.styled
 def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
-    """Draw the frequency of the signal against the score, with binomial errors; parameters as `roc`."""
+    """Draw the fraction of signal against the mean score in bins, with binomial errors; parameters as `roc`."""
     signal = class_names(runs)[1]
-    figure, axes = style.new("Calibration", "mean score", f"share of {signal}s", len(runs))
+    figure, axes = style.new("Calibration", "mean score", f"fraction of {signal}s", len(runs))
     axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     entries = {}
     for index, run in enumerate(runs):
@@ -215,13 +214,13 @@ def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 def class_names(runs: Sequence[Run]) -> tuple[str, str]:
-    """Return what to call background and signal: the runs' classes if all have the same."""
+    """Return the names of background and signal: the classes of the runs if all runs have the same ones."""
     names = {(run.spec.classes[0], run.spec.classes[1]) for run in runs}
     return names.pop() if len(names) == 1 else ("background", "signal")
 
 
-def _density(run: Run, split: str, value: int) -> tuple[metrics.Floats, metrics.Floats]:
-    """Return the histogram of one class with unit area, and its Poisson errors."""
+def _density(run: Run, split: str, value: int) -> tuple[Float64Array, Float64Array]:
+    """Return the histogram of one class, normalised to unit area, and its Poisson errors."""
     weights, squares = metrics.histogram(metrics.checked(*run.predictions[split].scored), SCORE_BINS)
     scale = SCORE_BINS / weights[:, value].sum()
     return weights[:, value] * scale, np.sqrt(squares[:, value]) * scale

@@ -1,4 +1,4 @@
-"""Every figure of a report, with the words that go with it."""
+"""Every figure of a report, with its caption and its description for screen readers."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evaluate import curves, gallery, showers, style
-from evaluate.measure import Document
+from evaluate.document import (
+    GallerySample,
+    Measurement,
+    MetricsDocument,
+    OcclusionMaps,
+    RunResults,
+    Slice,
+    SplitMetrics,
+)
 from evaluate.runs import Run
 from evaluate.stores import SeenStore
 from store.datasets import DatasetSpec
@@ -18,9 +26,9 @@ if TYPE_CHECKING:
     import xarray
 
 HISTORY_NOTES = {
-    "loss": "Mean binary cross-entropy. The training curves are taken while the weights change, with dropout on.",
-    "accuracy": "Share of samples on the right side of a score of 0.5. Training curves with dropout on.",
-    "auc": "Area under the ROC curve. Training curves with dropout on.",
+    "loss": "Mean binary cross-entropy. Training curves are recorded while the weights change, with dropout.",
+    "accuracy": "Fraction of samples on the correct side of a score of 0.5. Training curves with dropout.",
+    "auc": "Area under the ROC curve. Training curves with dropout.",
 }
 AVERAGES = {"mean": "mean", "RMS": "root mean square"}
 
@@ -32,14 +40,14 @@ class Drawing:
     Attributes
     ----------
     name
-        Unique; the stem of its files.
+        Unique, of characters that file names and ids may have; the stem of its files.
     section
-        Of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``,
-        ``"occlusion"``, ``"gallery"``, or ``"showers-1"`` for the first store and so on.
+        Section of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``, ``"occlusion"``,
+        ``"gallery"``, or ``"showers-1"`` for the first store and so on.
     alt
-        What it shows, for those who do not see it.
+        Description for screen readers.
     caption
-        How to read it.
+        How to read the figure.
     figure
         The figure itself.
     """
@@ -51,80 +59,86 @@ class Drawing:
     figure: Figure
 
 
-def draw_runs(runs: Sequence[Run], document: Document) -> list[Drawing]:
-    """Return the figures of the runs, whose metrics are in the document."""
+def draw_runs(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
+    """Return the figures that need only the runs and their metrics."""
+    return [
+        *_draw_separation(runs, document),
+        *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
+        *_draw_times(runs),
+        *(_draw_scores(run, number) for number, run in enumerate(runs, start=1)),
+        *itertools.chain.from_iterable(
+            _draw_occlusion(run, results.occlusion, number)
+            for number, (run, results) in enumerate(zip(runs, document.runs, strict=True), start=1)
+        ),
+    ]
+
+
+def _draw_separation(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
     background, signal = curves.class_names(runs)
-    aucs = _each(document, lambda test: f"{test['auc']['value']:.4f}")
-    at_half = _each(document, lambda test: show(test["background_rejection"]["0.5"], "∞"))
-    precisions = _each(document, lambda test: f"{test['average_precision']:.4f}")
-    errors = _each(document, lambda test: f"{test['expected_calibration_error']:.4f}")
+    aucs = _for_each_run(document, lambda test: f"{test.auc.value:.4f}")
+    rejections = _for_each_run(document, lambda test: _show(test.background_rejection["0.5"], "∞"))
+    precisions = _for_each_run(document, lambda test: f"{test.average_precision:.4f}")
+    errors = _for_each_run(document, lambda test: f"{test.expected_calibration_error:.4f}")
     return [
         Drawing(
             name="roc",
             section="separation",
             alt=f"ROC curves on the test split. AUC: {aucs}.",
-            caption="Test split, with the AUC and its standard error. The dotted line is chance.",
+            caption="Test split, with the AUC and its standard error. The dotted line is a random guess.",
             figure=curves.roc(runs),
         ),
         Drawing(
             name="rejection",
             section="separation",
-            alt=f"Background rejection against signal efficiency on the test split. At half the signal: {at_half}.",
-            caption=f"Test split: of how many {background}s one passes the cut that keeps this share of the {signal}s.",
+            alt="Background rejection against signal efficiency on the test split. At a signal efficiency of 0.5: "
+            f"{rejections}.",
+            caption=f"Test split. A rejection of 10 means that one in 10 {background}s passes the cut.",
             figure=curves.rejection(runs),
         ),
         Drawing(
             name="precision",
             section="separation",
             alt=f"Precision against recall on the test split. Average precision: {precisions}.",
-            caption=f"Test split: share of {signal}s in what passes the cut that keeps this share of the {signal}s.",
+            caption=f"Test split. Precision is the fraction of {signal}s among the samples that pass a cut.",
             figure=curves.precision_recall(runs),
         ),
         Drawing(
             name="calibration",
             section="separation",
-            alt=f"Share of signal against mean score on the test split. Expected calibration error: {errors}.",
-            caption="Test split, 15 bins of equal width. On the dotted line a score is a probability.",
+            alt=f"Fraction of {signal}s against mean score on the test split. Expected calibration error: {errors}.",
+            caption="Test split, 15 bins of equal width. On the dotted line the score is a true probability.",
             figure=curves.calibration(runs),
-        ),
-        *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
-        *_draw_times(runs),
-        *(_draw_scores(run, place) for place, run in enumerate(runs, start=1)),
-        *itertools.chain.from_iterable(
-            _draw_occlusion(run, numbers["occlusion"], place)
-            for place, (run, numbers) in enumerate(zip(runs, document["runs"], strict=True), start=1)
         ),
     ]
 
 
-def _each(document: Document, say: Callable[[Document], str]) -> str:
-    """Return what there is to say of the test split of every run."""
-    return "; ".join(f"{run['name']} {say(run['splits']['test'])}" for run in document["runs"])
+def _for_each_run(document: MetricsDocument, describe: Callable[[SplitMetrics], str]) -> str:
+    """Return a description of the test metrics of every run."""
+    return "; ".join(f"{run.name} {describe(run.splits.test)}" for run in document.runs)
 
 
-def show(estimate: Document | None, none: str) -> str:
-    """Return the value of an estimate to three digits."""
-    return f"{estimate['value']:.3g}" if estimate else none
+def _show(measurement: Measurement | None, missing: str) -> str:
+    """Return a value with three significant digits."""
+    return f"{measurement.value:.3g}" if measurement else missing
 
 
-def draw_slices(runs: Sequence[Run], document: Document, seen: SeenStore) -> list[Drawing]:
-    """Return the AUCs of the runs on one store by each of its variables."""
-    members = {place: run for place, run in enumerate(runs) if run in seen.runs}
-    parts = [document["runs"][place]["slices"] for place in members]
-    return [_draw_slice(members, slices, seen.place) for slices in zip(*parts, strict=True)]
+def draw_slices(runs: Sequence[Run], document: MetricsDocument, seen: SeenStore) -> list[Drawing]:
+    """Return the AUC in bins of each observable of a store, for the runs on that store."""
+    members = {index: run for index, run in enumerate(runs) if run in seen.runs}
+    slices = [document.runs[index].slices for index in members]
+    return [_draw_slice(members, same_observable, seen.number) for same_observable in zip(*slices, strict=True)]
 
 
-def _draw_slice(members: Mapping[int, Run], slices: Sequence[Document], place: int) -> Drawing:
-    variable = slices[0]
+def _draw_slice(members: Mapping[int, Run], slices: Sequence[Slice], store_number: int) -> Drawing:
     aucs = "; ".join(
-        f"{run.name} {' '.join(show(one['auc'], 'none') for one in part['bins'])}"
+        f"{run.name} {' '.join(_show(one.auc, 'none') for one in part.bins)}"
         for run, part in zip(members.values(), slices, strict=True)
     )
     return Drawing(
-        name=f"store-{place}-by-{variable['variable']}",
+        name=f"store-{store_number}-by-{style.as_identifier(slices[0].variable)}",
         section="slices",
-        alt=f"Test AUC in bins of {variable['long_name']}: {aucs}.",
-        caption="Bins of about equal numbers of test samples; points at the mean of the bin.",
+        alt=f"Test AUC in bins of {slices[0].long_name}: {aucs}.",
+        caption="Bins with about the same number of test samples; each point is at the mean of its bin.",
         figure=curves.sliced_auc(members, slices),
     )
 
@@ -135,18 +149,19 @@ def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
     return Drawing(
         name=f"history-{quantity}",
         section="training",
-        alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation at the last epoch: {last}.",
+        alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation after the last epoch: "
+        f"{last}.",
         caption=HISTORY_NOTES[quantity],
         figure=curves.history(runs, quantity),
     )
 
 
 def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
-    times = {run.name: run.history["seconds"].sum() for run in runs}
+    seconds = {run.name: run.history["seconds"].sum() for run in runs}
     ends = [
-        f"{run.name} {run.history['validation_auc'][-1]:.4f} after {times[run.name]:,.0f} s"
+        f"{run.name} {run.history['validation_auc'][-1]:.4f} after {seconds[run.name]:,.0f} s"
         for run in runs
-        if np.isfinite(times[run.name])
+        if np.isfinite(seconds[run.name])
     ]
     if not ends:
         return []
@@ -154,85 +169,86 @@ def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
         Drawing(
             name="auc-by-time",
             section="training",
-            alt=f"Validation AUC by seconds of training. At the end: {'; '.join(ends)}.",
-            caption="After each epoch, on the machine of each run: times compare only where machines do.",
+            alt=f"Validation AUC by training time. At the end: {'; '.join(ends)}.",
+            caption="After each epoch. Times can be compared only between runs on the same machine.",
             figure=curves.auc_by_time(runs),
         )
     ]
 
 
-def _draw_scores(run: Run, place: int) -> Drawing:
+def _draw_scores(run: Run, run_number: int) -> Drawing:
     background, signal = run.spec.classes
     return Drawing(
-        name=f"scores-{place}",
+        name=f"scores-{run_number}",
         section="scores",
-        alt=f"Distributions of the scores of {run.name}, for {background}s and {signal}s.",
-        caption="Each class has unit area. Points well outside the filled histogram are a sign of overtraining.",
+        alt=f"Score distributions of {run.name} for {background}s and {signal}s.",
+        caption="Each class has unit area. Points well away from the filled histogram are a sign of overfitting.",
         figure=curves.scores(run),
     )
 
 
-def _draw_occlusion(run: Run, document: Document | None, place: int) -> list[Drawing]:
-    if document is None or document["background"] is None or document["signal"] is None:
+def _draw_occlusion(run: Run, maps: OcclusionMaps | None, run_number: int) -> list[Drawing]:
+    if maps is None or maps.background is None or maps.signal is None:
         return []
-    maps = [np.array(document[name]) for name in ("background", "signal")]
-    rows, columns = maps[0].shape
+    changes = [np.array(maps.background), np.array(maps.signal)]
+    rows, columns = changes[0].shape
     return [
         Drawing(
-            name=f"occlusion-{place}-{name}",
+            name=f"occlusion-{run_number}-{style.as_identifier(name)}",
             section="occlusion",
-            alt=f"How much the score of {run.name} for {name}s changes when a patch is hidden, "
-            f"at most {maps[label].max():.3f}.",
-            caption=f"Mean absolute change of the score over {name}s among {document['samples']} test samples when one "
-            f"of {rows} x {columns} patches is set to zero.",
-            figure=showers.occlusion(maps, run.spec, label, run.name),
+            alt=f"Change of the score of {run.name} for {name}s when a patch is hidden, at most "
+            f"{changes[label].max():.3f}.",
+            caption=f"Mean absolute change of the score when one of {rows} x {columns} patches is set to zero, over "
+            f"the {name}s among {maps.samples} test samples.",
+            figure=showers.occlusion(changes, run.spec, label, run.name),
         )
         for label, name in enumerate(run.spec.classes)
     ]
 
 
-def draw_gallery(run: Run, document: Document, place: int, seen: SeenStore) -> list[Drawing]:
-    """Return the images that the run at that place in the report was most and least sure of."""
+def draw_gallery(run: Run, results: RunResults, run_number: int, seen: SeenStore) -> list[Drawing]:
+    """Return the test images that a run was most confident and least certain about."""
     drawings, side = [], 2 * gallery.reach(run.spec) + 1
-    width = f", a hit {side} x {side} cells wide to be seen" if side > 1 else ""
+    width = f"; each hit is drawn {side} x {side} cells wide" if side > 1 else ""
     for kind, meaning in gallery.KINDS.items():
-        chosen = document["gallery"][kind]
+        chosen: list[GallerySample] = getattr(results.gallery, kind)
         if not chosen:
             continue
-        classes = run.spec.classes
-        samples = "; ".join(f"{classes[one['label']]} {one['score']:.4f} (sample {one['sample']})" for one in chosen)
+        samples = "; ".join(f"{run.spec.classes[one.label]} {one.score:.4f} (sample {one.sample})" for one in chosen)
         drawing = Drawing(
-            name=f"gallery-{place}-{kind}",
+            name=f"gallery-{run_number}-{kind}",
             section="gallery",
-            alt=f"Test images that {run.name} is {meaning} about, true class and score: {samples}.",
-            caption=f"{samples}. Colours on an inverse hyperbolic sine scale, cells without a hit blank{width}.",
+            alt=f"Test images on which {run.name} is {meaning}, with true class and score: {samples}.",
+            caption=f"{samples}. The colour scale is an inverse hyperbolic sine; cells without a hit are blank{width}.",
             figure=gallery.draw(seen.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
         )
         drawings.append(drawing)
     return drawings
 
 
-def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, place: int) -> list[Drawing]:
-    """Return the average images in the training split of the store at that place in the report."""
+def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, store_number: int) -> list[Drawing]:
+    """Return the average images in the training split of a store, and how the classes differ."""
     background, signal = spec.classes
+    section = f"showers-{store_number}"
     drawings = []
     for channel, described in enumerate(spec.channels):
+        prefix = f"store-{store_number}-{style.as_identifier(described.name)}"
         kind = showers.average(statistics, channel)[0]
         meaning = f"{described.long_name.capitalize()}, {described.comment}"
         for label, name in enumerate(spec.classes):
             drawing = Drawing(
-                name=f"store-{place}-{described.name}-{name}",
-                section=f"showers-{place}",
-                alt=f"{AVERAGES[kind].capitalize()} of the {described.name} by pixel, for {name}s.",
+                name=f"{prefix}-{style.as_identifier(name)}",
+                section=section,
+                alt=f"{AVERAGES[kind].capitalize()} of the {described.name} in each cell, for {name}s.",
                 caption=f"{meaning}; {AVERAGES[kind]} over the training split.",
                 figure=showers.average_shower(statistics, spec, channel, label),
             )
             drawings.append(drawing)
         drawing = Drawing(
-            name=f"store-{place}-{described.name}-asymmetry",
-            section=f"showers-{place}",
-            alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} by pixel.",
-            caption=f"Where the classes differ: red where {signal}s have more, blue where {background}s.",
+            name=f"{prefix}-asymmetry",
+            section=section,
+            alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} in each cell.",
+            caption=f"Difference between the classes: red where {signal}s have more, blue where {background}s do.",
             figure=showers.asymmetry(statistics, spec, channel),
         )
         drawings.append(drawing)

@@ -1,4 +1,4 @@
-"""Single images worth a look: where a classifier is most sure and right, most sure and wrong, and least sure."""
+"""Single images: those with the most confident correct, the most confident wrong and the least certain scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,73 +9,74 @@ from matplotlib.figure import Figure
 
 import store
 from evaluate import style
-from evaluate.images import Block
-from evaluate.measure import Document
+from evaluate.document import Gallery, GallerySample
 from evaluate.showers import SIGNED
+from store.arrays import Float32Array, Int64Array
 from store.datasets import DatasetSpec
 from store.predictions import Predictions
 
 SHOWN = 4
-CELLS_SEEN = 64  # along a side of a panel; smaller cells could not be seen
+VISIBLE_CELLS = 64  # along a side of a panel; smaller cells cannot be seen
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
 
 
-def choose(predictions: Predictions) -> dict[str, list[Document]]:
-    """Return up to four samples of each of `KINDS` with their label and score; fewer if there are no more.
+def choose(predictions: Predictions) -> Gallery:
+    """Return up to four samples of each of `KINDS`.
 
-    The score of a sample's own class says how confidently right or wrong it is, a score near 0.5 how uncertain.
+    The score of a sample's true class says how confident and how correct the model is about it; a score near 0.5 is
+    uncertain.
     """
-    own = np.where(predictions.label == 1, predictions.score, 1 - predictions.score)
-    right = (predictions.score >= 0.5) == predictions.label
-    sure, unsure = np.argsort(-own, kind="stable"), np.argsort(own, kind="stable")
-    orders = {
-        "right": sure[right[sure]],
-        "wrong": unsure[~right[unsure]],
-        "uncertain": np.argsort(np.abs(own - 0.5), kind="stable"),
-    }
-    return {
-        kind: [
-            {
-                "sample": int(predictions.sample[row]),
-                "label": int(predictions.label[row]),
-                "score": float(predictions.score[row]),
-            }
+    true_score = np.where(predictions.label == 1, predictions.score, 1 - predictions.score)
+    correct = (predictions.score >= 0.5) == predictions.label
+    descending, ascending = np.argsort(-true_score, kind="stable"), np.argsort(true_score, kind="stable")
+
+    def samples(rows: Int64Array) -> list[GallerySample]:
+        return [
+            GallerySample(
+                sample=int(predictions.sample[row]),
+                label=1 if predictions.label[row] else 0,
+                score=float(predictions.score[row]),
+            )
             for row in rows[:SHOWN]
         ]
-        for kind, rows in orders.items()
-    }
+
+    return Gallery(
+        right=samples(descending[correct[descending]]),
+        wrong=samples(ascending[~correct[ascending]]),
+        uncertain=samples(np.argsort(np.abs(true_score - 0.5), kind="stable")),
+    )
 
 
 def reach(spec: DatasetSpec) -> int:
-    """Return over how many cells on each side a hit is drawn, so that it can be seen in a large image."""
-    return max(spec.image_shape[:2]) // CELLS_SEEN
+    """Return by how many cells a hit is widened on each side, so that it can be seen in a large image."""
+    return max(spec.image_shape[:2]) // VISIBLE_CELLS
 
 
-def widen(values: Block, reach: int) -> Block:
-    """Return an image (ieta, iphi) whose hits cover the cells around them; the one larger in magnitude is on top."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach), (2 * reach + 1, 2 * reach + 1))
-    flat = around.reshape(*values.shape, -1)
+def widen(values: Float32Array, reach: int) -> Float32Array:
+    """Widen the hits of an image (ieta, iphi) by `reach` cells; where hits overlap, the larger magnitude wins."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach), (2 * reach + 1, 2 * reach + 1))
+    flat = windows.reshape(*values.shape, -1)
     return np.take_along_axis(flat, np.abs(flat).argmax(-1, keepdims=True), -1)[..., 0]
 
 
 @style.styled
-def draw(path: Path, spec: DatasetSpec, chosen: Sequence[Document], title: str) -> Figure:
-    """Draw samples of a store side by side, a row for each channel, cells without a hit left blank.
+def draw(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
+    """Draw samples of a store side by side, one row per channel, with cells without a hit left blank.
 
-    Colours are on an inverse hyperbolic sine scale, in each panel up to its own largest value, and have a sign in the
-    channels that fall well below zero. Hits in large images are drawn by `widen`.
+    The colour scale is an inverse hyperbolic sine that ends at the largest value of each panel. It is diverging in
+    channels that fall well below zero. Hits in large images are widened by `widen`.
     """
     channels = spec.channels
-    images = store.open_dataset(path)["image"].isel(sample=[one["sample"] for one in chosen]).to_numpy()
+    images = store.open_dataset(path)["image"].isel(sample=[chosen.sample for chosen in samples]).to_numpy()
     figure = Figure(figsize=(style.WIDTH, 0.55 + 1.15 * len(channels)), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
     panels = figure.subplots(len(channels), SHOWN, squeeze=False)
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
         axes.set_visible(False)
-    signs = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
-    for column, (one, image) in enumerate(zip(chosen, images, strict=True)):
-        for row, (channel, signed) in enumerate(zip(channels, signs, strict=True)):
+    signed_channels = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
+    for column, (chosen, image) in enumerate(zip(samples, images, strict=True)):
+        for row, (channel, signed) in enumerate(zip(channels, signed_channels, strict=True)):
             axes, values = panels[row, column], widen(image[..., row], reach(spec))
             axes.set_visible(True)
             largest = float(np.abs(values).max()) or 1.0
@@ -89,5 +90,5 @@ def draw(path: Path, spec: DatasetSpec, chosen: Sequence[Document], title: str) 
             if column == 0:
                 axes.set_ylabel(channel.name)
             if row == 0:
-                axes.set_title(f"{spec.classes[one['label']]}\n{one['score']:.4f}", fontsize=7.5, loc="center")
+                axes.set_title(f"{spec.classes[chosen.label]}\n{chosen.score:.4f}", fontsize=7.5, loc="center")
     return figure

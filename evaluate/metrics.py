@@ -1,4 +1,4 @@
-"""How good scores are as probabilities of class 1, the signal, and how sure we are; class 0 is the background."""
+"""Metrics of scores as probabilities of class 1, the signal, with standard errors; class 0 is the background."""
 
 import math
 from dataclasses import dataclass
@@ -6,12 +6,10 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
+from store.arrays import BoolArray, Float64Array, Int64Array
 from store.errors import RunError
-
-Floats = npt.NDArray[np.float64]
-Array = npt.ArrayLike
 
 CONFIDENCE = 0.95
 
@@ -24,70 +22,72 @@ class Estimate:
     standard_error: float
 
     def interval(self, bounds: tuple[float, float] = (-math.inf, math.inf)) -> tuple[float, float]:
-        """Return the normal interval at `CONFIDENCE`, cut off at the bounds of what is measured."""
-        reach = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * self.standard_error
-        return max(self.value - reach, bounds[0]), min(self.value + reach, bounds[1])
+        """Return the interval at level `CONFIDENCE` of a normal distribution, clipped to the bounds of the quantity."""
+        half_width = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * self.standard_error
+        return max(self.value - half_width, bounds[0]), min(self.value + half_width, bounds[1])
 
     def __sub__(self, other: "Estimate") -> "Estimate":
-        """Return the difference from an estimate made on other samples."""
+        """Return the difference to an estimate from independent samples; the standard errors add in quadrature."""
         error = math.hypot(self.standard_error, other.standard_error)
         return Estimate(value=self.value - other.value, standard_error=error)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Scores against the frequency of class 1, in the bins that are not empty.
+    """Mean score and frequency of class 1 in bins of the score; empty bins are left out.
 
     Attributes
     ----------
     count
-        int64 (b,), samples in each bin.
+        int64 (b,), number of samples in each bin.
     weight
-        float64 (b,), the sum of their weights.
+        float64 (b,), sum of the weights in each bin.
     score
         float64 (b,), mean score.
     frequency
-        float64 (b,), share of class 1.
+        float64 (b,), fraction of class 1, weighted.
     error
         float64 (b,), binomial standard error of the frequency.
     """
 
-    count: npt.NDArray[np.int64]
-    weight: Floats
-    score: Floats
-    frequency: Floats
-    error: Floats
+    count: Int64Array
+    weight: Float64Array
+    score: Float64Array
+    frequency: Float64Array
+    error: Float64Array
 
     @property
     def expected_error(self) -> float:
-        """Mean of ``|frequency - score|`` over samples: the expected calibration error."""
+        """Expected calibration error: mean of ``|frequency - score|`` over the samples."""
         return float(np.average(np.abs(self.frequency - self.score), weights=self.weight))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Samples that count.
+    """Checked samples with a positive weight.
 
     Attributes
     ----------
     signal
-        bool (n,), whether a sample is of class 1.
-    score, weight
-        float64 (n,), finite. Weights are positive; equal ones are 1 and take no memory.
+        bool (n,), True for samples of class 1.
+    score
+        float64 (n,), finite.
+    weight
+        float64 (n,), positive. Equal weights are replaced by 1 and take no memory.
     """
 
-    signal: npt.NDArray[np.bool_]
-    score: Floats
-    weight: Floats
+    signal: BoolArray
+    score: Float64Array
+    weight: Float64Array
 
     @property
     def weighted(self) -> bool:
-        """Whether weights differ."""
+        """Whether the weights differ from each other."""
         return self.weight.strides != (0,)
 
 
-def checked(label: Array, score: Array, weight: Array | None = None) -> Scored:
-    """Return the columns as the functions here can use them, without samples of weight 0.
+def checked(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Scored:
+    """Check the columns and return them without samples of weight 0.
 
     Parameters
     ----------
@@ -96,58 +96,58 @@ def checked(label: Array, score: Array, weight: Array | None = None) -> Scored:
     score
         (n,), larger for class 1.
     weight
-        (n,), how much a sample counts; by default 1. Only ratios matter.
+        (n,), weight of each sample; by default 1. Only ratios of weights matter.
 
     Raises
     ------
     RunError
-        For labels other than 0 and 1, scores that are not finite, weights that are not finite or negative or all zero,
-        or less than two samples.
+        If a label is neither 0 nor 1, a score is not finite, a weight is negative or not finite, all weights are zero,
+        or fewer than two samples are left.
     """
     label, score = np.asarray(label), np.asarray(score, dtype=np.float64)
     if label.ndim != 1 or label.shape != score.shape:
-        raise RunError(f"labels and scores must be two columns of one length, got {label.shape} and {score.shape}")
+        raise RunError(f"labels and scores must be two columns of equal length, got {label.shape} and {score.shape}")
     _refuse("labels must be 0 or 1", label, (label != 0) & (label != 1))
     _refuse("scores must be finite", score, ~np.isfinite(score))
     signal, weights = label.astype(bool), np.broadcast_to(1.0, score.shape)
     if weight is not None:
-        weights = checked_weight(weight, score.shape)
+        weights = _checked_weight(weight, score.shape)
         if not weights.all():
             signal, score, weights = (column[weights > 0] for column in (signal, score, weights))
         if weights.size and np.ptp(weights) == 0:
             weights = np.broadcast_to(1.0, score.shape)
     if score.size < 2:
-        raise RunError(f"needs two samples at least, got {score.size}")
+        raise RunError(f"at least two samples are needed, got {score.size}")
     return Scored(signal=signal, score=score, weight=weights)
 
 
-def checked_weight(weight: Array, shape: tuple[int, ...]) -> Floats:
-    """Return weights as float64; raise RunError as `checked`."""
+def _checked_weight(weight: ArrayLike, shape: tuple[int, ...]) -> Float64Array:
+    """Return weights as float64; raises RunError like `checked`."""
     weight = np.asarray(weight, dtype=np.float64)
     if weight.shape != shape:
-        raise RunError(f"weights must be a column as long as the scores, got {weight.shape} and {shape}")
+        raise RunError(f"weights must be a column of the same length as the scores, got {weight.shape} and {shape}")
     _refuse("weights must be finite and not negative", weight, ~(np.isfinite(weight) & (weight >= 0)))
     if weight.size and not weight.any():
         raise RunError(f"weights are zero in all {weight.size} rows")
     return weight
 
 
-def same_weights(first: Floats | None, second: Floats | None) -> bool:
-    """Whether the weights of the same samples are the same; None stands for weights of 1."""
+def same_weights(first: Float64Array | None, second: Float64Array | None) -> bool:
+    """Return whether two columns of weights are equal; None stands for weights of 1."""
     if first is None or second is None:
         return all(bool(np.all(weight == 1)) for weight in (first, second) if weight is not None)
     return np.array_equal(first, second)
 
 
-def _refuse(rule: str, column: npt.NDArray[Any], broken: npt.NDArray[np.bool_]) -> None:
-    """Raise RunError with the first value that breaks a rule, if any does."""
+def _refuse(rule: str, column: NDArray[Any], broken: BoolArray) -> None:
+    """Raise RunError that shows the first value that breaks a rule, if there is one."""
     if broken.any():
         row = int(np.argmax(broken))
         raise RunError(f"{rule}, got {column[row]} in row {row} ({np.count_nonzero(broken)} in all)")
 
 
-def checked_probability(label: Array, score: Array, weight: Array | None = None) -> Scored:
-    """Return the columns as `checked` does; raise RunError for scores outside [0, 1] too."""
+def checked_probability(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Scored:
+    """Check the columns like `checked`, and also raise RunError for scores outside [0, 1]."""
     scored = checked(label, score, weight)
     low, high = scored.score.min(), scored.score.max()
     if low < 0 or high > 1:
@@ -155,31 +155,42 @@ def checked_probability(label: Array, score: Array, weight: Array | None = None)
     return scored
 
 
-def accuracy(label: Array, score: Array, weight: Array | None = None, *, threshold: float = 0.5) -> Estimate:
-    """Return the share of samples on the right side of ``score >= threshold``; raises as `checked`."""
+def accuracy(
+    label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, threshold: float = 0.5
+) -> Estimate:
+    """Return the fraction of samples that ``score >= threshold`` classifies correctly; raises like `checked`."""
     scored = checked(label, score, weight)
-    return share((scored.score >= threshold) == scored.signal, scored.weight)
+    return fraction((scored.score >= threshold) == scored.signal, scored.weight)
 
 
-def precision(label: Array, score: Array, weight: Array | None = None, *, threshold: float = 0.5) -> Estimate | None:
-    """Return the share of class 1 among samples with ``score >= threshold``, None without any; raises as `checked`."""
+def precision(
+    label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, threshold: float = 0.5
+) -> Estimate | None:
+    """Return the fraction of class 1 among samples with ``score >= threshold``; raises like `checked`.
+
+    None if no sample passes.
+    """
     scored = checked(label, score, weight)
     passed = scored.score >= threshold
-    return share(scored.signal[passed], scored.weight[passed]) if passed.any() else None
+    return fraction(scored.signal[passed], scored.weight[passed]) if passed.any() else None
 
 
-def recall(label: Array, score: Array, weight: Array | None = None, *, threshold: float = 0.5) -> Estimate | None:
-    """Return the share of class 1 with ``score >= threshold``, None without that class; raises as `checked`."""
+def recall(
+    label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, threshold: float = 0.5
+) -> Estimate | None:
+    """Return the fraction of class 1 with ``score >= threshold``; raises like `checked`.
+
+    None if there is no sample of class 1.
+    """
     scored = checked(label, score, weight)
     signal = scored.signal
-    return share(scored.score[signal] >= threshold, scored.weight[signal]) if signal.any() else None
+    return fraction(scored.score[signal] >= threshold, scored.weight[signal]) if signal.any() else None
 
 
-def log_loss(label: Array, score: Array, weight: Array | None = None) -> Estimate:
+def log_loss(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
     """Return the mean binary cross-entropy in nats.
 
-    Scores of exactly 0 and 1 are moved by the float64 epsilon, as scikit-learn does. Raises as
-    `checked_probability`.
+    Scores are clipped to [epsilon, 1 - epsilon] of float64, as scikit-learn does. Raises like `checked_probability`.
     """
     scored = checked_probability(label, score, weight)
     epsilon = np.finfo(np.float64).eps
@@ -188,71 +199,76 @@ def log_loss(label: Array, score: Array, weight: Array | None = None) -> Estimat
     return mean(np.negative(own, out=own), scored.weight)
 
 
-def brier_score(label: Array, score: Array, weight: Array | None = None) -> Estimate:
-    """Return the mean squared difference of score and label; raises as `checked_probability`.
+def brier_score(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
+    """Return the mean squared difference between score and label; raises like `checked_probability`.
 
     Notes
     -----
-    Brier, Monthly Weather Review 78 (1950) 1, with one term a sample: between 0 and 1.
+    Brier, Monthly Weather Review 78 (1950) 1, with one term per sample, so that it lies between 0 and 1.
     """
     scored = checked_probability(label, score, weight)
     return mean((scored.score - scored.signal) ** 2, scored.weight)
 
 
-def share(hit: npt.NDArray[np.bool_], weight: Floats) -> Estimate:
-    """Return the share of the weight of (n,) samples where `hit` is true, with the binomial error."""
+def fraction(hit: BoolArray, weight: Float64Array) -> Estimate:
+    """Return the weighted fraction of (n,) samples where `hit` is True, with its binomial error."""
     return binomial(_total(weight, hit), _total(weight), _total(weight, weight, hit), _total(weight, weight))
 
 
 def binomial(part: float, whole: float, part_square: float, whole_square: float) -> Estimate:
-    """Return part / whole, both sums of weights, with its binomial error; the squares are sums of squared weights."""
+    """Return part / whole with its binomial error.
+
+    Both are sums of weights; `part_square` and `whole_square` are the sums of squared weights of the same samples.
+    """
     value = float(part / whole)
     variance = part_square * (1 - value) ** 2 + (whole_square - part_square) * value**2
     return Estimate(value=value, standard_error=math.sqrt(variance) / float(whole))
 
 
-def mean(values: Floats, weight: Floats, square: Floats | None = None) -> Estimate:
+def mean(values: Float64Array, weight: Float64Array, square: Float64Array | None = None) -> Estimate:
     """Return the weighted mean of (n,) values, with its standard error.
 
     Parameters
     ----------
     values
-        (n,), independent.
+        (n,), values of independent samples.
     weight
-        (n,), of each.
+        (n,), weight of each value.
     square
-        (n,), if a value stands for several equal ones: the sums of their squared weights, `weight` being their sums.
+        (n,), given if each value stands for several samples: the sum of their squared weights. `weight` is then the
+        sum of their weights.
 
     Notes
     -----
-    The error is that of a ratio of two sums to first order, and for equal weights the usual one: with normalised
-    weights its square is the sum of w**2 (value - mean)**2, over 1 - the sum of w**2. Weights are properties of the
-    samples, not numbers of them: a sample of weight 2 is known less well than two of weight 1.
+    With weights w normalised to a sum of 1, the squared error is sum(w**2 (value - mean)**2) / (1 - sum(w**2)): the
+    first-order error of a ratio of two sums, and the usual error of a mean if all weights are equal. A weight is a
+    property of one sample and not a number of samples: one sample of weight 2 gives a larger error than two of
+    weight 1.
     """
     total = _total(weight)
     value = _total(weight, values) / total
     squares = (weight, weight) if square is None else (square,)
-    rest = values - value
+    residual = values - value
     freedom = 1 - _total(*squares) / total**2
-    variance = _total(*squares, rest, rest) / total**2 / freedom if freedom > 0 else 0.0
+    variance = _total(*squares, residual, residual) / total**2 / freedom if freedom > 0 else 0.0
     return Estimate(value=value, standard_error=math.sqrt(variance))
 
 
-def _total(*columns: npt.NDArray[Any]) -> float:
-    """Return the sum of the products of some columns, without room for the products."""
+def _total(*columns: NDArray[Any]) -> float:
+    """Return the sum over rows of the product of the columns, without allocating the products."""
     return float(np.einsum(",".join("i" * len(columns)) + "->", *columns))
 
 
-def calibration(label: Array, score: Array, weight: Array | None = None, *, bins: int = 15) -> Calibration:
-    """Return the reliability curve in bins of equal width; raises as `checked_probability`.
+def calibration(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, bins: int = 15) -> Calibration:
+    """Return the reliability curve in bins of equal width; raises like `checked_probability`.
 
     Notes
     -----
-    Guo et al., "On calibration of modern neural networks", ICML 2017, whose bins these are.
+    The bins are those of Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     scored = checked_probability(label, score, weight)
-    place = _bins(scored.score, bins)
-    count = np.bincount(place, minlength=bins)
+    index = _bins(scored.score, bins)
+    count = np.bincount(index, minlength=bins)
     full = count > 0
     weights, squares = (sums[full] for sums in histogram(scored, bins))
     total = weights.sum(axis=1)
@@ -261,20 +277,20 @@ def calibration(label: Array, score: Array, weight: Array | None = None, *, bins
     return Calibration(
         count=count[full],
         weight=total,
-        score=np.bincount(place, scored.weight * scored.score, minlength=bins)[full] / total,
+        score=np.bincount(index, scored.weight * scored.score, minlength=bins)[full] / total,
         frequency=frequency,
         error=np.sqrt(variance) / total,
     )
 
 
-def histogram(scored: Scored, bins: int) -> tuple[Floats, Floats]:
-    """Return the sums of weights and of squared weights by score, in bins of equal width, and class, (bins, 2) each."""
+def histogram(scored: Scored, bins: int) -> tuple[Float64Array, Float64Array]:
+    """Return the sums of weights and of squared weights in bins of the score, (bins, class) each."""
     cell = 2 * _bins(scored.score, bins) + scored.signal
     powers = (scored.weight, scored.weight**2) if scored.weighted else (scored.weight,)
     sums = [np.bincount(cell, power, minlength=2 * bins).reshape(bins, 2).astype(np.float64) for power in powers]
     return sums[0], sums[-1]
 
 
-def _bins(score: Floats, bins: int) -> npt.NDArray[np.int64]:
-    """Return in which of the bins that share [0, 1] each score is."""
+def _bins(score: Float64Array, bins: int) -> Int64Array:
+    """Return the index of the bin of each score; the bins divide [0, 1] into equal widths."""
     return np.minimum((score * bins).astype(np.int64), bins - 1)

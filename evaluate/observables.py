@@ -1,31 +1,31 @@
-"""What is known of each sample of a store besides its class, to see where a classifier does well."""
+"""Quantities that are known for each sample of a store besides its class, to slice the metrics by them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import store
-from evaluate.metrics import Floats
+from store.arrays import Float64Array, Int64Array
 from store.datasets import DatasetSpec
 
-BATCH_BYTES = 1 << 24
-NOT_VARIABLES = {"label", "split", "source_file", "source_row"}
+BATCH_BYTES = 16 << 20
+NOT_OBSERVABLES = {"label", "split", "source_file", "source_row"}
+"""Columns of a store that describe the bookkeeping and not the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variable:
-    """One number a sample.
+class Observable:
+    """One number per sample.
 
     Attributes
     ----------
     name
-        Short and unique.
+        Short name, unique in its store.
     long_name
-        For people.
+        Description for readers.
     units
-        As in the store; 1 for none.
+        As in the store; ``"1"`` if it has none.
     value
         float64 (n,), in the order of the samples.
     """
@@ -33,26 +33,26 @@ class Variable:
     name: str
     long_name: str
     units: str
-    value: Floats
+    value: Float64Array
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Variable":
-        """Return the variable of some of the samples."""
+    def take(self, rows: Int64Array) -> "Observable":
+        """Return the observable for some of the samples."""
         return replace(self, value=self.value[rows])
 
 
-def read_variables(path: Path, split: str) -> list[Variable]:
-    """Return total energy and number of hits of every sample of a split, and every variable that the store has.
+def read_observables(path: Path, split: str) -> list[Observable]:
+    """Return the total energy and the number of hits of every sample of a split, and its numeric columns in the store.
 
     Raises
     ------
     CalostreamError
         If the store cannot be read.
     """
-    return [*_compute(path, split), *_stored(path, split)]
+    return [*_compute(path, split), *_read_columns(path, split)]
 
 
-def _compute(path: Path, split: str) -> list[Variable]:
-    """Stream the images once, a few batches in memory at a time; sums are taken in float64."""
+def _compute(path: Path, split: str) -> list[Observable]:
+    """Read the images once, with a few batches in memory at a time; energies are summed in float64."""
     opened = store.open_store(path)
     start, stop = opened.split_range(split)
     energies = energy_channels(opened.spec)
@@ -60,30 +60,30 @@ def _compute(path: Path, split: str) -> list[Variable]:
     size = max(1, BATCH_BYTES // opened.spec.sample_bytes)
     for batch in store.BatchStream(path, split=split, batch_size=size, shuffle="none"):
         image = batch.image[..., energies]
-        place = batch.sample - start
-        energy[place] = image.sum(axis=(1, 2, 3), dtype=np.float64)
-        hits[place] = np.count_nonzero(image.any(axis=-1), axis=(1, 2))
+        rows = batch.sample - start
+        energy[rows] = image.sum(axis=(1, 2, 3), dtype=np.float64)
+        hits[rows] = np.count_nonzero(image.any(axis=-1), axis=(1, 2))
     names = " + ".join(opened.spec.channels[channel].name for channel in energies)
     return [
-        Variable(name="total_energy", long_name=f"sum of {names}", units="1", value=energy),
-        Variable(name="hits", long_name="cells with energy", units="1", value=hits),
+        Observable(name="total_energy", long_name=f"sum of {names}", units="1", value=energy),
+        Observable(name="hits", long_name="cells with energy", units="1", value=hits),
     ]
 
 
 def energy_channels(spec: DatasetSpec) -> list[int]:
-    """Return the channels that hold energies or momenta: all but the time."""
-    return [place for place, channel in enumerate(spec.channels) if channel.name != "time"]
+    """Return the indices of the channels that hold energies or momenta: all except the time."""
+    return [index for index, channel in enumerate(spec.channels) if channel.name != "time"]
 
 
-def _stored(path: Path, split: str) -> list[Variable]:
+def _read_columns(path: Path, split: str) -> list[Observable]:
     dataset = store.open_dataset(path, split)
     return [
-        Variable(
+        Observable(
             name=str(name),
             long_name=column.attrs.get("long_name", str(name)),
             units=column.attrs.get("units", "1"),
             value=column.to_numpy().astype(np.float64),
         )
         for name, column in dataset.variables.items()
-        if column.dims == ("sample",) and name not in NOT_VARIABLES and column.dtype.kind in "fiu"
+        if column.dims == ("sample",) and name not in NOT_OBSERVABLES and column.dtype.kind in "fiu"
     ]

@@ -1,4 +1,4 @@
-"""Looking where a model looks: hiding patches of test images from it."""
+"""Making the occlusion map of a run: hiding patches of test images from its model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,68 +6,84 @@ from pathlib import Path
 import numpy as np
 
 import store
-from evaluate.images import Block
+from evaluate.model_process import open_model
 from evaluate.occlusion import Occlusion
 from evaluate.runs import load_run
-from evaluate.score import open_model, variables_of
-from store.errors import ConfigError, StoreError
+from evaluate.score import variables_of
+from evaluate.stores import check_digest
+from store.arrays import Float32Array, Float64Array, UInt8Array
+from store.errors import ConfigError
 
-PATCHES = 16  # along each side of the image
+PATCHES = 16  # along each side of an image
 
 
 def occlude(path: Path, samples: int = 128) -> Occlusion:
-    """Hide patches of the first test images from a run's model, and write what that does beside the predictions.
+    """Hide patches of the first test images from a run's model, and write the change of its score into the run.
 
-    The order of samples in a split is random, so the first ones are a fair draw.
+    The samples of a split are in random order, so the first ones are a random subset.
 
     Parameters
     ----------
     path
-        Run directory, with its store where it was.
+        Run directory, whose store is still where it was.
     samples
-        How many images; each is scored 257 times.
+        Number of images; each is scored 257 times.
 
     Raises
     ------
     ConfigError
-        If `samples` is below 1, or the model looks at no image.
+        If `samples` is below 1, or the model takes no images.
     RunError
         If the run cannot be used, or its model fails.
     StoreError
-        If the store is gone or holds other data.
+        If the store is missing or holds other data.
     """
     if samples < 1:
-        raise ConfigError(f"samples={samples} is below 1")
+        raise ConfigError(f"samples={samples} must be at least 1")
     run = load_run(path, path.resolve().name)
-    if run.framework in ("trees", "logistic") and variables_of(run.config):
-        raise ConfigError(f"{path}: its model takes {', '.join(variables_of(run.config))} and looks at no image")
-    opened = store.open_store(run.store["path"])
-    if opened.digest != run.store["digest"]:
-        raise StoreError(f"{opened.path} now holds other data (digest {opened.digest[:12]}) than the run saw")
-    dataset = store.open_dataset(opened.path, "test").isel(sample=slice(samples))
+    names = variables_of(run.config)
+    if run.framework in ("trees", "logistic") and names:
+        raise ConfigError(f"{path}: its model takes only {', '.join(names)} and no images")
+    check_digest(run.store)
+    dataset = store.open_dataset(run.store.path, "test").isel(sample=slice(samples))
     images, label = dataset["image"].to_numpy(), dataset["label"].to_numpy()
     variables = np.empty((len(images), 0), np.float32)
-    if names := variables_of(run.config):
+    if names:
         variables = np.column_stack([dataset[name].to_numpy() for name in names])
     with open_model(run.framework, path) as ask:
         score = ask(images, variables)
-        hidden = np.stack([np.abs(ask(part, variables) - score) for part in _hide(images)])
-    shape = [min(PATCHES, side) for side in images.shape[1:3]]
-    change = [
-        hidden[:, label == value].mean(axis=1) if (label == value).any() else np.full(len(hidden), np.nan)
-        for value in range(2)
-    ]
-    start = opened.split_range("test")[0]
-    found = Occlusion(sample=np.arange(start, start + len(images)), score=score, change=np.reshape(change, (2, *shape)))
-    found.save(path)
-    return found
+        change = np.stack([np.abs(ask(hidden, variables) - score) for hidden in _hide(images)])
+    start = run.store.split_ranges["test"][0]
+    occlusion = Occlusion(
+        sample=np.arange(start, start + len(images)),
+        score=score,
+        change=_average_by_class(change, label).reshape(2, *_patches(images)),
+    )
+    occlusion.save(path)
+    return occlusion
 
 
-def _hide(images: Block) -> Iterator[Block]:
-    """Yield the images with one patch after the other set to zero, row by row."""
-    rows, columns = (np.array_split(np.arange(side), min(PATCHES, side)) for side in images.shape[1:3])
+def _average_by_class(change: Float64Array, label: UInt8Array) -> Float64Array:
+    """Return the mean of (patch, sample) over the samples of each class, (class, patch); NaN without samples."""
+    means = np.full((2, len(change)), np.nan)
+    for value in np.unique(label):
+        means[value] = change[:, label == value].mean(axis=1)
+    return means
+
+
+def _patches(images: Float32Array) -> tuple[int, int]:
+    """Return the number of patches along ieta and iphi."""
+    rows, columns = images.shape[1:3]
+    return min(PATCHES, rows), min(PATCHES, columns)
+
+
+def _hide(images: Float32Array) -> Iterator[Float32Array]:
+    """Yield copies of the images, each with one patch set to zero, row by row."""
+    rows, columns = (
+        np.array_split(np.arange(side), count) for side, count in zip(images.shape[1:3], _patches(images), strict=True)
+    )
     for row in rows:
         for column in columns:
-            part = images.copy()
-            part[:, row[0] : row[-1] + 1, column[0] : column[-1] + 1] = 0
-            yield part
+            hidden = images.copy()
+            hidden[:, row[0] : row[-1] + 1, column[0] : column[-1] + 1] = 0
+            yield hidden

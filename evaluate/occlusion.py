@@ -1,7 +1,7 @@
-"""Where a model looks: how much its score changes when a part of the image is hidden.
+"""Occlusion maps: how much the score of a model changes when a part of the image is hidden.
 
-Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, with zeros, which is what cells
-without a hit hold.
+After Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014. Hidden cells are set to
+zero, the value of a cell without a hit.
 """
 
 import zipfile
@@ -9,51 +9,51 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluate.metrics import Floats
 from store import files
+from store.arrays import Float64Array, Int64Array
 from store.errors import RunError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 
 SAME_SCORE = 1e-3
+"""Largest difference between two scores that may come from the same model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Occlusion:
-    """What hiding a patch does to the score, averaged over some test samples.
+    """Change of the score when a patch of the image is hidden, averaged over some test samples.
 
     Attributes
     ----------
     sample
         int64 (n,), positions in the store.
     score
-        float64 (n,), of the whole images.
+        float64 (n,), scores of the complete images.
     change
-        float64 (class, y, x), mean absolute change of the score for each patch, by true class; y is along ieta. NaN for
-        a class without samples.
+        float64 (class, y, x), mean absolute change of the score for each patch, by true class; y runs along ieta. NaN
+        for a class without samples.
     """
 
-    sample: npt.NDArray[np.int64]
-    score: Floats
-    change: Floats
+    sample: Int64Array
+    score: Float64Array
+    change: Float64Array
 
-    def is_of(self, predictions: Predictions) -> bool:
-        """Whether the model that gave these predictions is the one that was looked at."""
+    def belongs_to(self, predictions: Predictions) -> bool:
+        """Return whether the model of the map also made these predictions."""
         _, mine, theirs = np.intersect1d(self.sample, predictions.sample, return_indices=True)
         return mine.size == self.sample.size and np.allclose(
             self.score[mine], predictions.score[theirs], rtol=0, atol=SAME_SCORE
         )
 
     def save(self, run: Path) -> None:
-        """Write it beside the predictions of a run directory."""
+        """Write the map into a run directory."""
         with files.replacing(RunFolder(path=run).occlusion) as partial:
             np.savez(partial, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, run: Path) -> "Occlusion | None":
-        """Return what `occlude` left in a run directory, or None if it was not called.
+        """Read the map of a run directory; None if there is none.
 
         Raises
         ------
@@ -65,11 +65,11 @@ class Occlusion:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                found = cls(**{field.name: file[field.name] for field in fields(cls)})
-            shapes = found.sample.shape, found.score.shape, found.change.shape
+                occlusion = cls(**{field.name: file[field.name] for field in fields(cls)})
+            shapes = occlusion.sample.shape, occlusion.score.shape, occlusion.change.shape
             if shapes[0] != shapes[1] or len(shapes[0]) != 1 or len(shapes[2]) != 3 or shapes[2][0] != 2:
                 raise ValueError(f"shapes {shapes}")
-            return found
+            return occlusion
         except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"{path}: not an occlusion map ({error}); `evaluate occlude {run}` makes a new one"

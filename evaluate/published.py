@@ -1,28 +1,30 @@
-"""Results that others published on these data sets, to stand beside one's own."""
+"""Published results on the data sets, to compare with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
+
+from evaluate.document import PublishedRow, StoreIdentity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A published ROC AUC on a test set.
+    """A published AUC on a test set.
 
     Attributes
     ----------
     dataset
-        Name of the data set's description.
+        Name of the data set.
     source
         Who published it.
     model
-        What it was, and how it was trained and tested.
+        Kind of model, and how it was trained and tested.
     auc
         As published; a range if there are several.
     split_scheme
-        The store's split with the same protocol, empty if there is none.
+        Split scheme of a store with the same protocol; empty if there is none.
     note
-        What keeps one from believing it as it stands, if anything.
+        Why the result should not be taken at face value, if so.
     """
 
     dataset: str
@@ -38,12 +40,12 @@ PUBLISHED_ROWS = {
     ELECTRON_PHOTON: ([249_000, 249_000],),
     QUARK_GLUON: ([139_306], [36_272, 47_540, 55_494]),
 }
-"""Images in each of the published files, of every form in which they are published."""
+"""Numbers of images in the published files, for each form in which the data set is published."""
 RESULTS = (
     Result(
         dataset=ELECTRON_PHOTON,
         source="sample notebook of the challenge",
-        model="CNN of 868,993 parameters, Keras; 160,000 / 25,600 / 25,600 a class in file order",
+        model="CNN of 868,993 parameters, Keras; 160,000 / 25,600 / 25,600 per class in file order",
         auc="0.8104",
         split_scheme="challenge",
     ),
@@ -104,45 +106,45 @@ RESULTS = (
 )
 
 
-def differences(result: Result, store: Mapping[str, Any], *, whole: bool) -> str:
-    """Return why a published result cannot stand beside runs on a store, or nothing if it can.
+def difference(result: Result, store: StoreIdentity, *, whole: bool) -> str:
+    """Return why a published result cannot be compared with runs on a store, or an empty string if it can.
 
-    No checksum of the published files is known. Theirs are taken to be the files that nobody calls simulated and that
-    have as many images.
+    No checksums of the published files are known. A store counts as made from them if no source is marked as simulated
+    and the sources have the same numbers of images.
 
     Parameters
     ----------
     result
-        Of the store's data set.
+        A result on the store's data set.
     store
-        Identity of the store, as runs record it.
+        The store, as the runs recorded it.
     whole
-        Whether the runs were evaluated on the whole test split, every sample counting alike.
+        Whether the runs were evaluated on the whole test split without weights.
     """
-    rows = sorted(source["rows"] for source in store.get("sources", ()))
-    if store["simulated"] or rows not in PUBLISHED_ROWS[result.dataset]:
+    sources = [] if store.sources is msgspec.UNSET else store.sources
+    if store.simulated or sorted(source["rows"] for source in sources) not in PUBLISHED_ROWS[result.dataset]:
         return "other data"
     if not result.split_scheme:
         return "other split"
-    if result.split_scheme != store["split_scheme"]:
+    if result.split_scheme != store.split_scheme:
         return f"other split ({result.split_scheme})"
     return "" if whole else "part of the test split, or weighted"
 
 
-def list_results(store: Mapping[str, Any], *, whole: bool) -> list[dict[str, Any]]:
-    """Return the published results on a store's data set, each with how it differs, as a JSON-able list.
-
-    Parameters as `differences`.
-    """
-    return [
-        {
-            "source": result.source,
-            "model": result.model,
-            "auc": result.auc,
-            "note": result.note,
-            "comparable": not differences(result, store, whole=whole),
-            "difference": differences(result, store, whole=whole),
-        }
-        for result in RESULTS
-        if result.dataset == store["dataset"]
-    ]
+def list_results(store: StoreIdentity, *, whole: bool) -> list[PublishedRow]:
+    """Return the published results on a store's data set, and for each how it differs. Parameters as `difference`."""
+    rows = []
+    for result in RESULTS:
+        if result.dataset == store.dataset:
+            different = difference(result, store, whole=whole)
+            rows.append(
+                PublishedRow(
+                    source=result.source,
+                    model=result.model,
+                    auc=result.auc,
+                    note=result.note,
+                    comparable=not different,
+                    difference=different,
+                )
+            )
+    return rows

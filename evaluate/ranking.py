@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from evaluate import metrics
-from evaluate.metrics import Array, Estimate, Floats, Scored, checked
+from evaluate.metrics import Estimate, Scored, checked
+from store.arrays import BoolArray, Float64Array
 from store.errors import RunError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Difference of two AUCs on the same samples, and the probability of one at least as large if they were equal."""
+    """Difference of two AUCs on the same samples, with the p value of DeLong's test that they are equal."""
 
     difference: Estimate
     p_value: float
@@ -22,71 +23,71 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """Operating points of all cuts ``score >= threshold``, from the tightest, which nothing passes, to the loosest.
+    """Operating points of all cuts ``score >= threshold``, from the tightest, which no sample passes, to the loosest.
 
     Attributes
     ----------
     threshold
-        float64 (k,), falling, the first one infinite.
+        float64 (k,), in descending order; the first is infinite.
     passed_background, passed_signal
-        float64 (k,), weight of the samples of class 0 and of class 1 that pass: without weights, how many.
+        float64 (k,), sum of the weights of the samples of class 0 and of class 1 that pass; without weights their
+        number.
     squared_background, squared_signal
-        float64 (k,), sums of their squared weights.
+        float64 (k,), sum of their squared weights.
     """
 
-    threshold: Floats
-    passed_background: Floats
-    passed_signal: Floats
-    squared_background: Floats
-    squared_signal: Floats
+    threshold: Float64Array
+    passed_background: Float64Array
+    passed_signal: Float64Array
+    squared_background: Float64Array
+    squared_signal: Float64Array
 
     @property
-    def background(self) -> Floats:
-        """Share of class 0 that passes, float64 (k,): the false positive rate."""
-        return _shares(self.passed_background, self.passed_background[-1])
+    def background(self) -> Float64Array:
+        """Background efficiency or false positive rate, float64 (k,): the fraction of class 0 that passes."""
+        return _ratio(self.passed_background, self.passed_background[-1])
 
     @property
-    def signal(self) -> Floats:
-        """Share of class 1 that passes, float64 (k,): the true positive rate, signal efficiency or recall."""
-        return _shares(self.passed_signal, self.passed_signal[-1])
+    def signal(self) -> Float64Array:
+        """Signal efficiency, true positive rate or recall, float64 (k,): the fraction of class 1 that passes."""
+        return _ratio(self.passed_signal, self.passed_signal[-1])
 
     @property
-    def precision(self) -> Floats:
-        """Share of class 1 in what passes, float64 (k,); 1 for the first cut, which nothing passes."""
-        return _shares(self.passed_signal, self.passed_signal + self.passed_background)
+    def precision(self) -> Float64Array:
+        """Fraction of class 1 among the samples that pass, float64 (k,); 1 where no sample passes."""
+        return _ratio(self.passed_signal, self.passed_signal + self.passed_background)
 
     @property
     def auc(self) -> Estimate:
-        """Area under the curve with DeLong's standard error, see `auc`."""
+        """Area under the curve with DeLong's standard error; see `auc`."""
         below = metrics.mean(1 - _middles(self.background), np.diff(self.passed_signal), np.diff(self.squared_signal))
         above = metrics.mean(_middles(self.signal), np.diff(self.passed_background), np.diff(self.squared_background))
         return Estimate(value=below.value, standard_error=math.hypot(below.standard_error, above.standard_error))
 
     @property
     def average_precision(self) -> float:
-        """Mean precision over the signal: the area under the precision-recall curve, as steps."""
+        """Mean precision over the signal samples: the area under the precision-recall step function."""
         return float(np.sum(np.diff(self.signal) * self.precision[1:]))
 
     @property
     def best_threshold(self) -> float:
-        """The highest of the cuts with the most samples on their right side."""
-        right = self.passed_signal - self.passed_background
-        best = int(np.argmax(right))
+        """The highest threshold with the largest sum of weights classified correctly."""
+        best = int(np.argmax(self.passed_signal - self.passed_background))
         return float(self.threshold[best]) if best else float(np.nextafter(self.threshold[1], math.inf))
 
 
-def _shares(part: Floats, whole: Floats | np.float64) -> Floats:
-    """Return part / whole, and 1 of nothing."""
+def _ratio(part: Float64Array, whole: Float64Array | np.float64) -> Float64Array:
+    """Return part / whole, and 1 where `whole` is 0."""
     return np.divide(part, whole, out=np.ones(part.size), where=np.asarray(whole) > 0)
 
 
-def _middles(passed: Floats) -> Floats:
-    """Return what passes half of each step of a curve."""
+def _middles(passed: Float64Array) -> Float64Array:
+    """Return the means of neighbouring points of a curve."""
     return (passed[1:] + passed[:-1]) / 2
 
 
-def roc(label: Array, score: Array, weight: Array | None = None) -> Roc:
-    """Return the receiver operating characteristic, one point for each distinct score; ties are one step.
+def roc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Roc:
+    """Return the receiver operating characteristic, with one point per distinct score: tied scores are one step.
 
     Parameters
     ----------
@@ -95,23 +96,23 @@ def roc(label: Array, score: Array, weight: Array | None = None) -> Roc:
     score
         (n,), larger for class 1.
     weight
-        (n,), how much a sample counts; by default 1.
+        (n,), weight of each sample; by default 1.
 
     Raises
     ------
     RunError
-        As `checked`, or for less than two samples of a class.
+        Like `checked`, or if a class has fewer than two samples.
     """
     scored = checked_classes(label, score, weight)
     classes = [_sort(scored, mask) for mask in (~scored.signal, scored.signal)]
     value = np.concatenate([score for score, _ in classes])
-    value.sort(kind="stable")  # merges, since both parts are in order
+    value.sort(kind="stable")  # a merge, since both halves are sorted
     cut = np.append(value[np.append(True, value[1:] != value[:-1])], np.inf)
-    place = [np.searchsorted(score, cut) for score, _ in classes]
-    passed = [_from(weight)[at][::-1] for (_, weight), at in zip(classes, place, strict=True)]
+    first = [np.searchsorted(score, cut) for score, _ in classes]  # of the samples that pass each cut
+    passed = [_sum_from(weight)[rows][::-1] for (_, weight), rows in zip(classes, first, strict=True)]
     squared = passed
     if scored.weighted:
-        squared = [_from(weight**2)[at][::-1] for (_, weight), at in zip(classes, place, strict=True)]
+        squared = [_sum_from(weight**2)[rows][::-1] for (_, weight), rows in zip(classes, first, strict=True)]
     return Roc(
         threshold=cut[::-1],
         passed_background=passed[0],
@@ -121,33 +122,35 @@ def roc(label: Array, score: Array, weight: Array | None = None) -> Roc:
     )
 
 
-def _sort(scored: Scored, mask: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return scores of one class, rising, and their weights."""
+def _sort(scored: Scored, mask: BoolArray) -> tuple[Float64Array, Float64Array]:
+    """Return the scores of one class in ascending order, with their weights."""
     score = scored.score[mask]
     if scored.weighted:
         order = np.argsort(score)
         return score[order], scored.weight[mask][order]
-    score.sort()  # in half the time of argsort
+    score.sort()  # takes half the time of argsort
     return score, scored.weight[: score.size]
 
 
-def _from(weight: Floats) -> Floats:
-    """Return the sum of the weights from each place on, and 0 for none."""
+def _sum_from(weight: Float64Array) -> Float64Array:
+    """Return the sum of the weights from each row to the end, and a 0 after the last row."""
     return np.append(weight[::-1].cumsum()[::-1], 0.0)
 
 
-def checked_classes(label: Array, score: Array, weight: Array | None = None) -> Scored:
-    """Return the columns as `checked` does; raise RunError for less than two samples of a class too."""
+def checked_classes(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Scored:
+    """Check the columns like `checked`, and also raise RunError if a class has fewer than two samples."""
     scored = checked(label, score, weight)
     ones = int(scored.signal.sum())
     if min(ones, scored.signal.size - ones) < 2:
         zeros = scored.signal.size - ones
-        raise RunError(f"needs two samples of each class at least, got {zeros} of 0 and {ones} of 1")
+        raise RunError(f"at least two samples of each class are needed, got {zeros} of class 0 and {ones} of class 1")
     return scored
 
 
-def placements(label: Array, score: Array, weight: Array | None = None) -> tuple[Floats, Floats]:
-    """Return DeLong's structural components of the AUC: where each sample stands among those of the other class.
+def placements(
+    label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
+) -> tuple[Float64Array, Float64Array]:
+    """Return DeLong's structural components of the AUC: the rank of each sample among those of the other class.
 
     Parameters
     ----------
@@ -156,24 +159,24 @@ def placements(label: Array, score: Array, weight: Array | None = None) -> tuple
     score
         (n,), larger for class 1.
     weight
-        (n,), how much a sample counts; by default 1. Those of weight 0 are left out.
+        (n,), weight of each sample; by default 1. Samples of weight 0 are left out.
 
     Returns
     -------
     signal
-        float64 (n1,), for each sample of class 1 the share of class 0 with a lower score, ties counting half.
+        float64 (n1,), for each sample of class 1 the fraction of class 0 with a lower score; ties count half.
     background
-        float64 (n0,), for each sample of class 0 the share of class 1 with a higher score, ties counting half.
+        float64 (n0,), for each sample of class 0 the fraction of class 1 with a higher score; ties count half.
 
     Raises
     ------
     RunError
-        As `roc`.
+        Like `roc`.
 
     Notes
     -----
-    The midranks of Sun & Xu, IEEE Signal Processing Letters 21 (2014) 1389, come from one sort of all scores into
-    groups of ties, with the weights of both classes in each: O(n log n).
+    Midranks as in Sun & Xu, IEEE Signal Processing Letters 21 (2014) 1389, in O(n log n): one sort puts tied scores
+    into groups, and each group has its sum of weights for both classes.
     """
     scored = checked_classes(label, score, weight)
     order = np.argsort(scored.score)[::-1]
@@ -187,10 +190,10 @@ def placements(label: Array, score: Array, weight: Array | None = None) -> tuple
     return component[scored.signal], component[~scored.signal]
 
 
-def auc(label: Array, score: Array, weight: Array | None = None) -> Estimate:
+def auc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
     """Return the area under the ROC curve with DeLong's standard error.
 
-    The error is zero, and says nothing, if all scores are equal or the classes do not overlap.
+    The error is zero, and has no meaning, if all scores are equal or the classes do not overlap.
 
     Parameters
     ----------
@@ -199,49 +202,50 @@ def auc(label: Array, score: Array, weight: Array | None = None) -> Estimate:
     score
         (n,), larger for class 1.
     weight
-        (n,), how much a sample counts; by default 1.
+        (n,), weight of each sample; by default 1.
 
     Raises
     ------
     RunError
-        As `roc`.
+        Like `roc`.
 
     Notes
     -----
-    DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. With weights the area is a mean of the components
-    weighted by u over the signal and by v over the background, the components being weighted shares themselves; to
-    first order each class adds the variance of its own weighted mean, as `evaluate.metrics.mean` has it.
+    DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. The area is the weighted mean of the components of
+    `placements` over either class. To first order its variance is the sum of the variances of these two weighted
+    means, each as in `evaluate.metrics.mean`.
     """
     return roc(label, score, weight).auc
 
 
-def compare_auc(label: Array, first: Array, second: Array, weight: Array | None = None) -> Comparison:
-    """Return DeLong's paired test of two scores of the same samples.
+def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: ArrayLike | None = None) -> Comparison:
+    """Return DeLong's paired test of two columns of scores of the same samples.
 
     Parameters
     ----------
     label
         (n,), 0 or 1.
     first, second
-        (n,), two scores of each sample.
+        (n,), the two scores of each sample.
     weight
-        (n,), how much a sample counts; by default 1.
+        (n,), weight of each sample; by default 1.
 
     Raises
     ------
     RunError
-        As `roc`.
+        Like `roc`.
 
     Notes
     -----
-    DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837: the difference is itself a mean of components, whose
-    variance holds the covariance of the two AUCs. The p value is two-sided, from the normal distribution.
+    DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. The difference is the mean of the differences of the
+    components, and its variance therefore includes the covariance of the two AUCs. The p value is two-sided, from the
+    normal distribution.
     """
     scored = checked_classes(label, first, weight)
     pairs = zip(placements(label, first, weight), placements(label, second, weight), strict=True)
     signal, background = (
-        metrics.mean(one - two, scored.weight[mask])
-        for (one, two), mask in zip(pairs, (scored.signal, ~scored.signal), strict=True)
+        metrics.mean(components - others, scored.weight[mask])
+        for (components, others), mask in zip(pairs, (scored.signal, ~scored.signal), strict=True)
     )
     error = math.hypot(signal.standard_error, background.standard_error)
     difference = Estimate(value=signal.value, standard_error=error)
@@ -251,18 +255,18 @@ def compare_auc(label: Array, first: Array, second: Array, weight: Array | None 
 
 
 def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Estimate]:
-    """Return 1 / false positive rate of the tightest cut that keeps at least each share of the signal.
+    """Return 1 / false positive rate at the tightest cut with at least each signal efficiency.
 
-    The error is that of the binomial number of background samples that pass the cut, which is taken as given. Value
-    and error are infinite where none passes.
+    The error is the binomial error of the number of background samples that pass; the cut itself is taken as fixed.
+    Value and error are infinite if no background passes.
     """
-    at = np.searchsorted(curve.signal, efficiencies)
+    cuts = np.searchsorted(curve.signal, efficiencies)
     whole, whole_square = curve.passed_background[-1], curve.squared_background[-1]
-    passed = zip(curve.passed_background[at], curve.squared_background[at], strict=True)
+    passed = zip(curve.passed_background[cuts], curve.squared_background[cuts], strict=True)
     return [_invert(metrics.binomial(part, whole, square, whole_square)) for part, square in passed]
 
 
-def _invert(share: Estimate) -> Estimate:
-    if not share.value:
+def _invert(efficiency: Estimate) -> Estimate:
+    if not efficiency.value:
         return Estimate(value=math.inf, standard_error=math.inf)
-    return Estimate(value=1 / share.value, standard_error=share.standard_error / share.value**2)
+    return Estimate(value=1 / efficiency.value, standard_error=efficiency.standard_error / efficiency.value**2)

@@ -1,29 +1,35 @@
 """One self-contained page about any number of runs, with its numbers as JSON and its figures as files."""
 
+import base64
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import msgspec
 from markupsafe import Markup
 
 import store
 from evaluate import report_folder, style
 from evaluate.card import write_card
 from evaluate.curves import class_names
+from evaluate.document import MetricsDocument, to_json
 from evaluate.figures import Drawing, draw_gallery, draw_runs, draw_showers, draw_slices
 from evaluate.formatting import plus_minus
-from evaluate.measure import SIGNAL_EFFICIENCIES, Document
+from evaluate.measure import SIGNAL_EFFICIENCIES
 from evaluate.runs import Run, load_runs
 from evaluate.stores import SeenStore, find_stores
 from evaluate.summary import summarise
 
+TEMPLATES = Path(__file__).parent
 
-def write_report(paths: Sequence[Path], output: Path) -> Document:
+
+def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
     """Write a page, ``metrics.json``, model cards and ``figures/`` about runs into a folder; return the metrics.
 
-    The folder appears when all is written, and replaces an older report.
+    The folder appears once everything is written, and replaces an older report.
 
     Parameters
     ----------
@@ -37,53 +43,52 @@ def write_report(paths: Sequence[Path], output: Path) -> Document:
     RunError
         If a run directory cannot be used.
     ConfigError
-        If no run or the same run twice is given, or the folder holds something else than a report.
+        If no run is given or a run is given twice, or the folder holds something other than a report.
     """
-    with report_folder.replacing(output) as page:
+    with report_folder.replacing_folder(output) as page:
         runs = load_runs(paths)
         stores = find_stores(runs)
         document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
         origins = dict.fromkeys((drawing.name for drawing in drawings), " and ".join(_simulated(runs)))
         for seen in stores:
-            drawn = draw_slices(runs, document, seen)
+            of_store = draw_slices(runs, document, seen)
             if not seen.note:
-                drawn += _draw_store(runs, document, seen)
-            drawings += drawn
-            origins |= dict.fromkeys((drawing.name for drawing in drawn), seen.identity["simulated"])
+                of_store += _draw_store(runs, document, seen)
+            drawings += of_store
+            origins |= dict.fromkeys((drawing.name for drawing in of_store), seen.identity.simulated)
         (page / "figures").mkdir()
         pictures = {
             drawing.name: _write_figure(drawing, page / "figures", origins[drawing.name]) for drawing in drawings
         }
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")
-        for place, run in enumerate(document["runs"], start=1):
-            (page / f"model-card-{place}.md").write_text(write_card(document, run), encoding="utf-8")
-        document["files"] = sorted([*report_folder.files_in(page), report_folder.METRICS])
-        (page / report_folder.METRICS).write_text(
-            json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        for number, results in enumerate(document.runs, start=1):
+            (page / f"model-card-{number}.md").write_text(write_card(document, results), encoding="utf-8")
+        files = sorted([*report_folder.files_in(page), report_folder.METRICS])
+        document = msgspec.structs.replace(document, files=files)
+        (page / report_folder.METRICS).write_bytes(to_json(document))
     return document
 
 
-def _draw_store(runs: Sequence[Run], document: Document, seen: SeenStore) -> list[Drawing]:
-    """Return the figures that need the images or statistics of a store."""
-    drawings = draw_showers(store.open_statistics(seen.path), seen.runs[0].spec, seen.place)
-    for place, (run, numbers) in enumerate(zip(runs, document["runs"], strict=True), start=1):
+def _draw_store(runs: Sequence[Run], document: MetricsDocument, seen: SeenStore) -> list[Drawing]:
+    """Return the figures that need the images or the statistics of a store."""
+    drawings = draw_showers(store.open_statistics(seen.path), seen.runs[0].spec, seen.number)
+    for number, (run, results) in enumerate(zip(runs, document.runs, strict=True), start=1):
         if run in seen.runs:
-            drawings += draw_gallery(run, numbers, place, seen)
+            drawings += draw_gallery(run, results, number, seen)
     return drawings
 
 
-def _write_figure(drawing: Drawing, place: Path, origin: str) -> Markup:
-    """Write a drawing's files and return its SVG element; matplotlib has escaped the texts in it."""
-    svg = style.save(drawing.figure, place / drawing.name, origin)[0]
+def _write_figure(drawing: Drawing, folder: Path, origin: str) -> Markup:
+    """Write the files of a drawing and return its SVG element, in which matplotlib has escaped all text."""
+    svg = style.save(drawing.figure, folder / drawing.name, origin)[0]
     return Markup(style.inline_svg(svg.read_text(encoding="utf-8"), drawing.name, drawing.alt))
 
 
-def _render(*, runs: Sequence[Run], document: Document, **parts: Any) -> str:
+def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -91,12 +96,17 @@ def _render(*, runs: Sequence[Run], document: Document, **parts: Any) -> str:
     )
     environment.filters["plus_minus"] = plus_minus
     background, signal = class_names(runs)
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(
         background=background,
         document=document,
-        efficiencies={str(efficiency): f"at {100 * efficiency:g}\u00a0%" for efficiency in SIGNAL_EFFICIENCIES},
+        efficiencies={
+            str(efficiency): f"rejection at {100 * efficiency:g}\u00a0%" for efficiency in SIGNAL_EFFICIENCIES
+        },
         environments=_settings(run.environment for run in runs),
-        run_colours=[place % len(style.RUN_COLOURS) for place in range(len(runs))],
+        run_colours=[index % len(style.RUN_COLOURS) for index in range(len(runs))],
+        script=Markup(script),
+        script_hash=_content_hash(script),
         settings=_settings(run.config for run in runs),
         signal=signal,
         simulated=_simulated(runs),
@@ -105,27 +115,30 @@ def _render(*, runs: Sequence[Run], document: Document, **parts: Any) -> str:
     )
 
 
+def _content_hash(script: str) -> str:
+    """Return the hash by which a page's content security policy allows a script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
 def _simulated(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Return how the data of runs were simulated, with the names of the runs; runs on real data are left out."""
+    """Return what simulated the data of runs, with the names of the runs; runs on real data are left out."""
     names: dict[str, list[str]] = {}
     for run in runs:
-        if run.store["simulated"]:
-            names.setdefault(run.store["simulated"], []).append(run.name)
+        if run.store.simulated:
+            names.setdefault(run.store.simulated, []).append(run.name)
     return names
 
 
 def _settings(settings: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return one row for each setting, nested ones by their dotted name, with a value for each run."""
-    columns = [dict(_flat(values)) for values in settings]
+    """Return one row per setting, with nested settings by their dotted names, and in each row a value per run."""
+    columns = [dict(_flatten(values)) for values in settings]
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: [column.get(name, "") for column in columns] for name in names}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
-        if prefix + name == "store" and isinstance(value, Mapping):
-            continue  # shown on its own
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Writing results whole or not at all, and never over what is not a result of the same kind."""
+"""Where results may be written: a report replaces only an older report, and no file replaces an input."""
 
 import contextlib
 import json
@@ -7,20 +7,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluate.summary import SCHEMA
+from evaluate.document import METRICS_SCHEMA
 from store.errors import ConfigError
 
 METRICS = "metrics.json"
 
 
 @contextlib.contextmanager
-def replacing(output: Path) -> Iterator[Path]:
-    """Give an empty folder beside `output` to write into, which takes its place if nothing is raised.
+def replacing_folder(output: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `output`; once the block has filled it, rename it to `output`.
+
+    An exception leaves `output` as it was.
 
     Raises
     ------
     ConfigError
-        If `output` is there already and is not a report, or holds files that no report put there.
+        If `output` exists and is not a report, or holds files that do not belong to a report.
     """
     output = output.resolve()
     _check_replaceable(output)
@@ -40,26 +42,36 @@ def replacing(output: Path) -> Iterator[Path]:
             raise
 
 
-def check_output(output: Path, read: Sequence[Path], schema: str = "") -> None:
-    """Refuse to write a file over what is read, or over something else than a document of a schema, if one is given.
+def check_output(output: Path, inputs: Sequence[Path], schema: str = "") -> None:
+    """Refuse to write a file over an input, or over a file of another kind.
+
+    Parameters
+    ----------
+    output
+        The file to be written.
+    inputs
+        Files and folders that are read.
+    schema
+        Schema of the document to be written; an existing file must be a document of that schema, in any version. If
+        empty, an existing file is not looked at.
 
     Raises
     ------
     ConfigError
-        If `output` is a folder, is or lies in one of the paths that are read, or holds something else.
+        If `output` is a folder, is one of the inputs or lies in one, or is a file of another kind.
     """
     if output.is_dir():
         raise ConfigError(f"{output}: is a folder; choose another --output")
-    place = output.resolve()
-    for path in read:
-        if path.resolve() in (place, *place.parents):
-            raise ConfigError(f"{output}: would write over {path}, which is read; choose another --output")
+    resolved = output.resolve()
+    for path in inputs:
+        if path.resolve() in (resolved, *resolved.parents):
+            raise ConfigError(f"{output}: would write over the input {path}; choose another --output")
     if schema and output.exists() and not _has_schema(_read_document(output), schema):
-        raise ConfigError(f"{output}: is there already and is no {schema.partition('/')[0]}; choose another --output")
+        raise ConfigError(f"{output}: exists and is not a {schema.partition('/')[0]} document; choose another --output")
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, empty if it holds none."""
+    """Return the JSON object in a file; empty if the file holds none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -72,7 +84,7 @@ def _has_schema(document: dict[str, Any], schema: str) -> bool:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Return the paths of all files below a folder, relative to it, in order."""
+    """Return the sorted paths of all files below a folder, relative to it."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
@@ -81,14 +93,13 @@ def _check_replaceable(output: Path) -> None:
         return
     if not output.is_dir():
         raise ConfigError(f"{output}: is a file, and a report is a folder; choose another --output")
-    found = files_in(output)
-    strange = sorted(set(found) - _written(output))
-    if strange:
-        raise ConfigError(f"{output}: holds {strange[0]}, which no report put there; choose another --output")
+    foreign = sorted(set(files_in(output)) - _files_of_report(output))
+    if foreign:
+        raise ConfigError(f"{output}: holds {foreign[0]}, which does not belong to a report; choose another --output")
 
 
-def _written(output: Path) -> set[str]:
-    """Return the files that the report in a folder says it consists of."""
+def _files_of_report(output: Path) -> set[str]:
+    """Return the files that the report in a folder lists as its own."""
     document = _read_document(output / METRICS)
     files = document.get("files")
-    return set(files) if _has_schema(document, SCHEMA) and isinstance(files, list) else set()
+    return set(files) if _has_schema(document, METRICS_SCHEMA) and isinstance(files, list) else set()

@@ -1,4 +1,4 @@
-"""Reading run directories: what a trainer left behind, checked before it is believed."""
+"""Reading and checking the run directories that trainers wrote."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from evaluate.metrics import Floats, checked_probability
+from evaluate.document import StoreIdentity
+from evaluate.metrics import checked_probability
 from evaluate.occlusion import Occlusion
 from evaluate.ranking import checked_classes
+from store.arrays import Float64Array
 from store.datasets import SPLITS, DatasetSpec, find_dataset
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
@@ -26,32 +29,35 @@ class Run:
     Attributes
     ----------
     name
-        Unlike that of any other run in the report.
+        Unique in the report.
     path
-        As the user gave it.
+        Run directory, as the user gave it.
     config
         Settings of the training, with its ``framework``, ``model`` and ``parameters``.
     environment
-        Where it ran, and under ``store`` which data it saw.
+        Command, device and versions.
+    store
+        The store that it was trained on.
     history
-        ``epoch``, the ``seconds`` that each took (NaN if not recorded), and each of `CURVES`, float64 (epoch,).
+        ``epoch``, the ``seconds`` that each epoch took (NaN if not recorded), and each of `CURVES`, float64 (epoch,).
     predictions
-        Of the best model, by split.
+        Predictions of the best model, by split.
     occlusion
-        Where it looks, if that was asked.
+        Occlusion map, if ``evaluate occlude`` has run.
     """
 
     name: str
     path: Path
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
-    history: Mapping[str, Floats]
+    store: StoreIdentity
+    history: Mapping[str, Float64Array]
     predictions: Mapping[str, Predictions]
     occlusion: Occlusion | None
 
     @property
     def framework(self) -> str:
-        """``"torch"`` or ``"keras"``."""
+        """A key of `store.run_folder.SCORERS`, such as ``"torch"``."""
         return str(self.config["framework"])
 
     @property
@@ -60,60 +66,65 @@ class Run:
         return str(self.config["model"])
 
     @property
-    def store(self) -> Mapping[str, Any]:
-        """Identity of the store that the run saw: ``path``, ``digest``, ``dataset``, ``split_ranges`` and more."""
-        return self.environment["store"]  # type: ignore[no-any-return]
-
-    @property
     def spec(self) -> DatasetSpec:
-        """Layout and meaning of its images."""
-        return find_dataset(self.store["dataset"])
+        """Layout and meaning of the images."""
+        return find_dataset(self.store.dataset)
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
-    """Read run directories, and name each by its last folder, or by its whole path if two share that.
+    """Read run directories. A run is named after its folder, or by its whole path if two folders have the same name.
 
     Raises
     ------
     ConfigError
-        If there is none, or one is given twice.
+        If no run is given, or one is given twice.
     RunError
-        If a directory lacks something, or holds something that cannot be used; the message names the file.
+        If a file of a run is missing or breaks a rule; the message names the file.
     """
     if not paths:
         raise ConfigError("no run to report on; give at least one run directory")
-    twice = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
-    if twice:
-        raise ConfigError(f"{twice[0]}: the run is given more than once")
+    repeated = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if repeated:
+        raise ConfigError(f"{repeated[0]}: the run is given more than once")
     names = Counter(path.resolve().name for path in paths)
     return [load_run(path, str(path) if names[path.resolve().name] > 1 else path.resolve().name) for path in paths]
 
 
 def load_run(path: Path, name: str) -> Run:
-    """Read one run directory; raises RunError as `load_runs`."""
+    """Read one run directory; raises RunError like `load_runs`."""
     folder = RunFolder(path=path)
     config, environment = folder.read_config(), folder.read_environment()
-    ranges = environment["store"]["split_ranges"]
+    store = _parse_store(path, environment.pop("store"))
     return Run(
         name=name,
         path=path,
         config=config,
         environment=environment,
+        store=store,
         history=_load_history(folder),
-        predictions={split: _load_predictions(folder.predictions(split), ranges, split) for split in SPLITS},
+        predictions={
+            split: _load_predictions(folder.predictions(split), split, *store.split_ranges[split]) for split in SPLITS
+        },
         occlusion=Occlusion.load(path),
     )
 
 
-def _load_history(folder: RunFolder) -> dict[str, Floats]:
-    """Return the columns to draw, NaN where an epoch has none."""
+def _parse_store(run: Path, identity: Mapping[str, Any]) -> StoreIdentity:
+    try:
+        return msgspec.convert(identity, StoreIdentity)
+    except msgspec.ValidationError as error:
+        raise RunError(f"{run}: environment.json does not describe the store: {error}") from None
+
+
+def _load_history(folder: RunFolder) -> dict[str, Float64Array]:
+    """Return the columns that figures show, with NaN where an epoch has no value."""
     records = folder.read_history()
     columns = {name: [getattr(record, name) for record in records] for name in ("epoch", "seconds", *CURVES)}
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
-def _load_predictions(path: Path, split_ranges: Mapping[str, Sequence[int]], split: str) -> Predictions:
-    """Return predictions of distinct samples, all of that split of the store."""
+def _load_predictions(path: Path, split: str, start: int, stop: int) -> Predictions:
+    """Return predictions for distinct samples of the split, which the store holds from `start` to `stop`."""
     predictions = Predictions.load(path)
     try:
         checked_probability(*predictions.scored)
@@ -121,8 +132,7 @@ def _load_predictions(path: Path, split_ranges: Mapping[str, Sequence[int]], spl
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
     if np.any(np.diff(predictions.sample) <= 0):
-        raise RunError(f"{path}: samples must be distinct and in rising order")
-    start, stop = split_ranges[split]
+        raise RunError(f"{path}: samples must be distinct and in ascending order")
     first, last = predictions.sample[[0, -1]]
     if first < start or last >= stop:
         raise RunError(

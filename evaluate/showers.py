@@ -1,4 +1,4 @@
-"""Figures of the training images: the average image of each class, and how the classes differ."""
+"""Figures of the training images: average image of each class, difference of the classes, and occlusion maps."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,34 +9,34 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from evaluate import style
-from evaluate.metrics import Floats
+from store.arrays import Float64Array
 from store.datasets import DatasetSpec
 
 if TYPE_CHECKING:
     import xarray
 
 SIGNED = 0.1
-"""A channel is signed, like time, if it falls below zero by more than this share of its maximum."""
+"""A channel is signed, like a time, if its minimum is below zero by more than this fraction of its maximum."""
 
 
-def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Floats]:
-    """Return what to call the average image of a channel, and the image of each class.
+def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
+    """Return the average image of a channel for each class, and the kind of average.
 
-    Signed channels average to about zero, so their root mean square is taken.
+    The mean of a signed channel is about zero, so that its root mean square is used instead.
 
     Parameters
     ----------
     statistics
-        Of a store's training split.
+        Statistics of a store's training split.
     channel
-        Place on the last axis of the images.
+        Index on the last axis of the images.
 
     Returns
     -------
     kind
         ``"mean"`` or ``"RMS"``.
     image
-        float64 (class, ieta, iphi), in the file's units.
+        float64 (class, ieta, iphi), in the units of the store.
     """
     part = statistics.isel(channel=channel)
     mean = part["mean_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
@@ -48,11 +48,11 @@ def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Floats]:
 
 @style.styled
 def average_shower(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, label: int) -> Figure:
-    """Draw the average image of one channel and class, on a scale that the classes share: logarithmic for a mean."""
+    """Draw the average image of one channel and class, on a scale that all classes share: logarithmic for a mean."""
     kind, images = average(statistics, channel)
     name = spec.channels[channel].name
-    seen = images[images > 0]
-    low, high = (float(seen.min()), float(seen.max())) if seen.size else (1.0, 1.0)
+    positive = images[images > 0]
+    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
     logarithmic = kind == "mean" and low < high
     scale = LogNorm(max(low, high * 1e-5), high) if logarithmic else Normalize(0, high)
     title = f"{kind[0].upper()}{kind[1:]} {name}, {spec.classes[label]}"
@@ -61,54 +61,54 @@ def average_shower(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int
 
 @style.styled
 def asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> Figure:
-    """Draw where the average images of the classes differ: their difference over their sum, by pixel."""
+    """Draw the asymmetry of the average images of the two classes: their difference over their sum, by cell."""
     kind, (background, signal) = average(statistics, channel)
     name = spec.channels[channel].name
     total = signal + background
     image = np.divide(signal - background, total, out=np.zeros_like(total), where=total > 0)
-    reach = min(1.0, float(np.abs(image).max())) or 1.0  # beyond 1 where noise below zero takes one average there
-    classes = f"({spec.classes[1]} - {spec.classes[0]}) / sum"
+    limit = min(1.0, float(np.abs(image).max())) or 1.0  # noise below zero can make a ratio larger than 1
+    label = f"({spec.classes[1]} - {spec.classes[0]}) / sum"
     return _draw(
         image,
         spec,
         f"{kind[0].upper()}{kind[1:]} {name}, asymmetry",
-        Normalize(-reach, reach),
+        Normalize(-limit, limit),
         "RdBu_r",
-        classes,
+        label,
     )
 
 
 @style.styled
-def occlusion(maps: Sequence[Floats], spec: DatasetSpec, label: int, name: str) -> Figure:
-    """Draw how much hiding a patch changes the score of a class, on a scale that the maps share.
+def occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, name: str) -> Figure:
+    """Draw how much the score of one class changes when a patch is hidden, on a scale that all maps share.
 
     Parameters
     ----------
     maps
-        float64 (y, x), one a class.
-    description
-        Of the images.
+        float64 (y, x), one per class.
+    spec
+        Layout of the images.
     label
-        Which class.
+        The class to draw.
     name
-        Of the run.
+        Name of the run.
     """
     sides = zip(spec.image_shape, maps[label].shape, strict=False)
     sizes = [[part.size for part in np.array_split(np.arange(side), count)] for side, count in sides]
     image = maps[label].repeat(sizes[0], axis=0).repeat(sizes[1], axis=1)
     title = f"{style.shorten(name, 20)}, {spec.classes[label]}"
-    scale = Normalize(0, max(float(one.max()) for one in maps) or 1.0)
+    scale = Normalize(0, max(float(changes.max()) for changes in maps) or 1.0)
     return _draw(image, spec, title, scale, "viridis", "mean change of the score")
 
 
-def _draw(image: Floats, spec: DatasetSpec, title: str, scale: Normalize, colours: str, what: str) -> Figure:
-    figure, axes = style.new(title, "iphi, from the seed", "ieta, from the seed")
+def _draw(image: Float64Array, spec: DatasetSpec, title: str, scale: Normalize, colours: str, label: str) -> Figure:
+    figure, axes = style.new(title, "iphi relative to the seed", "ieta relative to the seed")
     eta, phi = spec.seed
     rows, columns = image.shape
     extent = (-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5)
     picture = axes.imshow(image, norm=scale, cmap=colours, origin="lower", extent=extent, interpolation="none")
     axes.grid(visible=False)
-    bar = figure.colorbar(picture, ax=axes, label=what, pad=0.02, format="%g")
+    bar = figure.colorbar(picture, ax=axes, label=label, pad=0.02, format="%g")
     bar.outline.set_visible(False)
     if isinstance(scale, LogNorm):
         bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))

@@ -1,71 +1,83 @@
-"""The metrics again in bins of a variable: where a classifier does well, and where it does not."""
+"""Metrics in bins of an observable: where a classifier does well, and where it does not."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import asdict
+from numpy.typing import ArrayLike
 
-from evaluate.measure import Document, measure
-from evaluate.metrics import Array
-from evaluate.observables import Variable
+from evaluate import metrics
+from evaluate.document import Slice, SliceBin
+from evaluate.measure import FRACTION, measure, with_interval
+from evaluate.observables import Observable
+from store.arrays import BoolArray, Float64Array
 
 BINS = 8
-SAMPLES_A_BIN = 100
+SAMPLES_PER_BIN = 100
 
 
 def slice_by(
-    variable: Variable,
-    label: Array,
-    score: Array,
-    weight: Array | None = None,
+    observable: Observable,
+    label: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
     *,
-    best_threshold: float | None = None,
-) -> Document:
-    """Return the metrics in bins of a variable.
+    best_threshold: float,
+) -> Slice:
+    """Return the metrics in bins of an observable.
+
+    There are up to 8 bins with about the same number of samples, and fewer bins if they would hold fewer than 100. A
+    bin includes its lower edge, and the last one also its upper edge. Samples of weight 0 and samples whose observable
+    is not finite are in no bin. A bin of fewer than two samples is left out.
 
     Parameters
     ----------
-    variable
-        Of the same n samples.
+    observable
+        Its value for the same n samples.
     label
         (n,), 0 or 1.
     score
-        (n,), probabilities of class 1.
+        (n,), probability of class 1.
     weight
-        (n,), how much a sample counts; by default 1.
+        (n,), weight of each sample; by default 1.
     best_threshold
-        As for `measure`.
-
-    Returns
-    -------
-    dict
-        ``variable``, ``long_name``, ``units`` and ``bins``: up to 8 of about equal numbers of samples, fewer if that
-        would be less than 100. A bin includes its lower edge ``low``, the last one its upper edge ``high`` too. Samples
-        of weight 0 and values that are not finite are in no bin, and a bin of less than two samples is left out.
+        Threshold on the score, chosen on other samples, for a second accuracy.
 
     Raises
     ------
     RunError
-        As `measure`.
+        Like `measure`.
     """
-    weights = np.ones(variable.value.size) if weight is None else np.asarray(weight)
-    known = np.isfinite(variable.value) & (weights != 0)
-    columns = [np.asarray(column)[known] for column in (label, score, weights)]
-    value = variable.value[known]
+    weights = np.ones(observable.value.size) if weight is None else np.asarray(weight)
+    used = np.isfinite(observable.value) & (weights != 0)
+    columns = [np.asarray(column)[used] for column in (label, score, weights)]
+    value = observable.value[used]
     bins = []
-    if value.size:
-        count = min(BINS, max(1, value.size // SAMPLES_A_BIN))
-        lows = np.unique(np.quantile(value, np.linspace(0, 1, count, endpoint=False), method="lower"))
-        place = np.searchsorted(lows, value, side="right") - 1
-        for index, (low, high) in enumerate(itertools.pairwise([*lows, value.max()])):
-            inside = place == index
-            if np.count_nonzero(inside) >= 2:
-                limits = {"low": float(low), "high": float(high), "mean": float(value[inside].mean())}
-                bins.append(
-                    {**limits, **measure(*(column[inside] for column in columns), best_threshold=best_threshold)}
-                )
-    return {
-        "variable": variable.name,
-        "long_name": variable.long_name,
-        "units": variable.units,
-        "bins": bins,
-    }
+    for low, high, inside in _divide(value):
+        members = [column[inside] for column in columns]
+        bins.append(
+            SliceBin(
+                low=low,
+                high=high,
+                mean=float(value[inside].mean()),
+                accuracy_at_best_threshold=with_interval(
+                    metrics.accuracy(*members, threshold=best_threshold), FRACTION
+                ),
+                **asdict(measure(*members)),
+            )
+        )
+    return Slice(variable=observable.name, long_name=observable.long_name, units=observable.units, bins=bins)
+
+
+def _divide(value: Float64Array) -> Iterator[tuple[float, float, BoolArray]]:
+    """Yield lower edge, upper edge and members of each bin with at least two values."""
+    if not value.size:
+        return
+    count = min(BINS, max(1, value.size // SAMPLES_PER_BIN))
+    lows = np.unique(np.quantile(value, np.linspace(0, 1, count, endpoint=False), method="lower"))
+    index = np.searchsorted(lows, value, side="right") - 1
+    for number, (low, high) in enumerate(itertools.pairwise([*lows, value.max()])):
+        inside = index == number
+        if np.count_nonzero(inside) >= 2:
+            yield float(low), float(high), inside

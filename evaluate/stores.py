@@ -1,63 +1,77 @@
-"""The stores that runs saw, as far as they are still there."""
+"""The stores that runs were trained on, as far as they can still be read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import store
-from evaluate.observables import Variable, read_variables
+from evaluate.document import StoreIdentity
+from evaluate.observables import Observable, read_observables
 from evaluate.runs import Run
 from store.errors import CalostreamError, StoreError
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeenStore:
-    """One store and the runs that saw it.
+    """A store, and the runs that were trained on it.
 
     Attributes
     ----------
-    place
-        1, 2, ... in the report.
+    number
+        Number of the store in the report, from 1.
     identity
-        As the runs recorded it.
+        What the runs recorded about it.
     runs
-        Those on it.
-    variables
-        Of every sample of the test split; none if the store cannot be read.
+        The runs that were trained on it.
+    observables
+        Observables of every sample of the test split; empty if the store cannot be read.
     note
-        Why it cannot be read, if so.
+        Why the store cannot be read; empty if it can.
     """
 
-    place: int
-    identity: Mapping[str, Any]
+    number: int
+    identity: StoreIdentity
     runs: Sequence[Run]
-    variables: Sequence[Variable]
+    observables: Sequence[Observable]
     note: str
 
     @property
     def path(self) -> Path:
         """The store's folder."""
-        return Path(self.identity["path"])
+        return Path(self.identity.path)
 
 
 def find_stores(runs: Sequence[Run]) -> list[SeenStore]:
-    """Return the stores of the runs, each digest once."""
+    """Return the stores of the runs: one per digest, in the order of the runs."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.store["digest"], []).append(run)
-    return [_find(place, group) for place, group in enumerate(groups.values(), start=1)]
+        groups.setdefault(run.store.digest, []).append(run)
+    return [_read(number, members) for number, members in enumerate(groups.values(), start=1)]
 
 
-def _find(place: int, runs: Sequence[Run]) -> SeenStore:
-    identity, variables, note = runs[0].store, list[Variable](), ""
-    path, digest = identity["path"], identity["digest"]
+def _read(number: int, runs: Sequence[Run]) -> SeenStore:
+    identity, observables, note = runs[0].store, list[Observable](), ""
+    path = Path(identity.path)
     try:
-        found = store.open_store(path).digest
-        if found != digest:
-            raise StoreError(f"{path} now holds other data (digest {found[:12]}) than the run saw")
+        check_digest(identity)
         store.open_statistics(path)
-        variables = read_variables(Path(path), "test")
+        observables = read_observables(path, "test")
     except (CalostreamError, OSError) as error:
-        note = f"images of the store cannot be shown, nor metrics by what is in them ({error})"
-    return SeenStore(place=place, identity=identity, runs=runs, variables=variables, note=note)
+        note = f"the store cannot be read, so its images and the metrics by sample property are missing ({error})"
+    return SeenStore(number=number, identity=identity, runs=runs, observables=observables, note=note)
+
+
+def check_digest(identity: StoreIdentity) -> None:
+    """Make sure that a store still holds the data that a run was trained on.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or holds other data.
+    """
+    digest = store.open_store(identity.path).digest
+    if digest != identity.digest:
+        raise StoreError(
+            f"{identity.path} now holds other data (digest {digest[:12]}) than the run was trained on "
+            f"(digest {identity.digest[:12]})"
+        )

@@ -1,4 +1,4 @@
-"""How figures look: small, colour-blind safe, the same bytes every time, and in a page's own colours inside it."""
+"""Style of figures: small, colour-blind safe, reproducible byte by byte, and in the colours of a page inside it."""
 
 import html
 import re
@@ -31,7 +31,7 @@ THEME = {
     "class-0": (CLASS_COLOURS[0], "#e0ae3a"),
     "class-1": (CLASS_COLOURS[1], "#a78df0"),
 }
-"""Colours by name: in files and on light pages, on dark pages."""
+"""By name, the colour in files and on light pages, and the colour on dark pages."""
 
 _SETTINGS: Any = {
     "axes.edgecolor": MUTED,
@@ -74,34 +74,34 @@ WIDTH, HEIGHT, ROW = 4.4, 3.2, 0.19
 """Size of a figure without its legend, and of one row of the legend, in inches."""
 
 LABEL_GAP = 0.065
-"""Between two names at the side of axes, as a share of their height."""
+"""Distance between two names beside the axes, as a fraction of the height of the axes."""
 
 styled = mpl.rc_context(_SETTINGS)
-"""Decorator of functions that draw: they run under this style, and leave matplotlib's settings alone."""
+"""Decorator for functions that draw: they run with this style, and matplotlib's settings stay as they are."""
 
 
 def run_colour(index: int) -> str:
-    """Return the colour of the run at that place in the report."""
+    """Return the colour of the run with that index in the report."""
     return RUN_COLOURS[index % len(RUN_COLOURS)]
 
 
 def run_line(index: int) -> dict[str, Any]:
-    """Return the colour and dashes of that run: lines that lie on each other stay visible, and colours may repeat."""
+    """Return colour and dashes of that run: dashes keep overlapping lines visible and tell repeated colours apart."""
     return {"color": run_colour(index), "linestyle": DASHES[index % len(DASHES)]}
 
 
 def run_marker(index: int) -> str:
-    """Return the shape of that run's points, which tells apart runs of one colour."""
+    """Return the marker of that run, which tells runs of the same colour apart."""
     return MARKERS[index // len(RUN_COLOURS) % len(MARKERS)]
 
 
 def shorten(text: str, length: int) -> str:
-    """Return the text, without its middle if it is longer than that."""
+    """Return the text, with its middle cut out if it is longer than `length`."""
     return text if len(text) <= length else f"{text[: length // 2]}…{text[1 - (length + 1) // 2 :]}"
 
 
 def new(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]:
-    """Return a figure with one pair of axes, and room for that many rows of legend below."""
+    """Return a figure with one pair of axes, and room below for that many rows of a legend."""
     figure = Figure(figsize=(WIDTH, HEIGHT + ROW * legend_rows), layout="constrained")
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -109,13 +109,13 @@ def new(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]
 
 
 def legend(figure: Figure, entries: Mapping[str, Any], side: str = "left", length: int = 50) -> None:
-    """Put a legend below the axes, where it hides nothing."""
+    """Put a legend below the axes, where it covers nothing."""
     labels = [shorten(text, length) for text in entries]
     figure.legend(list(entries.values()), labels, loc="outside lower left" if side == "left" else "outside lower right")
 
 
 def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
-    """Write the names of curves beside the axes, each joined to its curve's end (x, y, colour), and none on another."""
+    """Write names of curves beside the axes without overlap, each joined to the end of its curve (x, y, colour)."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     named = sorted(((y if np.isfinite(y) else low, x, colour, name) for name, (x, y, colour) in ends.items()))
@@ -135,16 +135,16 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None
         )
 
 
-def spread(rising: Sequence[float], gap: float) -> list[float]:
-    """Return heights in [0, 1] near those given, in their order, and a gap apart as far as there is room."""
-    gap = min(gap, 1 / max(1, len(rising) - 1))
+def spread(ascending: Sequence[float], gap: float) -> list[float]:
+    """Move heights apart to a distance of `gap`, or less if there is no room, within [0, 1] and in their order."""
+    gap = min(gap, 1 / max(1, len(ascending) - 1))
     heights: list[float] = []
-    for height in rising:
+    for height in ascending:
         heights.append(max(height, heights[-1] + gap if heights else 0.0))
     ceiling = 1.0
-    for place in reversed(range(len(heights))):
-        heights[place] = min(heights[place], ceiling)
-        ceiling = heights[place] - gap
+    for index in reversed(range(len(heights))):
+        heights[index] = min(heights[index], ceiling)
+        ceiling = heights[index] - gap
     return heights
 
 
@@ -152,17 +152,26 @@ def spread(rising: Sequence[float], gap: float) -> list[float]:
 def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path]:
     """Write a figure as ``.svg``, ``.png`` and ``.pdf``, without dates or versions, and return the three paths.
 
-    What the data were simulated with, `origin`, stands small at an edge: a figure may leave its page.
+    `origin`, what the data were simulated with, is written small at an edge, because a figure may be copied from its
+    page.
     """
     if origin:
         write = figure.supxlabel if figure.get_suptitle() else figure.suptitle
         write(origin, x=0.995, ha="right", color=MUTED, fontsize=7)
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
-    figure.set_layout_engine(None)  # laid out already, and slow to lay out again
+    figure.set_layout_engine(None)  # already laid out, and slow to lay out again
     figure.savefig(png, metadata={"Software": None})
     figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return svg, png, pdf
+
+
+def as_identifier(text: str) -> str:
+    """Return text as part of a file name or of an id in a page; different texts stay different.
+
+    Characters other than ASCII letters, digits, ``_`` and ``-`` become their code points.
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", lambda match: f".{ord(match[0]):x}.", text)
 
 
 def inline_svg(svg: str, name: str, alt: str) -> str:
@@ -173,9 +182,9 @@ def inline_svg(svg: str, name: str, alt: str) -> str:
     svg
         The file that `save` wrote.
     name
-        Unique in the page; it leads every id in the element.
+        Unique in the page, as `as_identifier` returns it; every id in the element begins with it.
     alt
-        What to read out instead of the picture.
+        Text for screen readers.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

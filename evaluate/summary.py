@@ -1,177 +1,196 @@
-"""All numbers of a report as one JSON document, ``metrics.json``; its schema is ``metrics.schema.json``."""
+"""All numbers of a report, ``metrics.json``: metrics of every run, paired comparisons and warnings."""
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from msgspec.structs import asdict
 
-from evaluate import gallery, ranking
-from evaluate.measure import DIFFERENCE, Document, estimate, measure
+from evaluate import gallery, metrics, ranking
+from evaluate.document import (
+    GeneralisationGap,
+    Measurement,
+    MetricsDocument,
+    OcclusionMaps,
+    RunComparison,
+    RunResults,
+    SplitMetrics,
+    SplitResults,
+)
+from evaluate.measure import DIFFERENCE, FRACTION, UNBOUNDED, draw_curves, measure, with_interval
 from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.published import list_results
 from evaluate.runs import Run
 from evaluate.slices import slice_by
 from evaluate.stores import SeenStore
 from store.datasets import SPLITS
+from store.predictions import Predictions
 
-SCHEMA = "calostream-metrics/2"
 
-
-def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> Document:
+def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> MetricsDocument:
     """Return every metric of every run, the paired comparisons, and warnings about what cannot be compared.
 
     Parameters
     ----------
     stores
-        Of the runs, as `evaluate.stores.find_stores` returns them.
+        The stores of the runs, as `evaluate.stores.find_stores` returns them.
     runs
         In the order of the report.
-
-    Returns
-    -------
-    dict
-        JSON-able: ``schema``, ``confidence`` (of all intervals), ``runs`` in the order given, ``comparisons`` on the
-        test split, ``published`` results by the digest of the store, ``warnings``. Metrics are those of `measure`.
     """
-    seen = {store.identity["digest"]: store for store in stores}
-    documents = [_summarise_run(run, seen[run.store["digest"]]) for run in runs]
-    warnings = [warning for run, document in zip(runs, documents, strict=True) for warning in _doubts(run, document)]
+    seen = {store.identity.digest: store for store in stores}
+    results = [_summarise_run(run, seen[run.store.digest]) for run in runs]
     groups = _comparable(runs)
-    for first, second in itertools.combinations(groups, 2):
-        names, others = (", ".join(run.name for run in members) for members in (second, first))
-        warnings.append(f"{names} cannot be compared with {others}: {_obstacle(second[0], first[0])}")
-    for store in stores:
-        if store.note:
-            warnings.append(f"{', '.join(run.name for run in store.runs)}: {store.note}")
-    pairs = itertools.chain.from_iterable(itertools.combinations(group, 2) for group in groups)
-    return {
-        "schema": SCHEMA,
-        "confidence": CONFIDENCE,
-        "runs": documents,
-        "comparisons": [_compare(*pair) for pair in pairs],
-        "published": {
-            digest: list_results(store.identity, whole=all(map(_is_whole, store.runs)))
+    pairs = itertools.chain.from_iterable(itertools.combinations(members, 2) for members in groups)
+    return MetricsDocument(
+        confidence=CONFIDENCE,
+        runs=results,
+        comparisons=[_compare(*pair) for pair in pairs],
+        published={
+            digest: list_results(store.identity, whole=all(map(_used_whole_test_split, store.runs)))
             for digest, store in seen.items()
         },
-        "warnings": warnings,
-    }
-
-
-def _summarise_run(run: Run, store: SeenStore) -> Document:
-    background, signal = run.spec.classes
-    validation, test = run.predictions["validation"], run.predictions["test"]
-    threshold = ranking.roc(*validation.scored).best_threshold
-    splits = {
-        split: measure(*predictions.scored, best_threshold=threshold, curves=True)
-        for split, predictions in run.predictions.items()
-    }
-    rows = test.sample - run.store["split_ranges"]["test"][0]
-    return {
-        "name": run.name,
-        "path": str(run.path),
-        "framework": run.framework,
-        "model": run.model,
-        "parameters": run.config["parameters"],
-        "config": dict(run.config),
-        "environment": {name: value for name, value in run.environment.items() if name != "store"},
-        "store": dict(run.store),
-        "signal": signal,
-        "background": background,
-        "history": {name: [_number(value) for value in values] for name, values in run.history.items()},
-        "best_threshold": threshold,
-        "splits": splits,
-        "generalisation_gap": {name: _gap(splits, name) for name in ("auc", "accuracy", "log_loss")},
-        "slices": [
-            slice_by(variable.take(rows), *test.scored, best_threshold=threshold) for variable in store.variables
+        warnings=[
+            *itertools.chain.from_iterable(map(_warn_about_run, runs, results)),
+            *_warn_about_groups(groups),
+            *(f"{_names(store.runs)}: {store.note}" for store in stores if store.note),
         ],
-        "gallery": gallery.choose(test),
-        "occlusion": _describe_occlusion(run),
-    }
+        files=[],
+    )
 
 
-def _is_whole(run: Run) -> bool:
-    """Tell whether a run was evaluated on the whole test split, every sample counting alike."""
-    start, stop = run.store["split_ranges"]["test"]
+def _summarise_run(run: Run, store: SeenStore) -> RunResults:
+    background, signal = run.spec.classes
+    test = run.predictions["test"]
+    threshold = ranking.roc(*run.predictions["validation"].scored).best_threshold
+    splits = SplitResults(**{split: _measure_split(run.predictions[split], threshold) for split in SPLITS})
+    rows = test.sample - run.store.split_ranges["test"][0]
+    return RunResults(
+        name=run.name,
+        path=str(run.path),
+        framework=run.framework,
+        model=run.model,
+        parameters=run.config["parameters"],
+        config=dict(run.config),
+        environment=dict(run.environment),
+        store=run.store,
+        signal=signal,
+        background=background,
+        history={
+            name: [float(value) if math.isfinite(value) else None for value in values]
+            for name, values in run.history.items()
+        },
+        best_threshold=threshold,
+        splits=splits,
+        generalisation_gap=GeneralisationGap(
+            auc=_subtract(splits.train.auc, splits.test.auc),
+            accuracy=_subtract(splits.train.accuracy, splits.test.accuracy),
+            log_loss=_subtract(splits.train.log_loss, splits.test.log_loss),
+        ),
+        slices=[
+            slice_by(observable.take(rows), *test.scored, best_threshold=threshold) for observable in store.observables
+        ],
+        gallery=gallery.choose(test),
+        occlusion=_describe_occlusion(run),
+    )
+
+
+def _measure_split(predictions: Predictions, threshold: float) -> SplitMetrics:
+    accuracy = metrics.accuracy(*predictions.scored, threshold=threshold)
+    return SplitMetrics(
+        **asdict(measure(*predictions.scored)),
+        accuracy_at_best_threshold=with_interval(accuracy, FRACTION),
+        curves=draw_curves(*predictions.scored),
+    )
+
+
+def _subtract(train: Measurement, test: Measurement) -> Measurement:
+    """Return the difference of a metric on two splits, which are independent."""
+    estimates = [Estimate(value=part.value, standard_error=part.standard_error) for part in (train, test)]
+    return with_interval(estimates[0] - estimates[1], UNBOUNDED)
+
+
+def _describe_occlusion(run: Run) -> OcclusionMaps | None:
+    """Return the occlusion maps of a run; None without one or if it belongs to another model."""
+    if run.occlusion is None or not run.occlusion.belongs_to(run.predictions["test"]):
+        return None
+    background, signal = (None if np.isnan(change).any() else change.tolist() for change in run.occlusion.change)
+    return OcclusionMaps(samples=run.occlusion.sample.size, background=background, signal=signal)
+
+
+def _used_whole_test_split(run: Run) -> bool:
+    """Return whether a run was evaluated on the whole test split without weights."""
+    start, stop = run.store.split_ranges["test"]
     test = run.predictions["test"]
     return test.sample.size == stop - start and test.weight is None
 
 
-def _describe_occlusion(run: Run) -> Document | None:
-    """Return where the model looks, null if nobody asked or another model was looked at."""
-    if run.occlusion is None or not run.occlusion.is_of(run.predictions["test"]):
-        return None
-    maps = [None if np.isnan(change).any() else change.tolist() for change in run.occlusion.change]
-    return {"samples": run.occlusion.sample.size, "background": maps[0], "signal": maps[1]}
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _gap(splits: Mapping[str, Document], name: str) -> Document | None:
-    """Return a metric on the training split minus that on the test split, which are independent."""
-    train, test = (
-        Estimate(value=splits[split][name]["value"], standard_error=splits[split][name]["standard_error"])
-        for split in ("train", "test")
-    )
-    return estimate(train - test, (-math.inf, math.inf))
-
-
-def _compare(first: Run, second: Run) -> Document:
+def _compare(first: Run, second: Run) -> RunComparison:
     test = first.predictions["test"]
     comparison = ranking.compare_auc(test.label, test.score, second.predictions["test"].score, test.weight)
-    return {
-        "split": "test",
-        "runs": [first.name, second.name],
-        "difference": estimate(comparison.difference, DIFFERENCE),
-        "p_value": comparison.p_value,
-    }
+    return RunComparison(
+        split="test",
+        runs=(first.name, second.name),
+        difference=with_interval(comparison.difference, DIFFERENCE),
+        p_value=comparison.p_value,
+    )
 
 
 def _comparable(runs: Sequence[Run]) -> list[list[Run]]:
     """Return the runs in groups that were evaluated on the same test samples of the same store."""
     groups: list[list[Run]] = []
     for run in runs:
-        fitting = next((group for group in groups if not _obstacle(group[0], run)), None)
-        if fitting is None:
+        group = next((members for members in groups if not _obstacle(members[0], run)), None)
+        if group is None:
             groups.append([run])
         else:
-            fitting.append(run)
+            group.append(run)
     return groups
 
 
 def _obstacle(first: Run, second: Run) -> str:
-    """Return why the test predictions of two runs are not pairs, or nothing."""
-    digests = [str(run.store["digest"]) for run in (first, second)]
+    """Return why the test predictions of two runs cannot be paired, or an empty string."""
+    digests = [run.store.digest for run in (first, second)]
     if digests[0] != digests[1]:
         return f"their stores differ (digests {digests[0][:12]} and {digests[1][:12]})"
     tests = [run.predictions["test"] for run in (first, second)]
     if not np.array_equal(tests[0].sample, tests[1].sample):
-        return f"their test samples differ ({tests[0].sample.size} and {tests[1].sample.size} of them)"
+        return f"their test samples differ ({tests[0].sample.size} and {tests[1].sample.size} samples)"
     if not np.array_equal(tests[0].label, tests[1].label):
-        return "their labels differ on the same test samples"
+        return "their labels of the same test samples differ"
     if not same_weights(tests[0].weight, tests[1].weight):
-        return "their weights differ on the same test samples"
+        return "their weights of the same test samples differ"
     return ""
 
 
-def _doubts(run: Run, document: Document) -> list[str]:
-    """Return what a reader must know about one run before believing its numbers."""
-    doubts = []
-    if run.occlusion is not None and not run.occlusion.is_of(run.predictions["test"]):
-        doubts.append(
-            f"{run.name}: its occlusion map is of another model; `evaluate occlude {run.path}` makes a new one"
+def _warn_about_groups(groups: Sequence[Sequence[Run]]) -> list[str]:
+    return [
+        f"{_names(second)} cannot be compared with {_names(first)}: {_obstacle(second[0], first[0])}"
+        for first, second in itertools.combinations(groups, 2)
+    ]
+
+
+def _warn_about_run(run: Run, results: RunResults) -> list[str]:
+    """Return what a reader must know about a run before trusting its numbers."""
+    warnings = []
+    if run.occlusion is not None and results.occlusion is None:
+        warnings.append(
+            f"{run.name}: its occlusion map belongs to another model; `evaluate occlude {run.path}` makes a new one"
         )
-    for split in SPLITS:
-        start, stop = run.store["split_ranges"][split]
-        samples = run.predictions[split].sample.size
+    for split, measured in results.splits.items():
+        start, stop = run.store.split_ranges[split]
         if run.predictions[split].weight is not None:
-            doubts.append(f"{run.name}: its {split} samples are weighted, as its predictions say")
+            warnings.append(f"{run.name}: the {split} samples are weighted, with weights from its predictions")
+        samples = run.predictions[split].sample.size
         if samples < stop - start:
-            doubts.append(f"{run.name}: predictions cover {samples} of the {stop - start} {split} samples")
-        if document["splits"][split]["auc"]["standard_error"] == 0:
-            doubts.append(
-                f"{run.name}: the {split} AUC has no error, because all scores are equal or the classes do not overlap"
+            warnings.append(f"{run.name}: predictions cover {samples} of the {stop - start} {split} samples")
+        if measured.auc.standard_error == 0:
+            warnings.append(
+                f"{run.name}: the {split} AUC has no standard error, because all scores are equal or the classes do "
+                "not overlap"
             )
-    return doubts
+    return warnings
+
+
+def _names(runs: Iterable[Run]) -> str:
+    return ", ".join(run.name for run in runs)

@@ -1,36 +1,53 @@
-"""Run directories as the trainers write them, made up."""
+"""Run directories, written by the code that the trainers use."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from msgspec.structs import asdict, replace
 
+import store
+from evaluate.document import StoreIdentity
 from evaluate.runs import Run, load_runs
+from store.epoch_record import EpochRecord
 from store.predictions import Predictions
+from store.run_folder import RunFolder
 
-RANGES = {"train": [0, 700], "validation": [700, 800], "test": [800, 1000]}
-STORE = {
-    "path": "data/gone.zarr",
-    "digest": "3f9c" * 16,
-    "title": "Electron and photon showers",
-    "dataset": "electron-photon",
-    "simulated": "Geant4 simulation",
-    "split_scheme": "0.7,0.1,0.2",
-    "split_ranges": RANGES,
-    "seed": 0,
-}
-REAL = {"simulated": "", "sources": [{"name": f"{name}.hdf5", "rows": 249_000} for name in ("electrons", "photons")]}
-"""What `STORE` says in place of these if the sources are the published files."""
+RANGES = {"train": (0, 700), "validation": (700, 800), "test": (800, 1000)}
+STORE = StoreIdentity(
+    path="data/gone.zarr",
+    digest="3f9c" * 16,
+    title="Electron and photon showers",
+    dataset="electron-photon",
+    simulated="Geant4 simulation",
+    sources=[],
+    split_scheme="0.7,0.1,0.2",
+    split_ranges=RANGES,
+    seed=0,
+)
+PUBLISHED = replace(
+    STORE,
+    digest="77" * 32,
+    simulated="",
+    sources=[{"name": f"{name}.hdf5", "rows": 249_000} for name in ("electrons", "photons")],
+    split_scheme="challenge",
+)
+"""A store made from the published files, with the split of the published results."""
 
 MakeRun = Callable[..., Path]
 
 
+def identify(path: Path) -> StoreIdentity:
+    """Return `STORE`, but at the path of a real store and with its digest."""
+    return replace(STORE, path=str(path), digest=store.open_store(path).digest)
+
+
 def make_predictions(split: str, seed: int) -> Predictions:
-    """The labels are the store's, the same for every run; the scores are the run's."""
+    """Labels depend on the store alone, and are the same for every run; scores depend on the run's seed too."""
     start, stop = RANGES[split]
     truth, noise = np.random.default_rng(start), np.random.default_rng([seed, start])
     label = truth.integers(0, 2, stop - start)
@@ -39,22 +56,36 @@ def make_predictions(split: str, seed: int) -> Predictions:
 
 
 def write_run(
-    path: Path, framework: str = "torch", seed: int = 0, store: dict[str, Any] = STORE, epochs: int = 3
+    path: Path,
+    framework: str = "torch",
+    seed: int = 0,
+    store: StoreIdentity = STORE,
+    epochs: int = 3,
+    settings: dict[str, Any] | None = None,
 ) -> Path:
-    (path / "predictions").mkdir(parents=True)
-    config = {"framework": framework, "model": "cnn", "parameters": 868993, "seed": seed, "batch_size": 512}
-    (path / "config.json").write_text(json.dumps(config))
-    environment = {"versions": {framework: "1.2.3"}, "device": "cpu", "store": store}
-    (path / "environment.json").write_text(json.dumps(environment))
-    lines = []
-    for epoch in range(1, epochs + 1):
-        values = {"epoch": epoch, "learning_rate": 1e-3, "seconds": 1.0 + seed}
-        for split in ("train", "validation"):
-            values |= {f"{split}_loss": 0.7 / epoch, f"{split}_accuracy": 0.6, f"{split}_auc": 0.8}
-        lines.append(json.dumps(values))
-    (path / "history.jsonl").write_text("\n".join(lines) + "\n")
+    folder = RunFolder(path=path)
+    folder.create()
+    config = {"model": "cnn", "seed": seed, "batch_size": 512, **(settings or {})}
+    folder.write_config(config, framework=framework, parameters=868_993)
+    folder.write_environment(SimpleNamespace(path=store.path, digest=store.digest, attributes=asdict(store)), "cpu")
+    folder.write_history(
+        [
+            EpochRecord(
+                epoch=epoch,
+                train_loss=0.7 / epoch,
+                train_accuracy=0.6,
+                train_auc=0.8,
+                validation_loss=0.7 / epoch,
+                validation_accuracy=0.6,
+                validation_auc=0.8,
+                learning_rate=1e-3,
+                seconds=1.0 + seed,
+            )
+            for epoch in range(1, epochs + 1)
+        ]
+    )
     for split in RANGES:
-        make_predictions(split, seed).save(path / "predictions" / f"{split}.npz")
+        make_predictions(split, seed).save(folder.predictions(split))
     return path
 
 

@@ -1,15 +1,17 @@
-"""What `train.pytorch.score` is, without a framework: a score that rises with the energy; fails on command."""
+"""Stands in for `train.pytorch.score`, without a framework: its score rises with the energy, and it fails on demand."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from store.errors import RunError
-from train.scoring import Score, serve
+from train.scoring import ScoreFunction, serve
 
 
-def load() -> Score:
+def load() -> ScoreFunction:
     told = Path(sys.argv[1], "model.txt").read_text()
     if told == "broken":
         raise RunError("no model here")
@@ -18,6 +20,8 @@ def load() -> Score:
     def score(image):
         if told == "dies":
             sys.exit(3)
+        if told == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         if told == "raises":
             raise ValueError("no such\nlayer")
         if told == "nan":

@@ -1,13 +1,14 @@
-import json
-
+import msgspec
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from evaluate import agreement, ranking
-from evaluate.score_tables import choose_table
+from evaluate.document import ComparisonDocument, ScorePair, to_json
+from evaluate.score_tables import choose_format
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from tests.evaluate.conftest import STORE, make_predictions
@@ -26,42 +27,42 @@ def test_midranks_are_those_of_scipy(value):
 def test_two_runs_are_compared_sample_by_sample(make_run):
     document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2))
     one, two = make_predictions("test", 1), make_predictions("test", 2)
-    assert document["samples"] == 200
-    assert document["agreement"]["value"] == pytest.approx(np.mean((one.score >= 0.5) == (two.score >= 0.5)))
-    assert document["spearman"] == pytest.approx(scipy.stats.spearmanr(one.score, two.score).statistic)
-    assert document["pearson"] == pytest.approx(scipy.stats.pearsonr(one.score, two.score).statistic)
-    assert document["mean_difference"]["value"] == pytest.approx(np.mean(one.score - two.score))
-    assert document["auc"]["p_value"] == ranking.compare_auc(one.label, one.score, two.score).p_value
+    assert document.samples == 200
+    assert document.agreement.value == pytest.approx(np.mean((one.score >= 0.5) == (two.score >= 0.5)))
+    assert document.spearman == pytest.approx(scipy.stats.spearmanr(one.score, two.score).statistic)
+    assert document.pearson == pytest.approx(scipy.stats.pearsonr(one.score, two.score).statistic)
+    assert document.mean_difference.value == pytest.approx(np.mean(one.score - two.score))
+    assert document.auc.p_value == ranking.compare_auc(one.label, one.score, two.score).p_value
     right = [((run.score >= 0.5) == one.label).astype(float) for run in (one, two)]
     paired = scipy.stats.ttest_rel(*right)
-    difference = document["accuracy"]["difference"]
-    assert difference["value"] / difference["standard_error"] == pytest.approx(paired.statistic)
-    assert document["warnings"] == []
-    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    difference = document.accuracy.difference
+    assert difference.value / difference.standard_error == pytest.approx(paired.statistic)
+    assert document.warnings == []
+    assert msgspec.json.decode(to_json(document), type=ComparisonDocument) == document
 
 
 def test_the_samples_that_differ_most_come_first(make_run):
     document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2), most=3)
     one, two = make_predictions("test", 1), make_predictions("test", 2)
-    rows = document["largest_differences"]
-    assert [row["sample"] - 800 for row in rows] == np.argsort(-np.abs(one.score - two.score))[:3].tolist()
+    rows = document.largest_differences
+    assert [row.sample - 800 for row in rows] == np.argsort(-np.abs(one.score - two.score))[:3].tolist()
     for row in rows:
-        place = row["sample"] - 800
-        assert (row["label"], row["scores"]) == (one.label[place], [one.score[place], two.score[place]])
+        place = row.sample - 800
+        assert (row.label, row.scores) == (one.label[place], (one.score[place], two.score[place]))
 
 
 def test_files_are_compared_where_they_have_samples_in_common(tmp_path):
     first = write(tmp_path / "a.npz", [1, 2, 3, 4, 5], [0, 1, 0, 1, 1], [0.1, 0.9, 0.2, 0.8, 0.4])
     second = write(tmp_path / "b.npz", [9, 5, 4, 3, 2], [0, 1, 1, 0, 1], [0.5, 0.3, 0.7, 0.6, 0.9])
     document = agreement.compare(first, second)
-    assert document["samples"] == 4
-    assert document["agreement"]["value"] == 0.75
-    assert document["auc"] is None
-    assert document["largest_differences"][0] == {"sample": 3, "label": 0, "scores": [0.2, 0.6]}
-    assert document["warnings"] == [
-        f"{first}: 1 of its 5 samples are not in the other",
-        f"{second}: 1 of its 5 samples are not in the other",
-        "files do not say which images they are of; their sample numbers are trusted",
+    assert document.samples == 4
+    assert document.agreement.value == 0.75
+    assert document.auc is None
+    assert document.largest_differences[0] == ScorePair(sample=3, label=0, scores=(0.2, 0.6))
+    assert document.warnings == [
+        f"{first}: 1 of its 5 samples are not in the other one",
+        f"{second}: 1 of its 5 samples are not in the other one",
+        "files do not say which images they belong to; their sample numbers are trusted",
     ]
 
 
@@ -69,8 +70,8 @@ def test_constant_scores_have_no_correlation(tmp_path):
     first = write(tmp_path / "a.npz", [1, 2, 3, 4], [0, 1, 0, 1], [0.5] * 4)
     second = write(tmp_path / "b.npz", [1, 2, 3, 4], [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4])
     document = agreement.compare(first, second)
-    assert document["spearman"] is document["pearson"] is None
-    assert document["auc"]["values"][0]["value"] == 0.5
+    assert document.spearman is document.pearson is None
+    assert document.auc.values[0].value == 0.5
 
 
 def test_what_cannot_be_compared_is_refused(make_run, tmp_path):
@@ -79,8 +80,8 @@ def test_what_cannot_be_compared_is_refused(make_run, tmp_path):
     apart = write(tmp_path / "y.npz", [1, 2, 3], [0, 1, 0], [0.1, 0.2, 0.3])
     labels = make_predictions("test", 0).label[:3]
     flipped = write(tmp_path / "z.npz", [800, 801, 802], 1 - labels, [0.1, 0.2, 0.3])
-    with pytest.raises(RunError, match=r"saw different stores \(data/gone.zarr and other.zarr\)"):
-        agreement.compare(a, make_run("b", store=STORE | {"digest": "7" * 64, "path": "other.zarr"}))
+    with pytest.raises(RunError, match=r"belong to different stores \(data/gone.zarr and other.zarr\)"):
+        agreement.compare(a, make_run("b", store=replace(STORE, digest="7" * 64, path="other.zarr")))
     with pytest.raises(RunError, match="have 0 samples in common"):
         agreement.compare(file, apart)
     with pytest.raises(RunError, match=r"give sample 800 different labels \(3 in all\)"):
@@ -100,20 +101,20 @@ def test_tables_of_scores_are_compared_row_by_row(tmp_path, suffix, labelled):
     label, scores = random.integers(0, 2, 50, np.uint8), random.random((2, 50))
     paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
     for path, score in zip(paths, scores, strict=True):
-        with choose_table(path)(path) as write_rows:
+        with choose_format(path)(path) as write_rows:
             for rows in (slice(0, 30), slice(30, 50)):
                 columns = {"row": np.arange(50)[rows], "score": score[rows]}
                 write_rows(columns | ({"label": label[rows]} if labelled else {}))
     document = agreement.compare(*paths)
-    assert document["samples"] == 50
-    assert document["pearson"] == pytest.approx(np.corrcoef(scores)[0, 1])
-    largest = document["largest_differences"][0]
+    assert document.samples == 50
+    assert document.pearson == pytest.approx(np.corrcoef(scores)[0, 1])
+    largest = document.largest_differences[0]
     row = np.argmax(np.abs(scores[0] - scores[1]))
-    assert (largest["sample"], largest["label"]) == (row, label[row] if labelled else None)
+    assert (largest.sample, largest.label) == (row, label[row] if labelled else None)
     if labelled:
-        assert document["auc"]["p_value"] == ranking.compare_auc(label, *scores).p_value
+        assert document.auc.p_value == ranking.compare_auc(label, *scores).p_value
     else:
-        assert document["auc"] is document["accuracy"] is None
+        assert document.auc is document.accuracy is None
 
 
 @pytest.mark.parametrize(

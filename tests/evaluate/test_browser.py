@@ -1,5 +1,7 @@
 """The page in a real browser: Debian's chromium, driven by its own command line."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -8,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import store
 from evaluate.report import write_report
-from tests.evaluate.conftest import STORE, write_run
+from tests.evaluate.conftest import identify, write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
 FLAGS = (
     "--headless",
@@ -29,7 +30,6 @@ FLAGS = (
 )
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 PROBE = """
-<script>
 const widths = document.documentElement;
 document.querySelector(".sortable th:nth-child(4) button").click();
 const rows = [...document.querySelector(".sortable").tBodies[0].rows];
@@ -48,7 +48,6 @@ document.documentElement.dataset.probe = JSON.stringify({
   paper: getComputedStyle(document.body).backgroundColor,
   tables: [...document.querySelectorAll("table")].map(table => Boolean(table.closest("[aria-label]"))),
 });
-</script>
 """
 PHONE = """<!doctype html>
 <title>a page in a window of a phone's width, which is less than a window of chromium can have</title>
@@ -69,11 +68,14 @@ def browse(page, tmp_path, *flags):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, real_store):
     folder = tmp_path_factory.mktemp("browser")
-    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
+    identity = identify(real_store)
     runs = [write_run(folder / name, name, seed=seed, store=identity) for seed, name in enumerate(("torch", "keras"))]
     write_report(runs, folder / "report")
     html = (folder / "report" / "index.html").read_text()
-    (folder / "report" / "probe.html").write_text(html.replace("</body>", f"{PROBE}</body>"))
+    probed = html.replace("</body>", f"<script>{PROBE}</script></body>")
+    (folder / "report" / "forbidden.html").write_text(probed)
+    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
+    (folder / "report" / "probe.html").write_text(probed.replace("script-src ", f"script-src 'sha256-{digest}' "))
     (folder / "report" / "phone.html").write_text(PHONE)
     return folder / "report"
 
@@ -109,6 +111,12 @@ def test_complaints_of_the_browser_are_seen(tmp_path):
     page = tmp_path / "bad.html"
     page.write_text("<script>missing()</script>")
     assert "missing is not defined" in browse(page, tmp_path, "--dump-dom")[1][0]
+
+
+def test_the_page_runs_no_script_but_its_own(report, tmp_path):
+    html, complaints = browse(report / "forbidden.html", tmp_path, "--dump-dom")
+    assert "data-probe" not in html
+    assert "Content Security Policy" in complaints[0]
 
 
 def test_pictures_of_the_page_are_kept(report, tmp_path):

@@ -1,20 +1,22 @@
 """Jets go through report, occlusion and scores as showers do, with models that take their variables and without."""
 
 import contextlib
-import json
 
+import msgspec
 import numpy as np
 import pytest
 import xarray as xr
 
 import store
 from evaluate import gallery, showers
+from evaluate.document import GallerySample, StoreIdentity
 from evaluate.occlude import occlude
 from evaluate.report import write_report
 from evaluate.score import score
 from store.datasets import QUARK_GLUON, SPLITS
 from store.predictions import Predictions
-from tests.evaluate.conftest import STORE, write_run
+from store.run_folder import STORE_KEYS, RunFolder
+from tests.evaluate.conftest import write_run
 from tests.jets import HDF5, PARQUET, write_jet_store
 
 
@@ -35,16 +37,15 @@ def run(request, jets, tmp_path, monkeypatch):
     for module in ("occlude", "score"):
         monkeypatch.setattr(f"evaluate.{module}.open_model", lambda *_: contextlib.nullcontext(ask))
     opened = store.open_store(jets)
-    identity = {name: opened.attributes.get(name) for name in STORE} | {"path": str(jets), "digest": opened.digest}
-    path = write_run(tmp_path / "run", store=identity)
-    config = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps(config | {"variables": request.param}))
+    identity = {"path": str(jets), "digest": opened.digest} | {key: opened.attributes[key] for key in STORE_KEYS}
+    identity = msgspec.convert(identity, StoreIdentity)
+    path = write_run(tmp_path / "run", store=identity, settings={"variables": request.param})
     for split in SPLITS:
         part = store.open_dataset(jets, split)
         scores = ask(part.image.values, table(part, request.param))
         rows = np.arange(*opened.split_range(split))
         predictions = Predictions(sample=rows, label=part.label.values, score=scores)
-        predictions.save(path / "predictions" / f"{split}.npz")
+        predictions.save(RunFolder(path=path).predictions(split))
     return path
 
 
@@ -53,7 +54,7 @@ def table(dataset, names):
 
 
 def names_of(run):
-    return json.loads((run / "config.json").read_text())["variables"]
+    return RunFolder(path=run).read_config()["variables"]
 
 
 @pytest.mark.parametrize("form", ["hdf5", "parquet", "store"])
@@ -65,7 +66,7 @@ def test_are_scored_from_every_form(form, run, jets, tmp_path, monkeypatch):
     rows = np.arange(20) if form == "store" else whole.source_row.values
     np.testing.assert_array_equal(found[rows, 1], ask(whole.image.values, table(whole, names_of(run))))
     np.testing.assert_array_equal(found[rows, 2], whole.label.values)
-    assert (document["signal"], document["rows"]) == ("quark", 20)
+    assert (document.signal, document.rows) == ("quark", 20)
 
 
 def test_hiding_a_patch_leaves_the_variables(run, jets):
@@ -81,15 +82,15 @@ def test_hiding_a_patch_leaves_the_variables(run, jets):
 def test_are_reported_with_their_variables_and_channels(run, jets, undrawn, tmp_path):
     occlude(run)
     document = write_report([run], tmp_path / "report")
-    (numbers,) = document["runs"]
+    (numbers,) = document.runs
     test = store.open_dataset(jets, "test")
-    assert {part["variable"] for part in numbers["slices"]} == {"total_energy", "hits", "pt", "m0"}
-    for part in numbers["slices"][2:]:
-        values = test[part["variable"]].values
-        assert part["units"] == "GeV"
-        assert (part["bins"][0]["low"], part["bins"][-1]["high"]) == (values.min(), values.max())
-    assert numbers["occlusion"]["samples"] == 4
-    assert document["warnings"] == []
+    assert {part.variable for part in numbers.slices} == {"total_energy", "hits", "pt", "m0"}
+    for part in numbers.slices[2:]:
+        values = test[part.variable].values
+        assert part.units == "GeV"
+        assert (part.bins[0].low, part.bins[-1].high) == (values.min(), values.max())
+    assert numbers.occlusion.samples == 4
+    assert document.warnings == []
     html = (tmp_path / "report" / "index.html").read_text()
     for words in ("Quark / gluon classification", "Pythia simulation", "Track transverse momentum", "Single images"):
         assert words in html
@@ -97,7 +98,7 @@ def test_are_reported_with_their_variables_and_channels(run, jets, undrawn, tmp_
 
 
 def test_all_channels_of_a_jet_are_drawn(jets):
-    rows = [{"sample": place, "label": place % 2, "score": 0.5} for place in range(3)]
+    rows = [GallerySample(sample=place, label=place % 2, score=0.5) for place in range(3)]
     image = store.open_dataset(jets).image
     panels = [axes for axes in gallery.draw(jets, QUARK_GLUON, rows, "title").axes if axes.get_visible()]
     for place, axes in enumerate(panels):

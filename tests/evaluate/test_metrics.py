@@ -93,13 +93,13 @@ def test_difference_of_independent_estimates_adds_errors_in_quadrature():
 @pytest.mark.parametrize(
     ("label", "score", "message"),
     [
-        ([], [], "two samples at least, got 0"),
-        ([1], [0.5], "two samples at least, got 1"),
+        ([], [], "at least two samples are needed, got 0"),
+        ([1], [0.5], "at least two samples are needed, got 1"),
         ([0, 0, 1, 2], [0.1, 0.2, 0.3, 0.4], r"labels must be 0 or 1, got 2 in row 3 \(1 in all\)"),
         ([0, 0, 1, math.nan], [0.1, 0.2, 0.3, 0.4], "labels must be 0 or 1, got nan"),
         ([0, 0, 1, 1], [0.1, math.nan, math.nan, 0.4], r"scores must be finite, got nan in row 1 \(2 in all\)"),
         ([0, 0, 1, 1], [0.1, 0.2, math.inf, 0.4], "scores must be finite, got inf in row 2"),
-        ([0, 0, 1, 1], [0.1, 0.2, 0.3], r"one length, got \(4,\) and \(3,\)"),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.3], r"equal length, got \(4,\) and \(3,\)"),
     ],
 )
 @pytest.mark.parametrize("function", [*FUNCTIONS, metrics.calibration])

@@ -11,7 +11,7 @@ from store.datasets import Channel, DatasetSpec
 
 def test_energy_and_hits_are_those_of_the_images(real_store, monkeypatch):
     monkeypatch.setattr(observables, "BATCH_BYTES", 60 * 8192)  # 200 test samples in four batches
-    energy, hits = observables.read_variables(real_store, "test")
+    energy, hits = observables.read_observables(real_store, "test")
     image = store.open_dataset(real_store, "test").image.values[..., 0].astype(np.float64)
     np.testing.assert_allclose(energy.value, image.sum(axis=(1, 2)), rtol=1e-12)
     np.testing.assert_array_equal(hits.value, np.count_nonzero(image, axis=(1, 2)))
@@ -33,7 +33,7 @@ def test_all_channels_but_the_time_are_energies():
     assert observables.energy_channels(spec) == [0, 1, 3]
 
 
-def test_variables_of_the_store_are_read(real_store, tmp_path):
+def test_columns_of_the_store_are_read(real_store, tmp_path):
     copy = tmp_path / "copy.zarr"
     shutil.copytree(real_store, copy)
     pt = np.linspace(70, 340, 1000, dtype=np.float32)
@@ -45,13 +45,13 @@ def test_variables_of_the_store_are_read(real_store, tmp_path):
         attrs=store.open_store(copy).attributes,
     )
     extra.to_zarr(copy, mode="a", zarr_format=3, consolidated=False)
-    found = observables.read_variables(copy, "test")
-    assert [variable.name for variable in found] == ["total_energy", "hits", "pt"]
+    found = observables.read_observables(copy, "test")
+    assert [observable.name for observable in found] == ["total_energy", "hits", "pt"]
     assert (found[2].long_name, found[2].units) == ("transverse momentum", "GeV")
     np.testing.assert_array_equal(found[2].value, pt[800:])
 
 
 @pytest.mark.parametrize("rows", [[0, 3], []])
-def test_a_variable_of_some_samples(rows):
-    whole = observables.Variable(name="x", long_name="x", units="1", value=np.arange(5.0))
+def test_an_observable_of_some_samples(rows):
+    whole = observables.Observable(name="x", long_name="x", units="1", value=np.arange(5.0))
     assert whole.take(np.array(rows, np.int64)).value.tolist() == rows

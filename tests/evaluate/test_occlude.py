@@ -5,16 +5,16 @@ import pytest
 
 import store
 from evaluate.figures import draw_runs
+from evaluate.model_process import open_model
 from evaluate.occlude import occlude
 from evaluate.occlusion import Occlusion
 from evaluate.runs import load_runs
-from evaluate.score import open_model
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
 from store.errors import ConfigError, RunError, StoreError
 from store.predictions import Predictions
 from store.run_folder import SCORERS, RunFolder
-from tests.evaluate.conftest import STORE, write_run
+from tests.evaluate.conftest import identify, write_run
 
 
 def ask(images, variables=None):
@@ -25,11 +25,10 @@ def ask(images, variables=None):
 def run(tmp_path, real_store, monkeypatch):
     """A run of `line_model`, without a process of its own, with its predictions for the test split."""
     monkeypatch.setattr("evaluate.occlude.open_model", lambda *_: contextlib.nullcontext(ask))
-    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
-    path = write_run(tmp_path / "run", store=identity)
+    path = write_run(tmp_path / "run", store=identify(real_store))
     test = store.open_dataset(real_store, "test")
     predictions = Predictions(sample=np.arange(800, 1000), label=test.label.values, score=ask(test.image.values))
-    predictions.save(path / "predictions" / "test.npz")
+    predictions.save(RunFolder(path=path).predictions("test"))
     return path
 
 
@@ -49,8 +48,8 @@ def test_the_report_shows_where_the_model_looks(run):
     occlude(run, samples=20)
     runs = load_runs([run])
     document = summarise(find_stores(runs), runs)
-    assert document["warnings"] == []
-    assert document["runs"][0]["occlusion"]["samples"] == 20
+    assert document.warnings == []
+    assert document.runs[0].occlusion.samples == 20
     drawings = [drawing for drawing in draw_runs(runs, document) if drawing.section == "occlusion"]
     assert [drawing.name for drawing in drawings] == ["occlusion-1-photon", "occlusion-1-electron"]
     image = drawings[1].figure.axes[0].images[0].get_array()
@@ -59,13 +58,14 @@ def test_the_report_shows_where_the_model_looks(run):
 
 def test_a_map_of_another_model_is_not_shown(run):
     occlude(run, samples=20)
-    test = Predictions.load(run / "predictions" / "test.npz")
-    Predictions(sample=test.sample, label=test.label, score=test.score * 0.9).save(run / "predictions" / "test.npz")
+    path = RunFolder(path=run).predictions("test")
+    test = Predictions.load(path)
+    Predictions(sample=test.sample, label=test.label, score=test.score * 0.9).save(path)
     runs = load_runs([run])
     document = summarise(find_stores(runs), runs)
-    assert document["runs"][0]["occlusion"] is None
-    assert document["warnings"] == [
-        f"run: its occlusion map is of another model; `evaluate occlude {run}` makes a new one"
+    assert document.runs[0].occlusion is None
+    assert document.warnings == [
+        f"run: its occlusion map belongs to another model; `evaluate occlude {run}` makes a new one"
     ]
 
 
@@ -76,7 +76,7 @@ def test_a_damaged_map_is_named(run):
 
 
 def test_what_cannot_be_hidden_is_refused(run, tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match="samples=0 is below 1"):
+    with pytest.raises(ConfigError, match="samples=0 must be at least 1"):
         occlude(run, samples=0)
     monkeypatch.setattr("evaluate.occlude.open_model", open_model)
     monkeypatch.setitem(SCORERS, "torch", "tests.evaluate.line_model")

@@ -1,43 +1,43 @@
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from evaluate.published import RESULTS, list_results
-from tests.evaluate.conftest import REAL, STORE
-
-CHALLENGE = STORE | REAL | {"split_scheme": "challenge"}
+from tests.evaluate.conftest import PUBLISHED, STORE
 
 
 @pytest.mark.parametrize(
-    "store",
+    "change",
     [
-        CHALLENGE | {"simulated": "Geant4 simulation"},
-        CHALLENGE | {"sources": []},
-        CHALLENGE | {"sources": [{"name": "a.hdf5", "rows": 5500}, {"name": "b.hdf5", "rows": 5500}]},
-        {name: value for name, value in CHALLENGE.items() if name != "sources"},
+        {"simulated": "Geant4 simulation"},
+        {"sources": []},
+        {"sources": [{"name": "a.hdf5", "rows": 5500}, {"name": "b.hdf5", "rows": 5500}]},
+        {"sources": UNSET},
     ],
 )
-def test_results_on_simulated_or_other_files_are_other_data(store):
-    rows = list_results(store, whole=True)
+def test_results_on_simulated_or_other_files_are_other_data(change):
+    rows = list_results(replace(PUBLISHED, **change), whole=True)
     assert rows
-    assert not any(row["comparable"] for row in rows)
-    assert {row["difference"] for row in rows} == {"other data"}
+    assert not any(row.comparable for row in rows)
+    assert {row.difference for row in rows} == {"other data"}
 
 
 @pytest.mark.parametrize("scheme", ["0.7,0.1,0.2", "challenge-scaled"])
 def test_results_on_another_split_say_so(scheme):
-    rows = list_results(CHALLENGE | {"split_scheme": scheme}, whole=True)
-    assert not any(row["comparable"] for row in rows)
-    assert {row["difference"] for row in rows} == {"other split", "other split (challenge)"}
+    rows = list_results(replace(PUBLISHED, split_scheme=scheme), whole=True)
+    assert not any(row.comparable for row in rows)
+    assert {row.difference for row in rows} == {"other split", "other split (challenge)"}
 
 
 def test_only_the_challenge_itself_is_comparable():
-    rows = list_results(CHALLENGE, whole=True)
-    assert [row["source"] for row in rows if row["comparable"]] == ["sample notebook of the challenge"]
-    assert not any(row["comparable"] for row in list_results(CHALLENGE, whole=False))
+    rows = list_results(PUBLISHED, whole=True)
+    assert [row.source for row in rows if row.comparable] == ["sample notebook of the challenge"]
+    assert not any(row.comparable for row in list_results(PUBLISHED, whole=False))
 
 
 def test_every_data_set_has_its_own_results():
-    jets = list_results(STORE | {"dataset": "quark-gluon"}, whole=True)
+    jets = list_results(replace(STORE, dataset="quark-gluon"), whole=True)
     showers = list_results(STORE, whole=True)
     assert len(jets) + len(showers) == len(RESULTS)
-    assert "EdgeConv" in [row["model"] for row in jets]
-    assert list_results(STORE | {"dataset": "muon"}, whole=True) == []
+    assert "EdgeConv" in [row.model for row in jets]
+    assert list_results(replace(STORE, dataset="muon"), whole=True) == []

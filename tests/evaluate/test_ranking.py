@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate import ranking
-from evaluate.measure import measure
+from evaluate.measure import draw_curves, measure
 from store.errors import RunError
 
 
@@ -185,7 +185,8 @@ def test_memory_is_bounded(count, weight):
     label = rng.integers(0, 2, count, dtype=np.uint8)
     score = ((rng.random(label.size) + label) / 2).round(7)
     tracemalloc.start()
-    measure(label, score, weight, best_threshold=0.5, curves=True)
+    measure(label, score, weight)
+    draw_curves(label, score, weight)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 128 * label.size

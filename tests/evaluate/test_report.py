@@ -1,18 +1,21 @@
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
-from importlib.resources import files
 
 import jsonschema
+import msgspec
 import pytest
 import sklearn.metrics
+from msgspec.structs import replace
 
-import store
 from evaluate import gallery
+from evaluate.document import Measurement, MetricsDocument, json_schema
 from evaluate.formatting import plus_minus
 from evaluate.report import write_report
 from store.errors import ConfigError, RunError
-from tests.evaluate.conftest import REAL, STORE, make_predictions, write_run
+from tests.evaluate.conftest import PUBLISHED, STORE, identify, make_predictions, write_run
 
 VOID = {"meta", "link", "br", "use", "path", "rect", "image", "line"}
 
@@ -46,10 +49,19 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def shown(estimate):
+    """A measurement of metrics.json as the page shows it."""
+    return plus_minus(msgspec.convert(estimate, Measurement))
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two-runs")
-    paths = [write_run(folder / "cnn-torch", "torch", seed=1), write_run(folder / "cnn-keras", "keras", seed=2)]
+    dropout = {"dropout": 0.5, "optimiser": {"name": "adam"}}
+    paths = [
+        write_run(folder / "cnn-torch", "torch", seed=1),
+        write_run(folder / "cnn-keras", "keras", seed=2, settings=dropout),
+    ]
     write_report(paths, folder / "report")
     return folder / "report"
 
@@ -80,7 +92,7 @@ def test_the_numbers_are_those_of_the_predictions(report):
 
 
 def test_the_numbers_follow_their_schema(report):
-    schema = json.loads(files("evaluate").joinpath("metrics.schema.json").read_text())
+    schema = json_schema(MetricsDocument)
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads((report / "metrics.json").read_text())
     jsonschema.validate(document, schema)
@@ -95,8 +107,8 @@ def test_every_run_has_a_model_card(report):
         card = (report / f"model-card-{place}.md").read_text()
         assert card.startswith(f"# cnn ({run['framework']}): electron / photon\n\n868,993 parameters")
         assert "**Geant4 simulation.**" in card
-        assert plus_minus(run["splits"]["test"]["auc"]) in card
-        assert plus_minus(run["generalisation_gap"]["auc"]) in card
+        assert shown(run["splits"]["test"]["auc"]) in card
+        assert shown(run["generalisation_gap"]["auc"]) in card
         assert f"import {run['framework']}" in card
         assert f"score {run['path']} images.hdf5" in card
         assert run["store"]["digest"] in card
@@ -109,17 +121,21 @@ def test_the_page_shows_the_numbers(report, html):
     document = json.loads((report / "metrics.json").read_text())
     for run in document["runs"]:
         for values in run["splits"].values():
-            assert plus_minus(values["auc"]) in text
-            assert plus_minus(values["log_loss"]) in text
-            assert plus_minus(values["precision"]) in text
-        assert plus_minus(run["splits"]["test"]["background_rejection"]["0.9"]) in text
-    assert plus_minus(document["comparisons"][0]["difference"]) in text
+            assert shown(values["auc"]) in text
+            assert shown(values["log_loss"]) in text
+            assert shown(values["precision"]) in text
+        assert shown(run["splits"]["test"]["background_rejection"]["0.9"]) in text
+    assert shown(document["comparisons"][0]["difference"]) in text
 
 
 def test_the_page_loads_nothing(html):
     page = Page(html)
     assert not re.search(r"https?://|//\w+\.\w+|@import", html)
-    assert "default-src 'none'" in page.attributes("meta")[2]["content"]
+    policy = page.attributes("meta")[2]["content"]
+    assert "default-src 'none'" in policy
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
     for tag, attributes in page.elements:
         for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
             target = attributes.get(name) or "#"
@@ -149,8 +165,8 @@ def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
 def test_the_page_says_what_the_data_are(html):
     text = " ".join("".join(Page(html).text).split())
     assert "Geant4 simulation. These images are not the published files" in text
-    assert STORE["digest"] in text
-    assert STORE["path"] in text
+    assert STORE.digest in text
+    assert STORE.path in text
     assert "0.7,0.1,0.2 (train, validation, test), seed 0: 700 train, 100 validation, 200 test samples" in text
 
 
@@ -159,11 +175,15 @@ def test_the_page_shows_settings_and_marks_what_differs(html):
     found = {name: (bool(differs), re.findall("<td>(.*?)</td>", cells)) for differs, name, cells in rows}
     assert found["batch_size"] == (False, ["512", "512"])
     assert found["framework"] == (True, ["torch", "keras"])
-    assert found["versions.keras"] == (True, ["", "1.2.3"])
+    assert found["dropout"] == (True, ["", "0.5"])
+    assert found["optimiser.name"] == (True, ["", "adam"])
+    assert found["device"] == (False, ["cpu", "cpu"])
 
 
 def test_a_store_that_is_gone_is_said_so(html):
-    assert "Images of the store cannot be shown, nor metrics by what is in them (data/gone.zarr" in html
+    assert (
+        "The store cannot be read, so its images and the metrics by sample property are missing (data/gone.zarr" in html
+    )
 
 
 def test_names_are_text_and_never_markup(make_run, tmp_path):
@@ -177,14 +197,14 @@ def test_names_are_text_and_never_markup(make_run, tmp_path):
 
 
 def test_data_that_are_not_simulated_carry_no_such_notice(make_run, undrawn, tmp_path):
-    write_report([make_run("real", store=STORE | {"simulated": ""})], tmp_path / "report")
+    write_report([make_run("real", store=replace(STORE, simulated=""))], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert "Geant4" not in html
     assert "are not the published files" not in html
 
 
 def test_runs_on_different_stores_are_warned_about(make_run, undrawn, tmp_path):
-    paths = [make_run("a"), make_run("b", store=STORE | {"digest": "77" * 32, "simulated": ""})]
+    paths = [make_run("a"), make_run("b", store=replace(STORE, digest="77" * 32, simulated=""))]
     write_report(paths, tmp_path / "report")
     text = " ".join("".join(Page((tmp_path / "report" / "index.html").read_text()).text).split())
     assert "b cannot be compared with a: their stores differ" in text
@@ -193,8 +213,7 @@ def test_runs_on_different_stores_are_warned_about(make_run, undrawn, tmp_path):
 
 
 def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, tmp_path):
-    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
-    write_report([make_run("a", store=identity)], tmp_path / "report")
+    write_report([make_run("a", store=identify(real_store))], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     drawn = {path.name for path in (tmp_path / "report" / "figures").glob("store-1-*-*.svg")}
     assert drawn == {
@@ -209,7 +228,7 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
     card = (tmp_path / "report" / "model-card-1.md").read_text()
     assert "| sum of energy | " in card
     document = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    jsonschema.validate(document, json.loads(files("evaluate").joinpath("metrics.schema.json").read_text()))
+    jsonschema.validate(document, json_schema(MetricsDocument))
     for kind, meaning in gallery.KINDS.items():
         (label,) = [label for label in labels if meaning in label]
         for one in document["runs"][0]["gallery"][kind]:
@@ -217,8 +236,7 @@ def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, t
 
 
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, undrawn, tmp_path):
-    challenge = STORE | REAL | {"digest": "77" * 32, "split_scheme": "challenge"}
-    write_report([make_run("a"), make_run("b", store=challenge)], tmp_path / "report")
+    write_report([make_run("a"), make_run("b", store=PUBLISHED)], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert html.count('<td class="number">0.8104</td><td class="number">other data</td>') == 1
     assert html.count('<td class="number">0.8104</td><td class="number">yes</td>') == 1
@@ -226,7 +244,7 @@ def test_published_results_are_marked_by_what_they_have_in_common(make_run, undr
 
 
 def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path):
-    write_report([make_run("a", store=STORE | {"path": str(real_store)})], tmp_path / "report")
+    write_report([make_run("a", store=replace(STORE, path=str(real_store)))], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert "now holds other data" in html
     assert list((tmp_path / "report" / "figures").glob("store-*")) == []
@@ -248,7 +266,7 @@ def test_a_broken_run_leaves_no_report(make_run, tmp_path):
 
 def test_a_run_directory_is_no_place_for_a_report(make_run):
     path = make_run("a")
-    with pytest.raises(ConfigError, match="no report put there"):
+    with pytest.raises(ConfigError, match="does not belong to a report"):
         write_report([path], path)
     assert (path / "config.json").is_file()
 
@@ -266,4 +284,4 @@ def test_a_run_directory_is_no_place_for_a_report(make_run):
     ],
 )
 def test_numbers_are_rounded_to_two_digits_of_their_error(value, error, text):
-    assert plus_minus({"value": value, "standard_error": error}) == text
+    assert plus_minus(Measurement(value=value, standard_error=error, interval=(value, value))) == text

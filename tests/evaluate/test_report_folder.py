@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from evaluate import report_folder
-from evaluate.report_folder import replacing
+from evaluate.report_folder import replacing_folder
 from store.errors import ConfigError
 
 
 def write_report(output, text, names=("index.html",)):
-    with replacing(output) as page:
+    with replacing_folder(output) as page:
         for name in names:
             (page / name).parent.mkdir(exist_ok=True)
             (page / name).write_text(text)
@@ -19,7 +19,7 @@ def write_report(output, text, names=("index.html",)):
 
 def test_a_report_appears_whole(tmp_path):
     output = tmp_path / "deep" / "report"
-    with replacing(output) as page:
+    with replacing_folder(output) as page:
         (page / "index.html").write_text("new")
         assert not output.exists()
     assert (output / "index.html").read_text() == "new"
@@ -28,7 +28,7 @@ def test_a_report_appears_whole(tmp_path):
 
 def test_a_failed_report_leaves_nothing(tmp_path):
     def fail():
-        with replacing(tmp_path / "report") as page:
+        with replacing_folder(tmp_path / "report") as page:
             (page / "index.html").write_text("half")
             raise RuntimeError
 
@@ -42,7 +42,7 @@ def test_a_failed_report_leaves_the_older_one(tmp_path):
     write_report(output, "old")
 
     def fail():
-        with replacing(output) as page:
+        with replacing_folder(output) as page:
             (page / "index.html").write_text("half")
             raise RuntimeError
 
@@ -72,7 +72,7 @@ def test_a_report_with_a_foreign_file_is_refused_and_left(tmp_path, name):
     output = tmp_path / "report"
     write_report(output, "old", ("index.html", "figures/roc.png"))
     (output / name).write_text("precious")
-    with pytest.raises(ConfigError, match=f"holds {name}, which no report put there"):
+    with pytest.raises(ConfigError, match=f"holds {name}, which does not belong to a report"):
         write_report(output, "new")
     assert (output / name).read_text() == "precious"
     assert (output / "index.html").read_text() == "old"

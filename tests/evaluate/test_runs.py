@@ -82,7 +82,10 @@ BREAKS = {
     "no config": (lambda run: (run / "config.json").unlink(), "config.json: no such file"),
     "config is no JSON": (lambda run: (run / "config.json").write_text("{"), "config.json: not JSON"),
     "config is a list": (lambda run: (run / "config.json").write_text("[]"), "config.json: .*object, got list"),
-    "no framework": (lambda run: edit(run / "config.json", framework=None), "config.json: the file lacks framework"),
+    "no framework": (
+        lambda run: edit(run / "config.json", framework=None),
+        "config.json: the file lacks framework",
+    ),
     "odd parameters": (
         lambda run: edit(run / "config.json", parameters="many"),
         "config.json: parameters must be of type int, got 'many'",
@@ -108,7 +111,10 @@ BREAKS = {
     "no history": (lambda run: (run / "history.jsonl").unlink(), "history.jsonl: no such file"),
     "empty history": (lambda run: (run / "history.jsonl").write_text(""), "history.jsonl: holds no epoch"),
     "cut history": (lambda run: (run / "history.jsonl").write_text('{"epoch": 1, "tr'), "line 1 is not an epoch"),
-    "bare history": (lambda run: (run / "history.jsonl").write_text('{"epoch": 1}'), "line 1 lacks train_loss"),
+    "bare history": (
+        lambda run: (run / "history.jsonl").write_text('{"epoch": 1}'),
+        "line 1 is not an epoch .lacks train_loss",
+    ),
     "text in history": (
         lambda run: (run / "history.jsonl").write_text((run / "history.jsonl").read_text().replace("0.6", '"high"')),
         "line 1 is not an epoch",
@@ -120,7 +126,7 @@ BREAKS = {
     "broken predictions": (lambda run: (run / "predictions" / "test.npz").write_bytes(b"PK"), "test.npz: not a pred"),
     "one class": (
         lambda run: save(run / "predictions" / "test.npz", range(800, 803), [1, 1, 1], [0.1, 0.2, 0.3]),
-        "test.npz: needs two samples of each class",
+        "test.npz: at least two samples of each class are needed",
     ),
     "NaN": (
         lambda run: save(run / "predictions" / "test.npz", range(800, 804), [0, 1, 0, 1], [0.1, np.nan, 0.3, 0.4]),
@@ -145,7 +151,7 @@ BREAKS = {
             label=[0, 1, 0, 1],
             score=[0.1, 0.2, 0.3, 0.4],
         ),
-        "test.npz: samples must be distinct and in rising order",
+        "test.npz: samples must be distinct and in ascending order",
     ),
 }
 

@@ -1,18 +1,19 @@
 import copy
-import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 import sklearn.metrics
+from msgspec.structs import replace
 
 import store
+from evaluate.document import Measurement, MetricsDocument, to_json
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
-from evaluate.summary import SCHEMA
 from evaluate.summary import summarise as summarise_with
 from store.predictions import Predictions
-from tests.evaluate.conftest import RANGES, REAL, STORE
+from tests.evaluate.conftest import PUBLISHED, RANGES, STORE, identify
 
 
 def summarise(runs):
@@ -21,63 +22,62 @@ def summarise(runs):
 
 def doubts(document):
     """The warnings, but for those that there is no store, as there is none in most of these tests."""
-    return [warning for warning in document["warnings"] if "images of the store cannot be shown" not in warning]
+    return [warning for warning in document.warnings if "the store cannot be read" not in warning]
 
 
 def test_numbers_are_those_computed_elsewhere(two_runs):
     document = summarise(two_runs)
-    assert document["schema"] == SCHEMA == "calostream-metrics/2"
-    for run, found in zip(two_runs, document["runs"], strict=True):
-        for split, values in found["splits"].items():
+    for run, results in zip(two_runs, document.runs, strict=True):
+        for split, values in results.splits.items():
             label, score = run.predictions[split].label, run.predictions[split].score
-            assert values["samples"] == np.diff(RANGES[split])[0]
-            assert values["signal_samples"] == np.count_nonzero(label == 1)
-            assert values["background_samples"] == np.count_nonzero(label == 0)
-            assert values["auc"]["value"] == pytest.approx(sklearn.metrics.roc_auc_score(label, score))
-            assert values["accuracy"]["value"] == pytest.approx(sklearn.metrics.accuracy_score(label, score >= 0.5))
-            assert values["log_loss"]["value"] == pytest.approx(sklearn.metrics.log_loss(label, score))
-            assert values["brier_score"]["value"] == pytest.approx(sklearn.metrics.brier_score_loss(label, score))
+            assert values.samples == np.diff(RANGES[split])[0]
+            assert values.signal_samples == np.count_nonzero(label == 1)
+            assert values.background_samples == np.count_nonzero(label == 0)
+            assert values.auc.value == pytest.approx(sklearn.metrics.roc_auc_score(label, score))
+            assert values.accuracy.value == pytest.approx(sklearn.metrics.accuracy_score(label, score >= 0.5))
+            assert values.log_loss.value == pytest.approx(sklearn.metrics.log_loss(label, score))
+            assert values.brier_score.value == pytest.approx(sklearn.metrics.brier_score_loss(label, score))
             cut = np.sort(score[label == 1])[::-1][math.ceil(0.7 * np.count_nonzero(label == 1)) - 1]
-            rejection = values["background_rejection"]["0.7"]["value"]
+            rejection = values.background_rejection["0.7"].value
             assert rejection == pytest.approx(1 / np.mean(score[label == 0] >= cut))
-            assert set(values["background_rejection"]) == {"0.5", "0.7", "0.9", "0.95"}
+            assert set(values.background_rejection) == {"0.5", "0.7", "0.9", "0.95"}
 
 
 def test_the_interval_is_around_the_value(two_runs):
-    auc = summarise(two_runs)["runs"][0]["splits"]["test"]["auc"]
-    reach = 1.959964 * auc["standard_error"]
-    assert auc["interval"] == pytest.approx([auc["value"] - reach, auc["value"] + reach], rel=1e-6)
+    auc = summarise(two_runs).runs[0].splits.test.auc
+    half_width = 1.959964 * auc.standard_error
+    assert auc.interval == pytest.approx((auc.value - half_width, auc.value + half_width), rel=1e-6)
 
 
 def test_the_gap_is_train_minus_test(two_runs):
-    run = summarise(two_runs)["runs"][0]
-    train, test = (run["splits"][split]["auc"] for split in ("train", "test"))
-    gap = run["generalisation_gap"]["auc"]
-    assert gap["value"] == pytest.approx(train["value"] - test["value"])
-    assert gap["standard_error"] == pytest.approx(math.hypot(train["standard_error"], test["standard_error"]))
-    train, test = (run["splits"][split]["log_loss"]["value"] for split in ("train", "test"))
-    assert run["generalisation_gap"]["log_loss"]["value"] == pytest.approx(train - test)
+    run = summarise(two_runs).runs[0]
+    train, test = run.splits.train.auc, run.splits.test.auc
+    gap = run.generalisation_gap.auc
+    assert gap.value == pytest.approx(train.value - test.value)
+    assert gap.standard_error == pytest.approx(math.hypot(train.standard_error, test.standard_error))
+    train, test = run.splits.train.log_loss.value, run.splits.test.log_loss.value
+    assert run.generalisation_gap.log_loss.value == pytest.approx(train - test)
 
 
 def test_runs_on_the_same_samples_are_compared(two_runs):
     document = summarise(two_runs)
-    (comparison,) = document["comparisons"]
-    first, second = (run["splits"]["test"]["auc"]["value"] for run in document["runs"])
-    assert comparison["runs"] == ["cnn-torch", "cnn-keras"]
-    assert comparison["difference"]["value"] == pytest.approx(first - second)
-    assert 0 < comparison["p_value"] < 1
+    (comparison,) = document.comparisons
+    first, second = (run.splits.test.auc.value for run in document.runs)
+    assert comparison.runs == ("cnn-torch", "cnn-keras")
+    assert comparison.difference.value == pytest.approx(first - second)
+    assert 0 < comparison.p_value < 1
     assert doubts(document) == []
 
 
-def test_the_document_is_json(two_runs):
+def test_the_document_is_read_back_from_its_json(two_runs):
     document = summarise(two_runs)
-    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert msgspec.json.decode(to_json(document), type=MetricsDocument) == document
 
 
 def test_runs_on_other_stores_are_not_compared(make_run):
-    runs = load_runs([make_run("a"), make_run("b", store=STORE | {"digest": "77" * 32}), make_run("c")])
+    runs = load_runs([make_run("a"), make_run("b", store=replace(STORE, digest="77" * 32)), make_run("c")])
     document = summarise(runs)
-    assert [comparison["runs"] for comparison in document["comparisons"]] == [["a", "c"]]
+    assert [comparison.runs for comparison in document.comparisons] == [("a", "c")]
     assert doubts(document) == [
         "b cannot be compared with a, c: their stores differ (digests 777777777777 and 3f9c3f9c3f9c)"
     ]
@@ -89,10 +89,10 @@ def test_runs_on_other_samples_are_not_compared(make_run):
     part = Predictions(sample=test.sample[1:], label=test.label[1:], score=test.score[1:])
     part.save(paths[1] / "predictions" / "test.npz")
     document = summarise(load_runs(paths))
-    assert document["comparisons"] == []
+    assert document.comparisons == []
     assert doubts(document) == [
         "b: predictions cover 199 of the 200 test samples",
-        "b cannot be compared with a: their test samples differ (199 and 200 of them)",
+        "b cannot be compared with a: their test samples differ (199 and 200 samples)",
     ]
 
 
@@ -101,8 +101,8 @@ def test_runs_with_other_labels_are_not_compared(make_run):
     test = Predictions.load(paths[1] / "predictions" / "test.npz")
     Predictions(sample=test.sample, label=1 - test.label, score=test.score).save(paths[1] / "predictions" / "test.npz")
     document = summarise(load_runs(paths))
-    assert document["comparisons"] == []
-    assert doubts(document) == ["b cannot be compared with a: their labels differ on the same test samples"]
+    assert document.comparisons == []
+    assert doubts(document) == ["b cannot be compared with a: their labels of the same test samples differ"]
 
 
 def test_a_model_that_learned_nothing_is_called_out(make_run):
@@ -110,9 +110,9 @@ def test_a_model_that_learned_nothing_is_called_out(make_run):
     test = Predictions.load(path / "predictions" / "test.npz")
     Predictions(sample=test.sample, label=test.label, score=np.full(200, 0.5)).save(path / "predictions" / "test.npz")
     document = summarise(load_runs([path]))
-    assert document["runs"][0]["splits"]["test"]["auc"] == {"value": 0.5, "standard_error": 0, "interval": [0.5, 0.5]}
+    assert document.runs[0].splits.test.auc == Measurement(value=0.5, standard_error=0, interval=(0.5, 0.5))
     assert doubts(document) == [
-        "a: the test AUC has no error, because all scores are equal or the classes do not overlap"
+        "a: the test AUC has no standard error, because all scores are equal or the classes do not overlap"
     ]
 
 
@@ -121,76 +121,75 @@ def test_a_rejection_without_background_is_null(make_run):
     test = Predictions.load(path / "predictions" / "test.npz")
     score = np.where(test.label == 1, np.linspace(0.3, 0.9, 200), 0.4)
     Predictions(sample=test.sample, label=test.label, score=score).save(path / "predictions" / "test.npz")
-    rejection = summarise(load_runs([path]))["runs"][0]["splits"]["test"]["background_rejection"]
+    rejection = summarise(load_runs([path])).runs[0].splits.test.background_rejection
     assert rejection["0.5"] is None
-    assert rejection["0.95"]["value"] == 1
+    assert rejection["0.95"].value == 1
 
 
 def test_runs_are_left_as_they_were(two_runs):
-    before = [copy.deepcopy(dict(run.store)) for run in two_runs]
+    before = [copy.deepcopy(dict(run.config)) for run in two_runs]
     summarise(two_runs)
-    assert [dict(run.store) for run in two_runs] == before
+    assert [dict(run.config) for run in two_runs] == before
 
 
 def test_the_second_accuracy_is_at_the_best_threshold_of_validation(two_runs):
     document = summarise(two_runs)
-    for run, found in zip(two_runs, document["runs"], strict=True):
+    for run, results in zip(two_runs, document.runs, strict=True):
         validation, test = run.predictions["validation"], run.predictions["test"]
         accuracies = [np.mean((validation.score >= cut) == validation.label) for cut in validation.score]
         best = max(validation.score[np.array(accuracies) == max(accuracies)])
-        assert found["best_threshold"] == best
-        accuracy = found["splits"]["test"]["accuracy_at_best_threshold"]["value"]
+        assert results.best_threshold == best
+        accuracy = results.splits.test.accuracy_at_best_threshold.value
         assert accuracy == pytest.approx(np.mean((test.score >= best) == test.label))
 
 
 def test_curves_and_history_are_numbers_too(two_runs):
-    run = summarise(two_runs)["runs"][0]
-    curves = run["splits"]["test"]["curves"]
-    assert curves["roc"]["signal_efficiency"][-1] == curves["roc"]["background_efficiency"][-1] == 1
-    assert sum(curves["score_histogram"]["signal"]) == run["splits"]["test"]["signal_samples"]
-    assert sum(curves["calibration"]["samples"]) == 200
-    assert run["history"]["validation_loss"] == two_runs[0].history["validation_loss"].tolist()
+    run = summarise(two_runs).runs[0]
+    curves = run.splits.test.curves
+    assert curves.roc.signal_efficiency[-1] == curves.roc.background_efficiency[-1] == 1
+    assert sum(curves.score_histogram.signal) == run.splits.test.signal_samples
+    assert sum(curves.calibration.samples) == 200
+    assert run.history["validation_loss"] == two_runs[0].history["validation_loss"].tolist()
 
 
 def test_published_results_stand_beside_the_runs_of_their_data_set(make_run):
-    challenge = STORE | REAL | {"digest": "1" * 64, "split_scheme": "challenge"}
+    challenge = replace(PUBLISHED, digest="1" * 64)
     document = summarise(load_runs([make_run("a"), make_run("b", store=challenge)]))
-    simulated, real = document["published"][STORE["digest"]], document["published"]["1" * 64]
-    assert {row["difference"] for row in simulated} == {"other data"}
-    assert [row["auc"] for row in real if row["comparable"]] == ["0.8104"]
+    simulated, real = document.published[STORE.digest], document.published["1" * 64]
+    assert {row.difference for row in simulated} == {"other data"}
+    assert [row.auc for row in real if row.comparable] == ["0.8104"]
 
 
 @pytest.mark.parametrize("change", ["part", "weights"])
 def test_published_results_do_not_stand_beside_part_of_the_test_or_weights(make_run, change):
-    run = make_run("a", store=STORE | REAL | {"split_scheme": "challenge"})
+    run = make_run("a", store=PUBLISHED)
     test = Predictions.load(run / "predictions" / "test.npz")
     if change == "part":
         test = Predictions(sample=test.sample[1:], label=test.label[1:], score=test.score[1:])
     else:
         test = Predictions(sample=test.sample, label=test.label, score=test.score, weight=np.ones(test.score.size))
     test.save(run / "predictions" / "test.npz")
-    (rows,) = summarise(load_runs([run]))["published"].values()
-    assert not any(row["comparable"] for row in rows)
-    assert "part of the test split, or weighted" in [row["difference"] for row in rows]
+    (rows,) = summarise(load_runs([run])).published.values()
+    assert not any(row.comparable for row in rows)
+    assert "part of the test split, or weighted" in [row.difference for row in rows]
 
 
 def test_a_store_that_is_gone_or_holds_other_data_is_a_warning(make_run, real_store):
-    gone, other = make_run("a"), make_run("b", store=STORE | {"path": str(real_store), "digest": "1" * 64})
-    warnings = summarise(load_runs([gone, other]))["warnings"]
-    assert any(warning.startswith("a: images of the store cannot be shown") for warning in warnings)
+    gone, other = make_run("a"), make_run("b", store=replace(STORE, path=str(real_store), digest="1" * 64))
+    warnings = summarise(load_runs([gone, other])).warnings
+    assert any(warning.startswith("a: the store cannot be read") for warning in warnings)
     assert any(warning.startswith("b: ") and "now holds other data" in warning for warning in warnings)
 
 
 def test_runs_are_measured_by_what_the_store_knows_of_samples(make_run, real_store):
-    identity = STORE | {"path": str(real_store), "digest": store.open_store(real_store).digest}
-    run = make_run("a", store=identity)
+    run = make_run("a", store=identify(real_store))
     test = Predictions.load(run / "predictions" / "test.npz")
     part = Predictions(sample=test.sample[50:], label=test.label[50:], score=test.score[50:])
     part.save(run / "predictions" / "test.npz")
     document = summarise(load_runs([run]))
-    energy, hits = document["runs"][0]["slices"]
-    assert (energy["variable"], hits["variable"]) == ("total_energy", "hits")
-    (only,) = energy["bins"]
+    energy, hits = document.runs[0].slices
+    assert (energy.variable, hits.variable) == ("total_energy", "hits")
+    (only,) = energy.bins
     image = store.open_dataset(real_store, "test").image.values[50:, ..., 0]
-    assert only["mean"] == pytest.approx(image.sum(axis=(1, 2), dtype=np.float64).mean())
-    assert only["auc"]["value"] == document["runs"][0]["splits"]["test"]["auc"]["value"]
+    assert only.mean == pytest.approx(image.sum(axis=(1, 2), dtype=np.float64).mean())
+    assert only.auc.value == document.runs[0].splits.test.auc.value

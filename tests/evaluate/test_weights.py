@@ -8,10 +8,11 @@ import pytest
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from evaluate import agreement, metrics, ranking
-from evaluate.measure import measure
-from evaluate.observables import Variable
+from evaluate.measure import draw_curves, measure
+from evaluate.observables import Observable
 from evaluate.runs import load_runs
 from evaluate.slices import slice_by
 from store.errors import RunError
@@ -89,8 +90,9 @@ def test_delongs_error_is_that_of_the_weighted_components(data):
 
 
 def flat(document, prefix=""):
-    """The numbers of a document by their path."""
-    if isinstance(document, dict | list):
+    """The numbers of a part of a document by their path."""
+    document = to_builtins(document)
+    if isinstance(document, dict | list | tuple):
         items = document.items() if isinstance(document, dict) else enumerate(document)
         return {path: number for name, value in items for path, number in flat(value, f"{prefix}/{name}").items()}
     return {prefix: math.nan if document is None else document}
@@ -100,8 +102,8 @@ def flat(document, prefix=""):
 def test_a_whole_weight_has_the_value_of_as_many_samples(data):
     label, score, weight = data
     times = weight.astype(int)
-    once = flat(measure(*data, best_threshold=0.3, curves=True))
-    repeated = flat(measure(np.repeat(label, times), np.repeat(score, times), best_threshold=0.3, curves=True))
+    repeat = np.repeat(label, times), np.repeat(score, times)
+    once, repeated = (flat([measure(*columns), draw_curves(*columns)]) for columns in (data, repeat))
     names = [name for name in once if not re.search("samples|standard_error|interval|histogram", name)]
     expected = {name: repeated[name] for name in names}
     assert {name: once[name] for name in names} == pytest.approx(expected, abs=1e-9, nan_ok=True)
@@ -119,7 +121,8 @@ def test_only_ratios_of_weights_matter(data, factor):
 def test_a_sample_of_weight_zero_is_no_sample(data):
     label, score, weight = data
     padded = np.append(label, [0, 1]), np.append(score, [1.0, 0.0]), np.append(weight, [0.0, 0.0])
-    assert measure(*padded, curves=True) == measure(*data, curves=True)
+    assert measure(*padded) == measure(*data)
+    assert draw_curves(*padded) == draw_curves(*data)
 
 
 def draw(rng, size=400):
@@ -164,8 +167,8 @@ def test_delongs_error_agrees_with_a_bootstrap():
         ([1, -1, 1, 1], r"weights must be finite and not negative, got -1\.0 in row 1 \(1 in all\)"),
         ([1, 1, math.nan, math.inf], r"not negative, got nan in row 2 \(2 in all\)"),
         ([0, 0, 0, 0], "weights are zero in all 4 rows"),
-        ([1, 1, 1], r"a column as long as the scores, got \(3,\) and \(4,\)"),
-        ([0, 0, 0, 1], "needs two samples at least, got 1"),
+        ([1, 1, 1], r"a column of the same length as the scores, got \(3,\) and \(4,\)"),
+        ([0, 0, 0, 1], "at least two samples are needed, got 1"),
     ],
 )
 @pytest.mark.parametrize("function", [metrics.accuracy, metrics.calibration, ranking.auc, measure])
@@ -176,21 +179,23 @@ def test_unusable_weights_are_refused(function, weight, message):
 
 def test_a_class_of_weight_zero_has_no_auc():
     columns = [0, 0, 1, 1], [0.1, 0.6, 0.3, 0.9], [0, 0, 1, 3]
-    assert measure(*columns)["auc"] is None
-    assert measure(*columns)["accuracy"]["value"] == 0.75
-    with pytest.raises(RunError, match="two samples of each class at least, got 0 of 0 and 2 of 1"):
+    assert measure(*columns).auc is None
+    assert measure(*columns).accuracy.value == 0.75
+    with pytest.raises(RunError, match="are needed, got 0 of class 0 and 2 of class 1"):
         ranking.auc(*columns)
 
 
-def test_bins_of_a_variable_take_weights():
+def test_bins_of_an_observable_take_weights():
     rng = np.random.default_rng(0)
     label, score, weight = rng.integers(0, 2, 900), rng.random(900), rng.choice([0.0, 1.0, 4.0], 900)
     value = rng.random(900)
-    bins = slice_by(Variable(name="v", long_name="v", units="1", value=value), label, score, weight)["bins"]
-    assert sum(one["samples"] for one in bins) == np.count_nonzero(weight)
-    low = (value < bins[0]["high"]) & (weight > 0)
+    bins = slice_by(
+        Observable(name="v", long_name="v", units="1", value=value), label, score, weight, best_threshold=0.5
+    ).bins
+    assert sum(one.samples for one in bins) == np.count_nonzero(weight)
+    low = (value < bins[0].high) & (weight > 0)
     expected = sklearn.metrics.roc_auc_score(label[low], score[low], sample_weight=weight[low])
-    assert bins[0]["auc"]["value"] == pytest.approx(expected)
+    assert bins[0].auc.value == pytest.approx(expected)
 
 
 def weigh(run, split, weight):
@@ -211,9 +216,9 @@ def test_predictions_bring_their_weights(make_run):
     document = agreement.compare(run, other)
     first, second = make_predictions("test", 1), make_predictions("test", 2)
     test = ranking.compare_auc(first.label, first.score, second.score, weight)
-    assert document["auc"]["p_value"] == test.p_value
-    assert document["mean_difference"]["value"] == pytest.approx(np.average(first.score - second.score, weights=weight))
-    assert "samples are weighted, as the predictions say; the correlations are not" in document["warnings"]
+    assert document.auc.p_value == test.p_value
+    assert document.mean_difference.value == pytest.approx(np.average(first.score - second.score, weights=weight))
+    assert any("the samples are weighted" in warning for warning in document.warnings)
 
 
 def test_predictions_with_unusable_weights_are_named(make_run):
