@@ -8,17 +8,22 @@ import typer
 from store import console
 
 app = typer.Typer(
-    help="Make a store of images from HDF5 or Parquet files. `ingest FILE ...` is short for `ingest convert FILE ...`.",
+    help="Make a store of images from HDF5 or Parquet files. `ingest FILE …` is short for `ingest convert FILE …`.",
     no_args_is_help=False,
     add_completion=False,
 )
 WORKERS = Annotated[
-    int | None, typer.Option(help="Processes of a local dask cluster.  [default: threads of this process]")
+    int | None,
+    typer.Option(help="Number of processes of a local Dask cluster to start.", show_default="threads of this process"),
 ]
-SCHEDULER = Annotated[str | None, typer.Option(help="Address of a running dask scheduler, tcp://...")]
+SCHEDULER = Annotated[
+    str | None, typer.Option(help="Address of the scheduler of a running Dask cluster, such as tcp://host:8786.")
+]
+STORE = Annotated[Path, typer.Argument(help="The store.")]
+DEFAULT_STORE = Path("data/electron-photon.zarr")
 RAW = Path("data/raw")
 RAW_SUFFIXES = {".hdf5", ".parquet"}
-SAMPLES = Path(__file__).parent / "sample"  # a folder for each data set
+SAMPLES = Path(__file__).parent / "sample"  # one folder per data set
 
 
 @app.command("convert")
@@ -26,24 +31,36 @@ def convert(
     source: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="HDF5 or Parquet files; by default those of the data set in data/raw, else the bundled sample.",
-            show_default=False,
+            help="HDF5 or Parquet files.",
+            show_default="those of the data set in data/raw, or else the bundled sample",
         ),
     ] = None,
-    dataset: Annotated[str, typer.Option(help="What the files hold.")] = "electron-photon",
-    output: Annotated[Path | None, typer.Option(help="The store to make.  [default: data/DATASET.zarr]")] = None,
-    split: Annotated[str, typer.Option(help="Fractions of each split, challenge or challenge-scaled.")] = "0.7,0.1,0.2",
-    seed: Annotated[int, typer.Option(help="Chooses the shuffle.")] = 0,
-    memory: Annotated[str, typer.Option(help="Bound on the samples held in memory.")] = "1GiB",
+    dataset: Annotated[str, typer.Option(help="Name of the data set that the files hold.")] = "electron-photon",
+    output: Annotated[Path | None, typer.Option(help="The store to make.", show_default="data/DATASET.zarr")] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Fractions of training, validation and test; or 'challenge' for the first 160,000, 25,600 and 25,600 "
+            "images of each class, 'challenge-scaled' for fewer in the same proportions if a class has fewer."
+        ),
+    ] = "0.7,0.1,0.2",
+    seed: Annotated[int, typer.Option(help="Random seed of the shuffle.")] = 0,
+    memory: Annotated[
+        str, typer.Option(help="Limit on the images held in memory; the program itself needs about 300 MB more.")
+    ] = "1GiB",
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
     simulation: Annotated[
-        str, typer.Option(help="What simulated the images, such as 'Pythia simulation', if the files do not say.")
+        str,
+        typer.Option(help="Simulation that made the images, such as 'Pythia simulation', if the files do not say so."),
     ] = "",
-    sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample of simulated images.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
 ) -> None:
-    """Make a store: one shuffled, compressed, labelled Zarr group with its statistics."""
+    """Make a store: images shuffled, split and compressed, with their labels and statistics, as one Zarr group.
+
+    An interrupted ingest resumes when it is run again.
+    """
     from ingest.convert import Ingest, ingest
     from ingest.executors import open_executor
     from ingest.split import Split
@@ -61,17 +78,17 @@ def convert(
         simulation=simulation,
         overwrite=overwrite,
     )
-    with open_executor(workers, scheduler) as pool:
-        ingest(job, pool)
+    with open_executor(workers, scheduler) as executor:
+        ingest(job, executor)
     print_info(job.output)
 
 
 def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path, ...]:
-    """Return the files to ingest and say loudly which they are if none were given."""
+    """Return the files to ingest; if none were given, say on the terminal which are used."""
     from store.sources.values import as_simulation
 
     if given and sample:
-        raise typer.BadParameter("give source files or --sample, not both")
+        raise typer.BadParameter("source files and --sample exclude each other: give only one of them")
     if given:
         return tuple(given)
     raw = [] if sample else raw_files(dataset)
@@ -87,14 +104,14 @@ def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path,
 
 
 def raw_files(dataset: str) -> list[Path]:
-    """Return the files in data/raw, but for those that hold another data set."""
+    """Return the files in data/raw, except those that hold another data set."""
     from store.datasets import DATASETS
     from store.errors import SourceError
-    from store.sources.source import open_source
+    from store.sources import open_source
 
-    def holds(path: Path, name: str) -> bool:
+    def holds(path: Path, data_set: str) -> bool:
         try:
-            open_source(path, DATASETS[name])
+            open_source(path, DATASETS[data_set])
         except SourceError:
             return False
         return True
@@ -104,60 +121,61 @@ def raw_files(dataset: str) -> list[Path]:
 
 
 @app.command("statistics")
-def statistics(
-    store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
-    workers: WORKERS = None,
-    scheduler: SCHEDULER = None,
-) -> None:
+def statistics(store: STORE = DEFAULT_STORE, workers: WORKERS = None, scheduler: SCHEDULER = None) -> None:
     """Compute the statistics of a store's training split again."""
     from ingest.executors import open_executor
     from ingest.statistics import write_statistics
     from store.digests import write_digests
 
-    with open_executor(workers, scheduler) as pool:
-        write_statistics(store, pool)
+    with open_executor(workers, scheduler) as executor:
+        write_statistics(store, executor)
     write_digests(store)
     print_info(store)
 
 
 @app.command("verify")
 def verify(
-    store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
+    store: STORE = DEFAULT_STORE,
     source: Annotated[
-        list[Path] | None, typer.Argument(help="Files it was made from; without any, only digests are checked.")
+        list[Path] | None,
+        typer.Argument(
+            help="Source files that the store was made from; without them, its images are not compared with anything."
+        ),
     ] = None,
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
 ) -> None:
-    """Compare a store with its sources bit for bit, and its files with their digests."""
+    """Compare a store's files with their recorded digests, and its images with the source files, bit for bit."""
     import time
 
     from ingest.executors import open_executor
     from ingest.verify import verify as check
 
     began = time.perf_counter()
-    with open_executor(workers, scheduler) as pool:
-        found = check(store, source or [], pool)
+    with open_executor(workers, scheduler) as executor:
+        result = check(store, source or [], executor)
     seconds = time.perf_counter() - began
-    for problem in found.problems:
+    for problem in result.problems:
         console.console.print(f"error: {problem}", style="red", markup=False, soft_wrap=True)
-    compared = f"{found.images:,} images equal to their sources" if source else "no sources given, images not compared"
-    if found.problems:
+    if result.problems:
         raise typer.Exit(1)
-    typer.echo(f"{store}: {found.files:,} files equal to their digests, {compared}; {seconds:.1f} s")
+    images = f"{result.images:,} images equal to their sources" if source else "no sources given, images not compared"
+    typer.echo(f"{store}: {result.files:,} files equal to their digests, {images}; {seconds:.1f} s")
 
 
 @app.command("info")
 def info(
-    store: Annotated[Path, typer.Argument(help="The store.")] = Path("data/electron-photon.zarr"),
-    reference: Annotated[bool, typer.Option("--reference", help="Add those published of the real files.")] = False,
+    store: STORE = DEFAULT_STORE,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Compare with the statistics published for the real files.")
+    ] = False,
 ) -> None:
-    """Show what is in a store."""
+    """Show the splits, sources and statistics of a store."""
     print_info(store, reference)
 
 
 def print_info(path: Path, reference: bool = False) -> None:
-    """Print a store's identity, splits and statistics."""
+    """Print the splits, sources and statistics of a store."""
     from rich.console import Console
 
     from ingest.info import describe_store
@@ -169,10 +187,10 @@ def print_info(path: Path, reference: bool = False) -> None:
 
 @app.command("fetch")
 def fetch(
-    dataset: Annotated[str, typer.Option(help="Whose files: electron-photon or quark-gluon.")] = "electron-photon",
-    output: Annotated[Path, typer.Option(help="Folder to put them in.")] = RAW,
+    dataset: Annotated[str, typer.Option(help="Data set: electron-photon or quark-gluon.")] = "electron-photon",
+    output: Annotated[Path, typer.Option(help="Folder for the files.")] = RAW,
 ) -> None:
-    """Download the real files; a broken download goes on where it stopped."""
+    """Download the real files of a data set from CERNBox; resumes interrupted downloads."""
     from ingest.fetch import fetch_dataset
 
     for path in fetch_dataset(dataset, output):

@@ -1,4 +1,4 @@
-"""Downloading the real files: with progress, going on where a broken download stopped, checked before they count."""
+"""Downloading the real files: interrupted downloads are resumed, and files are checked before they are used."""
 
 import re
 import time
@@ -13,25 +13,26 @@ from store.console import console
 from store.datasets import find_dataset
 from store.digests import sha256
 from store.errors import ConfigError, SourceError
-from store.sources.source import open_source
+from store.files import write_whole
+from store.sources import open_source
 
-TIMEOUT = (10.0, 30.0)  # seconds to connect, and without any byte
-ATTEMPTS = 5  # without any progress
-PAUSE = 1.0  # seconds after the first of them, twice as many after each further one
+TIMEOUT = (10.0, 30.0)  # seconds to wait for the connection, and for the next byte
+ATTEMPTS = 5  # in a row without progress before giving up
+PAUSE = 1.0  # seconds after the first attempt without progress, doubled after each further one
 PIECE = 1 << 20
 SHARE = "https://cernbox.cern.ch/remote.php/dav/public-files"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """One public file and its address."""
+    """A public file and its address."""
 
     name: str
     url: str
 
     @classmethod
     def shared(cls, token: str, name: str) -> "Download":
-        """Return a file of a public CERNBox share."""
+        """Return the file of a public CERNBox share, which is identified by its token."""
         return cls(name=name, url=f"{SHARE}/{token}/{name}")
 
 
@@ -48,34 +49,35 @@ DOWNLOADS = {
 
 
 def fetch_dataset(dataset: str, folder: Path, downloads: Sequence[Download] | None = None) -> list[Path]:
-    """Download the files of a data set.
+    """Download the files of a data set, except those that were downloaded before.
 
-    A file gets its name once its size is right and it opens as a source of the data set. Its sha256 is then recorded
-    in ``SHA256SUMS`` beside it, and compared if the file is there already. (No checksums are published.)
+    A file is called ``NAME.partial`` until its size is right and it opens as a source of the data set. Its sha256 is
+    recorded in ``SHA256SUMS`` beside it, and compared with the record in later calls. (No checksums are published.)
 
     Parameters
     ----------
     dataset
         Name of the data set.
     folder
-        Where the files go.
+        Folder for the files.
     downloads
-        By default the public files of the data set.
+        What to download; by default the public files of the data set.
 
     Returns
     -------
     list of pathlib.Path
+        The files.
 
     Raises
     ------
     ConfigError
-        If there is no such data set, or no public file of it is known.
+        If there is no such data set, or it has no known public files.
     SourceError
-        If a download fails for good, is not what it should be, or differs from the recorded sha256.
+        If a download makes no progress, is not a source of the data set, or differs from the recorded sha256.
     """
-    description = find_dataset(dataset)
+    spec = find_dataset(dataset)
     if downloads is None and dataset not in DOWNLOADS:
-        raise ConfigError(f"no public files are known of dataset {dataset!r}; there are some of {', '.join(DOWNLOADS)}")
+        raise ConfigError(f"no public files of dataset {dataset!r} are known, only of {', '.join(DOWNLOADS)}")
     folder.mkdir(parents=True, exist_ok=True)
     sums = folder / "SHA256SUMS"
     recorded = {}
@@ -87,28 +89,30 @@ def fetch_dataset(dataset: str, folder: Path, downloads: Sequence[Download] | No
         if not path.exists():
             partial = _receive(download, folder)
             try:
-                open_source(partial, description)
+                open_source(partial, spec)
             except SourceError as error:
                 partial.unlink()
-                raise SourceError(f"{download.url}: what came is not a source of {dataset}: {error}") from None
+                raise SourceError(
+                    f"{download.url}: the downloaded file is not a source of {dataset}: {error}"
+                ) from None
             _compare(recorded, download.name, partial)
             partial.replace(path)
         else:
             _compare(recorded, download.name, path)
-        sums.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(recorded.items())))
+        write_whole(sums, "".join(f"{digest}  {name}\n" for name, digest in sorted(recorded.items())).encode())
         paths.append(path)
     return paths
 
 
 def _compare(recorded: dict[str, str], name: str, path: Path) -> None:
-    """Record a file's sha256, or make sure that it is the recorded one."""
+    """Record the sha256 of a file, or compare it with the recorded one."""
     digest = sha256(path)
     if recorded.setdefault(name, digest) != digest:
         raise SourceError(f"{path}: sha256 {digest} differs from the recorded {recorded[name]}")
 
 
 def _receive(download: Download, folder: Path) -> Path:
-    """Return the complete ``NAME.partial``, continuing one that is there."""
+    """Download a file as ``NAME.partial``, resuming one that exists, and return its path once it is complete."""
     partial = folder / f"{download.name}.partial"
     tag = folder / f"{download.name}.etag"
     idle = 0
@@ -129,13 +133,15 @@ def _receive(download: Download, folder: Path) -> Path:
             after = partial.stat().st_size if partial.exists() else 0
             idle = 0 if after > before else idle + 1
             if idle == ATTEMPTS:
-                raise SourceError(f"{download.url}: no progress in {ATTEMPTS} attempts ({reason}); call again to go on")
+                raise SourceError(
+                    f"{download.url}: no progress in {ATTEMPTS} attempts ({reason}); run this again to resume"
+                )
             if idle:
                 time.sleep(PAUSE * 2 ** (idle - 1))
 
 
 def _continue(url: str, partial: Path, tag: Path, bar: rich.progress.Progress, task: rich.progress.TaskID) -> int:
-    """Ask for the rest of a file, append what comes, and return the size that the whole file should have."""
+    """Request the rest of a file, append what arrives, and return the size that the whole file should have."""
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"Accept-Encoding": "identity"}
     if have and tag.exists():
@@ -148,9 +154,9 @@ def _continue(url: str, partial: Path, tag: Path, bar: rich.progress.Progress, t
         elif response.status_code == requests.codes.ok:
             length = response.headers.get("Content-Length")
             if response.headers.get("Content-Type", "").startswith("text/html") or length is None:
-                raise SourceError(f"{url}: the server sent a page or a file of unknown size instead of the file")
+                raise SourceError(f"{url}: the server sent a web page, or a file of unknown size, instead of the file")
             total, mode, have = int(length), "wb", 0
-        elif content_range == f"bytes */{have}":  # there is no rest: all was there already
+        elif content_range == f"bytes */{have}":  # the file was complete already
             return have
         else:
             raise SourceError(f"{url}: the server answered {response.status_code} {response.reason}")

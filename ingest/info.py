@@ -1,4 +1,4 @@
-"""What is in a store, at a glance."""
+"""The content of a store as tables for the terminal."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from store.shuffles import SHUFFLES
 
 
 def describe_store(path: Path, reference: bool = False) -> RenderableType:
-    """Return a store's identity, splits and statistics of the training split.
+    """Return the identity and splits of a store, and the statistics of its training split.
 
     Parameters
     ----------
     path
         The store.
     reference
-        Add the published statistics of the real files.
+        Whether to add the published statistics of the real files.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
         ("images", f"{samples:,} of {' x '.join(map(str, store.image.shape[1:]))}, {store.image.dtype}"),
         (
             "stored",
-            f"{stored / 1e6:.1f} MB for {store.image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes an image",
+            f"{stored / 1e6:.1f} MB for {store.image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes per image",
         ),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
         *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.spec.variables),
@@ -59,14 +59,14 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     for c, name in enumerate(statistics["class"].values):
         of_class = statistics.isel({"class": c})
         for k, channel in enumerate(statistics["channel"].values):
-            one = of_class.isel(channel=k)
+            values = of_class.isel(channel=k)
             table.add_row(
                 str(name),
                 str(channel),
-                *(f"{float(one[key]):.6g}" for key in ("mean", "std", "minimum", "maximum")),
-                f"{float(one['nonzero_share']):.2%}",
-                f"{int(one['images']):,}",
-                f"{int(one['empty_images']):,}",
+                *(f"{float(values[key]):.6g}" for key in ("mean", "std", "minimum", "maximum")),
+                f"{float(values['nonzero_share']):.2%}",
+                f"{int(values['images']):,}",
+                f"{int(values['empty_images']):,}",
             )
     title = Text(attributes["title"], style="bold")
     origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
@@ -79,29 +79,29 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
 
 
 def variable_table(statistics: xr.Dataset) -> Table:
-    """Return the statistics of the data set's variables."""
+    """Return the statistics of a store's variables by class."""
     table = Table(title="variables, training split", box=rich.box.SIMPLE_HEAD, title_justify="left")
     for heading in ("class", "variable", "units", "mean", "std", "min", "median", "max"):
         table.add_column(heading, justify="left" if heading in ("class", "variable", "units") else "right")
     for name in statistics["class"].values:
         for variable in statistics["variable"].values:
-            one = statistics.sel({"class": name, "variable": variable})
-            median = one["variable_quantile"].sel(probability=0.5)
-            mean, std, low, high = (one[f"variable_{key}"] for key in ("mean", "std", "minimum", "maximum"))
-            numbers = (f"{float(value):.6g}" for value in (mean, std, low, median, high))
-            table.add_row(str(name), str(variable), str(one["variable_units"].values), *numbers)
+            values = statistics.sel({"class": name, "variable": variable})
+            median = values["variable_quantile"].sel(probability=0.5)
+            mean, std, low, high = (values[f"variable_{key}"] for key in ("mean", "std", "minimum", "maximum"))
+            cells = (f"{float(value):.6g}" for value in (mean, std, low, median, high))
+            table.add_row(str(name), str(variable), str(values["variable_units"].values), *cells)
     return table
 
 
 def shuffle_table(store: Store, batch_size: int = 512) -> Table:
-    """Return how well each order of `store.BatchStream` mixes the training split."""
+    """Return how well each kind of shuffling of `store.BatchStream` mixes the training split."""
     table = Table(
-        title=f"shuffling in batches of {batch_size}, 1 is a random permutation",
+        title=f"shuffling in batches of {batch_size}; 1 for a random permutation",
         box=rich.box.SIMPLE_HEAD,
         title_justify="left",
     )
     table.add_column("shuffle")
-    table.add_column("companions met again", justify="right")
+    table.add_column("pairs kept together", justify="right")
     table.add_column("class balance", justify="right")
     start, stop = store.split_range("train")
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]

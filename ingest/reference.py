@@ -1,8 +1,8 @@
-"""Published statistics of the real files, to hold a store's own against.
+"""Published statistics of the real files, to compare with those of a store.
 
-Electron and photon showers: all 249,000 images of each class, in file units. Taken from public notebooks that print
-them and from the files themselves; a store of the real files reproduces them up to its training split's fluctuation,
-the Geant4 simulation comes close.
+Electron and photon showers: all 249,000 images of each class, in the units of the files. The values are from public
+notebooks that print them and from the files themselves. The training split of a store of the real files agrees with
+them within statistical fluctuations; the Geant4 simulation comes close.
 """
 
 import rich.box
@@ -53,29 +53,29 @@ PUBLISHED: dict[str, Rows] = {
 }
 
 
-def measured(statistics: xr.Dataset) -> Rows:
+def published_quantities(statistics: xr.Dataset) -> Rows:
     """Return the quantities of `PUBLISHED` for each class, from a store's statistics."""
     pixels = statistics.sizes["ieta"] * statistics.sizes["iphi"]
-    found: Rows = {}
+    rows: Rows = {}
     for c, name in enumerate(statistics["class"].values):
-        one = statistics.isel({"class": c})
+        of_class = statistics.isel({"class": c})
         values = {
-            f"{channel} {key}": float(one[key].sel(channel=channel))
+            f"{channel} {key}": float(of_class[key].sel(channel=channel))
             for channel in ("energy", "time")
             for key in ("mean", "std", "minimum", "maximum")
         }
-        square = pixels * (one["std"] ** 2 + one["mean"] ** 2)
+        square = pixels * (of_class["std"] ** 2 + of_class["mean"] ** 2)
         values["sum(E)"] = pixels * values["energy mean"]
         values["sum(E^2)"] = float(square.sel(channel="energy"))
         values["sum(t^2)"] = float(square.sel(channel="time"))
         for key, (ieta, iphi) in SEED_NEIGHBOURS.items():
-            values[key] = float(one["mean_image"].sel(channel="energy", ieta=ieta, iphi=iphi))
-        found[str(name)] = values
-    return found
+            values[key] = float(of_class["mean_image"].sel(channel="energy", ieta=ieta, iphi=iphi))
+        rows[str(name)] = values
+    return rows
 
 
 def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
-    """Return a table of published values beside a store's own, class by class.
+    """Return a table of published values beside those of a store, class by class.
 
     Raises
     ------
@@ -83,16 +83,18 @@ def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
         If nothing is published for the data set.
     """
     if dataset not in PUBLISHED:
-        raise StoreError(f"no published statistics for dataset {dataset!r}; there are some for {', '.join(PUBLISHED)}")
-    published, found = PUBLISHED[dataset], measured(statistics)
+        raise StoreError(f"no statistics are published for dataset {dataset!r}, only for {', '.join(PUBLISHED)}")
+    published, measured = PUBLISHED[dataset], published_quantities(statistics)
     table = Table(
-        title="published (all real images) and here (training split)", box=rich.box.SIMPLE_HEAD, title_justify="left"
+        title="published (all real images) and this store (training split)",
+        box=rich.box.SIMPLE_HEAD,
+        title_justify="left",
     )
     table.add_column("")
     for name in published:
-        for heading in ("published", "here"):
+        for heading in ("published", "this store"):
             table.add_column(f"{name}\n{heading}", justify="right", no_wrap=True)
     for key in next(iter(published.values())):
-        cells = (f"{values[key]:.5g}" for name in published for values in (published[name], found[name]))
+        cells = (f"{values[key]:.5g}" for name in published for values in (published[name], measured[name]))
         table.add_row(key, *cells)
     return table

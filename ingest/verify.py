@@ -196,7 +196,7 @@ def compare(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
     """
     store, source = open_store(path), stretch.source
     reader = open_reader(store.image, store.path)
-    columns = {"label": source.labels(), **source.variables()}
+    columns: dict[str, npt.NDArray[Any]] = {"label": source.labels(), **source.variables()}
     pairs = [(values[stretch.start :], _column(store, name)) for name, values in columns.items()]
     different: list[int] = []
     for start in range(0, len(positions), source.block):

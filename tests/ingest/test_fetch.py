@@ -90,7 +90,7 @@ def test_a_download_goes_on_where_the_connection_ended(server, folder):
 
 def test_a_download_goes_on_in_another_call(server, folder):
     server.faults = [50_000, *[0] * fetch.ATTEMPTS]
-    with pytest.raises(SourceError, match=r"photons\.hdf5: no progress in 5 attempts .*; call again to go on"):
+    with pytest.raises(SourceError, match=r"photons\.hdf5: no progress in 5 attempts .*; run this again to resume"):
         get(server, folder)
     assert not (folder / NAME).exists()
     server.asked.clear()
@@ -153,21 +153,21 @@ def test_an_error_of_the_server_is_named(server, folder, status):
 
 def test_a_page_with_status_200_is_refused(server, folder):
     server.faults = ["page"]
-    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: the server sent a page")):
+    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: the server sent a web page")):
         get(server, folder)
     assert names(folder) == []
 
 
 def test_a_page_that_calls_itself_a_file_is_refused(server, folder):
     server.faults = ["disguised page"]
-    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: what came is not a source")):
+    with pytest.raises(SourceError, match=re.escape(f"{server.download.url}: the downloaded file is not a source")):
         get(server, folder)
     assert names(folder) == []
 
 
 def test_a_page_in_the_middle_of_a_download_does_not_spoil_it(server, folder):
     server.faults = [50_000, "page"]
-    with pytest.raises(SourceError, match="the server sent a page"):
+    with pytest.raises(SourceError, match="the server sent a web page"):
         get(server, folder)
     get(server, folder)
     assert (folder / NAME).read_bytes() == server.content
@@ -183,7 +183,9 @@ def test_a_file_of_unknown_size_is_refused(server, folder):
 
 def test_a_file_of_another_kind_is_refused(server, folder, tmp_path):
     server.content = write_hdf5(tmp_path / "odd.hdf5", showers(25)[:, :16], 0).read_bytes()
-    with pytest.raises(SourceError, match=r"what came is not a source of electron-photon: .*\(25, 16, 32, 2\)"):
+    with pytest.raises(
+        SourceError, match=r"the downloaded file is not a source of electron-photon: .*\(25, 16, 32, 2\)"
+    ):
         get(server, folder)
     assert names(folder) == []
 
@@ -230,13 +232,15 @@ def test_parquet_is_downloaded_as_hdf5_is(server, folder):
     assert sum(starts(server)) > 0
     (folder / NAME).unlink()
     server.content = server.content[:-9]
-    with pytest.raises(SourceError, match=r"what came is not a source of quark-gluon: .* not a readable Parquet file"):
+    with pytest.raises(
+        SourceError, match=r"the downloaded file is not a source of quark-gluon: .* not a readable Parquet file"
+    ):
         fetch_dataset("quark-gluon", folder, [server.download])
 
 
 def test_an_unknown_public_address_is_said(monkeypatch, folder):
     monkeypatch.delitem(DOWNLOADS, "quark-gluon")
-    message = "no public files are known of dataset 'quark-gluon'; there are some of electron-photon"
+    message = "no public files of dataset 'quark-gluon' are known, only of electron-photon"
     with pytest.raises(ConfigError, match=message):
         fetch_dataset("quark-gluon", folder)
     assert not folder.exists()

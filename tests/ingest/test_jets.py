@@ -125,7 +125,7 @@ def test_info_and_statistics(made):
     assert float(row.split()[-1]) == pt[label == 1].max().round(3)
     outcome = run_ingest("info", made / "hdf5.zarr", "--reference")
     assert outcome.status == 1
-    assert "no published statistics for dataset 'quark-gluon'; there are some for electron-photon" in outcome.err
+    assert "no statistics are published for dataset 'quark-gluon', only for electron-photon" in outcome.err
 
 
 @pytest.mark.parametrize(("form", "source"), [("hdf5", HDF5), ("parquet", PARQUET)])

@@ -15,7 +15,8 @@ GOLDEN = [2, 13, 8, 11, 19, 3, 15, 6, 18, 9, 17, 4, 1, 14, 7, 0, 12, 5, 16, 10]
     ["", "0.7", "0.7,0.3", "0.7,0.1,0.1,0.1", "a,b,c", "challenges", "0.7;0.1;0.2"],
 )
 def test_a_scheme_that_is_none_is_refused_with_an_example(scheme):
-    with pytest.raises(ConfigError, match=f"split={scheme!r} is neither 'challenge' nor .* such as 0.7,0.1,0.2"):
+    message = f"split={scheme!r} is neither 'challenge', 'challenge-scaled' nor .* such as 0.7,0.1,0.2"
+    with pytest.raises(ConfigError, match=message):
         Split.parse(scheme)
 
 

@@ -196,7 +196,7 @@ def test_the_same_file_twice_is_refused(folder):
 
 OPTIONS = {
     ("--dataset", "muons"): "unknown dataset 'muons'; known: .*electron-photon",
-    ("--split", "0.7,0.3"): "split='0.7,0.3' is neither 'challenge' nor",
+    ("--split", "0.7,0.3"): "split='0.7,0.3' is neither 'challenge', 'challenge-scaled' nor",
     ("--split", "0.7,0.2,0.2"): "split='0.7,0.2,0.2': the three fractions must be positive and add up to 1",
     ("--split", "challenge"): "60 samples of class photon are too few for split=challenge",
     ("--split", "0.99,0.005,0.005"): "60 samples of class photon are too few for split=0.99",
