@@ -1,4 +1,4 @@
-"""Every task's command names programs and options that exist; the import names are this checkout's."""
+"""Every task's command names programs and options that exist; programs and packages load only what they need."""
 
 import importlib
 import shlex
@@ -7,14 +7,35 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import calostream
+import evaluate
+import ingest
+import store
+import train
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SCRIPTS = PYPROJECT["project"]["scripts"]
 TASKS = tomllib.loads((ROOT / "pixi.toml").read_text())["tasks"]
+HEAVY = {
+    "numba",
+    "llvmlite",
+    "zarr",
+    "xarray",
+    "dask",
+    "distributed",
+    "h5py",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+}
+HEAVY |= {"torch", "tensorflow", "keras"}
 CALLS = [(task, call.strip()) for task in TASKS for call in TASKS[task]["cmd"].split("&&")]
 
 
@@ -57,19 +78,43 @@ def test_wrong_usage_ends_in_status_2(program: str, call: Call) -> None:
     assert "Traceback" not in shown
 
 
-@pytest.mark.parametrize("name", ["ingest", "store", "train", "evaluate"])
-def test_import_name_is_this_checkout(name: str) -> None:
-    # Other distributions own some of these names; with one of them installed, ours must still win.
-    found = importlib.import_module(name).__file__
-    assert found is not None
-    assert Path(found).parent == ROOT / name
+def loaded(code: str) -> set[str]:
+    """Return the names of the modules that a new process has loaded after it ran some code."""
+    words = [sys.executable, "-c", f"{code}\nimport sys\nprint()\nprint(*sys.modules)"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
 
 
-def test_programs_start_without_a_framework() -> None:
-    # What spawned workers import again must stay light: the frameworks are imported when a training starts.
-    code = "import sys, ingest.cli, evaluate.cli, train.pytorch.cli, train.keras.cli; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"torch", "tensorflow", "keras"} & set(done.stdout.split())
+# Numba alone takes half a second, and workers of a cluster import the command lines again.
+@pytest.mark.parametrize(
+    "words",
+    [(program,) for program in SCRIPTS] + [("ingest", "convert"), ("evaluate", "score")],
+    ids=" ".join,
+)
+def test_help_loads_no_heavy_library(words: tuple[str, ...]) -> None:
+    module, function = SCRIPTS[words[0]].split(":")
+    start = f"import sys, {module}\nsys.argv = {[*words, '--help']}\n"
+    modules = loaded(f"{start}try:\n    {module}.{function}()\nexcept SystemExit as end:\n    assert end.code == 0")
+    assert "typer" in modules
+    assert not HEAVY & modules
+
+
+def test_calostream_loads_nothing_before_a_name_is_used() -> None:
+    modules = loaded("import calostream")
+    assert not (HEAVY | {"numpy", "typer", "rich", "store", "ingest", "train", "evaluate"}) & modules
+    modules = loaded("import calostream; calostream.BatchStream")
+    assert "numba" in modules
+    assert not {"torch", "tensorflow", "keras", "ingest", "train", "evaluate"} & modules
+
+
+@pytest.mark.parametrize("package", [calostream, store, ingest, train, evaluate], ids=lambda package: package.__name__)
+def test_public_names_are_what_they_are_called(package: ModuleType) -> None:
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert getattr(value, "__name__", name) == name
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'no_such_name'"):
+        package.no_such_name  # noqa: B018
 
 
 def test_import_contracts_hold() -> None:

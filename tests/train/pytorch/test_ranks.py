@@ -19,6 +19,7 @@ from train.pytorch.backend import TorchBackend
 from train.run import resumed_config, run_training
 
 ROOT = Path(__file__).parents[3]
+PROGRAM = Path(sys.executable).with_name("train-torch")
 PROGRAMS = Path(sys.executable).parent
 TOLERANCES = {"cnn-small": 1e-5, "shower": 2e-4}  # batch normalisation amplifies rounding
 
