@@ -16,7 +16,7 @@ from store.buffers import BufferPool
 from store.errors import PlanError, StateError
 from store.files import parse_size
 from store.given_plan import EpochPlan, Plan, RepeatedPlan
-from store.opening import open_store
+from store.opening import Store, open_store
 from store.plan import SplitOptions, plan_split
 from store.sample_reader import open_reader
 
@@ -97,16 +97,16 @@ class BatchStream:
         The store.
     plan
         Which samples make which batch: any object with a length whose items are positions in the store, int64
-        (batch,). Such a plan is repeated in every epoch, and read once at the start; a plan that changes from epoch to
-        epoch, such as `store.plan.BatchPlan`, is a `store.given_plan.EpochPlan`. By default the plan is made from the
-        options below.
+        (batch,). Such a plan is read once at the start and repeated in every epoch. A plan that changes from epoch to
+        epoch is a `store.given_plan.EpochPlan`, for example a `store.plan.BatchPlan`. By default, the plan follows from
+        `options`.
     memory
         Limit on the memory for batches, in bytes or as text such as ``"512MiB"``: those read ahead and the one that the
         consumer has.
     threads
         Number of decoding threads.
     transform
-        Called by these threads with each batch and its epoch; it may change the images in place. Its result should
+        Function that these threads call with each batch and its epoch, and that may change the images in place. It must
         depend on nothing else, so that a resumed stream gives the same batches.
     **options
         ``split``, ``batch_size``, ``shuffle``, ``seed``, ``epoch``, ``rank``, ``world_size`` and ``samples``; see
@@ -151,14 +151,7 @@ class BatchStream:
         **options: Unpack[SplitOptions],
     ) -> None:
         store = open_store(path)
-        if plan is None:
-            plan = plan_split(store, **options)
-        elif options:
-            raise PlanError(f"plan=... already determines the batches; leave out {', '.join(options)}")
-        self._plan: EpochPlan = plan if isinstance(plan, EpochPlan) else RepeatedPlan.of(plan)
-        start, stop, samples = self._plan.start, self._plan.stop, store.image.shape[0]
-        if not 0 <= start < stop <= samples:
-            raise PlanError(f"{path}: the plan has positions from {start} to {stop - 1}, the store 0 to {samples - 1}")
+        self._plan = _choose_plan(store, plan, options)
         self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
         self.waited = 0.0
@@ -170,7 +163,7 @@ class BatchStream:
         self.memory = (self._read_ahead.batches + 1) * batch_bytes
         self.buffers = BufferPool(shape, keep=self._read_ahead.batches + 1)
         self._reader = open_reader(store.image, store.path)
-        self._label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
+        self._label = np.asarray(store.group["label"][self._plan.start : self._plan.stop])  # type: ignore[index]
         self._compile()
 
     def _compile(self) -> None:
@@ -264,3 +257,18 @@ class BatchStream:
 
     def _identity(self) -> dict[str, Any]:
         return {"store": self.digest, **self._plan.identity}
+
+
+def _choose_plan(store: Store, plan: Plan | None, options: SplitOptions) -> EpochPlan:
+    """Return the given plan, or the one that follows from the options, after checking that it fits the store."""
+    if plan is None:
+        plan = plan_split(store, **options)
+    elif options:
+        raise PlanError(f"plan=... already determines the batches; leave out {', '.join(options)}")
+    chosen = plan if isinstance(plan, EpochPlan) else RepeatedPlan.of(plan)
+    last = store.image.shape[0] - 1
+    if not 0 <= chosen.start < chosen.stop <= last + 1:
+        raise PlanError(
+            f"{store.path}: the plan has positions {chosen.start} to {chosen.stop - 1}, the store 0 to {last}"
+        )
+    return chosen

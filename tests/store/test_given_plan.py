@@ -112,9 +112,9 @@ def test_a_plan_of_any_range_has_its_range_in_the_state(made_up):
     [
         ([], "the plan has no samples"),
         ([np.array([], np.int64)], "the plan has no samples"),
-        ([np.array([0, 500])], "the plan has positions from 0 to 500, the store 0 to 499"),
-        ([np.array([3, -1])], "the plan has positions from -1 to 3, the store 0 to 499"),
-        (BatchPlan(start=400, stop=501, batch_size=8), "the plan has positions from 400 to 500, the store 0 to 499"),
+        ([np.array([0, 500])], "the plan has positions 0 to 500, the store 0 to 499"),
+        ([np.array([3, -1])], "the plan has positions -1 to 3, the store 0 to 499"),
+        (BatchPlan(start=400, stop=501, batch_size=8), "the plan has positions 400 to 500, the store 0 to 499"),
         (
             [np.array([1]), np.array([0.5])],
             r"batch 1 of the plan must be integers of shape \(batch,\), got float64",
