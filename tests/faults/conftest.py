@@ -17,7 +17,7 @@ from tests.faults.showers import write_sources
 
 @dataclass(frozen=True, kw_only=True)
 class Undisturbed:
-    """What an ingest does and makes when nothing goes wrong."""
+    """Sources, steps and store of an ingest that nothing disturbs."""
 
     store: Path
     sources: Sequence[Path]
@@ -26,7 +26,7 @@ class Undisturbed:
 
     @property
     def words(self) -> tuple[str | Path, ...]:
-        """Words of the command line, but for the output."""
+        """Words of the command line, except the output."""
         return (*self.sources, "--memory", MEMORY)
 
     def check(self, store: Path) -> None:
@@ -38,7 +38,7 @@ class Undisturbed:
 
 
 def contents(store: Path) -> dict[str, str]:
-    """Return the sha256 of every file, but of two that hold the command and so differ."""
+    """Return the sha256 of every file, except of two that hold the command line and therefore differ."""
     files = {file.relative_to(store).as_posix(): file for file in store.rglob("*") if file.is_file()}
     return {name: "" if name in ("zarr.json", DIGESTS_FILE) else sha256(file) for name, file in files.items()}
 
@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     notes = tmp_path_factory.mktemp("notes")
     sources = write_sources(tmp_path_factory.mktemp("sources"))
     store = tmp_path_factory.mktemp("undisturbed") / "showers.zarr"
-    assert start(notes, "--help").wait() == 0  # the first one also starts the process that others are forked from
+    assert start(notes, "--help").wait() == 0  # the first run also starts the process that others are forked from
     began = time.perf_counter()
     run = start(notes, *sources, "--memory", MEMORY, "--output", store)
     assert run.wait() == 0, run.output
@@ -57,14 +57,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 @pytest.fixture
 def notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a folder for what the program prints and does."""
+    """Yield a folder for records of what the program prints and does."""
     folder = tmp_path_factory.mktemp("notes")
     yield folder
     end_all(folder)
 
 
 def refusal(run: Run) -> str:
-    """Return the one line that a run ended with, having failed with status 1."""
+    """Check that a run failed with status 1, and return its one line of error."""
     assert run.wait() == 1, run.output
     assert "Traceback" not in run.output
     lines = [line for line in run.output.splitlines() if line.startswith("error: ")]

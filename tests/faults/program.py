@@ -1,6 +1,6 @@
-"""The program ``ingest`` in processes that can be watched, stopped and killed, with small stages so that it has many.
+"""The program ``ingest`` in processes that can be watched, stopped and killed, with stages so small that it has many.
 
-Processes are forked from one that has the imports behind it: a run takes half a second instead of two.
+Processes are forked from one that has imported everything already: a run takes half a second instead of two.
 """
 
 import itertools
@@ -33,9 +33,9 @@ class Run:
     process
         Its process.
     printed
-        File with all it prints.
+        File with everything that it prints.
     steps
-        File with a line for each change it makes to files: what, and the path.
+        File with one line for each change that it makes to files: the audit event of Python and the path.
     """
 
     process: BaseProcess
@@ -59,7 +59,7 @@ class Run:
             assert self.process.is_alive(), self.output
             time.sleep(0.005)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.kill(signal.SIGCONT)
 
     @property
@@ -75,16 +75,16 @@ STARTED: dict[Path, list[Run]] = defaultdict(list)
 
 
 def start(notes: Path, *words: str | Path, end: int | str = 0, stop: int | str = 0) -> Run:
-    """Start ``ingest`` with some words; `notes` is a folder for what it prints and does.
+    """Start the program ``ingest``.
 
     Parameters
     ----------
     notes
-        Folder outside of what the program works on.
+        Folder for `Run.printed` and `Run.steps`, which the program itself does not use.
     words
-        Of the command line.
+        Words of the command line.
     end, stop
-        Step just before which the process ends or stops itself, by SIGKILL or SIGSTOP: its number, from 1, or a
+        Step before which the process kills or stops itself, with SIGKILL or SIGSTOP: its number, from 1, or a
         pattern that its line in `Run.steps` matches.
     """
     number = len(STARTED[notes])
@@ -100,13 +100,13 @@ def start(notes: Path, *words: str | Path, end: int | str = 0, stop: int | str =
 
 
 def end_all(notes: Path) -> None:
-    """End what still runs, or is stopped, because a test failed."""
+    """Kill processes that still run, or are stopped, because a test failed."""
     for run in STARTED.pop(notes, []):
         run.process.kill()
 
 
 def _ingest(words: list[str], notes: Path, end: int | str, stop: int | str) -> None:
-    """Be the program."""
+    """Run the program in this process, and note its steps."""
     printed = os.open(notes.with_suffix(".printed"), os.O_WRONLY | os.O_CREAT)
     os.dup2(printed, 1)
     os.dup2(printed, 2)

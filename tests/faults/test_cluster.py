@@ -1,4 +1,4 @@
-"""On a cluster of processes the result is the same, and a process that dies costs only what it was doing."""
+"""A cluster of processes makes the same store, and if a process dies, only its current task is repeated."""
 
 import importlib
 import json
@@ -27,19 +27,19 @@ from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import Run, start
 from tests.faults.test_kill import FULL, check_rerun, identities
 
-NOBODY = "tcp://127.0.0.1:9"  # the port of the discard service, which nobody runs
+NOBODY = "tcp://127.0.0.1:9"  # port of the discard service, which no machine runs
 
 
 @pytest.fixture(scope="module", autouse=True)
 def unanswered(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Start what takes ten seconds to give up, so that it waits while the other tests run."""
+    """Start an ingest that takes ten seconds to fail, so that it does so while the other tests run."""
     store = tmp_path_factory.mktemp("unanswered") / "showers.zarr"
     return start(tmp_path_factory.mktemp("notes"), *undisturbed.words, "--output", store, "--scheduler", NOBODY)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Client]:
-    """Start a cluster; a test after one in which a worker was killed waits until there are two again."""
+    """Start a cluster of two workers, which restarts a worker that is killed."""
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
@@ -99,10 +99,10 @@ def image_files(store: Path) -> dict[str, tuple[int, int]]:
 
 
 def die(death: Path, *arguments: object) -> None:
-    """Die with half of a file written, having noted which shards are finished."""
+    """Note which shards are finished, write half of a file, and kill this process."""
     path, content = (next((value for value in arguments if isinstance(value, kind)), None) for kind in (Path, bytes))
-    work = next(folder for folder in (path, *path.parents) if folder.name.endswith(".ingest"))
-    death.write_text(json.dumps(image_files(work / "store")))
+    staging = next(folder for folder in (path, *path.parents) if folder.name.endswith(".ingest"))
+    death.write_text(json.dumps(image_files(staging / "store")))
     if content:
         path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}").write_bytes(
             content[: len(content) // 2]

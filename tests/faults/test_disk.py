@@ -1,4 +1,4 @@
-"""A disk that is too small, or gets full half-way."""
+"""A disk that is too small, or becomes full during an ingest."""
 
 import os
 import re
@@ -25,7 +25,7 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,size={size}", self.path], check=True)
 
     def fill_up_to(self, free: int) -> None:
-        """Leave only so many bytes free."""
+        """Leave only this many bytes free."""
         status = os.statvfs(self.path)
         self.resize((status.f_blocks - status.f_bfree) * status.f_frsize + free)
 
@@ -70,7 +70,7 @@ def test_full_half_way(undisturbed: Undisturbed, disk: Disk, notes: Path, stage:
     run = start(notes, *undisturbed.words, "--output", store, stop=stage)
     run.wait_until_stopped()
     disk.fill_up_to(0)
-    run.go_on()
+    run.resume()
     assert f"{disk.path}: No space left on device; make room and run this again" in refusal(run)
     assert not store.exists()
     disk.resize(ENOUGH)

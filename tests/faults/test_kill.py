@@ -1,4 +1,4 @@
-"""An ingest killed at any moment leaves no store or a complete one, and goes on from there."""
+"""An ingest that is killed at any moment leaves no store or a complete one, and can be resumed."""
 
 import contextlib
 import shutil
@@ -21,7 +21,7 @@ FULL = pytest.mark.faults
 
 
 def points(count: int, reduced: int) -> Sequence[object]:
-    """Return the numbers of kill points; those from `reduced` on are for the full form."""
+    """Return the numbers of kill points; those from `reduced` on run only with ``--faults``."""
     return [*range(reduced), *(pytest.param(point, marks=FULL) for point in range(reduced, count))]
 
 
@@ -35,13 +35,13 @@ def stage_of(change: str) -> str:
 
 def step_in(changes: Sequence[str], stage: str, random: np.random.Generator) -> int:
     """Return the number of a random step of a stage, from 1."""
-    published = max(at for at, change in enumerate(changes) if change.startswith("os.rename"))
+    published = max(step for step, change in enumerate(changes) if change.startswith("os.rename"))
     stages = [stage_of(change) for change in changes[:published]] + ["publish"] * (len(changes) - published)
-    return 1 + int(random.choice([at for at, found in enumerate(stages) if found == stage]))
+    return 1 + int(random.choice([step for step, name in enumerate(stages) if name == stage]))
 
 
 def identities(folder: Path, pattern: str) -> dict[Path, tuple[int, int]]:
-    """Return what changes if a file is written again."""
+    """Return inode and modification time of files, which change if a file is written again."""
     found = {path.relative_to(folder): path.stat() for path in folder.glob(pattern)}
     return {path: (status.st_ino, status.st_mtime_ns) for path, status in found.items()}
 
@@ -52,10 +52,10 @@ def stretch_of(change: str) -> str:
 
 
 def check_rerun(undisturbed: Undisturbed, notes: Path, store: Path, *options: str) -> None:
-    """Run the program again after it was killed, and check that it does only what is left to do."""
-    work = store.with_name(f".{store.name}.ingest")
-    shards = identities(work / "store" / "image", "c.*.0.0.0")
-    stretches = {path.name[:6] for path in work.glob("spool/??????.json")} if (work / "store").exists() else set()
+    """Run the program again after it was killed, and check that it repeats nothing that was finished."""
+    staging = store.with_name(f".{store.name}.ingest")
+    shards = identities(staging / "store" / "image", "c.*.0.0.0")
+    stretches = {path.name[:6] for path in staging.glob("spool/??????.json")} if (staging / "store").exists() else set()
     complete = store.exists()
     if complete:
         assert verify(store, [], ThreadExecutor(count=2)).problems == ()
@@ -65,9 +65,7 @@ def check_rerun(undisturbed: Undisturbed, notes: Path, store: Path, *options: st
     else:
         assert rerun.wait() == 0, rerun.output
         assert identities(store / "image", "c.*").items() >= shards.items()
-        written = {
-            Path(change.split()[-1]).name.removeprefix(".")[:6] for change in rerun.changes if "/spool/" in change
-        }
+        written = {stretch_of(change) for change in rerun.changes if "/spool/" in change}
         assert not written & stretches
     undisturbed.check(store)
 
@@ -86,7 +84,7 @@ def test_killed_at_a_time(undisturbed: Undisturbed, tmp_path: Path, notes: Path,
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store)
     time.sleep(undisturbed.seconds * np.random.default_rng(point).random())
-    with contextlib.suppress(ProcessLookupError):  # it may have been faster this time
+    with contextlib.suppress(ProcessLookupError):  # it may have ended before
         run.kill()
     assert run.wait() in (-signal.SIGKILL, 0)
     check_rerun(undisturbed, notes, store)

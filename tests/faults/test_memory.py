@@ -1,4 +1,4 @@
-"""However large the sources are: memory stays bounded, and every chunk is decompressed once."""
+"""Memory stays bounded however large the sources are, and every chunk is decompressed once."""
 
 import shutil
 import subprocess
@@ -24,10 +24,14 @@ ROWS = 700
 @pytest.mark.parametrize(
     "layout",
     [
-        {"chunks": (50, 32, 32, 2), "compression": "gzip"},  # four chunks a stretch
-        {"chunks": (333, 32, 32, 2), "compression": "gzip", "shuffle": True},  # more than a stretch, rows left over
+        {"chunks": (50, 32, 32, 2), "compression": "gzip"},  # four chunks per stretch
+        {
+            "chunks": (333, 32, 32, 2),
+            "compression": "gzip",
+            "shuffle": True,
+        },  # a chunk is more than a stretch
         {"chunks": (333, 32, 32, 2), "compression": "lzf"},
-        {"chunks": (150, 16, 32, 1), "compression": "gzip"},  # images in four parts
+        {"chunks": (150, 16, 32, 1), "compression": "gzip"},  # each image in four chunks
         {},
     ],
     ids=["small chunks", "large chunks", "lzf", "parts of images", "no chunks"],

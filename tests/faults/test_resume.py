@@ -1,4 +1,4 @@
-"""An interrupted ingest is gone on with only by the same ingest, and only by one at a time."""
+"""An interrupted ingest is resumed only by an ingest of the same sources and options, one at a time."""
 
 import json
 import re
@@ -24,8 +24,8 @@ def test_anything_else_is_refused_and_costs_nothing(undisturbed: Undisturbed, tm
     store = tmp_path / "out" / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store, end=r"open .*/\.c\.5\.0\.0\.")
     assert run.wait() == -signal.SIGKILL
-    work = tmp_path / "out" / ".showers.zarr.ingest"
-    before = unfinished(work)
+    staging = tmp_path / "out" / ".showers.zarr.ingest"
+    before = unfinished(staging)
     names = [f"'{path.name}, sha256 {sha256(path)}'" for path in (first, second, other[1], third)]
     for words, difference in (
         ((first, other[1]), f"sources[1]={names[1]}, this one {names[2]};"),
@@ -36,13 +36,13 @@ def test_anything_else_is_refused_and_costs_nothing(undisturbed: Undisturbed, tm
     ):
         line = refusal(start(notes, *words, "--memory", MEMORY, "--output", store))
         assert f"an interrupted ingest has {difference}" in line
-        assert unfinished(work) == before
+        assert unfinished(staging) == before
     check_rerun(undisturbed, notes, store)
 
 
-def unfinished(work: Path) -> dict[Path, tuple[int, int]]:
-    """Return what changes if a file of an interrupted ingest is written again."""
-    return {path: identity for path, identity in identities(work, "**/*").items() if path.name != LOCK}
+def unfinished(staging: Path) -> dict[Path, tuple[int, int]]:
+    """Return inode and modification time of the files of an interrupted ingest."""
+    return {path: identity for path, identity in identities(staging, "**/*").items() if path.name != LOCK}
 
 
 def test_another_version_is_refused(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
@@ -61,9 +61,11 @@ def test_another_version_is_refused(undisturbed: Undisturbed, tmp_path: Path, no
 def test_what_is_not_finished_does_not_pile_up(undisturbed: Undisturbed, tmp_path: Path, notes: Path) -> None:
     spool = tmp_path / ".showers.zarr.ingest" / "spool"
     for _ in range(4):
-        run = start(notes, *undisturbed.words, "--output", tmp_path / "showers.zarr", end=r"os.rename .*/spool/.*\.json")
+        run = start(
+            notes, *undisturbed.words, "--output", tmp_path / "showers.zarr", end=r"os.rename .*/spool/.*\.json"
+        )
         assert run.wait() == -signal.SIGKILL
-    assert 3 <= len(list(spool.glob("*.run"))) <= 6  # two threads were at a stretch of three runs each
+    assert 3 <= len(list(spool.glob("*.run"))) <= 6  # of two threads, each in a stretch of three runs
     assert 1 <= len(list(filter(is_partial, spool.iterdir()))) <= 2
 
 
@@ -86,7 +88,7 @@ def test_the_second_of_two_at_once_is_refused(undisturbed: Undisturbed, tmp_path
     assert f"{store}: another ingest is making this store" in refusal(
         start(notes, *undisturbed.words, "--output", store)
     )
-    run.go_on()
+    run.resume()
     assert run.wait() == 0, run.output
     undisturbed.check(store)
 

@@ -1,4 +1,4 @@
-"""A source that turns unreadable, or other, while it is read."""
+"""A source that becomes unreadable, or is replaced, while it is read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def truncate(path: Path) -> None:
 
 
 def overwrite_chunks(path: Path) -> None:
-    """Fill the last chunks, which no thread has read yet, with random bytes."""
+    """Overwrite the last chunks, which no thread has read yet, with random bytes."""
     last = chunks(path)[-6:]
     with path.open("r+b") as file:
         for chunk in last:
@@ -65,7 +65,7 @@ def test_unreadable_half_way(
     run.wait_until_stopped()
     whole = sources[1].read_bytes()
     damage(sources[1])
-    run.go_on()
+    run.resume()
     assert f"{sources[1]}: rows " in refusal(run)
     assert not (out / "showers.zarr").exists()
     sources[1].write_bytes(whole)
@@ -82,7 +82,7 @@ def test_other_images_that_can_be_read_are_refused(folders: tuple[Path, Path], n
     run = start(notes, *sources, "--memory", MEMORY, "--output", out / "showers.zarr", stop=READING)
     run.wait_until_stopped()
     sources[1].write_bytes(other[1].read_bytes())
-    run.go_on()
+    run.resume()
     assert f"{sources[1]}: was changed while it was read" in refusal(run)
     assert not list(out.iterdir())
 
@@ -93,7 +93,7 @@ def test_a_source_written_again_alike_is_no_fault(folders: tuple[Path, Path], no
     run = start(notes, *sources, "--memory", MEMORY, "--output", out / "showers.zarr", stop=READING)
     run.wait_until_stopped()
     sources[1].touch()
-    run.go_on()
+    run.resume()
     assert run.wait() == 0, run.output
 
 

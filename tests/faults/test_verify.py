@@ -1,4 +1,4 @@
-"""Damage to a store is found and the file named, wherever it is."""
+"""Damage to a store is found wherever it is, and the file is named."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from tests.faults.program import start
 from tests.faults.showers import ROWS, write_sources
 
 Place = Callable[[int, np.random.Generator], int]
-WORKERS = ThreadExecutor(count=2)
+EXECUTOR = ThreadExecutor(count=2)
 INDEX = 16 * 32 + 4  # bytes of a shard's index of 32 chunks and its checksum
 
 
@@ -62,16 +62,16 @@ def points(pytestconfig: pytest.Config) -> Iterable[int]:
 
 
 def problems(store: Path, sources: Sequence[Path] = ()) -> tuple[str, ...]:
-    """Return what the program would print."""
+    """Return the problems that the program would print."""
     try:
-        return verify(store, sources, WORKERS).problems
+        return verify(store, sources, EXECUTOR).problems
     except CalostreamError as error:
         return (str(error),)
 
 
 @contextmanager
 def flipped(store: Path, pattern: str, place: Place, seed: int) -> Iterator[Path]:
-    """Change one byte of one file of a store, give the file, and change it back."""
+    """Change one byte of one file of a store, yield the file, and change it back."""
     random = np.random.default_rng([seed, *pattern.encode()])
     path = Path(random.choice(sorted(path for path in store.glob(pattern) if path.is_file())))
     content = path.read_bytes()
@@ -148,7 +148,7 @@ def test_a_row_that_no_source_has(undisturbed: Undisturbed, copy: Path, value: i
 def test_another_source_is_refused(undisturbed: Undisturbed, tmp_path: Path) -> None:
     other = write_sources(tmp_path, first=ROWS)[0]
     with pytest.raises(SourceError, match=rf"{other}: sha256 \w+ matches none of the store's sources"):
-        verify(undisturbed.store, [other], WORKERS)
+        verify(undisturbed.store, [other], EXECUTOR)
 
 
 def test_the_program_names_the_file_and_fails(copy: Path, notes: Path) -> None:

@@ -1,4 +1,4 @@
-"""Loads compiled code once, in the process that the others are forked from."""
+"""Loads compiled functions once, in the process that the others are forked from."""
 
 import numpy as np
 

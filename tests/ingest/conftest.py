@@ -31,7 +31,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def assert_equals_sources() -> Callable[..., None]:
-    """Return a check that every image of a store is its source row, reading both sides without this project."""
+    """Return a check that every image of a store equals its source row, which reads both without this project."""
 
     def check(store: Path, *sources: Path) -> None:
         group = zarr.open_group(store, mode="r")
@@ -41,10 +41,10 @@ def assert_equals_sources() -> Callable[..., None]:
         for number, path in enumerate(sources):
             with h5py.File(path, "r") as file:
                 expected, classes = file["X"][:].astype("<f4"), file["y"][:].reshape(-1)
-            here = numbers == number
-            assert np.array_equal(np.sort(rows[here]), np.arange(len(expected))), "every row once"
-            assert np.array_equal(images[here].view("<u4"), expected[rows[here]].view("<u4"))
-            assert np.array_equal(labels[here], classes[rows[here]])
+            own = numbers == number
+            assert np.array_equal(np.sort(rows[own]), np.arange(len(expected))), "every row once"
+            assert np.array_equal(images[own].view("<u4"), expected[rows[own]].view("<u4"))
+            assert np.array_equal(labels[own], classes[rows[own]])
 
     return check
 

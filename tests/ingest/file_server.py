@@ -1,4 +1,4 @@
-"""A server of one file on this machine that does wrong what it is asked to."""
+"""A local server of one file that makes the faults that a test asks for."""
 
 import re
 import threading
@@ -10,19 +10,20 @@ NAME = "photons.hdf5"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file, with the faults that are asked for.
+    """Serves one file, with faults.
 
     Attributes
     ----------
     content, tag
         The file, and its ETag.
     faults
-        What to do wrong with the next requests, one each: a number of bytes after which the connection ends, or
-        ``stall`` after half of them, or a status, or ``page``, or ``disguised page``, or ``endless``.
+        Faults of the next requests, one for each request: the number of bytes after which the connection ends,
+        ``stall`` to stop sending after half of the bytes, an HTTP status, ``page`` or ``disguised page`` for a web page
+        instead of the file, or ``endless`` to leave out the size.
     ranges
         Whether ranges are served.
     asked
-        The header ``Range`` of every request, None where there was none.
+        The header ``Range`` of every request, or None for requests without it.
     """
 
     daemon_threads = True

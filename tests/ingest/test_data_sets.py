@@ -1,4 +1,4 @@
-"""A made-up third data set, as docs/data-sets.md adds one: from a file to a store to batches."""
+"""A made-up third data set, added as in docs/data-sets.md: from a file to a store to batches."""
 
 import h5py
 import numpy as np

@@ -26,7 +26,7 @@ def test_no_more_calls_run_at_once_than_asked(count, at_once, expected):
         with lock:
             running.add(number)
             most[0] = max(most[0], len(running))
-        together.wait()  # passes only when as many as expected are here
+        together.wait()  # passes only once as many calls as expected have arrived
         with lock:
             running.discard(number)
 

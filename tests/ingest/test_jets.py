@@ -1,4 +1,4 @@
-"""Twenty jets of a Pythia simulation through the whole ingest, from both forms."""
+"""The whole ingest of twenty jets of a Pythia simulation, from HDF5 and from Parquet."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def ingest(output, *words):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder with a store from each form; no test changes it."""
+    """Return a folder with a store from each format; no test changes it."""
     folder = tmp_path_factory.mktemp("jets")
     ingest(folder / "hdf5.zarr", HDF5)
     ingest(folder / "parquet.zarr", PARQUET)
@@ -158,7 +158,7 @@ def test_an_interrupted_ingest_goes_on_to_the_same_content(made, tmp_path, monke
         patch.setattr("ingest.convert.write_tables", fail)
         assert run_ingest(*words).status == 1
     assert not (tmp_path / "out.zarr").exists()
-    monkeypatch.setattr("store.sources.parquet.ParquetSource.read", None)  # what was read is not read again
+    monkeypatch.setattr("store.sources.parquet.ParquetSource.read", None)  # a finished stretch is not read again
     ingest(tmp_path / "out.zarr", PARQUET)
     assert open_store(tmp_path / "out.zarr").digest == open_store(made / "parquet.zarr").digest
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
@@ -218,7 +218,7 @@ def test_files_of_both_data_sets_may_lie_in_data_raw(tmp_path, monkeypatch):
     assert run_ingest("--output", "showers.zarr").status == 0
     names = [source["name"] for source in open_store("showers.zarr").attributes["sources"]]
     assert names == ["showers_0.hdf5", "showers_1.hdf5"]
-    (raw / PARQUET.name).write_bytes(PARQUET.read_bytes()[:-9])  # broken, so of no data set that one could know
+    (raw / PARQUET.name).write_bytes(PARQUET.read_bytes()[:-9])  # broken: its data set cannot be determined
     outcome = run_ingest("--dataset", "quark-gluon", "--output", "again.zarr")
     assert f"{PARQUET.name}: not a readable Parquet file" in outcome.err
 

@@ -14,7 +14,7 @@ from tests.examples import showers
 
 CHUNK = 3_000  # images: 24.6 MB, as in the larger files of the field
 MEMORY = 256 << 20
-PROGRAM = 300 << 20  # what Python and its libraries may take on top
+PROGRAM = 300 << 20  # memory that Python and its libraries may take in addition
 needs_linux = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="needs Linux, to read the peak memory of a process"
 )
@@ -54,7 +54,7 @@ def long(tmp_path_factory):
 def peak_of(*words):
     """Run the program ``ingest`` in a process of its own and return its peak memory, in bytes.
 
-    getrusage would not do: what the parent process had when it forked counts in the child's maximum.
+    The maximum of getrusage would include what the parent process had when it forked.
     """
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *map(str, words)], cwd=Path(__file__).parents[2], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""An error of one call is raised when the others have ended: what they write must not come after what it deletes."""
+"""An error of one call is raised once the others have ended, since they must not write after files are deleted."""
 
 import time
 from pathlib import Path
