@@ -168,7 +168,7 @@ def parse_size(name: str, size: int | str) -> int:
     match = SIZE.fullmatch(str(size).strip())
     if match:
         number, prefix, binary = match.groups()
-        value = int(float(number) * (1024 if binary else 1000) ** " kmgtp".index((prefix or " ").lower()))
-        if value >= 1:
-            return value
+        value = float(number) * (1024 if binary else 1000) ** " kmgtp".index((prefix or " ").lower())
+        if 1 <= value < 2**63:
+            return int(value)
     raise ConfigError(f"{name}={size!r} is not a size such as '512MiB'")

@@ -266,9 +266,7 @@ def _choose_plan(store: Store, plan: Plan | None, options: SplitOptions) -> Epoc
     elif options:
         raise PlanError(f"plan=... already determines the batches; leave out {', '.join(options)}")
     chosen = plan if isinstance(plan, EpochPlan) else RepeatedPlan.of(plan)
-    last = store.image.shape[0] - 1
-    if not 0 <= chosen.start < chosen.stop <= last + 1:
-        raise PlanError(
-            f"{store.path}: the plan has positions {chosen.start} to {chosen.stop - 1}, the store 0 to {last}"
-        )
+    first, last, samples = chosen.start, chosen.stop - 1, store.image.shape[0]
+    if not 0 <= first <= last < samples:
+        raise PlanError(f"{store.path}: the plan has positions {first} to {last}, the store 0 to {samples - 1}")
     return chosen
