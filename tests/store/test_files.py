@@ -243,7 +243,9 @@ def test_a_size_is_a_number_of_bytes(size, expected):
     assert parse_size("memory", size) == expected
 
 
-@pytest.mark.parametrize("size", ["", "lots", "12 apples", "-3", "0", "0.2", "nan", "inf", "MiB", "1 i", "1e400", "9999999 TB", 0, -1])
+@pytest.mark.parametrize(
+    "size", ["", "lots", "12 apples", "-3", "0", "0.2", "nan", "inf", "MiB", "1 i", "1e400", "9999999 TB", 0, -1]
+)
 def test_what_is_no_size_is_refused_with_its_name(size):
     with pytest.raises(ConfigError, match=re.escape(f"memory={size!r} is not a size such as '512MiB'")):
         parse_size("memory", size)

@@ -152,7 +152,10 @@ CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.jsonl
         (write(HISTORY, ""), "history.jsonl: holds no epoch"),
         (write(HISTORY, '{"epoch": 1, "tr'), "history.jsonl: line 1 is not an epoch"),
         (write(HISTORY, "5"), "history.jsonl: line 1 is not an epoch .must be a JSON object, got int"),
-        (write(HISTORY, '{"epoch": 1}'), "history.jsonl: line 1 is not an epoch .lacks train_loss, train_accuracy, train_auc"),
+        (
+            write(HISTORY, '{"epoch": 1}'),
+            "history.jsonl: line 1 is not an epoch .lacks train_loss, train_accuracy, train_auc",
+        ),
         (edit(HISTORY, train_loss="low"), "line 1 is not an epoch .train_loss='low' is not a finite number"),
         (edit(HISTORY, train_loss=float("nan")), "line 1 is not an epoch .train_loss=nan is not a finite number"),
         (lambda run: run.history.write_bytes(b"\xff"), "history.jsonl: cannot be read"),
