@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from store.opening import Store
 
 PLAN_VERSION = 1
+MINIMA = {"batch_size": 1, "chunk": 1, "window": 1, "seed": 0, "epoch": 0, "start": 0, "world_size": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +77,13 @@ class BatchPlan:
     def __post_init__(self) -> None:
         if self.shuffle not in SHUFFLES:
             raise PlanError(f"unknown shuffle {self.shuffle!r}; known: {', '.join(SHUFFLES)}")
-        for name, least in (("batch_size", 1), ("chunk", 1), ("window", 1), ("seed", 0), ("epoch", 0), ("start", 0)):
-            if getattr(self, name) < least:
-                raise PlanError(f"{name}={getattr(self, name)} is below {least}")
+        for name, minimum in MINIMA.items():
+            if getattr(self, name) < minimum:
+                raise PlanError(f"{name}={getattr(self, name)} is below {minimum}")
         if self.stop <= self.start:
             raise PlanError(f"no samples between start={self.start} and stop={self.stop}")
         if not 0 <= self.rank < self.world_size:
-            raise PlanError(f"rank={self.rank} is not one of the {self.world_size} ranks 0 to {self.world_size - 1}")
+            raise PlanError(f"rank={self.rank} is not in [0, {self.world_size}), the ranks of world_size={self.world_size}")
 
     @property
     def sample_count(self) -> int:

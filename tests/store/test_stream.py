@@ -187,7 +187,7 @@ def test_a_state_without_a_place_in_the_epoch_is_refused(made_up, change):
         ({"batch_size": 0}, "batch_size=0 is below 1"),
         ({"threads": 0}, "threads=0 is below 1"),
         ({"shuffle": "some"}, "unknown shuffle 'some'"),
-        ({"rank": 1}, "rank=1 is not one of the 1 ranks"),
+        ({"rank": 1}, r"rank=1 is not in \[0, 1\), the ranks of world_size=1"),
         ({"samples": 351}, "samples=351 is not between 1 and the 350 of split 'train'"),
         ({"samples": 0}, "samples=0 is not between 1"),
     ],
