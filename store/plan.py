@@ -83,7 +83,9 @@ class BatchPlan:
         if self.stop <= self.start:
             raise PlanError(f"no samples between start={self.start} and stop={self.stop}")
         if not 0 <= self.rank < self.world_size:
-            raise PlanError(f"rank={self.rank} is not in [0, {self.world_size}), the ranks of world_size={self.world_size}")
+            raise PlanError(
+                f"rank={self.rank} is not in [0, {self.world_size}), the ranks of world_size={self.world_size}"
+            )
 
     @property
     def sample_count(self) -> int:
