@@ -13,6 +13,7 @@ import numpy as np
 
 from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.buffers import BufferPool
+from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
 from store.files import parse_size
 from store.given_plan import EpochPlan, Plan, RepeatedPlan
@@ -152,6 +153,7 @@ class BatchStream:
     ) -> None:
         store = open_store(path)
         self._plan = _choose_plan(store, plan, options)
+        prepare()  # before any clock that the consumer starts
         self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
         self.waited = 0.0
