@@ -1,7 +1,7 @@
-"""Export an untrained model, and what it gives for images: ``python -m tests.evaluate.make_model torch FOLDER``.
+"""Export untrained models, and their scores: ``python -m tests.evaluate.make_model torch FOLDER ...``.
 
-The folder is a run directory with ``images.npy``, and ``variables.npy`` if the model is to take variables. The example
-in the run's model card has to give the same.
+Each folder is a run directory with ``images.npy``, and ``variables.npy`` if the model is to take variables. The example
+in the run's model card has to give the same scores.
 """
 
 import re
@@ -30,7 +30,7 @@ NAMES = ("pt", "m0")
 
 
 def weights(specification: Specification) -> dict[str, np.ndarray]:
-    """Large enough for scores all over [0, 1]."""
+    """Return weights that are large enough for scores all over [0, 1]."""
     random = np.random.default_rng(0)
     shapes = specification.architecture.weight_shapes(specification.image_shape)
     return {
@@ -50,12 +50,12 @@ def run_example(folder: Path, given: dict[str, Any]) -> np.ndarray:
     """Run the Python in the model card of a run directory and return its scores."""
     runs = load_runs([folder])
     document = summarise(find_stores(runs), runs)
-    (example,) = re.findall(r"```python\n(.*?)```", write_card(document, document["runs"][0]), flags=re.DOTALL)
+    (example,) = re.findall(r"```python\n(.*?)```", write_card(document, document.runs[0]), flags=re.DOTALL)
     exec(example, given)
     return np.asarray(given["score"], float)
 
 
-def main(framework: str, folder: Path) -> None:
+def export(framework: str, folder: Path) -> None:
     given: dict[str, Any] = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
     names = NAMES[: given["variables"].shape[1]] if "variables" in given else ()
     specification = specify(names)
@@ -103,4 +103,5 @@ def main(framework: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    for folder in sys.argv[2:]:
+        export(sys.argv[1], Path(folder))
