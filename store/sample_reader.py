@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from store.arrays import Float32Array, Int64Array
-from store.compiled.decode import decode_samples, lz4_address, public_address
+from store.compiled.decode import WRONG_BLOCK, WRONG_HEADER, WRONG_OFFSET, decode_samples, lz4_address, public_address
 from store.errors import CorruptStoreError
 from store.layout import MIN_SAMPLE_BYTES, MISSING_CHUNK
 from store.mapping import MappedFile
@@ -18,9 +18,9 @@ from store.page_cache import fits
 
 ImageArray = zarr.Array[Any]
 DEFECTS = {
-    1: "its Blosc header does not belong to this array",
-    2: "its block table points outside the chunk",
-    3: "a block does not decode to a sample",
+    WRONG_HEADER: "its Blosc header does not belong to this array",
+    WRONG_OFFSET: "its block table points outside the chunk",
+    WRONG_BLOCK: "a block does not decode to a sample",
 }
 
 _shared_readers: WeakValueDictionary[object, "BlockReader"] = WeakValueDictionary()
