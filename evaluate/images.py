@@ -13,7 +13,7 @@ from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.datasets import SPLITS, DatasetSpec, Variable
 from store.errors import ConfigError, SourceError
 from store.opening import Store
-from store.sources import open_source
+from store.sources import Source, open_source
 from store.sources.values import WEIGHT_KEY, as_variable, as_weights
 
 BLOCK_BYTES = 16 << 20
@@ -37,7 +37,7 @@ class Images:
         float32 (rows, variable), the variables that were asked for, in that order.
     blocks
         Yields the images as float32 (n, ieta, iphi, channel), about 16 MiB at a time. Raises SourceError if a value
-        breaks a rule and OSError if the file cannot be read.
+        breaks a rule or a part of the file cannot be read.
     """
 
     path: Path
@@ -90,8 +90,15 @@ def _open_file(path: Path, spec: DatasetSpec) -> Images:
         label=source.labels() if source.labelled else None,
         weight=source.weights() if source.weighted else None,
         variables=_as_table(source.variables(), source.rows),
-        blocks=lambda: source.scan(_block_rows(spec)),
+        blocks=lambda: _scan(source, _block_rows(spec)),
     )
+
+
+def _scan(source: Source, rows: int) -> Iterator[Float32Array]:
+    try:
+        yield from source.scan(rows)
+    except OSError as error:
+        raise SourceError(str(error)) from error
 
 
 def _open_store(path: Path, spec: DatasetSpec) -> Images:
