@@ -32,34 +32,47 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     StoreError
         If the path holds no store, or one without statistics.
     """
-    store = open_store(path)
-    attributes, statistics = store.attributes, open_statistics(path)
-    simulated = attributes["simulated"]
-    facts = Table.grid(padding=(0, 2))
+    store, statistics = open_store(path), open_statistics(path)
+    simulated = store.attributes["simulated"]
+    title = Text(store.attributes["title"], style="bold")
+    origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
+    tables = [image_table(statistics)]
+    if "variable" in statistics.dims:
+        tables.append(variable_table(statistics))
+    tables.append(shuffle_table(store))
+    if reference:
+        tables.append(reference_table(store.attributes["dataset"], statistics))
+    return Group(title, origin, identity_table(store), *tables)
+
+
+def identity_table(store: Store) -> Table:
+    """Return size, splits, variables, sources and digest of a store."""
+    attributes, image = store.attributes, store.image
+    samples, stored = image.shape[0], folder_bytes(store.path)
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
-    stored = folder_bytes(path)
     sources = [f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"]]
-    samples = store.image.shape[0]
+    table = Table.grid(padding=(0, 2))
     for name, value in (
-        ("store", f"{path} ({attributes['format']} {attributes['format_version']})"),
-        ("images", f"{samples:,} of {' x '.join(map(str, store.image.shape[1:]))}, {store.image.dtype}"),
-        (
-            "stored",
-            f"{stored / 1e6:.1f} MB for {store.image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes per image",
-        ),
+        ("store", f"{store.path} ({attributes['format']} {attributes['format_version']})"),
+        ("images", f"{samples:,} of {' x '.join(map(str, image.shape[1:]))}, {image.dtype}"),
+        ("stored", f"{stored / 1e6:.1f} MB for {image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes per image"),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
         *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.spec.variables),
         ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):
-        facts.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def image_table(statistics: xr.Dataset) -> Table:
+    """Return the statistics of a store's images by class and channel."""
     table = Table(title="training split, values as in the source files", box=rich.box.SIMPLE_HEAD, title_justify="left")
     for heading in ("class", "channel", "mean", "std", "min", "max", "non-zero", "images", "empty"):
         table.add_column(heading, justify="left" if heading in ("class", "channel") else "right", no_wrap=True)
     for c, name in enumerate(statistics["class"].values):
-        of_class = statistics.isel({"class": c})
         for k, channel in enumerate(statistics["channel"].values):
-            values = of_class.isel(channel=k)
+            values = statistics.isel({"class": c, "channel": k})
             table.add_row(
                 str(name),
                 str(channel),
@@ -68,14 +81,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
                 f"{int(values['images']):,}",
                 f"{int(values['empty_images']):,}",
             )
-    title = Text(attributes["title"], style="bold")
-    origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
-    tables = [table, shuffle_table(store)]
-    if "variable" in statistics.dims:
-        tables.insert(1, variable_table(statistics))
-    if reference:
-        tables.append(reference_table(attributes["dataset"], statistics))
-    return Group(title, origin, facts, *tables)
+    return table
 
 
 def variable_table(statistics: xr.Dataset) -> Table:

@@ -36,7 +36,7 @@ class StagingFolder:
         self.output = output.absolute()  # workers of a cluster may run in another folder
         self.path = self.output.with_name(f".{output.name}.ingest")
         self.root, self.spool = self.path / "store", self.path / "spool"
-        self._record, self._replaced = self.path / "ingest.json", self.path / "replaced"
+        self._record_file, self._replaced = self.path / "ingest.json", self.path / "replaced"
         self._started = False
 
     @contextmanager
@@ -73,12 +73,12 @@ class StagingFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def start(self, ingest: dict[str, Any]) -> None:
+    def start(self, record: dict[str, Any]) -> None:
         """Begin a new ingest, or resume an interrupted one that had the same sources and options.
 
         Parameters
         ----------
-        ingest
+        record
             Everything that decides the store's content, as JSON types.
 
         Raises
@@ -86,8 +86,8 @@ class StagingFolder:
         StateError
             If the folder has another ingest; the message names the first difference.
         """
-        if self._record.exists():
-            key, interrupted, requested = _first_difference("", json.loads(self._record.read_text()), ingest)
+        if self._record_file.exists():
+            key, interrupted, requested = _first_difference("", json.loads(self._record_file.read_text()), record)
             if interrupted != requested:
                 raise StateError(
                     f"{self.path}: an interrupted ingest has {key}={interrupted!r}, this one {requested!r}; "
@@ -97,7 +97,7 @@ class StagingFolder:
             self.clear()
             self.spool.mkdir()
             (self.root / "image").mkdir(parents=True)
-            files.write_whole(self._record, json.dumps(ingest).encode())
+            files.write_whole(self._record_file, json.dumps(record).encode())
         self._started = True
 
     def used(self) -> int:
@@ -110,12 +110,12 @@ class StagingFolder:
 
     def abandon(self) -> None:
         """Delete the folder, unless it has an interrupted ingest that this one did not resume."""
-        if self._started or not self._record.exists():
+        if self._started or not self._record_file.exists():
             self.remove()
 
     def remove(self) -> None:
         """Delete the folder, its record first: without a record, the next ingest ignores what else is left."""
-        self._record.unlink(missing_ok=True)
+        self._record_file.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(self) -> None:
