@@ -153,7 +153,7 @@ class BatchStream:
     ) -> None:
         store = open_store(path)
         self._plan = _choose_plan(store, plan, options)
-        prepare()  # before any clock that the consumer starts
+        prepare()  # compiles here what would otherwise be compiled while the consumer waits for the first batch
         self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
         self.waited = 0.0
@@ -166,12 +166,6 @@ class BatchStream:
         self.buffers = BufferPool(shape, keep=self._read_ahead.batches + 1)
         self._reader = open_reader(store.image, store.path)
         self._label = np.asarray(store.group["label"][self._plan.start : self._plan.stop])  # type: ignore[index]
-        self._compile()
-
-    def _compile(self) -> None:
-        """Compile what reading a batch needs, so that no batch waits for it."""
-        self._plan[0]
-        self._reader.read(np.empty(0, np.int64), np.empty((0, *self.image_shape), np.float32))
 
     @property
     def plan(self) -> EpochPlan:
