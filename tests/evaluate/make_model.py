@@ -1,12 +1,13 @@
 """Export untrained models, and their scores: ``python -m tests.evaluate.make_model torch FOLDER ...``.
 
 Each folder is a run directory with ``images.npy``, and ``variables.npy`` if the model is to take variables. The example
-in the run's model card has to give the same scores.
+in the run's model card has to give the same scores, and so has the function that serves them to ``evaluate score``.
 """
 
 import re
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from evaluate.card import write_card
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
+from store.run_folder import SCORERS
 from train.model.networks import ARCHITECTURES
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
@@ -56,7 +58,8 @@ def run_example(folder: Path, given: dict[str, Any]) -> np.ndarray:
 
 
 def export(framework: str, folder: Path) -> None:
-    given: dict[str, Any] = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+    arrays: dict[str, Any] = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+    given = dict(arrays)
     names = NAMES[: given["variables"].shape[1]] if "variables" in given else ()
     specification = specify(names)
     if framework == "torch":
@@ -99,6 +102,8 @@ def export(framework: str, folder: Path) -> None:
         inputs = [*given.values()]
         expected = 1 / (1 + np.exp(-np.asarray(model.predict_on_batch(inputs if names else inputs[0]), float)[:, 0]))
     np.testing.assert_allclose(run_example(folder, given), expected, atol=1e-5)
+    serve = import_module(SCORERS[framework]).load(folder)
+    np.testing.assert_allclose(serve(*arrays.values()), expected, atol=1e-5)
     np.save(folder / "expected.npy", expected)
 
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TEXT = DOCS / "electron-photon.py"
-SHOWERS = 200  # of each class, a fifth of which are the test split
+SHOWERS = 200  # of each class; a fifth of them are the test split
 
 
 def cells_of_text():
@@ -48,7 +48,7 @@ def test_the_notebook_holds_what_its_cells_gave(notebook):
 
 
 def shorten(text, folder):
-    """Return the script with one epoch on some of the bundled showers."""
+    """Return the script with one epoch of a small network on some of the bundled showers."""
     sources = []
     for source in sorted((ROOT / "ingest" / "sample" / "electron-photon").glob("*.hdf5")):
         sources.append(str(folder / source.name))
@@ -58,7 +58,7 @@ def shorten(text, folder):
                 part[name] = column[:SHOWERS]
     assert len(sources) == 2
     for whole, short in {
-        '"--batch-size", "64"': '"--batch-size", "64", "--epochs", "1"',
+        '"--batch-size", "64"': '"--batch-size", "64", "--epochs", "1", "--model", "cnn-small"',
         '["--sample"]': str(sources),
     }.items():
         assert text.count(whole) == 1
