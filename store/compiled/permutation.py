@@ -1,10 +1,8 @@
-"""A permutation of n numbers by arithmetic: any element in constant time, nothing stored, the same on every machine.
+"""A permutation of n numbers that is computed, not stored: any element in constant time, the same on every machine.
 
-A generalised Feistel network (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002): numbers below
-n are written as left + a * right with a * b just above n; six rounds, twelve for small n, add a keyed hash of one half
-to the other, and the few results that fall outside are sent through again (cycle walking).
-
-
+It is a generalised Feistel network (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). A number
+below n is written as ``left + a * right``, with ``a * b`` just above n. Six rounds, or twelve for small n, add a keyed
+hash of one half to the other. The few results that are not below n are permuted again until they are (cycle walking).
 """
 
 import math
@@ -15,25 +13,29 @@ import numpy.typing as npt
 from store.compiled.compiler import compiled
 
 ROUNDS = 6
-SMALL, SMALL_ROUNDS = 4096, 12  # with few numbers, six rounds leave a trace in where neighbours go
+SMALL, SMALL_ROUNDS = 4096, 12  # below SMALL, the images of neighbours are still correlated after six rounds
 Keys = npt.NDArray[np.uint64]
 
 
 def make_keys(*words: int) -> Keys:
-    """Return the uint64 (12,) round keys for a row of non-negative integers such as (seed, epoch)."""
+    """Return the round keys, uint64 (12,), for some non-negative integers, such as a seed and an epoch."""
     return np.random.SeedSequence(words).generate_state(SMALL_ROUNDS, np.uint64).astype(np.uint64)
 
 
 @compiled
 def sides(n):
-    """Return (a, b), about the square root of n each, with a * b >= n."""
+    """Return (a, b), both close to the square root of n, with ``a * b >= n``."""
     a = max(1, math.ceil(math.sqrt(n)))
     return np.uint64(a), np.uint64(-(-n // a))
 
 
 @compiled
 def hash_below(value, key, bound):
-    """Return a hash of `value` in [0, bound): the finaliser of splitmix64 (Steele, Lea and Flood, 2014), scaled."""
+    """Return a hash of `value` in [0, bound).
+
+    The finaliser of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014),
+    scaled to the bound.
+    """
     x = value + key
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -42,7 +44,7 @@ def hash_below(value, key, bound):
 
 @compiled
 def permute(index, n, a, b, keys):
-    """Return where the permutation of [0, n) puts `index`; (a, b) = sides(n)."""
+    """Return the image of `index` under the permutation of [0, n); ``a, b = sides(n)``."""
     x = np.uint64(index)
     rounds = ROUNDS if n >= SMALL else SMALL_ROUNDS
     while True:
@@ -61,7 +63,7 @@ def permute(index, n, a, b, keys):
 
 @compiled
 def invert(index, n, a, b, keys):
-    """Return what `permute` puts at `index`."""
+    """Return the number whose image under the permutation of [0, n) is `index`; ``a, b = sides(n)``."""
     x = np.uint64(index)
     rounds = ROUNDS if n >= SMALL else SMALL_ROUNDS
     while True:
@@ -78,7 +80,7 @@ def invert(index, n, a, b, keys):
 
 @compiled
 def permutation(n, keys):
-    """Return the whole permutation: int64 (n,)."""
+    """Return the images of 0 to n - 1: int64 (n,)."""
     a, b = sides(n)
     out = np.empty(n, np.int64)
     for k in range(n):
@@ -88,48 +90,53 @@ def permutation(n, keys):
 
 @compiled
 def fill_full(lower, start, n, keys, out):
-    """Fill `out` with what the permutation of n numbers puts at `lower` and after, counted from `start`."""
+    """Fill `out`, int64 (m,), with `start` plus the images of ``lower, ..., lower + m - 1`` under the permutation."""
     a, b = sides(n)
     for k in range(out.size):
         out[k] = start + permute(lower + k, n, a, b, keys)
 
 
 @compiled
-def fill_chunks(lower, start, stop, chunk, cells, keys, out):
-    """Fill `out` from a random order of chunks; windows of `cells` chunks are permuted inside unless `cells` is 0.
+def fill_chunks(lower, start, stop, chunk, window_chunks, keys, out):
+    """Fill `out`, int64 (m,), with elements ``lower, ..., lower + m - 1`` of a random order of the range [start, stop).
 
-    All chunks of the range are whole but perhaps the first and the last, so the number of samples before the q-th chunk
-    drawn follows from when those two are drawn.
+    The order takes the chunks, of `chunk` samples each, in random order. If `window_chunks` is 0, the samples of a chunk
+    keep their stored order; otherwise each window of so many consecutive chunks of the order is permuted.
+
+    Only the first and the last chunk of the range can be incomplete. Therefore the number of samples before any place
+    of the order depends only on the places of these two.
     """
     head, tail = start // chunk, (stop - 1) // chunk
     count = tail - head + 1
     a, b = sides(count)
     missing_head, missing_tail = start - head * chunk, (tail + 1) * chunk - stop
-    drawn_head, drawn_tail = invert(0, count, a, b, keys), invert(count - 1, count, a, b, keys)
-    inner = keys.copy()
+    head_place, tail_place = invert(0, count, a, b, keys), invert(count - 1, count, a, b, keys)
+    window_keys = keys.copy()
 
     for k in range(out.size):
         position = lower + k
-        q = position // chunk
-        while position >= _before(q + 1, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
-            q += 1
-        if cells > 0:
-            w = q // cells
-            first = _before(w * cells, chunk, drawn_head, missing_head, drawn_tail, missing_tail)
-            last = _before(min(count, (w + 1) * cells), chunk, drawn_head, missing_head, drawn_tail, missing_tail)
+        place = position // chunk
+        while position >= samples_before(place + 1, chunk, head_place, missing_head, tail_place, missing_tail):
+            place += 1
+        if window_chunks > 0:
+            window = place // window_chunks
+            first = samples_before(window * window_chunks, chunk, head_place, missing_head, tail_place, missing_tail)
+            last = samples_before(
+                min(count, (window + 1) * window_chunks), chunk, head_place, missing_head, tail_place, missing_tail
+            )
             for r in range(keys.size):
-                inner[r] = keys[r] + np.uint64(w + 1) * np.uint64(0x9E3779B97F4A7C15)
-            ia, ib = sides(last - first)
-            position = first + permute(position - first, last - first, ia, ib, inner)
-            q = position // chunk
-            while position >= _before(q + 1, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
-                q += 1
-        drawn = permute(q, count, a, b, keys)
-        into = position - _before(q, chunk, drawn_head, missing_head, drawn_tail, missing_tail)
-        out[k] = max(start, (head + drawn) * chunk) + into
+                window_keys[r] = keys[r] + np.uint64(window + 1) * np.uint64(0x9E3779B97F4A7C15)
+            window_a, window_b = sides(last - first)
+            position = first + permute(position - first, last - first, window_a, window_b, window_keys)
+            place = position // chunk
+            while position >= samples_before(place + 1, chunk, head_place, missing_head, tail_place, missing_tail):
+                place += 1
+        drawn_chunk = permute(place, count, a, b, keys)
+        offset = position - samples_before(place, chunk, head_place, missing_head, tail_place, missing_tail)
+        out[k] = max(start, (head + drawn_chunk) * chunk) + offset
 
 
 @compiled
-def _before(q, chunk, drawn_head, missing_head, drawn_tail, missing_tail):
-    """Return the number of samples in the first q chunks drawn."""
-    return q * chunk - (missing_head if drawn_head < q else 0) - (missing_tail if drawn_tail < q else 0)
+def samples_before(place, chunk, head_place, missing_head, tail_place, missing_tail):
+    """Return the number of samples of the first `place` chunks of the order."""
+    return place * chunk - (missing_head if head_place < place else 0) - (missing_tail if tail_place < place else 0)
