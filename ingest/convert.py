@@ -1,22 +1,15 @@
 """The whole ingest: source files in, one complete store out, or none."""
 
 import errno
-import hashlib
-import importlib.metadata
-import json
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import zarr
 
 from ingest.budget import Budget, check_space, share_memory
+from ingest.completion import complete_store, content_digest, history_line, versions
 from ingest.executors import Executor
 from ingest.external_shuffle import (
     SpilledStretch,
@@ -28,16 +21,14 @@ from ingest.external_shuffle import (
 )
 from ingest.split import Split, arrange
 from ingest.staging import StagingFolder
-from ingest.statistics import write_statistics
 from store.console import say
 from store.datasets import DatasetSpec
-from store.digests import sha256, write_digests
+from store.digests import sha256
 from store.errors import ConfigError, SourceError, StoreError
-from store.files import is_partial
 from store.layout import Layout, shard_path
 from store.opening import open_store
 from store.sources import Source, open_sources
-from store.writer import SampleTable, create_image, write_tables
+from store.writer import SampleTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +99,7 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     sources = open_sources(job.sources, job.spec)
     staging = StagingFolder(job.output)
     with staging.held():
-        _check_output(job)
+        check_output(job.output, overwrite=job.overwrite)
         for note in filter(None, (source.note for source in sources)):
             say(note)
         try:
@@ -126,15 +117,16 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     return job.output
 
 
-def _check_output(job: Ingest) -> None:
-    if not job.output.exists():
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Raise StoreError if the output exists, unless it is a store and may be overwritten."""
+    if not output.exists():
         return
-    if not job.overwrite:
-        raise StoreError(f"{job.output}: already exists; --overwrite replaces it")
+    if not overwrite:
+        raise StoreError(f"{output}: already exists; --overwrite replaces it")
     try:
-        open_store(job.output)
+        open_store(output)
     except StoreError:
-        raise StoreError(f"{job.output}: is not a store; --overwrite replaces only stores") from None
+        raise StoreError(f"{output}: is not a store; --overwrite replaces only stores") from None
 
 
 def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, executor: Executor) -> None:
@@ -159,14 +151,9 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
         "seed": job.seed,
         "content_digest": content_digest(shards, table),
         "versions": versions(),
-        "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
+        "history": history_line(),
     }
-    _delete_all_but_shards(staging.root)
-    zarr.create_group(staging.root, zarr_format=3)
-    create_image(staging.root, len(table.label), job.spec, layout)
-    write_tables(staging.root, table, job.spec, attributes)
-    write_statistics(staging.root, executor)
-    write_digests(staging.root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
+    complete_store(staging.root, table, shards, job.spec, layout, attributes, executor)
 
 
 def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
@@ -254,38 +241,3 @@ def _assemble_images(
         for shard in range(layout.shard_count(samples))
     ]
     return executor.run(assemble_shard, calls, "writing shards")
-
-
-def _delete_all_but_shards(root: Path) -> None:
-    """Delete everything except finished image shards: an interrupted ingest may have left it half-written."""
-    for child in root.iterdir():
-        if child.is_file():
-            child.unlink()
-        elif child.name != "image":
-            shutil.rmtree(child)
-    for file in (root / "image").iterdir():
-        if is_partial(file) or file.name == "zarr.json":
-            file.unlink()
-
-
-def content_digest(shards: Sequence[str], table: SampleTable) -> str:
-    """Return the sha256 that identifies a store's content: shards, labels, splits, provenance and variables.
-
-    Parameters
-    ----------
-    shards
-        The sha256 of each image shard, in order.
-    table
-        The columns of the store.
-    """
-    digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
-    columns: tuple[npt.NDArray[Any], ...] = (table.label, table.source_file, table.source_row)
-    for column in (*columns, *table.variables.values()):
-        digest.update(column.tobytes())
-    return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a store's bytes."""
-    names = ("calostream", "zarr", "numcodecs", "numpy", "h5py")
-    return {name: importlib.metadata.version(name) for name in names}

@@ -8,7 +8,6 @@ import pytest
 import zarr
 from scipy.stats import chi2
 
-from ingest import convert
 from ingest.split import Split, arrange
 from store.datasets import ELECTRON_PHOTON
 from store.opening import open_dataset, open_statistics
@@ -253,7 +252,7 @@ def interrupted(pair, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "write_tables", fail)
+        patch.setattr("ingest.completion.write_tables", fail)
         assert run_ingest(*pair, "--output", tmp_path / "out.zarr").status == 1
     assert not (tmp_path / "out.zarr").exists()
     return pair

@@ -155,7 +155,7 @@ def test_an_interrupted_ingest_goes_on_to_the_same_content(made, tmp_path, monke
 
     words = PARQUET, "--dataset", "quark-gluon", "--output", tmp_path / "out.zarr"
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.convert.write_tables", fail)
+        patch.setattr("ingest.completion.write_tables", fail)
         assert run_ingest(*words).status == 1
     assert not (tmp_path / "out.zarr").exists()
     monkeypatch.setattr("store.sources.parquet.ParquetSource.read", None)  # a finished stretch is not read again

@@ -1,0 +1,98 @@
+"""Completing a store whose image shards are written: columns, attributes, statistics and digests."""
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import zarr
+
+from ingest.executors import Executor
+from ingest.statistics import write_statistics
+from store.datasets import DatasetSpec
+from store.digests import write_digests
+from store.files import is_partial
+from store.layout import Layout, shard_path
+from store.writer import SampleTable, create_image, write_tables
+
+
+def complete_store(
+    root: Path,
+    table: SampleTable,
+    shards: Sequence[str],
+    spec: DatasetSpec,
+    layout: Layout,
+    attributes: dict[str, Any],
+    executor: Executor,
+) -> None:
+    """Write everything of a store except its image shards, which are there already.
+
+    Parameters
+    ----------
+    root
+        Folder of the store.
+    table
+        Columns of the store.
+    shards
+        The sha256 of each image shard, in order.
+    spec
+        The data set.
+    layout
+        Sizes and codec of the images.
+    attributes
+        Attributes of the root group, besides those of `store.writer.write_tables`.
+    executor
+        Runs the computation of the statistics.
+    """
+    _delete_all_but_shards(root)
+    zarr.create_group(root, zarr_format=3)
+    create_image(root, len(table.label), spec, layout)
+    write_tables(root, table, spec, attributes)
+    write_statistics(root, executor)
+    write_digests(root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
+
+
+def _delete_all_but_shards(root: Path) -> None:
+    """Delete everything except finished image shards: an interrupted ingest may have left it half-written."""
+    for child in root.iterdir():
+        if child.is_file():
+            child.unlink()
+        elif child.name != "image":
+            shutil.rmtree(child)
+    for file in (root / "image").iterdir():
+        if is_partial(file) or file.name == "zarr.json":
+            file.unlink()
+
+
+def content_digest(shards: Sequence[str], table: SampleTable) -> str:
+    """Return the sha256 that identifies a store's content: shards, labels, splits, provenance and variables.
+
+    Parameters
+    ----------
+    shards
+        The sha256 of each image shard, in order.
+    table
+        The columns of the store.
+    """
+    digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
+    columns: tuple[npt.NDArray[Any], ...] = (table.label, table.source_file, table.source_row)
+    for column in (*columns, *table.variables.values()):
+        digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
+def history_line() -> str:
+    """Return the time and the command line of this process, for the attribute ``history``."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a store's bytes."""
+    names = ("calostream", "zarr", "numcodecs", "numpy", "h5py")
+    return {name: importlib.metadata.version(name) for name in names}
