@@ -215,9 +215,7 @@ def checked(name: str, value: Any) -> Any:
         If the value is of the wrong type, out of bounds or an unknown name.
     """
     setting = SETTINGS[name]
-    kinds, description = TYPES.get(setting.type, ((object,), ""))
-    if not isinstance(value, kinds) or (isinstance(value, bool) and setting.type is not bool):
-        raise ConfigError(f"{name}={value!r} is not {description}")
+    check_type(name, value, setting.type)
     if setting.type is Path:
         return Path(value)
     if parse := setting.metadata.get("parse"):
@@ -229,6 +227,13 @@ def checked(name: str, value: Any) -> Any:
         if not lowest <= value <= highest:
             raise ConfigError(f"{name}={value} is not between {lowest} and {highest}")
     return value
+
+
+def check_type(name: str, value: Any, kind: Any) -> None:
+    """Raise ConfigError if a setting of one type has a value of another."""
+    allowed, description = TYPES.get(kind, ((object,), ""))
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{name}={value!r} is not {description}")
 
 
 def read_settings(path: Path) -> dict[str, Any]:

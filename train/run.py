@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
+from store.compiled.preparation import prepare
 from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
 from store.opening import Store, open_statistics, open_store
@@ -66,6 +67,7 @@ def run_training(
     store = open_store(config.store)
     config = resolve_config(config, store)
     specification = make_specification(config, store)
+    prepare()
     augmentation = make_augmentation(config, store)
     backend = make_backend(specification, config)
     ranks = (backend.rank, backend.world_size)

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,26 +30,46 @@ def run_python(*words: str | Path, cwd: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """The folder in which both sides find stores and exchange files."""
+    """Where both sides find stores and exchange files, and what the Keras side reported."""
 
     folder: Path
     keras: dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def sides(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Sides:
-    """Both sides, made once: processes of pytest-xdist have folders of their own in one that they share."""
+def exchange(showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the stores and the weights from PyTorch; processes of pytest-xdist share one."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "parity"
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with only_once(folder / "exchange") as needed:
+        if needed:
+            write_exchange(folder, showers)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sides(exchange: Path) -> Sides:
+    """Both sides, with the Keras models, feeds and callbacks."""
+    return run_keras_side(exchange, "models")
+
+
+@pytest.fixture(scope="session")
+def trained_sides(exchange: Path) -> Sides:
+    """Both sides, with the Keras trainings; in another process, so that neither takes long."""
+    return run_keras_side(exchange, "training")
+
+
+@contextmanager
+def only_once(mark: Path) -> Iterator[bool]:
+    """Hold a lock; tell whether the block is needed, because no process has completed it."""
+    with mark.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "keras.json").exists():
-            make_sides(folder, showers)
-    return Sides(folder=folder, keras=json.loads((folder / "keras.json").read_text()))
+        yield not mark.exists()
+        mark.touch()
 
 
-def make_sides(folder: Path, showers: Path) -> None:
+def write_exchange(folder: Path, showers: Path) -> None:
     (folder / "showers.zarr").symlink_to(showers)
     write_jet_store(folder)
     for name in MODELS:
@@ -58,4 +80,10 @@ def make_sides(folder: Path, showers: Path) -> None:
         # Whatever they are published with: weights that learn something in fifty steps.
         start = initial_weights(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
         save_weights(folder / f"{name}-start.npz", start)
-    run_python("-m", "tests.parity.keras_side", folder, cwd=ROOT)
+
+
+def run_keras_side(folder: Path, part: str) -> Sides:
+    with only_once(folder / part) as needed:
+        if needed:
+            run_python("-m", "tests.parity.keras_side", folder, part, cwd=ROOT)
+    return Sides(folder=folder, keras=json.loads((folder / f"{part}.json").read_text()))

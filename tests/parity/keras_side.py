@@ -1,4 +1,4 @@
-"""The Keras side: `python keras_side.py FOLDER` reads what PyTorch left in the folder and adds its own."""
+"""The Keras side: ``python -m tests.parity.keras_side FOLDER PART`` reads PyTorch's files and adds its own."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ def logits(model: keras.Model, folder: Path, name: str = "cnn", *, training: boo
 
 
 def odd_tensor(first: int) -> bool:
-    """Tell whether an array that starts anywhere becomes a tensor that can be computed with."""
+    """Return whether an array with any alignment becomes a tensor that can be computed with."""
     values = np.arange(1000, dtype=np.float32)[first : first + 640].reshape(10, 64)
     tensor = to_tensor(values)
     return bool(np.array_equal((tensor[2:5] + 1).numpy(), values[2:5] + 1))
@@ -78,7 +78,7 @@ def hash_feed(path: Path) -> list[str]:
 
 
 def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
-    """Return the losses of the steps, and what the model that is judged gives for some images after them."""
+    """Return the loss of each step, and the logits of some images afterwards."""
     settings = preset("challenge") | {"learning_rate": RATE, "seed": 1} | settings
     config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
     backend = KerasBackend(model_specification(folder, name), config)
@@ -120,20 +120,29 @@ def trace_callbacks() -> dict[str, Any]:
     return {"rates": rates, "stops": stops}
 
 
-def main(folder: Path) -> None:
-    found = {
+def report_models(folder: Path) -> dict[str, Any]:
+    return {
         **compare_models(folder),
         **trace_callbacks(),
         "feed": hash_feed(store_of(folder)),
+        "tensors": [odd_tensor(first) for first in range(20)],
+    }
+
+
+def report_training(folder: Path) -> dict[str, Any]:
+    return {
         "losses": {name: train(folder, name)[0] for name in MODELS},
         "everything": train(folder, "shower", **EVERYTHING),
         "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
         "compiled": train(folder, "cnn-small", compile=True)[0],
         "float16": refuse_float16(folder),
-        "tensors": [odd_tensor(first) for first in range(20)],
     }
-    (folder / "keras.json").write_text(json.dumps(found))
+
+
+def main(folder: str, part: str) -> None:
+    report = {"models": report_models, "training": report_training}[part]
+    Path(folder, f"{part}.json").write_text(json.dumps(report(Path(folder))))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*sys.argv[1:])

@@ -5,13 +5,11 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.parity.cases import MODELS, SHOWER_RECIPES, example_inputs, model_specification, specification, store_of
+from tests.parity.cases import MODELS, SHOWER_RECIPES, example_inputs, model_specification, specification
 from tests.parity.conftest import Sides, run_python
-from train.config import TrainConfig
 from train.metrics import sigmoid
 from train.model.specification import Specification
 from train.model.weights import load_weights
-from train.pytorch.backend import TorchBackend
 from train.pytorch.model import Classifier, save_model
 
 
@@ -71,17 +69,6 @@ def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
     start = load_weights(sides.folder / file)
     for weight, value in carried(sides, model_specification(sides.folder, name), file).weights().items():
         np.testing.assert_array_equal(value, start[weight])
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_both_start_from_the_same_weights(sides: Sides, name: str) -> None:
-    config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), seed=1)
-    backend = TorchBackend(model_specification(sides.folder, name), config)
-    there = load_weights(sides.folder / f"{name}-drawn.npz")
-    here = {name.removeprefix("weights/"): a for name, a in backend.state_dict().items() if name.startswith("weights/")}
-    assert here.keys() == there.keys()
-    for name, array in here.items():
-        np.testing.assert_array_equal(array, there[name])
 
 
 KERAS = """

@@ -27,19 +27,30 @@ from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_same_losses_while_training(sides: Sides, name: str) -> None:
-    backend, losses = train(sides, name)
-    np.testing.assert_allclose(losses, sides.keras["losses"][name], rtol=0.01)
-    feed = backend.feed(open_feed(store_of(sides.folder, name), batch_size=8))
+def test_both_start_from_the_same_weights(trained_sides: Sides, name: str) -> None:
+    config = TrainConfig(run=trained_sides.folder, store=store_of(trained_sides.folder, name), seed=1)
+    backend = TorchBackend(model_specification(trained_sides.folder, name), config)
+    there = load_weights(trained_sides.folder / f"{name}-drawn.npz")
+    here = {name.removeprefix("weights/"): a for name, a in backend.state_dict().items() if name.startswith("weights/")}
+    assert here.keys() == there.keys()
+    for name, array in here.items():
+        np.testing.assert_array_equal(array, there[name])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_losses_while_training(trained_sides: Sides, name: str) -> None:
+    backend, losses = train(trained_sides, name)
+    np.testing.assert_allclose(losses, trained_sides.keras["losses"][name], rtol=0.01)
+    feed = backend.feed(open_feed(store_of(trained_sides.folder, name), batch_size=8))
     again = [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in feed]
     assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing of the same batches"
 
 
-def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
-    backend, losses = train(sides, "shower", **EVERYTHING)
-    expected, judged = sides.keras["everything"]
+def test_same_with_every_setting_of_the_optimiser(trained_sides: Sides) -> None:
+    backend, losses = train(trained_sides, "shower", **EVERYTHING)
+    expected, judged = trained_sides.keras["everything"]
     np.testing.assert_allclose(losses, expected, rtol=0.01)
-    (images,) = example_inputs(sides.folder, "shower")
+    (images,) = example_inputs(trained_sides.folder, "shower")
     showers = torch.from_numpy(images[16:])
     found = backend.to_numpy(backend.predict((showers,)))
     np.testing.assert_allclose(found, judged[16:], atol=0.05)
@@ -47,12 +58,12 @@ def test_same_with_every_setting_of_the_optimiser(sides: Sides) -> None:
     assert np.abs(now - found).max() > 0.1, "the mean of the weights is not where they are now"
 
 
-def test_keras_computes_less_finely_or_compiled_to_the_same_end(sides: Sides) -> None:
-    losses = sides.keras["losses"]["cnn-small"]
-    np.testing.assert_allclose(sides.keras["bfloat16"], losses, rtol=0.05)
-    assert sides.keras["bfloat16"] != losses
-    np.testing.assert_allclose(sides.keras["compiled"], losses, rtol=0.01)
-    assert "precision='float16' needs a GPU" in sides.keras["float16"]
+def test_keras_computes_less_finely_or_compiled_to_the_same_end(trained_sides: Sides) -> None:
+    losses = trained_sides.keras["losses"]["cnn-small"]
+    np.testing.assert_allclose(trained_sides.keras["bfloat16"], losses, rtol=0.05)
+    assert trained_sides.keras["bfloat16"] != losses
+    np.testing.assert_allclose(trained_sides.keras["compiled"], losses, rtol=0.01)
+    assert "precision='float16' needs a GPU" in trained_sides.keras["float16"]
 
 
 def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:

@@ -1,6 +1,8 @@
 """Export of a trained model of either framework to ONNX."""
 
 import importlib.util
+import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +84,18 @@ def make_examples(specification: Specification) -> dict[str, Float32Array]:
 def to_onnx(model: ScoringModule, examples: dict[str, Float32Array]) -> bytes:
     """Return the model in the ONNX format, for batches of any size."""
     batch = torch.export.Dim("batch")
-    program = torch.onnx.export(
-        model,
-        tuple(map(torch.from_numpy, examples.values())),
-        input_names=list(examples),
-        output_names=["score"],
-        dynamic_shapes={"inputs": tuple({0: batch} for _ in examples)},
-        verbose=False,
-    )
+    # It says which operators of torchvision it lacks; no model here uses any.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 calls a function of its own that is deprecated
+        program = torch.onnx.export(
+            model,
+            tuple(map(torch.from_numpy, examples.values())),
+            input_names=list(examples),
+            output_names=["score"],
+            dynamic_shapes={"inputs": tuple({0: batch} for _ in examples)},
+            verbose=False,
+        )
     assert program is not None  # it is None only when a file is written
     content: bytes = program.model_proto.SerializeToString()
     return content
