@@ -100,8 +100,8 @@ def fill_full(lower, start, n, keys, out):
 def fill_chunks(lower, start, stop, chunk, window_chunks, keys, out):
     """Fill `out`, int64 (m,), with elements ``lower, ..., lower + m - 1`` of a random order of the range [start, stop).
 
-    The order takes the chunks, of `chunk` samples each, in random order. If `window_chunks` is 0, the samples of a chunk
-    keep their stored order; otherwise each window of so many consecutive chunks of the order is permuted.
+    The order takes the chunks, of `chunk` samples each, in random order. If `window_chunks` is 0, the samples of a
+    chunk keep their stored order; otherwise each window of so many consecutive chunks of the order is permuted.
 
     Only the first and the last chunk of the range can be incomplete. Therefore the number of samples before any place
     of the order depends only on the places of these two.

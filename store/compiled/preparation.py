@@ -36,9 +36,9 @@ def _announced(what: str) -> Iterator[None]:
     """Say that `what` is compiled, unless the cache has a mark that it has been."""
     mark = compiler.CACHE / what.replace(" ", "-") if compiler.CACHE else None
     if mark is None:
-        console.say(f"compiling {what}: no cache folder can be written; NUMBA_CACHE_DIR can name one")
+        console.say(f"compiling {what}, a few seconds; to keep it, set NUMBA_CACHE_DIR to a folder that can be written")
     elif not mark.exists():
-        console.say(f"compiling {what}, once per installation: a few seconds")
+        console.say(f"compiling {what}, a few seconds, once per installation")
     yield
     if mark is not None:
         with contextlib.suppress(OSError):

@@ -60,4 +60,5 @@ def test_a_store_is_made_and_read(run: Run) -> None:
     done = run("python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 3
-    assert done.stderr == "compiling the decoder: no cache folder can be written; NUMBA_CACHE_DIR can name one\n"
+    assert done.stderr.startswith("compiling the decoder, a few seconds; to keep it, set NUMBA_CACHE_DIR")
+    assert done.stderr.count("\n") == 1
