@@ -2,10 +2,12 @@ import json
 import subprocess
 import sys
 
+import jsonschema
 import numpy as np
 import pytest
 
 from evaluate.cli import app
+from evaluate.document import DOCUMENTS, ComparisonDocument, json_schema
 from store import console
 from store.run_folder import SCORERS
 from tests.examples import showers, write_hdf5
@@ -53,10 +55,24 @@ def test_no_run_is_wrong_usage(capsys):
     assert "Missing argument" in capsys.readouterr().err
 
 
-def test_help_needs_no_drawing():
-    code = "import sys, evaluate.cli; print({'matplotlib', 'sklearn'} & set(sys.modules) or 'quick')"
+def test_help_imports_nothing_slow():
+    slow = {"jinja2", "matplotlib", "msgspec", "numba", "sklearn", "xarray", "zarr"}
+    code = f"import sys, evaluate.cli; print({slow} & set(sys.modules) or 'quick')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "quick\n"
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_the_schema_of_every_document_is_printed(kind, capsys):
+    assert evaluate("schema", kind) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema == json_schema(DOCUMENTS[kind])
+
+
+def test_an_unknown_document_has_no_schema(capsys):
+    assert evaluate("schema", "report") == 1
+    assert capsys.readouterr().err == "error: unknown document 'report'; known: metrics, comparison, scores\n"
 
 
 def test_two_runs_are_compared(make_run, tmp_path, capsys):
@@ -67,6 +83,7 @@ def test_two_runs_are_compared(make_run, tmp_path, capsys):
     for word in ("Spearman correlation", "difference of AUCs", "p = "):
         assert word in printed
     document = json.loads((tmp_path / "both.json").read_text())
+    jsonschema.validate(document, json_schema(ComparisonDocument))
     assert document["schema"] == "calostream-comparison/1"
     assert document["simulated"] == ["Geant4 simulation"]
     assert "data: Geant4 simulation" in printed

@@ -65,6 +65,18 @@ def test_shorten(text, length, expected):
     assert style.shorten(text, length) == expected
 
 
+@pytest.mark.parametrize("text", ['"><script>', "../../etc/passwd", "a b", "é", "a.b", "a.2e.b"])
+def test_identifiers_have_only_harmless_characters(text):
+    identifier = style.as_identifier(text)
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", identifier)
+    assert not identifier.startswith("..")
+    assert re.sub(r"\.([0-9a-f]+)\.", lambda match: chr(int(match[1], 16)), identifier) == text
+
+
+def test_ordinary_names_are_their_own_identifiers():
+    assert style.as_identifier("total_energy-2") == "total_energy-2"
+
+
 def test_twice_as_many_runs_as_colours_look_different():
     count = 2 * len(style.RUN_COLOURS)
     assert len({str(style.run_line(place)) for place in range(count)}) == count
