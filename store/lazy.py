@@ -37,15 +37,16 @@ def load(package: str, name: str) -> Any:
 
 
 def home_of(package: str, name: str) -> str:
-    """Return the module from which the ``__init__.py`` of a package imports a name.
+    """Return the module from which the ``__init__.py`` of a package imports a name for type checkers.
 
     Raises
     ------
     AttributeError
-        If it does not.
+        If it imports no such name.
     """
     source = Path(str(sys.modules[package].__file__)).read_bytes()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
-            return str(node.module)
+    for block in (node for node in ast.parse(source).body if isinstance(node, ast.If)):
+        for node in block.body:
+            if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+                return str(node.module)
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
