@@ -29,11 +29,11 @@ def test_a_square_is_turned_and_mirrored_in_all_ways_equally_often() -> None:
         Augmentation(name=name, spec=shape_spec((5, 5, 2)), seed=3)(
             Batch(got, np.zeros(1600, np.uint8), np.arange(1600)), 0
         )
-        found = np.array([(got == way).all(axis=(1, 2, 3)) for way in ways])
-        assert (found.sum(0) == 1).all(), "each image is one of them"
+        matches = np.array([(got == way).all(axis=(1, 2, 3)) for way in ways])
+        assert (matches.sum(0) == 1).all(), "each image is one of them"
         expected = 1600 / len(ways)
         # chi-square of three and of seven degrees of freedom, 1 in 10,000
-        assert ((found.sum(1) - expected) ** 2 / expected).sum() < {4: 21.1, 8: 29.9}[len(ways)]
+        assert ((matches.sum(1) - expected) ** 2 / expected).sum() < {4: 21.1, 8: 29.9}[len(ways)]
 
 
 @pytest.mark.parametrize(("shape", "seed"), [((8, 6, 2), (4, 3)), ((32, 32, 2), (16, 16)), ((5, 5, 2), (1, 2))])
@@ -60,9 +60,9 @@ def test_each_image_is_one_of_four_and_all_four_come_equally_often(flips: Augmen
     ieta, iphi = flips.spec.seed
     got = flipped(flips, np.arange(400))
     counts = np.zeros(4)
-    for image, found in zip(IMAGES, got, strict=True):
+    for image, changed_image in zip(IMAGES, got, strict=True):
         ways = [image, mirrored(image, 0, ieta), mirrored(image, 1, iphi), mirrored(mirrored(image, 0, ieta), 1, iphi)]
-        counts[next(way for way, wanted in enumerate(ways) if np.array_equal(found, wanted))] += 1
+        counts[next(way for way, wanted in enumerate(ways) if np.array_equal(changed_image, wanted))] += 1
     assert ((counts - 100) ** 2 / 100).sum() < 21.1  # chi-square of three degrees of freedom, 1 in 10,000
 
 
@@ -70,9 +70,10 @@ def test_in_ieta_alone_about_half_are_mirrored(flips: Augmentation) -> None:
     one = Augmentation(name="flip-ieta", spec=flips.spec, seed=3)
     got = flipped(one, np.arange(400))
     mirrors = mirrored(IMAGES, 1, flips.spec.seed[0])
-    changed = [np.array_equal(found, mirror) for found, mirror in zip(got, mirrors, strict=True)]
+    changed = [np.array_equal(changed_image, mirror) for changed_image, mirror in zip(got, mirrors, strict=True)]
     assert all(
-        change or np.array_equal(found, image) for change, found, image in zip(changed, got, IMAGES, strict=True)
+        change or np.array_equal(changed_image, image)
+        for change, changed_image, image in zip(changed, got, IMAGES, strict=True)
     )
     assert 150 < sum(changed) < 250
 

@@ -108,7 +108,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
 def test_an_older_name_of_a_setting_is_read_from_a_run_and_refused_in_a_file(tmp_path: Path) -> None:
     assert TrainConfig.from_dict({"run": "runs/old", "average": 0.5}).ema_decay == 0.5
     (path := tmp_path / "settings.toml").write_text("average = 0.5\n")
-    with pytest.raises(ConfigError, match="settings.toml: the setting 'average' is now called 'ema_decay'"):
+    with pytest.raises(ConfigError, match=r"settings\.toml: the setting 'average' is now called 'ema_decay'"):
         read_settings(path)
 
 

@@ -25,7 +25,7 @@ from train.run import run_training
 
 
 class Factory:
-    """Makes learners and keeps them."""
+    """Makes backends and keeps them."""
 
     def __init__(self, broken_from: float = np.inf) -> None:
         self.made: list[LineBackend] = []
@@ -70,7 +70,7 @@ def test_leaves_a_complete_run(config: TrainConfig, showers: Path) -> None:
     assert list((config.run / "tensorboard").glob("events.*"))
 
 
-def test_trains_on_the_training_split_alone_each_sample_once_an_epoch(config: TrainConfig, showers: Path) -> None:
+def test_trains_on_the_training_split_alone_each_sample_once_per_epoch(config: TrainConfig, showers: Path) -> None:
     factory = Factory()
     run_training(config, "torch", factory)
     start, stop = store.open_dataset(showers).attrs["split_ranges"]["train"]
@@ -80,14 +80,14 @@ def test_trains_on_the_training_split_alone_each_sample_once_an_epoch(config: Tr
     assert not np.array_equal(seen[0], seen[1])
 
 
-def test_trains_on_a_part_and_judges_on_all(config: TrainConfig) -> None:
+def test_trains_on_a_part_and_predicts_all(config: TrainConfig) -> None:
     factory = Factory()
     run_training(replace(config, train_samples=100, epochs=1), "torch", factory)
     assert sorted(np.concatenate(factory.made[0].trained)) == list(range(100))
-    judged = {split: Predictions.load(config.run / "predictions" / f"{split}.npz").sample for split in SPLITS}
+    predicted = {split: Predictions.load(config.run / "predictions" / f"{split}.npz").sample for split in SPLITS}
     ranges = store.open_dataset(config.store).attrs["split_ranges"]
-    np.testing.assert_array_equal(judged["train"], np.arange(100))
-    np.testing.assert_array_equal(judged["test"], np.arange(*ranges["test"]))
+    np.testing.assert_array_equal(predicted["train"], np.arange(100))
+    np.testing.assert_array_equal(predicted["test"], np.arange(*ranges["test"]))
 
 
 def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:
@@ -95,11 +95,11 @@ def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:
     factory = Factory()
     run_training(replace(config, epochs=1), "torch", factory)
     validation = Predictions.load(config.run / "predictions" / "validation.npz")
-    found = compute_metrics(validation.label, np.log(validation.score / (1 - validation.score)))
+    metrics = compute_metrics(validation.label, np.log(validation.score / (1 - validation.score)))
     epoch = history(config.run)[0]
-    assert epoch["validation_loss"] == pytest.approx(found.loss, rel=1e-9)
-    assert epoch["validation_accuracy"] == found.accuracy
-    assert epoch["validation_auc"] == pytest.approx(found.auc, rel=1e-12)
+    assert epoch["validation_loss"] == pytest.approx(metrics.loss, rel=1e-9)
+    assert epoch["validation_accuracy"] == metrics.accuracy
+    assert epoch["validation_auc"] == pytest.approx(metrics.auc, rel=1e-12)
 
 
 def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_every_step_has_its_rate(config: TrainConfig) -> None:
 
 
 def test_nan_ends_in_one_error(config: TrainConfig) -> None:
-    # 5 batches an epoch, so the eighth is the third of the second.
+    # 5 batches per epoch, so the eighth is the third of the second.
     with pytest.raises(RunError, match="the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
         run_training(config, "torch", Factory(broken_from=8))
     assert len(history(config.run)) == 1
@@ -251,7 +251,7 @@ def test_a_full_disk_is_seen_before_the_first_epoch(config: TrainConfig, monkeyp
 
 
 def test_a_start_that_failed_leaves_a_place_to_start_at(config: TrainConfig) -> None:
-    (config.run / "checkpoints").mkdir(parents=True)  # killed there, say
+    (config.run / "checkpoints").mkdir(parents=True)  # as after a kill at that point
     run_training(replace(config, epochs=1), "torch", Factory())
     assert len(history(config.run)) == 1
 
@@ -266,7 +266,7 @@ def test_a_run_that_is_trained_is_left_alone(config: TrainConfig) -> None:
     run_training(config, "torch", Factory(), resume=True)
 
 
-def test_a_run_does_not_go_on_with_a_model_that_was_changed(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_is_not_resumed_with_a_model_that_was_changed(config: TrainConfig, tmp_path: Path) -> None:
     (path := tmp_path / "mine.json").write_text(json.dumps(CNN_SMALL.to_dict()))
     config = replace(config, model=str(path), epochs=1)
     run_training(config, "torch", Factory())

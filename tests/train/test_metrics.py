@@ -10,12 +10,12 @@ def test_against_the_definitions() -> None:
     random = np.random.default_rng(0)
     label = random.integers(0, 2, 200, np.uint8)
     logit = np.round(random.normal(size=200) + label, 1)  # with ties
-    found = compute_metrics(label, logit)
+    metrics = compute_metrics(label, logit)
     score = 1 / (1 + np.exp(-logit))
-    assert found.loss == pytest.approx(-np.mean(np.log(np.where(label == 1, score, 1 - score))), rel=1e-12)
-    assert found.accuracy == np.mean((score > 0.5) == label)
+    assert metrics.loss == pytest.approx(-np.mean(np.log(np.where(label == 1, score, 1 - score))), rel=1e-12)
+    assert metrics.accuracy == np.mean((score > 0.5) == label)
     pairs = logit[label == 1][:, None] - logit[label == 0]
-    assert found.auc == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)), rel=1e-12)
+    assert metrics.auc == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)), rel=1e-12)
 
 
 def test_large_logits_do_not_overflow() -> None:
@@ -25,6 +25,6 @@ def test_large_logits_do_not_overflow() -> None:
 
 
 def test_no_auc_of_one_class() -> None:
-    found = compute_metrics(np.ones(3, np.uint8), np.zeros(3))
-    assert found.auc is None
-    assert found.loss == pytest.approx(math.log(2))
+    metrics = compute_metrics(np.ones(3, np.uint8), np.zeros(3))
+    assert metrics.auc is None
+    assert metrics.loss == pytest.approx(math.log(2))

@@ -22,27 +22,27 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         resumed_config(RunFolder(path=tmp_path), "torch", {})
 
 
-def test_goes_on_with_its_own_settings(run: RunFolder) -> None:
+def test_continues_with_its_own_settings(run: RunFolder) -> None:
     config = resumed_config(run, "torch", {"epochs": 80, "patience": 9, "threads": 1})
     assert config == TrainConfig(run=run.path, batch_size=64, epochs=80, patience=9, threads=1)
     assert resumed_config(run, "torch", {"batch_size": 64}).batch_size == 64
 
 
-def test_a_moved_run_goes_on_where_it_is(run: RunFolder) -> None:
-    there = RunFolder(path=run.path.with_name("moved"))
-    run.path.rename(there.path)
-    assert resumed_config(there, "torch", {}).run == there.path
+def test_a_moved_run_continues_in_its_new_folder(run: RunFolder) -> None:
+    moved = RunFolder(path=run.path.with_name("moved"))
+    run.path.rename(moved.path)
+    assert resumed_config(moved, "torch", {}).run == moved.path
 
 
 @pytest.mark.parametrize(
     "changes", [{"batch_size": 32}, {"learning_rate": 0.1}, {"seed": 1}, {"normalisation": "max"}, {"shuffle": "none"}]
 )
-def test_does_not_go_on_as_another_run(run: RunFolder, changes: dict[str, Any]) -> None:
+def test_does_not_continue_as_another_run(run: RunFolder, changes: dict[str, Any]) -> None:
     (name,) = changes
     with pytest.raises(RunError, match=f"was started with {name}=.* and cannot continue with {changes[name]}"):
         resumed_config(run, "torch", changes)
 
 
-def test_does_not_go_on_in_the_other_framework(run: RunFolder) -> None:
+def test_does_not_continue_in_the_other_framework(run: RunFolder) -> None:
     with pytest.raises(RunError, match="is a run of torch; train-torch --resume continues it"):
         resumed_config(run, "keras", {})

@@ -28,7 +28,7 @@ NAMES = ("m0", "pt")
 
 @pytest.fixture(scope="module")
 def config(jets: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Settings of a run that is there."""
+    """Train a run, and return its settings."""
     config = TrainConfig(
         run=tmp_path_factory.mktemp("runs") / "whole",
         store=jets,
@@ -51,11 +51,11 @@ def columns(path: Path) -> np.ndarray:
 
 
 def test_are_standardised_by_the_training_split(jets: Path) -> None:
-    found = VariableInputs.from_store(NAMES, store.open_store(jets))
+    inputs = VariableInputs.from_store(NAMES, store.open_store(jets))
     training = columns(jets)[:12].astype(np.float64)
-    np.testing.assert_allclose(found.mean, training.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.deviation, training.std(0), rtol=1e-12)
-    scaled = training * found.normalisation.scale + found.normalisation.offset
+    np.testing.assert_allclose(inputs.mean, training.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(inputs.deviation, training.std(0), rtol=1e-12)
+    scaled = training * inputs.normalisation.scale + inputs.normalisation.offset
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(scaled.std(0), 1, rtol=1e-12)
 
@@ -66,9 +66,9 @@ def test_one_that_does_not_vary_is_refused() -> None:
 
 
 def test_come_with_their_samples_in_any_order(jets: Path) -> None:
-    table = read_variables(NAMES, jets)
+    variables_of_store = read_variables(NAMES, jets)
     for batch in store.BatchStream(jets, split="validation", batch_size=3, seed=1):
-        image, variables = model_inputs(batch, table)
+        image, variables = model_inputs(batch, variables_of_store)
         assert image is batch.image
         np.testing.assert_array_equal(variables, columns(jets)[batch.sample])
 
@@ -114,9 +114,9 @@ def test_interrupted_inside_an_epoch_and_resumed_is_the_same_run(config: TrainCo
 
 def test_occlusion_hides_parts_of_the_image_alone(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluate.occlude.PATCHES", 2)
-    found = occlude(config.run, samples=2)
+    occlusion = occlude(config.run, samples=2)
     predictions = Predictions.load(config.run / "predictions" / "test.npz")
-    np.testing.assert_allclose(found.score, predictions.score[:2], atol=1e-6)
+    np.testing.assert_allclose(occlusion.score, predictions.score[:2], atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["hdf5", "parquet", "store"])

@@ -29,7 +29,7 @@ NOISY = Architecture(
     layers=(Conv(filters=4, activation="linear"), BatchNorm(activation="relu"), Dropout(rate=0.5), *END),
     initialiser="he",
 )
-# The bound on the norm lies between those of the batches: some are clipped.
+# The gradient norms of some batches are above the clipping bound, those of others below.
 STEP = {"learning_rate": 1e-12, "clip_norm": 8.5, "class_weights": (1.0, 3.0), "ema_decay": 0.9}
 Array = np.ndarray[Any, Any]
 
@@ -48,9 +48,9 @@ def batches(store: Store, size: int) -> list[tuple[Array, Array]]:
     return [(batch.image.copy(), batch.label.copy()) for batch in open_stream(config, "train", "full", (0, 1))]
 
 
-def train(backend: KerasBackend, found: list[tuple[Array, Array]]) -> Array:
-    """Return the logits of some steps, one after the other."""
-    return np.concatenate([backend.to_numpy(backend.train((tf.constant(x),), tf.constant(y))) for x, y in found])
+def train(backend: KerasBackend, steps: list[tuple[Array, Array]]) -> Array:
+    """Return the logits of some steps, concatenated."""
+    return np.concatenate([backend.to_numpy(backend.train((tf.constant(x),), tf.constant(y))) for x, y in steps])
 
 
 def difference(one: dict[str, Array], two: dict[str, Array]) -> float:
@@ -60,21 +60,21 @@ def difference(one: dict[str, Array], two: dict[str, Array]) -> float:
 
 
 def compare_with_one_device(store: Store) -> dict[str, float]:
-    """Train an epoch on one device and on three: batches of 34, and the last of two, fewer than there are devices.
+    """Train for an epoch on one device and on three; the last batch has two samples, fewer than there are devices.
 
-    Weights stay where they are, so that the optimiser's averages tell the gradients of all batches.
+    The weights hardly change, so that the optimiser's moments depend on the gradients of all batches alone.
     """
-    found = batches(store, 34)
+    steps = batches(store, 34)
     three = make(PLAIN, store, **STEP)
     keras_backend.choose_devices, choose = lambda config: choose(config)[:1], keras_backend.choose_devices
     one = make(PLAIN, store, **STEP)
     keras_backend.choose_devices = choose
-    logits = [train(backend, found) for backend in (one, three)]
+    logits = [train(backend, steps) for backend in (one, three)]
     states = [backend.state_dict() for backend in (one, three)]
     moments = [{key: state[key] for key in state if key.startswith("optimiser/")} for state in states]
-    scores = [backend.to_numpy(backend.predict((tf.constant(found[0][0]),))) for backend in (one, three)]
+    scores = [backend.to_numpy(backend.predict((tf.constant(steps[0][0]),))) for backend in (one, three)]
     return {
-        "last": len(found[-1][0]),
+        "last": len(steps[-1][0]),
         "logits": float(np.abs(logits[0] - logits[1]).max()),
         "moments": difference(*moments),
         "scores": float(np.abs(scores[0] - scores[1]).max()),
@@ -82,17 +82,17 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
 
 
 def compare_with_resumed(store: Store) -> bool:
-    """Tell whether a backend that takes over another's state goes on as that one does, bit for bit."""
-    found = batches(store, 50)
+    """Return whether a backend that loads the state of another one continues like it, bit for bit."""
+    steps = batches(store, 50)
     whole, resumed = (make(NOISY, store, ema_decay=0.9, learning_rate=0.01) for _ in range(2))
-    train(whole, found[:2])
+    train(whole, steps[:2])
     resumed.load_state_dict(whole.state_dict())
-    same = np.array_equal(train(whole, found[2:]), train(resumed, found[2:]))
+    same = np.array_equal(train(whole, steps[2:]), train(resumed, steps[2:]))
     return same and difference(whole.state_dict(), resumed.state_dict()) == 0
 
 
 def logits_of_one_image(store: Store) -> list[float]:
-    """Return what dropout makes of the same image on each of the devices."""
+    """Return the logits of the same image on each device; they differ by dropout."""
     image, label = batches(store, 1)[0]
     return train(make(NOISY, store), [(np.repeat(image, 3, axis=0), np.repeat(label, 3))]).tolist()
 
@@ -103,8 +103,8 @@ def finite_after_one_sample(store: Store) -> bool:
     return all(np.isfinite(array).all() for array in backend.state_dict().values())
 
 
-def places(store: Store) -> dict[str, list[str]]:
-    """Return the devices of the convolutions and of their gradients in a step."""
+def device_placement(store: Store) -> dict[str, list[str]]:
+    """Return the devices that compute the convolutions and their gradients in a step."""
     batch = tf.TensorSpec((None, 32, 32, 2)), tf.TensorSpec((None,), tf.uint8)
     operations = make(PLAIN, store)._train.get_concrete_function([batch] * 3).graph.get_operations()
     kinds = ("Conv2D", "Conv2DBackpropFilter")
@@ -124,10 +124,10 @@ def main(path: str) -> None:
     tf.config.set_visible_devices([], "GPU")
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 3)
     store = open_store(path)
-    found = {
+    report = {
         "device": make(PLAIN, store).device,
         "one device": make(PLAIN, store, compile=True).device,
-        "places": places(store),
+        "placement": device_placement(store),
         "difference": compare_with_one_device(store),
         "resumed": compare_with_resumed(store),
         "logits": logits_of_one_image(store),
@@ -135,7 +135,7 @@ def main(path: str) -> None:
         "cuda": refusal(store, device="cuda"),
     }
     os.environ["WORLD_SIZE"] = "2"
-    print(json.dumps({**found, "ranks": refusal(store)}))
+    print(json.dumps({**report, "ranks": refusal(store)}))
 
 
 if __name__ == "__main__":

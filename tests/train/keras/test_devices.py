@@ -13,42 +13,42 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def found(showers: Path) -> dict[str, Any]:
+def report(showers: Path) -> dict[str, Any]:
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "tests.train.keras.device_side", str(showers)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
-def test_works_on_all_devices(found: dict[str, Any]) -> None:
-    assert found["device"] == "cpu:0, cpu:1, cpu:2"
+def test_works_on_all_devices(report: dict[str, Any]) -> None:
+    assert report["device"] == "cpu:0, cpu:1, cpu:2"
     devices = [f"/device:CPU:{index}" for index in range(3)]
-    assert found["places"] == {"Conv2D": devices, "Conv2DBackpropFilter": devices}
-    assert found["one device"] == "cpu:0", "XLA compiles for one"
+    assert report["placement"] == {"Conv2D": devices, "Conv2DBackpropFilter": devices}
+    assert report["one device"] == "cpu:0", "XLA compiles for a single device"
 
 
-def test_three_devices_have_the_gradients_of_one(found: dict[str, Any]) -> None:
-    difference = found["difference"]
+def test_three_devices_have_the_gradients_of_one(report: dict[str, Any]) -> None:
+    difference = report["difference"]
     assert difference["last"] == 2, "fewer samples than devices at the end"
     assert difference["moments"] < 1e-5
     assert difference["logits"] < 1e-5
     assert difference["scores"] < 1e-5
 
 
-def test_dropout_differs_between_devices(found: dict[str, Any]) -> None:
-    assert len(set(found["logits"])) == 3
+def test_dropout_differs_between_devices(report: dict[str, Any]) -> None:
+    assert len(set(report["logits"])) == 3
 
 
-def test_a_single_sample_is_enough(found: dict[str, Any]) -> None:
-    assert found["finite"]
+def test_a_single_sample_is_enough(report: dict[str, Any]) -> None:
+    assert report["finite"]
 
 
-def test_resumed_goes_on_bit_for_bit(found: dict[str, Any]) -> None:
-    assert found["resumed"]
+def test_resumed_training_is_the_same_bit_for_bit(report: dict[str, Any]) -> None:
+    assert report["resumed"]
 
 
-def test_refuses_ranks_and_devices_that_are_not_there(found: dict[str, Any]) -> None:
-    assert found["ranks"].startswith("WORLD_SIZE is above 1, but Keras trains in one process")
-    assert found["cuda"].startswith("device='cuda' but TensorFlow finds no CUDA device")
+def test_refuses_ranks_and_missing_devices(report: dict[str, Any]) -> None:
+    assert report["ranks"].startswith("WORLD_SIZE is above 1, but Keras trains in one process")
+    assert report["cuda"].startswith("device='cuda' but TensorFlow finds no CUDA device")

@@ -40,8 +40,8 @@ def test_has_the_reference_parameters(model: Classifier) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_empty_images_and_slight_ones_have_a_score(name: str, image: torch.Tensor) -> None:
-    described = Specification(architecture=ARCHITECTURES[name], normalisation=RAW, image_shape=(32, 32, 2))
-    model = Classifier(described).eval()
+    specification = Specification(architecture=ARCHITECTURES[name], normalisation=RAW, image_shape=(32, 32, 2))
+    model = Classifier(specification).eval()
     model.set_weights(initial_weights(ARCHITECTURES[name], (32, 32, 2), seed=0))
     images = torch.cat([0 * image[:1], 1e-30 * image[:1], 100 * image[:1]])
     logit = model(images)
@@ -56,12 +56,12 @@ def test_empty_images_and_slight_ones_have_a_score(name: str, image: torch.Tenso
 @pytest.mark.parametrize("name", ["cnn-small", "resnet15", "vit"])
 def test_takes_jets(name: str) -> None:
     plain = Normalisation(recipe="none", scale=(1.0,) * 3, offset=(0.0,) * 3)
-    described = Specification(architecture=ARCHITECTURES[name], normalisation=plain, image_shape=(125, 125, 3))
-    assert Classifier(described).eval()(torch.ones(2, 125, 125, 3)).shape == (2,)
+    specification = Specification(architecture=ARCHITECTURES[name], normalisation=plain, image_shape=(125, 125, 3))
+    assert Classifier(specification).eval()(torch.ones(2, 125, 125, 3)).shape == (2,)
 
 
 def test_shower_features(image: torch.Tensor) -> None:
-    found, more = (
+    features, with_time = (
         ComputeFeatures(ShowerFeatures(time=time))(image.permute(0, 3, 1, 2)).numpy() for time in (False, True)
     )
     energy, time = np.maximum(image[..., 0].numpy(), 0).astype(np.float64), image[..., 1].numpy()
@@ -73,8 +73,8 @@ def test_shower_features(image: torch.Tensor) -> None:
         np.broadcast_to(total, energy.shape),
         time * energy / 6e-4,
     ]
-    np.testing.assert_allclose(more, np.stack(expected, axis=1), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(found, more[:, :4])
+    np.testing.assert_allclose(with_time, np.stack(expected, axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(features, with_time[:, :4])
 
 
 def test_beyond_the_crop_only_the_total_energy_counts(image: torch.Tensor) -> None:
@@ -90,10 +90,10 @@ def test_moving_averages_are_of_the_batch_itself() -> None:
     random = np.random.default_rng(0)
     image = random.normal(3, 2, size=(4, 5, 3, 2)).astype(np.float32)
     layer = ChannelNorm(5, BatchNorm(momentum=0.75))
-    found = layer(torch.from_numpy(image)).detach().numpy()
+    result = layer(torch.from_numpy(image)).detach().numpy()
     mean, variance = image.mean((0, 2, 3)), image.var((0, 2, 3))  # divided by n
     expected = (image - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
     np.testing.assert_allclose(layer.running_mean, 0.25 * mean, rtol=1e-5)
     np.testing.assert_allclose(layer.running_var, 0.75 + 0.25 * variance, rtol=1e-5)
 
@@ -116,8 +116,8 @@ def test_flattens_channel_last() -> None:
     kernel = np.arange(24, dtype=np.float32).reshape(24, 1)
     model.set_weights({"dense1.kernel": kernel, "dense1.bias": np.zeros(1, np.float32)})
     image = np.random.default_rng(0).normal(size=(3, 3, 4, 2)).astype(np.float32)
-    found = model(torch.from_numpy(image)).detach().numpy()
-    np.testing.assert_allclose(found, image.reshape(3, 24) @ kernel[:, 0], rtol=1e-5)
+    result = model(torch.from_numpy(image)).detach().numpy()
+    np.testing.assert_allclose(result, image.reshape(3, 24) @ kernel[:, 0], rtol=1e-5)
 
 
 def test_a_shifted_image_shifts_the_feature_map() -> None:
