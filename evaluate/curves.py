@@ -22,7 +22,7 @@ SPLIT_LINES: dict[str, dict[str, Any]] = {
 
 
 @style.styled
-def roc(runs: Sequence[Run], split: str = "test") -> Figure:
+def draw_roc(runs: Sequence[Run], split: str = "test") -> Figure:
     """Draw the ROC curve of every run: signal efficiency against background efficiency.
 
     Parameters
@@ -33,7 +33,7 @@ def roc(runs: Sequence[Run], split: str = "test") -> Figure:
         Split whose predictions are shown.
     """
     background, signal = class_names(runs)
-    figure, axes = style.new("ROC curve", f"{background} efficiency", f"{signal} efficiency", len(runs))
+    figure, axes = style.new_figure("ROC curve", f"{background} efficiency", f"{signal} efficiency", len(runs))
     axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     entries = {}
     for index, run in enumerate(runs):
@@ -46,10 +46,12 @@ def roc(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def rejection(runs: Sequence[Run], split: str = "test") -> Figure:
-    """Draw background rejection, 1 / background efficiency, against signal efficiency; parameters as `roc`."""
+def draw_rejection(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw background rejection, 1 / background efficiency, against signal efficiency; parameters as `draw_roc`."""
     background, signal = class_names(runs)
-    figure, axes = style.new("Background rejection", f"{signal} efficiency", f"{background} rejection", len(runs))
+    figure, axes = style.new_figure(
+        "Background rejection", f"{signal} efficiency", f"{background} rejection", len(runs)
+    )
     entries = {}
     for index, run in enumerate(runs):
         curve = ranking.roc(*run.predictions[split].scored)
@@ -65,10 +67,10 @@ def rejection(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
-    """Draw precision, the fraction of signal among what passes a cut, against recall; parameters as `roc`."""
+def draw_precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw precision, the fraction of signal among what passes a cut, against recall; parameters as `draw_roc`."""
     signal = class_names(runs)[1]
-    figure, axes = style.new("Precision and recall", f"{signal} efficiency (recall)", "precision", len(runs))
+    figure, axes = style.new_figure("Precision and recall", f"{signal} efficiency (recall)", "precision", len(runs))
     entries = {}
     for index, run in enumerate(runs):
         curve = ranking.roc(*run.predictions[split].scored)
@@ -80,7 +82,7 @@ def precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
+def draw_sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
     """Draw the test AUC in bins of an observable, with standard errors; bins without an AUC are left out.
 
     Parameters
@@ -92,7 +94,7 @@ def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
     """
     name, long_name, units = slices[0].variable, slices[0].long_name, slices[0].units
     axis = long_name if units == "1" else f"{long_name} ({units})"
-    figure, axes = style.new(f"AUC by {name.replace('_', ' ')}", axis, "test AUC", len(runs))
+    figure, axes = style.new_figure(f"AUC by {name.replace('_', ' ')}", axis, "test AUC", len(runs))
     entries = {}
     for (index, run), part in zip(runs.items(), slices, strict=True):
         bins = [(one, one.auc) for one in part.bins if one.auc]
@@ -112,7 +114,7 @@ def sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
 
 
 @style.styled
-def history(runs: Sequence[Run], quantity: str) -> Figure:
+def draw_history(runs: Sequence[Run], quantity: str) -> Figure:
     """Draw a quantity by epoch on the training and the validation split.
 
     Parameters
@@ -123,7 +125,7 @@ def history(runs: Sequence[Run], quantity: str) -> Figure:
         One of `QUANTITIES`.
     """
     label = QUANTITIES[quantity]
-    figure, axes = style.new(f"{label[0].upper()}{label[1:]} by epoch", "epoch", label, max(2, len(runs)))
+    figure, axes = style.new_figure(f"{label[0].upper()}{label[1:]} by epoch", "epoch", label, max(2, len(runs)))
     entries: dict[str, Any] = {}
     for index, run in enumerate(runs):
         look: dict[str, Any] = {"color": style.run_colour(index), "marker": style.run_marker(index)}
@@ -138,7 +140,7 @@ def history(runs: Sequence[Run], quantity: str) -> Figure:
 
 
 @style.styled
-def auc_by_time(runs: Sequence[Run]) -> Figure:
+def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
     """Draw the validation AUC after each epoch against the time since the training began, on its own machine.
 
     Parameters
@@ -146,7 +148,9 @@ def auc_by_time(runs: Sequence[Run]) -> Figure:
     runs
         In the order of their colours; runs without times are left out. Names are written at the ends of the curves.
     """
-    figure, axes = style.new("AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8))
+    figure, axes = style.new_figure(
+        "AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8)
+    )
     ends = {}
     for index, run in enumerate(runs):
         seconds, auc = run.history["seconds"].cumsum(), run.history["validation_auc"]
@@ -164,12 +168,12 @@ def auc_by_time(runs: Sequence[Run]) -> Figure:
 
 
 @style.styled
-def scores(run: Run) -> Figure:
+def draw_scores(run: Run) -> Figure:
     """Draw the distribution of a run's scores by class: the test split filled, the training split as points.
 
     Each class and split is normalised to unit area; error bars are Poisson errors.
     """
-    figure, axes = style.new(f"Scores of {style.shorten(run.name, 36)}", "score", "density", 2)
+    figure, axes = style.new_figure(f"Scores of {style.shorten(run.name, 36)}", "score", "density", 2)
     edges = np.linspace(0, 1, SCORE_BINS + 1)
     centres = (edges[:-1] + edges[1:]) / 2
     test, train = {}, {}
@@ -190,10 +194,10 @@ def scores(run: Run) -> Figure:
 
 
 @style.styled
-def calibration(runs: Sequence[Run], split: str = "test") -> Figure:
-    """Draw the fraction of signal against the mean score in bins, with binomial errors; parameters as `roc`."""
+def draw_calibration(runs: Sequence[Run], split: str = "test") -> Figure:
+    """Draw the fraction of signal against the mean score in bins, with binomial errors; parameters as `draw_roc`."""
     signal = class_names(runs)[1]
-    figure, axes = style.new("Calibration", "mean score", f"fraction of {signal}s", len(runs))
+    figure, axes = style.new_figure("Calibration", "mean score", f"fraction of {signal}s", len(runs))
     axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     entries = {}
     for index, run in enumerate(runs):

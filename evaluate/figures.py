@@ -85,7 +85,7 @@ def _draw_separation(runs: Sequence[Run], document: MetricsDocument) -> list[Dra
             section="separation",
             alt=f"ROC curves on the test split. AUC: {aucs}.",
             caption="Test split, with the AUC and its standard error. The dotted line is a random guess.",
-            figure=curves.roc(runs),
+            figure=curves.draw_roc(runs),
         ),
         Drawing(
             name="rejection",
@@ -93,21 +93,21 @@ def _draw_separation(runs: Sequence[Run], document: MetricsDocument) -> list[Dra
             alt="Background rejection against signal efficiency on the test split. At a signal efficiency of 0.5: "
             f"{rejections}.",
             caption=f"Test split. A rejection of 10 means that one in 10 {background}s passes the cut.",
-            figure=curves.rejection(runs),
+            figure=curves.draw_rejection(runs),
         ),
         Drawing(
             name="precision",
             section="separation",
             alt=f"Precision against recall on the test split. Average precision: {precisions}.",
             caption=f"Test split. Precision is the fraction of {signal}s among the samples that pass a cut.",
-            figure=curves.precision_recall(runs),
+            figure=curves.draw_precision_recall(runs),
         ),
         Drawing(
             name="calibration",
             section="separation",
             alt=f"Fraction of {signal}s against mean score on the test split. Expected calibration error: {errors}.",
             caption="Test split, 15 bins of equal width. On the dotted line the score is a true probability.",
-            figure=curves.calibration(runs),
+            figure=curves.draw_calibration(runs),
         ),
     ]
 
@@ -139,7 +139,7 @@ def _draw_slice(members: Mapping[int, Run], slices: Sequence[Slice], store_numbe
         section="slices",
         alt=f"Test AUC in bins of {slices[0].long_name}: {aucs}.",
         caption="Bins with about the same number of test samples; each point is at the mean of its bin.",
-        figure=curves.sliced_auc(members, slices),
+        figure=curves.draw_sliced_auc(members, slices),
     )
 
 
@@ -152,7 +152,7 @@ def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
         alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation after the last epoch: "
         f"{last}.",
         caption=HISTORY_NOTES[quantity],
-        figure=curves.history(runs, quantity),
+        figure=curves.draw_history(runs, quantity),
     )
 
 
@@ -171,7 +171,7 @@ def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
             section="training",
             alt=f"Validation AUC by training time. At the end: {'; '.join(ends)}.",
             caption="After each epoch. Times can be compared only between runs on the same machine.",
-            figure=curves.auc_by_time(runs),
+            figure=curves.draw_auc_by_time(runs),
         )
     ]
 
@@ -183,7 +183,7 @@ def _draw_scores(run: Run, run_number: int) -> Drawing:
         section="scores",
         alt=f"Score distributions of {run.name} for {background}s and {signal}s.",
         caption="Each class has unit area. Points well away from the filled histogram are a sign of overfitting.",
-        figure=curves.scores(run),
+        figure=curves.draw_scores(run),
     )
 
 
@@ -200,7 +200,7 @@ def _draw_occlusion(run: Run, maps: OcclusionMaps | None, run_number: int) -> li
             f"{changes[label].max():.3f}.",
             caption=f"Mean absolute change of the score when one of {rows} x {columns} patches is set to zero, over "
             f"the {name}s among {maps.samples} test samples.",
-            figure=showers.occlusion(changes, run.spec, label, run.name),
+            figure=showers.draw_occlusion(changes, run.spec, label, run.name),
         )
         for label, name in enumerate(run.spec.classes)
     ]
@@ -220,7 +220,7 @@ def draw_gallery(run: Run, results: RunResults, run_number: int, seen: SeenStore
             section="gallery",
             alt=f"Test images on which {run.name} is {meaning}, with true class and score: {samples}.",
             caption=f"{samples}. The colour scale is an inverse hyperbolic sine; cells without a hit are blank{width}.",
-            figure=gallery.draw(seen.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
+            figure=gallery.draw_samples(seen.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
         )
         drawings.append(drawing)
     return drawings
@@ -241,7 +241,7 @@ def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, store_number: 
                 section=section,
                 alt=f"{AVERAGES[kind].capitalize()} of the {described.name} in each cell, for {name}s.",
                 caption=f"{meaning}; {AVERAGES[kind]} over the training split.",
-                figure=showers.average_shower(statistics, spec, channel, label),
+                figure=showers.draw_average(statistics, spec, channel, label),
             )
             drawings.append(drawing)
         drawing = Drawing(
@@ -249,7 +249,7 @@ def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, store_number: 
             section=section,
             alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} in each cell.",
             caption=f"Difference between the classes: red where {signal}s have more, blue where {background}s do.",
-            figure=showers.asymmetry(statistics, spec, channel),
+            figure=showers.draw_asymmetry(statistics, spec, channel),
         )
         drawings.append(drawing)
     return drawings

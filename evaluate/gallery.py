@@ -60,7 +60,7 @@ def widen(values: Float32Array, reach: int) -> Float32Array:
 
 
 @style.styled
-def draw(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
+def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
     """Draw samples of a store side by side, one row per channel, with cells without a hit left blank.
 
     The colour scale is an inverse hyperbolic sine that ends at the largest value of each panel. It is diverging in

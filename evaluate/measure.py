@@ -73,7 +73,7 @@ def _measure_rejections(roc: Roc | None) -> dict[str, Measurement | None]:
     return {name: _if_defined(rejection, (1.0, math.inf)) for name, rejection in zip(names, rejections, strict=True)}
 
 
-def draw_curves(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Curves:
+def measure_curves(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Curves:
     """Return curves as numbers: some points of the ROC curve, the calibration, and histograms of the scores.
 
     Parameters as `measure`. Raises RunError also if a class has fewer than two samples.

@@ -17,7 +17,7 @@ from store.errors import RunError
 from store.run_folder import SCORERS
 from store.score_pipe import receive_scores, send_block
 
-Ask = Callable[[Float32Array, Float32Array], Float64Array]
+ScoreBlock = Callable[[Float32Array, Float32Array], Float64Array]
 """Takes images (n, ieta, iphi, channel) and variables (n, variable); returns scores (n,)."""
 
 PACKAGES = Path(__file__).resolve().parents[1]
@@ -27,7 +27,7 @@ TAIL_BYTES = 1 << 14
 
 
 @contextlib.contextmanager
-def open_model(framework: str, run: Path) -> Iterator[Ask]:
+def open_model(framework: str, run: Path) -> Iterator[ScoreBlock]:
     """Start the process that holds the model of a run, and yield a function that asks it for scores.
 
     What goes over the pipes is described in `store.score_pipe`.

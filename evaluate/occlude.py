@@ -50,9 +50,9 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     variables = np.empty((len(images), 0), np.float32)
     if names:
         variables = np.column_stack([dataset[name].to_numpy() for name in names])
-    with open_model(run.framework, path) as ask:
-        score = ask(images, variables)
-        change = np.stack([np.abs(ask(hidden, variables) - score) for hidden in _hide(images)])
+    with open_model(run.framework, path) as score_block:
+        score = score_block(images, variables)
+        change = np.stack([np.abs(score_block(hidden, variables) - score) for hidden in _hide(images)])
     start = run.store.split_ranges["test"][0]
     occlusion = Occlusion(
         sample=np.arange(start, start + len(images)),

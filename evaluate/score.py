@@ -8,9 +8,9 @@ import numpy as np
 
 from evaluate.document import SCORES_SCHEMA, Curves, Metrics, ScoresDocument, to_json
 from evaluate.images import Images, open_images
-from evaluate.measure import draw_curves, measure
+from evaluate.measure import measure, measure_curves
 from evaluate.metrics import CONFIDENCE
-from evaluate.model_process import Ask, open_model
+from evaluate.model_process import ScoreBlock, open_model
 from evaluate.report_folder import check_output
 from evaluate.score_tables import WriteRows, choose_format
 from store.arrays import Float64Array
@@ -55,8 +55,8 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     images = open_images(file, spec, variables_of(config))
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(document_path) as partial_document, replacing(output) as partial_table:
-        with open_table(partial_table) as write, open_model(config["framework"], run) as ask:
-            scores = _score_blocks(images, ask, write)
+        with open_table(partial_table) as write, open_model(config["framework"], run) as score_block:
+            scores = _score_blocks(images, score_block, write)
         document = _describe(run, spec, store["simulated"], images, scores)
         partial_document.write_bytes(to_json(document))
     return document
@@ -67,13 +67,13 @@ def variables_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(config.get("variables", ()))
 
 
-def _score_blocks(images: Images, ask: Ask, write: WriteRows) -> Float64Array:
+def _score_blocks(images: Images, score_block: ScoreBlock, write: WriteRows) -> Float64Array:
     """Return the scores of all images, float64 (rows,), after writing them block by block."""
     scores = np.empty(images.rows)
     start = 0
     for block in images.blocks():
         rows = slice(start, start + len(block))
-        scores[rows] = ask(block, images.variables[rows])
+        scores[rows] = score_block(block, images.variables[rows])
         label = {} if images.label is None else {"label": images.label[rows]}
         write({"row": np.arange(rows.start, rows.stop), "score": scores[rows], **label})
         start = rows.stop
@@ -103,4 +103,4 @@ def _measure(images: Images, scores: Float64Array) -> tuple[Metrics | None, Curv
     if images.label is None or used < 2:
         return None, None
     measured = measure(images.label, scores, images.weight)
-    return measured, draw_curves(images.label, scores, images.weight) if measured.auc else None
+    return measured, measure_curves(images.label, scores, images.weight) if measured.auc else None

@@ -47,7 +47,7 @@ def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Arr
 
 
 @style.styled
-def average_shower(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, label: int) -> Figure:
+def draw_average(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, label: int) -> Figure:
     """Draw the average image of one channel and class, on a scale that all classes share: logarithmic for a mean."""
     kind, images = average(statistics, channel)
     name = spec.channels[channel].name
@@ -60,7 +60,7 @@ def average_shower(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int
 
 
 @style.styled
-def asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> Figure:
+def draw_asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> Figure:
     """Draw the asymmetry of the average images of the two classes: their difference over their sum, by cell."""
     kind, (background, signal) = average(statistics, channel)
     name = spec.channels[channel].name
@@ -79,7 +79,7 @@ def asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> 
 
 
 @style.styled
-def occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, name: str) -> Figure:
+def draw_occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, name: str) -> Figure:
     """Draw how much the score of one class changes when a patch is hidden, on a scale that all maps share.
 
     Parameters
@@ -102,7 +102,7 @@ def occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, name:
 
 
 def _draw(image: Float64Array, spec: DatasetSpec, title: str, scale: Normalize, colours: str, label: str) -> Figure:
-    figure, axes = style.new(title, "iphi relative to the seed", "ieta relative to the seed")
+    figure, axes = style.new_figure(title, "iphi relative to the seed", "ieta relative to the seed")
     eta, phi = spec.seed
     rows, columns = image.shape
     extent = (-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5)

@@ -100,7 +100,7 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length // 2]}…{text[1 - (length + 1) // 2 :]}"
 
 
-def new(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]:
+def new_figure(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes, and room below for that many rows of a legend."""
     figure = Figure(figsize=(WIDTH, HEIGHT + ROW * legend_rows), layout="constrained")
     axes = figure.add_subplot()

@@ -18,7 +18,7 @@ from evaluate.document import (
     SplitMetrics,
     SplitResults,
 )
-from evaluate.measure import DIFFERENCE, FRACTION, UNBOUNDED, draw_curves, measure, with_interval
+from evaluate.measure import DIFFERENCE, FRACTION, UNBOUNDED, measure, measure_curves, with_interval
 from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.published import list_results
 from evaluate.runs import Run
@@ -100,7 +100,7 @@ def _measure_split(predictions: Predictions, threshold: float) -> SplitMetrics:
     return SplitMetrics(
         **asdict(measure(*predictions.scored)),
         accuracy_at_best_threshold=with_interval(accuracy, FRACTION),
-        curves=draw_curves(*predictions.scored),
+        curves=measure_curves(*predictions.scored),
     )
 
 

@@ -130,3 +130,15 @@ def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         overwrite=False,
     )
     return ingest(job, ThreadExecutor(count=1))
+
+
+@pytest.fixture(scope="session")
+def store_report(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Path:
+    """A report on two runs whose store can be read."""
+    from evaluate.report import write_report
+
+    folder = tmp_path_factory.mktemp("store-report")
+    identity = identify(real_store)
+    runs = [write_run(folder / name, name, seed=seed, store=identity) for seed, name in enumerate(("torch", "keras"))]
+    write_report(runs, folder / "report")
+    return folder / "report"

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from evaluate.report import write_report
-from tests.evaluate.conftest import identify, write_run
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
@@ -66,18 +63,16 @@ def browse(page, tmp_path, *flags):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, real_store):
-    folder = tmp_path_factory.mktemp("browser")
-    identity = identify(real_store)
-    runs = [write_run(folder / name, name, seed=seed, store=identity) for seed, name in enumerate(("torch", "keras"))]
-    write_report(runs, folder / "report")
-    html = (folder / "report" / "index.html").read_text()
-    probed = html.replace("</body>", f"<script>{PROBE}</script></body>")
-    (folder / "report" / "forbidden.html").write_text(probed)
+def report(tmp_path_factory, store_report):
+    """The report, with copies of the page that measure themselves."""
+    folder = tmp_path_factory.mktemp("browser") / "report"
+    shutil.copytree(store_report, folder)
+    probed = (folder / "index.html").read_text().replace("</body>", f"<script>{PROBE}</script></body>")
+    (folder / "forbidden.html").write_text(probed)
     digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
-    (folder / "report" / "probe.html").write_text(probed.replace("script-src ", f"script-src 'sha256-{digest}' "))
-    (folder / "report" / "phone.html").write_text(PHONE)
-    return folder / "report"
+    (folder / "probe.html").write_text(probed.replace("script-src ", f"script-src 'sha256-{digest}' "))
+    (folder / "phone.html").write_text(PHONE)
+    return folder
 
 
 def probe(page, tmp_path, *flags):

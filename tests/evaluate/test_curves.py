@@ -9,14 +9,14 @@ from evaluate import curves, ranking, style
 from evaluate.runs import load_runs
 
 DRAW = {
-    "roc": curves.roc,
-    "rejection": curves.rejection,
-    "calibration": curves.calibration,
-    "loss": lambda runs: curves.history(runs, "loss"),
-    "accuracy": lambda runs: curves.history(runs, "accuracy"),
-    "auc": lambda runs: curves.history(runs, "auc"),
-    "auc-by-time": curves.auc_by_time,
-    "scores": lambda runs: curves.scores(runs[0]),
+    "roc": curves.draw_roc,
+    "rejection": curves.draw_rejection,
+    "calibration": curves.draw_calibration,
+    "loss": lambda runs: curves.draw_history(runs, "loss"),
+    "accuracy": lambda runs: curves.draw_history(runs, "accuracy"),
+    "auc": lambda runs: curves.draw_history(runs, "auc"),
+    "auc-by-time": curves.draw_auc_by_time,
+    "scores": lambda runs: curves.draw_scores(runs[0]),
 }
 
 
@@ -44,7 +44,7 @@ def test_every_run_is_in_the_legend_as_it_is_called(name, make_run):
 
 
 def test_long_names_lose_their_middle(make_run):
-    figure = curves.roc(load_runs([make_run("a" * 60 + "z" * 60)]))
+    figure = curves.draw_roc(load_runs([make_run("a" * 60 + "z" * 60)]))
     (text,) = legend_texts(figure)
     assert text.startswith("aaa")
     assert "…" in text
@@ -53,21 +53,21 @@ def test_long_names_lose_their_middle(make_run):
 
 
 def test_roc_lines_are_the_roc_curves(two_runs):
-    lines = curves.roc(two_runs).axes[0].get_lines()[-2:]
+    lines = curves.draw_roc(two_runs).axes[0].get_lines()[-2:]
     for line, run in zip(lines, two_runs, strict=True):
         curve = ranking.roc(run.predictions["test"].label, run.predictions["test"].score)
         np.testing.assert_array_equal(line.get_xydata(), np.column_stack([curve.background, curve.signal]))
 
 
 def test_rejection_is_drawn_where_it_is_finite(two_runs):
-    for line in curves.rejection(two_runs).axes[0].get_lines():
+    for line in curves.draw_rejection(two_runs).axes[0].get_lines():
         efficiency, rejection = line.get_data()
         assert np.isfinite(rejection).all()
         assert (efficiency[-1], rejection[-1]) == (1, 1)
 
 
 def test_history_lines_are_both_splits_of_every_run(two_runs):
-    lines = curves.history(two_runs, "loss").axes[0].get_lines()
+    lines = curves.draw_history(two_runs, "loss").axes[0].get_lines()
     drawn = [(line.get_color(), line.get_ydata().tolist()) for line in lines]
     for index, run in enumerate(two_runs):
         for split in ("train", "validation"):
@@ -76,7 +76,7 @@ def test_history_lines_are_both_splits_of_every_run(two_runs):
 
 
 def test_auc_is_drawn_against_the_time_it_took(two_runs):
-    for line, run in zip(curves.auc_by_time(two_runs).axes[0].get_lines(), two_runs, strict=True):
+    for line, run in zip(curves.draw_auc_by_time(two_runs).axes[0].get_lines(), two_runs, strict=True):
         seconds, auc = line.get_data()
         np.testing.assert_allclose(seconds, np.arange(1, 4) * run.history["seconds"][0])
         np.testing.assert_array_equal(auc, run.history["validation_auc"])
@@ -85,7 +85,7 @@ def test_auc_is_drawn_against_the_time_it_took(two_runs):
 def test_names_of_ten_curves_that_end_together_are_apart(make_run):
     """And inside the figure, beside the axes."""
     runs = load_runs([make_run(f"run-{place:02}-with-a-name-that-is-long", seed=place) for place in range(10)])
-    figure = curves.auc_by_time(runs)
+    figure = curves.draw_auc_by_time(runs)
     figure.draw_without_rendering()
     axes = figure.axes[0]
     boxes = sorted((Text.get_window_extent(text) for text in axes.texts), key=lambda box: box.y0)
@@ -95,14 +95,14 @@ def test_names_of_ten_curves_that_end_together_are_apart(make_run):
 
 
 def test_score_histograms_have_unit_area(two_runs):
-    outlines = [patch.get_data() for patch in curves.scores(two_runs[0]).axes[0].patches]
+    outlines = [patch.get_data() for patch in curves.draw_scores(two_runs[0]).axes[0].patches]
     assert len(outlines) == 4
     for values, edges, _ in outlines:
         assert np.sum(values * np.diff(edges)) == pytest.approx(1)
 
 
 def test_axes_name_the_classes(two_runs):
-    axes = curves.roc(two_runs).axes[0]
+    axes = curves.draw_roc(two_runs).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("photon efficiency", "electron efficiency")
 
 

@@ -29,7 +29,7 @@ def test_a_perfect_model_is_never_wrong():
 @pytest.mark.parametrize("count", [1, 4])
 def test_showers_are_drawn_as_they_are(count, real_store):
     rows = [GallerySample(sample=3 * place + 1, label=place % 2, score=0.25) for place in range(count)]
-    figure = gallery.draw(real_store, ELECTRON_PHOTON, rows, "title")
+    figure = gallery.draw_samples(real_store, ELECTRON_PHOTON, rows, "title")
     image = store.open_dataset(real_store).image
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert len(panels) == 2 * count

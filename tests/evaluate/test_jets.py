@@ -100,7 +100,7 @@ def test_are_reported_with_their_variables_and_channels(run, jets, undrawn, tmp_
 def test_all_channels_of_a_jet_are_drawn(jets):
     rows = [GallerySample(sample=place, label=place % 2, score=0.5) for place in range(3)]
     image = store.open_dataset(jets).image
-    panels = [axes for axes in gallery.draw(jets, QUARK_GLUON, rows, "title").axes if axes.get_visible()]
+    panels = [axes for axes in gallery.draw_samples(jets, QUARK_GLUON, rows, "title").axes if axes.get_visible()]
     for place, axes in enumerate(panels):
         drawn, values = axes.images[0].get_array().filled(0), image[place % 3, ..., place // 3].values
         assert np.abs(drawn).max() == np.abs(values).max()
@@ -123,5 +123,5 @@ def test_noise_below_zero_does_not_take_over_the_scale_of_an_asymmetry():
     dims = ("class", "ieta", "iphi", "channel")
     flat = {name: ("channel", [value] * 3) for name, value in (("pooled_minimum", -0.01), ("pooled_maximum", 1.0))}
     statistics = xr.Dataset({"mean_image": (dims, mean), "std_image": (dims, mean), **flat})
-    picture = showers.asymmetry(statistics, QUARK_GLUON, 1).axes[0].images[0]
+    picture = showers.draw_asymmetry(statistics, QUARK_GLUON, 1).axes[0].images[0]
     assert (picture.norm.vmin, picture.norm.vmax) == (-1, 1)

@@ -15,7 +15,7 @@ from evaluate.document import Measurement, MetricsDocument, json_schema
 from evaluate.formatting import plus_minus
 from evaluate.report import write_report
 from store.errors import ConfigError, RunError
-from tests.evaluate.conftest import PUBLISHED, STORE, identify, make_predictions, write_run
+from tests.evaluate.conftest import PUBLISHED, STORE, make_predictions, write_run
 
 VOID = {"meta", "link", "br", "use", "path", "rect", "image", "line"}
 
@@ -212,27 +212,27 @@ def test_runs_on_different_stores_are_warned_about(make_run, undrawn, tmp_path):
     assert "No two of the runs were evaluated on the same samples of the same store." in text
 
 
-def test_average_showers_are_shown_if_the_store_is_there(make_run, real_store, tmp_path):
-    write_report([make_run("a", store=identify(real_store))], tmp_path / "report")
-    html = (tmp_path / "report" / "index.html").read_text()
-    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("store-1-*-*.svg")}
+def test_images_and_properties_of_samples_are_shown_if_the_store_can_be_read(store_report):
+    html = (store_report / "index.html").read_text()
+    drawn = {path.name for path in (store_report / "figures").glob("store-1-*-*.svg")}
     assert drawn == {
         f"store-1-{channel}-{what}.svg"
         for channel in ("energy", "time")
         for what in ("photon", "electron", "asymmetry")
     } | {"store-1-by-total_energy.svg", "store-1-by-hits.svg"}
     assert "data:image/png;base64," in html
-    assert "cannot be shown" not in html
-    assert len(Page(html).attributes("svg")) == 9 + 2 + 6 + 3
-    labels = [figure["aria-label"] for figure in Page(html).attributes("svg")]
-    card = (tmp_path / "report" / "model-card-1.md").read_text()
-    assert "| sum of energy | " in card
-    document = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert "cannot be read" not in html
+    pictures = Page(html).attributes("svg")
+    assert len(pictures) == 10 + 2 + 6 + 6  # of the runs, by property, of the store, and single images
+    assert "| sum of energy | " in (store_report / "model-card-1.md").read_text()
+    document = json.loads((store_report / "metrics.json").read_text())
     jsonschema.validate(document, json_schema(MetricsDocument))
-    for kind, meaning in gallery.KINDS.items():
-        (label,) = [label for label in labels if meaning in label]
-        for one in document["runs"][0]["gallery"][kind]:
-            assert f"{one['score']:.4f} (sample {one['sample']})" in label
+    labels = [picture["aria-label"] for picture in pictures]
+    for run in document["runs"]:
+        for kind, meaning in gallery.KINDS.items():
+            (label,) = [label for label in labels if f"{run['name']} is {meaning}" in label]
+            for one in run["gallery"][kind]:
+                assert f"{one['score']:.4f} (sample {one['sample']})" in label
 
 
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, undrawn, tmp_path):
@@ -243,11 +243,14 @@ def test_published_results_are_marked_by_what_they_have_in_common(make_run, undr
     assert html.count('<td class="number">0.8044</td><td class="number">other split</td>') == 1
 
 
-def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path):
+def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("evaluate.report._write_figure", lambda drawing, *_: drawn.append(drawing.name) or "")
     write_report([make_run("a", store=replace(STORE, path=str(real_store)))], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
     assert "now holds other data" in html
-    assert list((tmp_path / "report" / "figures").glob("store-*")) == []
+    assert "roc" in drawn
+    assert not any(name.startswith("store-") for name in drawn)
 
 
 def test_the_same_runs_give_the_same_bytes(report, tmp_path):

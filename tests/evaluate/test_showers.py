@@ -44,7 +44,7 @@ def test_a_little_noise_below_zero_does_not_make_a_channel_signed(statistics):
 
 
 def test_classes_share_the_scale_of_a_channel(statistics):
-    pictures = [showers.average_shower(statistics, ELECTRON_PHOTON, 0, label).axes[0].images[0] for label in (0, 1)]
+    pictures = [showers.draw_average(statistics, ELECTRON_PHOTON, 0, label).axes[0].images[0] for label in (0, 1)]
     assert pictures[0].norm.vmin == pictures[1].norm.vmin
     assert pictures[0].norm.vmax == pictures[1].norm.vmax
     np.testing.assert_array_equal(pictures[1].get_array(), statistics["mean_image"].values[1, ..., 0])
@@ -53,7 +53,7 @@ def test_classes_share_the_scale_of_a_channel(statistics):
 def test_pixels_are_placed_by_their_offset_from_the_seed(statistics):
     mean = np.zeros((2, 32, 32, 2))
     mean[:, 16, 16], mean[:, 20, 16] = 1.0, 0.5
-    picture = showers.average_shower(make_statistics(mean, mean), ELECTRON_PHOTON, 0, 1).axes[0].images[0]
+    picture = showers.draw_average(make_statistics(mean, mean), ELECTRON_PHOTON, 0, 1).axes[0].images[0]
     assert picture.get_cursor_data(event_at(picture, iphi=0, ieta=0)) == 1.0
     assert picture.get_cursor_data(event_at(picture, iphi=0, ieta=4)) == 0.5
 
@@ -66,7 +66,7 @@ def event_at(picture, iphi, ieta):
 def test_asymmetry_is_the_difference_over_the_sum():
     mean = np.zeros((2, 32, 32, 2))
     mean[:, 16, 17, 0] = 1.0, 3.0
-    image = showers.asymmetry(make_statistics(mean, mean), ELECTRON_PHOTON, 0).axes[0].images[0].get_array()
+    image = showers.draw_asymmetry(make_statistics(mean, mean), ELECTRON_PHOTON, 0).axes[0].images[0].get_array()
     assert image[16, 17] == pytest.approx(0.5)
     assert np.count_nonzero(image) == 1
 
@@ -75,8 +75,8 @@ def test_a_channel_of_zeros_is_drawn():
     zeros = np.zeros((2, 32, 32, 2))
     statistics = make_statistics(zeros, zeros, minimum=(0, 0), maximum=(0, 0))
     for figure in (
-        showers.average_shower(statistics, ELECTRON_PHOTON, 0, 0),
-        showers.asymmetry(statistics, ELECTRON_PHOTON, 0),
+        showers.draw_average(statistics, ELECTRON_PHOTON, 0, 0),
+        showers.draw_asymmetry(statistics, ELECTRON_PHOTON, 0),
     ):
         figure.draw_without_rendering()
         assert figure.axes[0].images

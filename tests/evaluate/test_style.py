@@ -8,12 +8,12 @@ from evaluate import curves, style
 
 @pytest.fixture
 def figure(two_runs):
-    return curves.roc(two_runs)
+    return curves.draw_roc(two_runs)
 
 
 def test_files_are_the_same_bytes_every_time(two_runs, tmp_path):
-    first = style.save(curves.roc(two_runs), tmp_path / "first")
-    second = style.save(curves.roc(two_runs), tmp_path / "second")
+    first = style.save(curves.draw_roc(two_runs), tmp_path / "first")
+    second = style.save(curves.draw_roc(two_runs), tmp_path / "second")
     assert [path.name for path in first] == ["first.svg", "first.png", "first.pdf"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 

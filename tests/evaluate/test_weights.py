@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from evaluate import agreement, metrics, ranking
-from evaluate.measure import draw_curves, measure
+from evaluate.measure import measure, measure_curves
 from evaluate.observables import Observable
 from evaluate.runs import load_runs
 from evaluate.slices import slice_by
@@ -103,7 +103,7 @@ def test_a_whole_weight_has_the_value_of_as_many_samples(data):
     label, score, weight = data
     times = weight.astype(int)
     repeat = np.repeat(label, times), np.repeat(score, times)
-    once, repeated = (flat([measure(*columns), draw_curves(*columns)]) for columns in (data, repeat))
+    once, repeated = (flat([measure(*columns), measure_curves(*columns)]) for columns in (data, repeat))
     names = [name for name in once if not re.search("samples|standard_error|interval|histogram", name)]
     expected = {name: repeated[name] for name in names}
     assert {name: once[name] for name in names} == pytest.approx(expected, abs=1e-9, nan_ok=True)
@@ -122,7 +122,7 @@ def test_a_sample_of_weight_zero_is_no_sample(data):
     label, score, weight = data
     padded = np.append(label, [0, 1]), np.append(score, [1.0, 0.0]), np.append(weight, [0.0, 0.0])
     assert measure(*padded) == measure(*data)
-    assert draw_curves(*padded) == draw_curves(*data)
+    assert measure_curves(*padded) == measure_curves(*data)
 
 
 def draw(rng, size=400):
