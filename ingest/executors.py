@@ -158,7 +158,7 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
     if processes is not None and processes < 1:
         raise ConfigError(f"workers={processes} is below 1")
     with (
-        LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield ClusterExecutor(client=client)

@@ -12,6 +12,7 @@ from tests.faults.program import MEMORY, start
 from tests.faults.showers import CHUNK, ROWS, write_sources
 from tests.faults.test_kill import FULL
 
+ONE_STRETCH = "3MB"  # at once, so that nothing is being read when another stretch is finished
 READING = r"open .*/spool/.*\.json"  # just before a stretch is finished for the first time
 
 
@@ -79,7 +80,7 @@ def test_other_images_that_can_be_read_are_refused(folders: tuple[Path, Path], n
     sources = write_sources(source)
     (source / "other").mkdir()
     other = write_sources(source / "other", first=ROWS)
-    run = start(notes, *sources, "--memory", MEMORY, "--output", out / "showers.zarr", stop=READING)
+    run = start(notes, *sources, "--memory", ONE_STRETCH, "--output", out / "showers.zarr", stop=READING)
     run.wait_until_stopped()
     sources[1].write_bytes(other[1].read_bytes())
     run.resume()
