@@ -132,7 +132,7 @@ class TrainingLoop:
                     self._save(self._folder.last_checkpoint, collector.outputs(), index + 1)
                     saved = time.monotonic()
             outputs = collector.outputs()
-            samples_per_second, waiting_share = throughput.measure()
+            samples_per_second, waiting_share = throughput.current()
         self._earlier, self._first_step = None, False
         total = backend.all_gather(np.array([samples_per_second])).sum()
         return outputs.of_all_ranks(backend), float(total), waiting_share

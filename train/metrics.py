@@ -8,7 +8,7 @@ from store.arrays import Float64Array, UInt8Array
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metrics:
+class TrainingMetrics:
     """How well logits separate the classes.
 
     Attributes
@@ -26,7 +26,7 @@ class Metrics:
     auc: float | None
 
 
-def compute_metrics(label: UInt8Array, logit: Float64Array) -> Metrics:
+def compute_metrics(label: UInt8Array, logit: Float64Array) -> TrainingMetrics:
     """Compute the metrics of some samples.
 
     Parameters
@@ -39,7 +39,7 @@ def compute_metrics(label: UInt8Array, logit: Float64Array) -> Metrics:
     from sklearn.metrics import roc_auc_score
 
     positive = label == 1
-    return Metrics(
+    return TrainingMetrics(
         loss=float(np.mean(np.logaddexp(0.0, np.where(positive, -logit, logit)))),
         accuracy=float(np.mean((logit > 0) == positive)),
         auc=None if positive.all() or not positive.any() else float(roc_auc_score(positive, logit)),

@@ -12,7 +12,7 @@ from store.errors import RunError
 from store.predictions import Predictions
 from store.stream import BatchStream
 from train.backend import Backend
-from train.metrics import Metrics, compute_metrics, sigmoid
+from train.metrics import TrainingMetrics, compute_metrics, sigmoid
 from train.progress import ShowBatch, Throughput, watch
 
 LAG = 4  # batches that a GPU may still be working on while further ones are submitted
@@ -48,7 +48,7 @@ class Outputs:
         return Outputs(**{name: backend.all_gather(column) for name, column in vars(self).items()})
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> TrainingMetrics:
         """Loss, accuracy and AUC."""
         return compute_metrics(self.label, self.logit)
 

@@ -15,7 +15,7 @@ from store.epoch_record import EpochRecord
 from store.opening import Store
 from store.stream import BatchStream
 from train.config import TrainConfig
-from train.metrics import Metrics, compute_metrics
+from train.metrics import TrainingMetrics, compute_metrics
 
 RECENT = 32  # number of batches that the live loss and AUC are computed from
 REFRESH = 1.0  # seconds between two computations of them
@@ -49,7 +49,7 @@ class Throughput:
         else:
             self._samples += samples
 
-    def measure(self) -> tuple[float, float]:
+    def current(self) -> tuple[float, float]:
         """Return samples per second and the waiting share until now; zeros as long as no sample was counted."""
         if not self._samples:
             return 0.0, 0.0
@@ -83,7 +83,7 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
                 refreshed = now
                 metrics = compute_metrics(*(np.concatenate(column) for column in zip(*recent, strict=True)))
                 quality = f"loss {metrics.loss:.4f}  AUC {format_auc(metrics.auc)}"
-                bar.update(task, figures=f"{quality}  {format_throughput(*throughput.measure())}")
+                bar.update(task, figures=f"{quality}  {format_throughput(*throughput.current())}")
 
         yield show
 
@@ -125,7 +125,7 @@ def announce_epoch(record: EpochRecord, epochs: int) -> None:
     )
 
 
-def announce_split(split: str, metrics: Metrics) -> None:
+def announce_split(split: str, metrics: TrainingMetrics) -> None:
     """Print the quality of the best model on a split."""
     announce(f"{split}: AUC {format_auc(metrics.auc)}, accuracy {metrics.accuracy:.4f}")
 

@@ -52,6 +52,8 @@ OPTIONS = Architecture(
     initialiser="he",
 )
 MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | {"options": OPTIONS}).items()}
+# Keras trains half of the models in one process and half in another, so that neither takes long.
+TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
 JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, and the variables that they take here
 SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # which the models of jets have
 

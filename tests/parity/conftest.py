@@ -54,12 +54,6 @@ def sides(exchange: Path) -> Sides:
     return run_keras_side(exchange, "models")
 
 
-@pytest.fixture(scope="session")
-def trained_sides(exchange: Path) -> Sides:
-    """Both sides, with the Keras trainings; in another process, so that neither takes long."""
-    return run_keras_side(exchange, "training")
-
-
 @contextmanager
 def only_once(mark: Path) -> Iterator[bool]:
     """Hold a lock; tell whether the block is needed, because no process has completed it."""
@@ -83,6 +77,7 @@ def write_exchange(folder: Path, showers: Path) -> None:
 
 
 def run_keras_side(folder: Path, part: str) -> Sides:
+    """Run one part of the Keras side, in a process of its own, unless it has been run."""
     with only_once(folder / part) as needed:
         if needed:
             run_python("-m", "tests.parity.keras_side", folder, part, cwd=ROOT)

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.parity.cases import (
     MODELS,
     RATE,
     STEPS,
+    TRAINED_TOGETHER,
     batch_loss,
     digest,
     example_inputs,
@@ -129,9 +132,12 @@ def report_models(folder: Path) -> dict[str, Any]:
     }
 
 
-def report_training(folder: Path) -> dict[str, Any]:
+def report_losses(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    return {name: train(folder, name)[0] for name in names}
+
+
+def report_settings(folder: Path) -> dict[str, Any]:
     return {
-        "losses": {name: train(folder, name)[0] for name in MODELS},
         "everything": train(folder, "shower", **EVERYTHING),
         "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
         "compiled": train(folder, "cnn-small", compile=True)[0],
@@ -139,9 +145,16 @@ def report_training(folder: Path) -> dict[str, Any]:
     }
 
 
+REPORTS = {
+    "models": report_models,
+    "settings": report_settings,
+    **{part: partial(report_losses, names=names) for part, names in TRAINED_TOGETHER.items()},
+}
+
+
 def main(folder: str, part: str) -> None:
-    report = {"models": report_models, "training": report_training}[part]
-    Path(folder, f"{part}.json").write_text(json.dumps(report(Path(folder))))
+    report = REPORTS[part](Path(folder))
+    Path(folder, f"{part}.json").write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

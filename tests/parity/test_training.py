@@ -1,5 +1,6 @@
 """The same steps from the same weights and batches, and the same decisions from the same losses."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.parity.cases import (
     MODELS,
     RATE,
     STEPS,
+    TRAINED_TOGETHER,
     batch_loss,
     example_inputs,
     loss_sequences,
@@ -18,7 +20,7 @@ from tests.parity.cases import (
     open_feed,
     store_of,
 )
-from tests.parity.conftest import Sides
+from tests.parity.conftest import Sides, run_keras_side
 from train.config import TrainConfig
 from train.model.weights import load_weights
 from train.presets import preset
@@ -26,51 +28,61 @@ from train.pytorch.backend import TorchBackend
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_both_start_from_the_same_weights(trained_sides: Sides, name: str) -> None:
-    config = TrainConfig(run=trained_sides.folder, store=store_of(trained_sides.folder, name), seed=1)
-    backend = TorchBackend(model_specification(trained_sides.folder, name), config)
-    there = load_weights(trained_sides.folder / f"{name}-drawn.npz")
-    here = {name.removeprefix("weights/"): a for name, a in backend.state_dict().items() if name.startswith("weights/")}
-    assert here.keys() == there.keys()
-    for name, array in here.items():
-        np.testing.assert_array_equal(array, there[name])
+def run_keras_training(exchange: Path, name: str) -> Sides:
+    """Return both sides after Keras has trained a model, and others with it."""
+    (part,) = (part for part, names in TRAINED_TOGETHER.items() if name in names)
+    return run_keras_side(exchange, part)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_same_losses_while_training(trained_sides: Sides, name: str) -> None:
-    backend, losses = train(trained_sides, name)
-    np.testing.assert_allclose(losses, trained_sides.keras["losses"][name], rtol=0.01)
-    feed = backend.feed(open_feed(store_of(trained_sides.folder, name), batch_size=8))
-    again = [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in feed]
-    assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing of the same batches"
+def test_both_start_from_the_same_weights(exchange: Path, name: str) -> None:
+    run_keras_training(exchange, name)
+    in_keras = load_weights(exchange / f"{name}-drawn.npz")
+    config = TrainConfig(run=exchange, store=store_of(exchange, name), seed=1)
+    state = TorchBackend(model_specification(exchange, name), config).state_dict()
+    in_torch = {key.removeprefix("weights/"): array for key, array in state.items() if key.startswith("weights/")}
+    assert in_torch.keys() == in_keras.keys()
+    for weight, array in in_torch.items():
+        np.testing.assert_array_equal(array, in_keras[weight])
 
 
-def test_same_with_every_setting_of_the_optimiser(trained_sides: Sides) -> None:
-    backend, losses = train(trained_sides, "shower", **EVERYTHING)
-    expected, judged = trained_sides.keras["everything"]
+@pytest.mark.parametrize("name", MODELS)
+def test_same_losses_while_training(exchange: Path, name: str) -> None:
+    expected = run_keras_training(exchange, name).keras[name]
+    backend, losses = train(exchange, name)
     np.testing.assert_allclose(losses, expected, rtol=0.01)
-    (images,) = example_inputs(trained_sides.folder, "shower")
+    feed = backend.feed(open_feed(store_of(exchange, name), batch_size=8))
+    again = [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in feed]
+    assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing from the same batches"
+
+
+def test_same_with_every_setting_of_the_optimiser(exchange: Path) -> None:
+    expected_losses, expected_logits = run_keras_side(exchange, "settings").keras["everything"]
+    backend, losses = train(exchange, "shower", **EVERYTHING)
+    np.testing.assert_allclose(losses, expected_losses, rtol=0.01)
+    (images,) = example_inputs(exchange, "shower")
     showers = torch.from_numpy(images[16:])
-    found = backend.to_numpy(backend.predict((showers,)))
-    np.testing.assert_allclose(found, judged[16:], atol=0.05)
-    now = backend.to_numpy(backend.model.eval()(showers).detach())
-    assert np.abs(now - found).max() > 0.1, "the mean of the weights is not where they are now"
+    with_ema = backend.to_numpy(backend.predict((showers,)))
+    np.testing.assert_allclose(with_ema, expected_logits[16:], atol=0.05)
+    without_ema = backend.to_numpy(backend.model.eval()(showers).detach())
+    assert np.abs(without_ema - with_ema).max() > 0.1, "the EMA differs from the weights"
 
 
-def test_keras_computes_less_finely_or_compiled_to_the_same_end(trained_sides: Sides) -> None:
-    losses = trained_sides.keras["losses"]["cnn-small"]
-    np.testing.assert_allclose(trained_sides.keras["bfloat16"], losses, rtol=0.05)
-    assert trained_sides.keras["bfloat16"] != losses
-    np.testing.assert_allclose(trained_sides.keras["compiled"], losses, rtol=0.01)
-    assert "precision='float16' needs a GPU" in trained_sides.keras["float16"]
+def test_keras_trains_alike_in_lower_precision_and_compiled(exchange: Path) -> None:
+    settings = run_keras_side(exchange, "settings").keras
+    losses = run_keras_training(exchange, "cnn-small").keras["cnn-small"]
+    np.testing.assert_allclose(settings["bfloat16"], losses, rtol=0.05)
+    assert settings["bfloat16"] != losses
+    np.testing.assert_allclose(settings["compiled"], losses, rtol=0.01)
+    assert "precision='float16' needs a GPU" in settings["float16"]
 
 
-def train(sides: Sides, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:
+def train(folder: Path, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:
+    """Return the backend after some steps, and the loss of each step."""
     settings = preset("challenge") | {"learning_rate": RATE, "seed": 2} | settings
-    config = TrainConfig(run=sides.folder, store=store_of(sides.folder, name), **settings)
-    backend = TorchBackend(model_specification(sides.folder, name), config)
-    start = load_weights(sides.folder / f"{name}-start.npz")
+    config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
+    backend = TorchBackend(model_specification(folder, name), config)
+    start = load_weights(folder / f"{name}-start.npz")
     backend.load_state_dict({**backend.state_dict(), **{f"weights/{key}": value for key, value in start.items()}})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:

@@ -28,18 +28,18 @@ def run_steps(clock: SimpleNamespace, stream: Any, throughput: Throughput, secon
 def test_throughput_counts_all_steps(clock: SimpleNamespace) -> None:
     stream: Any = SimpleNamespace(waited=7.0)
     throughput = Throughput(stream)
-    assert throughput.measure() == (0, 0)
+    assert throughput.current() == (0, 0)
     run_steps(clock, stream, throughput, [2, 1, 1])
-    assert throughput.measure() == (30 / 4, 1.5 / 4)
+    assert throughput.current() == (30 / 4, 1.5 / 4)
 
 
 def test_a_first_step_that_compiles_is_left_out(clock: SimpleNamespace) -> None:
     stream: Any = SimpleNamespace(waited=7.0)
     throughput = Throughput(stream, skip_first=True)
     run_steps(clock, stream, throughput, [60])
-    assert throughput.measure() == (0, 0)
+    assert throughput.current() == (0, 0)
     run_steps(clock, stream, throughput, [1, 1])
-    assert throughput.measure() == (20 / 2, 1 / 2)
+    assert throughput.current() == (20 / 2, 1 / 2)
 
 
 def test_only_the_first_rank_prints(monkeypatch: pytest.MonkeyPatch) -> None:
