@@ -1,4 +1,4 @@
-"""What both sides of a comparison start from; no framework in here."""
+"""What both sides of a comparison start from; it imports no framework."""
 
 import hashlib
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ OPTIONS = Architecture(
 MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | {"options": OPTIONS}).items()}
 # Keras trains half of the models in one process and half in another, so that neither takes long.
 TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
-JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, and the variables that they take here
+JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, with their variables in these tests
 SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # which the models of jets have
 
 
@@ -109,8 +109,8 @@ def open_feed(path: Path, batch_size: int = 50) -> store.BatchStream:
     return store.BatchStream(path, split="train", batch_size=batch_size, seed=7)
 
 
-def made_up_table(path: Path) -> Float32Array:
-    """Return a table of variables for a store that has none."""
+def random_variables(path: Path) -> Float32Array:
+    """Return variables, float32 (sample, 2), for a store that has none."""
     samples = store.open_store(path).image.shape[0]
     return np.random.default_rng(0).normal(size=(samples, 2)).astype(np.float32)
 

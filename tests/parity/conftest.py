@@ -67,12 +67,12 @@ def write_exchange(folder: Path, showers: Path) -> None:
     (folder / "showers.zarr").symlink_to(showers)
     write_jet_store(folder)
     for name in MODELS:
-        described = model_specification(folder, name)
-        model = Classifier(described)
-        model.set_weights(large_weights(described, seed=1))
+        spec = model_specification(folder, name)
+        model = Classifier(spec)
+        model.set_weights(large_weights(spec, seed=1))
         save_weights(folder / f"{name}-torch.npz", model.weights())
         # Whatever they are published with: weights that learn something in fifty steps.
-        start = initial_weights(replace(described.architecture, initialiser="he"), described.image_shape, seed=1)
+        start = initial_weights(replace(spec.architecture, initialiser="he"), spec.image_shape, seed=1)
         save_weights(folder / f"{name}-start.npz", start)
 
 

@@ -24,9 +24,9 @@ from tests.parity.cases import (
     example_inputs,
     large_weights,
     loss_sequences,
-    made_up_table,
     model_specification,
     open_feed,
+    random_variables,
     specifications,
     store_of,
 )
@@ -41,12 +41,12 @@ from train.presets import preset
 def compare_models(folder: Path) -> dict[str, Any]:
     parameters = {}
     for name in MODELS:
-        described = model_specification(folder, name)
-        model = build_model(described)
+        spec = model_specification(folder, name)
+        model = build_model(spec)
         parameters[name] = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         set_weights(model, load_weights(folder / f"{name}-torch.npz"))
         of_torch = logits(model, folder, name)
-        set_weights(model, large_weights(described, seed=2))
+        set_weights(model, large_weights(spec, seed=2))
         save_weights(folder / f"{name}-keras.npz", get_weights(model))
         of_keras = logits(model, folder, name)
         (folder / name).mkdir()
@@ -54,8 +54,8 @@ def compare_models(folder: Path) -> dict[str, Any]:
         training = logits(model, folder, name, training=True)
         np.savez(folder / f"{name}-logits.npz", of_torch=of_torch, of_keras=of_keras, training=training)
         save_weights(folder / f"{name}-after.npz", get_weights(model))
-    for recipe, described in specifications(folder).items():
-        model = build_model(described)
+    for recipe, spec in specifications(folder).items():
+        model = build_model(spec)
         set_weights(model, load_weights(folder / "cnn-torch.npz"))
         np.save(folder / f"{recipe}-logits.npy", logits(model, folder))
     return {"parameters": parameters}
@@ -73,9 +73,9 @@ def odd_tensor(first: int) -> bool:
 
 
 def hash_feed(path: Path) -> list[str]:
-    stream, table = open_feed(path), made_up_table(path)
+    stream, variables = open_feed(path), random_variables(path)
     return [
-        digest(tensor.numpy() for _, inputs, label in feed(stream, "/CPU:0", table) for tensor in (*inputs, label))
+        digest(tensor.numpy() for _, inputs, label in feed(stream, "/CPU:0", variables) for tensor in (*inputs, label))
         for _ in range(EPOCHS)
     ]
 

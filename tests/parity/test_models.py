@@ -13,8 +13,8 @@ from train.model.weights import load_weights
 from train.pytorch.model import Classifier, save_model
 
 
-def carried(sides: Sides, described: Specification, file: str) -> Classifier:
-    model = Classifier(described).eval()
+def carried(sides: Sides, spec: Specification, file: str) -> Classifier:
+    model = Classifier(spec).eval()
     model.set_weights(load_weights(sides.folder / file))
     return model
 
@@ -24,17 +24,17 @@ def logits(model: Classifier, sides: Sides, name: str = "cnn") -> npt.NDArray[np
         return model(*map(torch.from_numpy, example_inputs(sides.folder, name))).numpy()
 
 
-def assert_same(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32], tolerance: float = 1e-4) -> None:
-    assert here.std() > 0.02  # the images do not all look alike to the model
-    np.testing.assert_allclose(here, there, rtol=tolerance, atol=tolerance)
+def assert_same(in_torch: npt.NDArray[np.float32], in_keras: npt.NDArray[np.float32], tolerance: float = 1e-4) -> None:
+    assert in_torch.std() > 0.02  # the logits differ from image to image
+    np.testing.assert_allclose(in_torch, in_keras, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_same_parameter_count(sides: Sides, name: str) -> None:
-    described = model_specification(sides.folder, name)
-    model = Classifier(described)
+    spec = model_specification(sides.folder, name)
+    model = Classifier(spec)
     counts = {
-        described.architecture.parameter_count(described.image_shape),
+        spec.architecture.parameter_count(spec.image_shape),
         sum(weight.numel() for weight in model.parameters()),
     }
     assert counts == {sides.keras["parameters"][name]}
@@ -89,7 +89,7 @@ for name in sys.argv[1:]:
 """
 
 
-# -I leaves the folder out in which this project could be found.
+# With -I, Python does not look for modules in the current folder, so that this project cannot be imported.
 @pytest.mark.parametrize(("framework", "program", "words"), [("keras", KERAS, ["-I"]), ("torch", TORCH, [])])
 def test_exported_models_score_alike_in_a_fresh_process(
     sides: Sides, framework: str, program: str, words: list[str]
