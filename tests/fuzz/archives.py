@@ -56,7 +56,7 @@ def archive_of(random: np.random.Generator, path: Path) -> Damage:
     if kind == 0:
         del members[name]
     elif kind == 1:
-        members[("", f"{name}.npy", "../up.npy", "\x1b[2J.npy")[random.integers(4)]] = members.pop(name)
+        members[(".npy", f"{name}.npy", "../up.npy", "\x1b[2J.npy")[random.integers(4)]] = members.pop(name)
     elif kind == 2:
         added = name, members[list(members)[random.integers(len(members))]]
     elif kind == 3:

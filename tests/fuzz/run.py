@@ -8,20 +8,21 @@ import argparse
 import contextlib
 import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds for one case
-START = 180  # seconds for a worker's imports, and the inputs that it makes
+START = 180  # seconds for what comes before
 ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",  # the limit is on address space, of which each thread's arena takes much
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -29,6 +30,13 @@ ENVIRONMENT = {
     "MPLBACKEND": "agg",
 }
 Case = tuple[str, int]
+
+
+def listen(stream: IO[str], lines: "queue.Queue[str]") -> None:
+    """Queue the lines of a process, and an empty one at its end."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
 
 
 class Fuzzer:
@@ -43,6 +51,7 @@ class Fuzzer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str] = queue.Queue()
         self._errors = (folder / "errors").open("w+")
 
     def __enter__(self) -> "Fuzzer":
@@ -66,7 +75,11 @@ class Fuzzer:
         began = time.perf_counter()
         with contextlib.suppress(BrokenPipeError):
             print(name, number, file=process.stdin, flush=True)
-        line = self._read(process, PATIENCE)
+        damage = ""
+        line = self._read(START)  # the first case of a target reads the undamaged input too, and compiles functions
+        if line:
+            damage = json.loads(line)
+            line = self._read(PATIENCE)
         if line:
             return json.loads(line)  # type: ignore[no-any-return]
         if line is None:
@@ -77,7 +90,7 @@ class Fuzzer:
             if process.returncode > 0:
                 raise RuntimeError(f"the fuzzer itself fails at {name} {number}: {words}")
         seconds = round(time.perf_counter() - began, 2)
-        return {"target": name, "number": number, "kind": kind, "damage": "", "words": words, "seconds": seconds}
+        return {"target": name, "number": number, "kind": kind, "damage": damage, "words": words, "seconds": seconds}
 
     def _start(self) -> "subprocess.Popen[str]":
         """Return the process, a new one if there is none or it has ended."""
@@ -85,16 +98,9 @@ class Fuzzer:
             return self.process
         self._end()
         self._errors.truncate(0)
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "tests.fuzz.worker",
-            str(self.folder / "material"),
-            str(self.folder / "cases"),
-        ]
+        folders = (str(self.folder / name) for name in ("material", "cases"))
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", "tests.fuzz.worker", *folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -102,16 +108,21 @@ class Fuzzer:
             cwd=ROOT,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
         )
-        if self._read(self.process, START) != "ready\n":
+        self._lines = queue.Queue()
+        assert self.process.stdout
+        self._listener = threading.Thread(target=listen, args=(self.process.stdout, self._lines))
+        self._listener.start()
+        if self._read(START) != "ready\n":
             self.process.kill()
             raise RuntimeError(f"the fuzzer does not start: {self._last_words(self.process)}")
         return self.process
 
-    def _read(self, process: "subprocess.Popen[str]", seconds: float) -> str | None:
+    def _read(self, seconds: float) -> str | None:
         """Return the next line, empty at the end, or None if there is none in that time."""
-        assert process.stdout
-        ready, _, _ = select.select([process.stdout], [], [], seconds)
-        return process.stdout.readline() if ready else None
+        try:
+            return self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return None
 
     def _last_words(self, process: "subprocess.Popen[str]") -> str:
         """Return how the process ended, and the last that it printed."""
@@ -123,6 +134,7 @@ class Fuzzer:
     def _end(self) -> None:
         if self.process is not None:
             self.process.kill()
+            self._listener.join()
             with contextlib.suppress(BrokenPipeError):
                 self.process.communicate()
             self.process = None

@@ -14,7 +14,26 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import GOOD
 
 LIGHT = 10
-KNOWN: dict[str, str] = {}
+HDF5 = (
+    "what h5py raises reaches the user without the file's name; parts of a virtual data set that are gone read as zeros"
+)
+STORE = "opening a store checks neither that it is whole nor its metadata"
+ARCHIVE = "what zipfile and numpy raise of a damaged archive reaches the user, as do values that do not fit"
+KNOWN = {
+    "hdf5-ingest": HDF5,
+    "hdf5-score": HDF5,
+    "store-info": STORE,
+    "store-stream": STORE,
+    "store-dataset": STORE,
+    "store-train": f"{STORE}; lengths that nobody checks are read for minutes",
+    "store-score": STORE,
+    "store-occlude": STORE,
+    "store-report": STORE,
+    "table-compare": "two columns of one name are a KeyError without the file's name",
+    "predictions": ARCHIVE,
+    "baseline": ARCHIVE,
+    "spool": "a damaged shard or record makes every attempt fail alike",
+}
 """Targets with open findings, and what these are. A target is taken out when its findings are mended."""
 light_targets = [
     pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name], strict=False) if name in KNOWN else ())
@@ -63,7 +82,7 @@ def test_a_crash_and_a_hang_are_noticed_and_the_next_case_is_tried(fuzzer, monke
     assert "SIGSEGV" in crashed["words"]
     assert fuzzer.run(case)["kind"] == before
     os.kill(fuzzer.process.pid, signal.SIGSTOP)
-    monkeypatch.setattr(run, "PATIENCE", 0.1)
+    monkeypatch.setattr(run, "START", 0.1)
     assert fuzzer.run(case)["kind"] == "hang"
     monkeypatch.undo()
     assert fuzzer.run(case)["kind"] == before

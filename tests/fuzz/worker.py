@@ -1,17 +1,20 @@
 """A process that tries cases one after another: ``python -m tests.fuzz.worker MATERIAL FOLDER``.
 
-Each line of standard input is a case, ``TARGET NUMBER``; the answer to it is a line with a JSON object.
+Each line of standard input is a case, ``TARGET NUMBER``. The answers to it are two lines of JSON: what the damage is,
+before the input is read, and then the verdict.
 """
 
 import contextlib
 import faulthandler
 import json
+import logging
 import os
 import resource
 import shutil
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,8 @@ def set_up() -> None:
     run_folder.SCORERS.update(dict.fromkeys(run_folder.SCORERS, "tests.fuzz.scorer"))
     Figure.savefig = lambda self, path, **_: Path(path).write_text(SVG)  # type: ignore[method-assign,assignment]
     warnings.simplefilter("ignore")
+    # What asyncio says of tasks of zarr whose errors nobody took is printed some cases later.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class Cases:
@@ -71,16 +76,20 @@ class Cases:
             self._expected[key] = reading.made
         return self._expected[key]
 
-    def run(self, name: str, number: int) -> dict[str, Any]:
-        """Try a case; return it and the verdict."""
+    def run(self, name: str, number: int, answer: Callable[[Any], None]) -> None:
+        """Try a case; answer with what the damage is, and then with the case and the verdict."""
+        began = time.perf_counter()
         target, expected = TARGETS[name], self.expected(name, number)
         with self._place() as place:
             victim = target.prepare(self.material, place, number)
             damage = target.damage(name, number, victim)
+            answer(damage.note)
             limit_memory()
             reading = target.read(place, victim)
             kind, words = judge(reading, damage, victim, expected, verifies=name in VERIFIES, tolerant=name in TOLERANT)
-        return {"target": name, "number": number, "kind": kind, "damage": damage.note, "words": words}
+        seconds = round(time.perf_counter() - began, 2)
+        case = {"target": name, "number": number, "kind": kind, "damage": damage.note}
+        answer({**case, "words": words, "seconds": seconds})
 
     @contextlib.contextmanager
     def _place(self) -> Any:
@@ -105,10 +114,7 @@ def main(material: str, folder: str) -> None:
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         name, number = line.split()
-        began = time.perf_counter()
-        result = cases.run(name, int(number))
-        seconds = round(time.perf_counter() - began, 2)
-        print(json.dumps({**result, "seconds": seconds}), file=answers, flush=True)
+        cases.run(name, int(number), lambda value: print(json.dumps(value), file=answers, flush=True))
 
 
 if __name__ == "__main__":
