@@ -123,7 +123,8 @@ def write_spools(folder: Path) -> None:
 def write_models(folder: Path) -> None:
     """Write an architecture, settings and a checkpoint."""
     from train.checkpoint import Checkpoint
-    from train.config import TrainConfig, find_architecture
+    from train.config import TrainConfig
+    from train.model.networks import find_architecture
     from train.schedule import ScheduleState, StoppingState
 
     for name in MODELS:

@@ -14,9 +14,7 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import GOOD
 
 LIGHT = 10
-HDF5 = (
-    "what h5py raises reaches the user without the file's name; parts of a virtual data set that are gone read as zeros"
-)
+HDF5 = "what h5py raises reaches the user without the file's name; lost parts of virtual data sets read as zeros"
 STORE = "opening a store checks neither that it is whole nor its metadata"
 ARCHIVE = "what zipfile and numpy raise of a damaged archive reaches the user, as do values that do not fit"
 KNOWN = {
