@@ -124,13 +124,36 @@ def raw_files(dataset: str) -> list[Path]:
 def statistics(store: STORE = DEFAULT_STORE, workers: WORKERS = None, scheduler: SCHEDULER = None) -> None:
     """Compute the statistics of a store's training split again."""
     from ingest.executors import open_executor
-    from ingest.statistics import write_statistics
-    from store.digests import write_digests
+    from ingest.statistics import recompute_statistics
 
     with open_executor(workers, scheduler) as executor:
-        write_statistics(store, executor)
-    write_digests(store)
+        recompute_statistics(store, executor)
     print_info(store)
+
+
+@app.command("select")
+def select(
+    where: Annotated[
+        str, typer.Option(help="Cut on the per-sample columns, such as 'pt > 100 and m0 < 30' or 'label == 1'.")
+    ],
+    output: Annotated[Path, typer.Option(help="The store to make.")],
+    store: STORE = DEFAULT_STORE,
+    workers: WORKERS = None,
+    scheduler: SCHEDULER = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
+) -> None:
+    """Make a store of the samples of another one that pass a cut.
+
+    Each sample keeps its split; statistics and digests are computed anew.
+    """
+    from ingest.executors import open_executor
+    from ingest.select import Selection
+    from ingest.select import select as make_selection
+
+    job = Selection(store=store, where=where, output=output, overwrite=overwrite)
+    with open_executor(workers, scheduler) as executor:
+        make_selection(job, executor)
+    print_info(output)
 
 
 @app.command("verify")

@@ -26,7 +26,7 @@ from store.datasets import DatasetSpec
 from store.digests import sha256
 from store.errors import ConfigError, SourceError, StoreError
 from store.layout import Layout, shard_path
-from store.opening import open_store
+from store.opening import open_unchecked
 from store.sources import Source, open_sources
 from store.writer import SampleTable
 
@@ -124,7 +124,7 @@ def check_output(output: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise StoreError(f"{output}: already exists; --overwrite replaces it")
     try:
-        open_store(output)
+        open_unchecked(output)
     except StoreError:
         raise StoreError(f"{output}: is not a store; --overwrite replaces only stores") from None
 

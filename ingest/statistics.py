@@ -3,20 +3,56 @@
 import functools
 import operator
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ingest.executors import Executor
+from store import files
+from store.digests import read_digests, write_digests
 from store.errors import StoreError
 from store.image_statistics import ImageStatistics, to_dataset
-from store.opening import open_store
+from store.opening import open_store, open_unchecked
 from store.sample_reader import open_reader
 from store.variable_statistics import describe_variables
 from store.writer import consolidate
 
 GROUPS = 16  # does not depend on the executor, so that rounding of the sums does not either
 READ_BYTES = 2 << 20  # images decoded at once: they fit the processor's cache, and calls take no noticeable time
+
+
+def recompute_statistics(path: Path, executor: Executor) -> None:
+    """Compute the statistics of a finished store again, and record their digests.
+
+    Raises
+    ------
+    StoreError
+        If the path holds no store, its training split lacks a class, or another process is doing the same.
+    CorruptStoreError
+        If the store is incomplete or was changed since it was made.
+    """
+    open_store(path)
+    lock = path.absolute().with_name(f".{path.name}.statistics.lock")
+    lock.mkdir(exist_ok=True)
+    try:
+        with files.locked(lock):
+            recorded = read_digests(path)
+            write_statistics(path, executor)
+            # The digests of all other files stay: a file that was damaged since must not be recorded as good.
+            write_digests(path, {name: digest for name, digest in recorded.items() if not _is_written(name)})
+    except BlockingIOError as error:
+        if error.filename != str(lock):
+            raise
+        raise StoreError(f"{path}: another process is computing its statistics") from None
+    finally:
+        with suppress(OSError):
+            lock.rmdir()
+
+
+def _is_written(name: str) -> bool:
+    """Return whether `write_statistics` writes a file of a store: its own group, and the consolidated metadata."""
+    return name == "zarr.json" or name.startswith("statistics/")
 
 
 def write_statistics(path: Path, executor: Executor) -> None:
@@ -28,7 +64,7 @@ def write_statistics(path: Path, executor: Executor) -> None:
         If the path holds no store, or the training split lacks a class.
     """
     path = path.absolute()  # workers of a cluster may run in another folder
-    store = open_store(path)
+    store = open_unchecked(path)
     start, stop = store.split_range("train")
     group = (store.image.shards or store.image.chunks)[0]
     group *= max(1, -(-(stop - start) // (group * GROUPS)))
@@ -50,7 +86,7 @@ def write_statistics(path: Path, executor: Executor) -> None:
 
 def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
     """Return the statistics of the samples [start, stop) of a store."""
-    store = open_store(path)
+    store = open_unchecked(path)
     reader = open_reader(store.image, store.path)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
     total = ImageStatistics.zero(store.spec)

@@ -15,7 +15,7 @@ from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import DIGESTS_FILE, read_digests, sha256
 from store.errors import SourceError
-from store.opening import Store, open_store
+from store.opening import Store, open_unchecked
 from store.sample_reader import open_reader
 from store.sources import open_sources
 
@@ -62,7 +62,7 @@ def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verificat
     files, problems = _compare_files(path, executor)
     images = 0
     with _accept_known_damage(path, problems):
-        store = open_store(path)
+        store = open_unchecked(path)
         problems += check_format(store)
         if sources:
             comparisons = _plan_comparisons(store, sources)
@@ -194,7 +194,7 @@ def compare(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
     list of str
         Empty, or one line that names the first samples that differ.
     """
-    store, source = open_store(path), stretch.source
+    store, source = open_unchecked(path), stretch.source
     reader = open_reader(store.image, store.path)
     columns: dict[str, npt.NDArray[Any]] = {"label": source.labels(), **source.variables()}
     pairs = [(values[stretch.start :], _column(store, name)) for name, values in columns.items()]

@@ -10,6 +10,7 @@ import zarr
 
 from store.datasets import FORMAT, FORMAT_VERSION, DatasetSpec, find_dataset
 from store.errors import PlanError, StoreError
+from store.integrity import check_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +66,27 @@ class Store:
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a store.
+    """Open a store, after a check that takes milliseconds: that it is complete, and still what was ingested.
 
     Parameters
     ----------
     path
         Folder of the store.
+
+    Raises
+    ------
+    StoreError
+        If the path contains no store, or one with another format version.
+    CorruptStoreError
+        If the store is incomplete, or was changed since it was made; see `store.integrity.check_store`.
+    """
+    store = open_unchecked(path)
+    check_store(store)
+    return store
+
+
+def open_unchecked(path: str | Path) -> Store:
+    """Open a store that may be incomplete, because it is being made or verified; otherwise as `open_store`.
 
     Raises
     ------

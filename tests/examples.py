@@ -18,6 +18,7 @@ from ingest.cli import app as ingest_app
 from store import console
 from store.blosc import encode_samples
 from store.datasets import Channel, DatasetSpec
+from store.digests import write_digests
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 
@@ -118,6 +119,7 @@ def write_store(
     }
     write_tables(root, table, shape_spec(SHAPE), root_attributes)
     consolidate(root)
+    write_digests(root)
     return root
 
 

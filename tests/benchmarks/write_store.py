@@ -7,6 +7,7 @@ import zarr
 
 from store.blosc import encode_samples
 from store.datasets import find_dataset
+from store.digests import write_digests
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 from tests.benchmarks.images import Images
@@ -34,4 +35,5 @@ def write_store(root: Path, images: Images) -> Path:
     }
     write_tables(root, table, spec, attributes)
     consolidate(root)
+    write_digests(root)
     return root

@@ -1,0 +1,155 @@
+"""Making a store of a selection: the samples of another store that pass a cut, each in the split that it was in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ingest.completion import complete_store, content_digest, history_line, versions
+from ingest.convert import check_output
+from ingest.executors import Executor
+from ingest.staging import StagingFolder
+from store.arrays import BoolArray, Int64Array
+from store.blosc import encode_samples
+from store.datasets import SPLITS
+from store.errors import SourceError
+from store.layout import Layout, shard_path
+from store.opening import Store, open_store
+from store.sample_reader import open_reader
+from store.selection import Cut
+from store.writer import SampleTable, write_shard
+
+STORED_COLUMNS = ("label", "split", "source_file", "source_row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What to select.
+
+    Attributes
+    ----------
+    store
+        The store to select from.
+    where
+        Cut on the per-sample columns, such as ``"pt > 100 and m0 < 30"``; see `store.selection`.
+    output
+        Folder of the store to make.
+    overwrite
+        Whether to replace a store that exists.
+    """
+
+    store: Path
+    where: str
+    output: Path
+    overwrite: bool = False
+
+
+def select(job: Selection, executor: Executor) -> Path:
+    """Make a store of the samples that pass a cut, with its own splits, statistics and digests.
+
+    Samples keep their order, their split and their source rows, so that `ingest verify` compares the new store with the
+    same sources, and no sample of the test split can get into another one.
+
+    Returns
+    -------
+    pathlib.Path
+        The new store.
+
+    Raises
+    ------
+    StoreError
+        If there is no store to select from, the output exists and `overwrite` is not set, or another ingest is making
+        it.
+    PlanError
+        If the cut is not one, or reads a column that the store does not have.
+    SourceError
+        If the cut leaves a split without a class.
+    """
+    store, cut = open_store(job.store), Cut.parse(job.where)
+    positions, table = _select_samples(store, cut)
+    staging = StagingFolder(job.output)
+    with staging.held():
+        check_output(job.output, overwrite=job.overwrite)
+        staging.start({"store": store.digest, "where": cut.text, "versions": versions()})
+        layout = Layout.of(store.spec.sample_bytes)
+        calls = [
+            (store.path.absolute(), positions[start : start + layout.shard], layout, shard_path(staging.root, shard))
+            for shard, start in enumerate(range(0, len(positions), layout.shard))
+        ]
+        copied = executor.run(copy_shard, calls, "writing shards")
+        shards = [digest for digest, _ in copied]
+        attributes = {
+            **{name: store.attributes[name] for name in ("sources", "simulated", "seed")},
+            "empty_images": sum(empty for _, empty in copied),
+            "split_scheme": f"{store.attributes['split_scheme']} where {cut.text}",
+            "selection": {"from": store.digest, "where": cut.text},
+            "content_digest": content_digest(shards, table),
+            "versions": versions(),
+            "history": f"{history_line()}\n{store.attributes['history']}",
+        }
+        complete_store(staging.root, table, shards, store.spec, layout, attributes, executor)
+        staging.publish()
+    return job.output
+
+
+def _select_samples(store: Store, cut: Cut) -> tuple[Int64Array, SampleTable]:
+    """Return the positions, in the store, of the samples that pass, int64 (sample,), and their columns."""
+    variables = [variable.name for variable in store.spec.variables]
+    columns = {name: np.asarray(store.group[name][:]) for name in (*STORED_COLUMNS, *variables)}  # type: ignore[index]
+    cut.check_columns(tuple(columns))
+    passed = cut.apply(columns)
+    _check_classes(store, cut, columns["label"], columns["split"], passed)
+    positions = np.flatnonzero(passed)
+    train, validation, test = (
+        int(np.count_nonzero(columns["split"][positions] == code)) for code in range(len(SPLITS))
+    )
+    return positions, SampleTable(
+        label=columns["label"][positions],
+        source_file=columns["source_file"][positions],
+        source_row=columns["source_row"][positions],
+        split_sizes=(train, validation, test),
+        variables={name: columns[name][positions] for name in variables},
+    )
+
+
+def _check_classes(store: Store, cut: Cut, label: BoolArray, split: BoolArray, passed: BoolArray) -> None:
+    for code, split_name in enumerate(SPLITS):
+        for value, class_name in enumerate(store.spec.classes):
+            if not np.any(passed & (split == code) & (label == value)):
+                raise SourceError(
+                    f"{store.path}: where={cut.text!r} leaves no sample of class {class_name} in split {split_name!r}"
+                )
+
+
+def copy_shard(path: Path, positions: Int64Array, layout: Layout, target: Path) -> tuple[str, int]:
+    """Write one shard of some samples of another store.
+
+    Parameters
+    ----------
+    path
+        The store to read.
+    positions
+        Positions of the samples in it, int64 (n,), at most `layout.shard`.
+    layout
+        Sizes and codec of the new store.
+    target
+        File of the shard.
+
+    Returns
+    -------
+    sha256 : str
+        Digest of the file.
+    empty : int
+        Number of images without any non-zero value.
+    """
+    store = open_store(path)
+    reader = open_reader(store.image, store.path)
+    blocks: list[bytes] = []
+    empty = 0
+    for start in range(0, len(positions), layout.chunk):
+        samples = positions[start : start + layout.chunk]
+        images = np.empty((len(samples), *store.spec.image_shape), np.float32)
+        reader.read(samples, images)
+        empty += int(np.count_nonzero(~images.any(axis=(1, 2, 3))))
+        blocks += encode_samples(images, layout)
+    return write_shard(target, blocks, layout), empty
