@@ -105,6 +105,14 @@ def test_unknown_name_lists_the_known_ones(installed: Project, words: list[str])
     assert ("after-failure" if words[1] == "nosuch" else "impossible") in done.stderr
 
 
+def test_any_program_of_the_environment_runs_in_it(installed: Project) -> None:
+    code = "import os, sys; print(sys.prefix, os.getcwd(), *sys.argv[1:])"
+    done = installed.run("run", "python", "-c", code, "two words", "--option")
+    environment = installed.root / ".pixiw" / "default"
+    assert done.stdout == f"{environment} {installed.root} two words --option\n", done.stderr
+    assert installed.run("run", "python", "-c", "raise SystemExit(7)").returncode == 7
+
+
 def test_unknown_command_is_wrong_usage(installed: Project) -> None:
     assert installed.run("shell").returncode == 2
 
