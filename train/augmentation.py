@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from store.stream import Batch
 
 SYMMETRIES = ("flip-ieta", "flips", "rotations", "flips-rotations")
-DRAWS = 0xF11B  # first key of these draws, which keeps them independent of the order of the samples
+DRAWS = 0xF11B  # first key of these random numbers; it keeps them independent of those that order the samples
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Flips or rotates each image about the seed cell, in one of several ways that are all equally likely.
+    """Applies a random symmetry, a flip or rotation about the seed cell, to each image; all are equally likely.
 
-    A flip moves cell i to cell ``2 * seed - i``, modulo the size of the image. The way is drawn from the seed of the
-    training, the epoch and the number of the sample alone. Images are changed by the threads that decode them.
+    A flip moves cell i to cell ``2 * seed - i``, modulo the size of the image. Which symmetry is applied depends only
+    on the seed of the training, the epoch and the position of the sample in the store. Images are changed by the
+    threads that decode them.
 
     Attributes
     ----------
@@ -31,14 +32,14 @@ class Augmentation:
         ``flips-rotations`` applies any of the eight symmetries of a square. Detectors whose crystals are tilted in phi,
         such as that of CMS, are not symmetric in iphi.
     spec
-        Data set, which has the position of the seed cell.
+        The data set, which states the position of the seed cell.
     seed
         Seed of the training.
 
     Raises
     ------
     ConfigError
-        If images are to be rotated that are not square with the seed cell in the middle.
+        If images would be rotated but are not square with the seed cell in the middle.
     """
 
     name: str

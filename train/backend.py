@@ -18,9 +18,9 @@ class Backend(Protocol):
     Attributes
     ----------
     device
-        Name of the device that the model runs on, for people.
+        Human-readable name of the device that the model runs on.
     rank, world_size
-        Number of this process, from 0, and how many processes train the model together.
+        Number of this process, counted from 0, and the number of processes that train the model together.
     """
 
     device: str
@@ -74,7 +74,7 @@ class Backend(Protocol):
         Raises
         ------
         StateError
-            If the state is of another architecture.
+            If the state belongs to another architecture.
         """
         ...
 

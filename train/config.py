@@ -24,7 +24,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 STORE = Path("data/electron-photon.zarr")
 
 RENAMED = {"average": "ema_decay"}
-"""Settings that older run directories record under another name."""
+"""Present names of settings by the names under which older run directories recorded them."""
 TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -32,7 +32,7 @@ TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     Path: ((str, Path), "a path"),
 }
-"""For each type of a setting, the types that a value may have and what to call them in a message."""
+"""For each type of setting, the types that a value may have, and how an error message describes them."""
 
 
 def parse_names(value: Any) -> tuple[str, ...]:
@@ -88,13 +88,13 @@ def setting(
     text
         What the setting does, for ``--help``.
     choices
-        Allowed names, if there are only a few.
+        Allowed names; empty if names are not restricted.
     bounds
-        Lowest and highest allowed number.
+        Lowest and highest allowed number; None if numbers are not restricted.
     parse
-        Converts what users may write into the value; raises ConfigError if it cannot.
+        Converts what a user wrote into the value, or raises ConfigError.
     aliases
-        Further flags for the setting, beside its name.
+        Other flags for the setting, in addition to its name.
     """
     if choices:
         text = f"{text}: {', '.join(choices)}."
@@ -127,7 +127,7 @@ class TrainConfig:
         parse=parse_names,
     )
     train_samples: int = setting(
-        0, "Train on only this many samples, the first of the training split; 0 uses all.", bounds=(0, 2**62)
+        0, "Train on only the first samples of the training split, this many; 0 uses all.", bounds=(0, 2**62)
     )
     epochs: int = setting(24, "Maximum number of epochs.", bounds=(1, 2**31))
     patience: int = setting(24, "Stop early after this many epochs without a lower validation loss.", bounds=(1, 2**31))
@@ -230,7 +230,7 @@ def checked(name: str, value: Any) -> Any:
 
 
 def check_type(name: str, value: Any, kind: Any) -> None:
-    """Raise ConfigError if a setting of one type has a value of another."""
+    """Raise ConfigError if the value of a setting does not have the setting's type."""
     allowed, description = TYPES.get(kind, ((object,), ""))
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{name}={value!r} is not {description}")

@@ -47,7 +47,7 @@ class TrainingLoop:
             self._schedule.start(config.learning_rate),
             StoppingState(),
         )
-        self._earlier: Outputs | None = None  # of the interrupted epoch that is continued
+        self._earlier: Outputs | None = None  # those of an interrupted epoch, from before the interruption
         self._first_step = True
 
     def load(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class TrainingLoop:
         Raises
         ------
         StateError
-            If the checkpoint is of another store or architecture; the message names the file.
+            If the checkpoint belongs to another store or architecture; the message names the file.
         """
         checkpoint = Checkpoint.load(path)
         try:
@@ -127,7 +127,7 @@ class TrainingLoop:
                 collector.add(batch.sample, batch.label, backend.train(inputs, label))
                 throughput.add(len(batch.sample))
                 due = time.monotonic() - saved >= self._config.save_every and index + 1 < len(stream)
-                # Several ranks would have to agree on the moment, so they save only after epochs.
+                # Several ranks would have to agree on when to save, so they save only after epochs.
                 if due and backend.world_size == 1:
                     self._save(self._folder.last_checkpoint, collector.outputs(), index + 1)
                     saved = time.monotonic()
@@ -148,13 +148,14 @@ class TrainingLoop:
         self._epochs += 1
         self._schedule_state = self._schedule.after(self._schedule_state, validation_loss)
         self._stopping_state = self._stopping.after(self._stopping_state, self._epochs, validation_loss)
-        # The best one first: if the process is killed in between, the epoch is repeated and gives the same weights.
+        # The best one is written first: if the process is killed before the second, the epoch is repeated on resuming
+        # and gives the same weights.
         if self._stopping_state.best_epoch == self._epochs:
             self._save(self._folder.best_checkpoint)
         self._save(self._folder.last_checkpoint)
 
     def _save(self, path: Path, outputs: Outputs | None = None, batch: int = 0) -> None:
-        """Write a checkpoint after an epoch, or within one, after `batch` batches with these outputs."""
+        """Write a checkpoint: after an epoch, or within one after `batch` batches, which gave these outputs."""
         checkpoint = Checkpoint(
             epoch=self._epochs,
             schedule=self._schedule_state,

@@ -1,4 +1,4 @@
-"""Loss, accuracy and AUC over all samples of a pass, in float64; never averages of batch means."""
+"""Loss, accuracy and AUC, computed in float64 over all samples of a pass and not as averages of batch means."""
 
 from dataclasses import dataclass
 

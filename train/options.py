@@ -15,7 +15,9 @@ StoreOption = Annotated[Path, typer.Option(help="Store to train on.")]
 RunOption = Annotated[Path, typer.Option(help="Run directory to write.")]
 VariablesOption = Annotated[
     str,
-    typer.Option(help="Per-sample variables of the store to train on: none (use shower shapes), or names as pt,m0."),
+    typer.Option(
+        help="Per-sample variables of the store to train on: none (use shower shapes), or names such as pt,m0."
+    ),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run directory.")]
 
@@ -50,7 +52,7 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
                 "--config", help="TOML file of settings. Flags override the file, which overrides the preset."
             ),
         ] = None,
-        # A flag for each setting; those on the command line are taken from the context.
+        # One flag per setting; the code below asks the context which flags are on the command line.
         store: Annotated[Path, flag("store")] = TrainConfig.store,
         model: Annotated[str, flag("model")] = TrainConfig.model,
         normalisation: Annotated[str, flag("normalisation")] = TrainConfig.normalisation,
@@ -97,7 +99,7 @@ def is_given(context: typer.Context, name: str) -> bool:
 def start(
     settings: dict[str, Any], framework: str, make_backend: "BackendFactory", *, resume: bool, overwrite: bool
 ) -> None:
-    """Train with the given settings and the defaults of the others; see `train.run.run_training`."""
+    """Train with the given settings, and defaults for all others; see `train.run.run_training`."""
     from store.run_folder import RunFolder
     from train.run import resumed_config, run_training  # slow to import, and not needed for --help
 

@@ -15,7 +15,7 @@ from train.backend import Backend
 from train.metrics import TrainingMetrics, compute_metrics, sigmoid
 from train.progress import ShowBatch, Throughput, watch
 
-LAG = 4  # batches that a GPU may still be working on while further ones are submitted
+LAG = 4  # batches whose logits a GPU may still be computing when the next batch is submitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Outputs:
 
 
 class Collector:
-    """Collects the outputs of a pass batch by batch, a few batches late so that a GPU never waits for it.
+    """Collects the outputs of a pass batch by batch; it lags a few batches behind, so that a GPU never waits for it.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Collector:
         self.batches = batches
 
     def add(self, sample: Int64Array, label: UInt8Array, logit: Any) -> None:
-        """Take the logits of one more batch, which a GPU may not have computed yet."""
+        """Add the logits of another batch, which a GPU may not have computed yet."""
         self._pending.append((sample, label, logit))
         if len(self._pending) > LAG:
             self._collect()

@@ -50,7 +50,7 @@ class Throughput:
             self._samples += samples
 
     def current(self) -> tuple[float, float]:
-        """Return samples per second and the waiting share until now; zeros as long as no sample was counted."""
+        """Return samples per second and the waiting share so far; zeros until the first samples are counted."""
         if not self._samples:
             return 0.0, 0.0
         seconds = time.perf_counter() - self._began

@@ -57,9 +57,9 @@ def run_training(
         If there is no store, or it has no statistics.
     RunError
         If the run directory already exists, is in use or belongs to another model, the disk is too small, or the loss
-        becomes NaN.
+        becomes NaN or infinite.
     StateError
-        If the checkpoint is of another store or architecture.
+        If the checkpoint belongs to another store or architecture.
     """
     folder = RunFolder(path=config.run)
     if not resume:
@@ -104,14 +104,14 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
     Raises
     ------
     RunError
-        If the folder holds no run, the run is of the other framework, or a change would affect the result.
+        If the folder holds no run, the run was trained with the other framework, or a change would affect the result.
     """
     recorded_framework = folder.framework
     if recorded_framework is None:
         raise RunError(f"{folder.path}: no run to resume here; leave out --resume to start one")
     if recorded_framework != framework:
         raise RunError(
-            f"{folder.path}: is a run of {recorded_framework}; train-{recorded_framework} --resume continues it"
+            f"{folder.path}: was trained with {recorded_framework}; resume it with train-{recorded_framework} --resume"
         )
     recorded = folder.read_config()
     before = TrainConfig.from_dict(recorded)

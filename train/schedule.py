@@ -20,7 +20,7 @@ class ScheduleState:
     wait
         Number of epochs without improvement that count towards the next reduction.
     cooldown
-        Number of coming epochs that will not count.
+        Number of coming epochs that will not be added to `wait`, because the rate was reduced shortly before.
     """
 
     rate: float
@@ -99,7 +99,7 @@ class Plateau(Constant):
     min_delta
         Smallest decrease of the loss that counts as an improvement.
     cooldown
-        Number of epochs after a reduction that do not count.
+        Number of epochs after a reduction that do not count as epochs without improvement.
     minimum
         Lowest learning rate.
     """

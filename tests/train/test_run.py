@@ -44,5 +44,5 @@ def test_does_not_continue_as_another_run(run: RunFolder, changes: dict[str, Any
 
 
 def test_does_not_continue_in_the_other_framework(run: RunFolder) -> None:
-    with pytest.raises(RunError, match="is a run of torch; train-torch --resume continues it"):
+    with pytest.raises(RunError, match="was trained with torch; resume it with train-torch --resume"):
         resumed_config(run, "keras", {})

@@ -52,7 +52,7 @@ class BaselineConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline(ABC):
-    """A trained classifier that consists of plain arrays, so that reading its file runs no code."""
+    """A trained classifier that consists of plain arrays, so that no code is executed when its file is read."""
 
     file_name: ClassVar[str]
     description: ClassVar[str]
@@ -64,7 +64,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def logit(self, feature: Float64Array) -> Float64Array:
-        """Return the logits (n,) of features (n, feature), which are those of `FeatureTable`."""
+        """Return the logits (n,) for features (n, feature) in the layout of `FeatureTable`."""
 
     def score(self, image: Float32Array, variables: Float32Array | None = None) -> Float64Array:
         """Return the probability (batch,) of class 1.
@@ -92,7 +92,7 @@ class Baseline(ABC):
         Raises
         ------
         RunError
-            If its file is missing, or holds something else.
+            If its file is missing, or is not the file of such a classifier.
         """
         path = Path(folder) / cls.file_name
         try:
@@ -125,7 +125,7 @@ def make_record(
     tables
         Training and validation split.
     logits
-        Logits (n,) of both.
+        Logits (n,) for the training and the validation split.
     seconds
         Duration of the epoch.
     learning_rate
@@ -153,7 +153,7 @@ def train_baseline(config: BaselineConfig, train: TrainFunction, *, overwrite: b
     config
         Settings of the training.
     train
-        Trains the classifier. The time that it took to read the features is added to the first record of its history.
+        Trains the classifier. The time taken to read the features is added to the first record of its history.
     overwrite
         Replace an existing run directory, once the training has ended.
 

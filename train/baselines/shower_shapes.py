@@ -7,13 +7,14 @@ import numpy as np
 from store.arrays import Float32Array, Float64Array
 
 BAND = 4
-"""Rows (and columns) from the seed that belong to the band: in ieta, there is little but noise beyond."""
+"""Largest distance from the seed, in cells, of the rows (or columns) in the band; rows farther out are mostly noise."""
 DISTANCES = (1, 2, 3, 4, 5, 6)
-"""Distances from the seed in cells, each with a shape of its own."""
+"""Distances from the seed, in cells, that each have their own shower shape."""
 OUTER_RANGES = ((7, 9), (10, 15))
-"""Ranges of larger distances, each with a shape for the whole range."""
+"""Ranges of larger distances, with one shower shape for each range."""
 LOG_CUTOFF = 4.7
-"""Of the logarithmic weight max(0, 4.7 + ln f): cells with less than exp(-4.7) = 0.9 % of the energy have none."""
+"""Offset in the logarithmic weight max(0, 4.7 + ln f), which is zero for cells with a fraction f of the energy below
+exp(-4.7) = 0.9 %."""
 
 
 def compute_shower_shapes(image: Float32Array) -> dict[str, Float64Array]:

@@ -16,7 +16,7 @@ from train.baselines.table import FeatureTable
 
 @dataclass(frozen=True, kw_only=True)
 class Trees(Baseline):
-    """Boosted trees. The nodes of all trees are stored one after the other; both children of a leaf are the leaf.
+    """Boosted trees. The nodes of all trees are stored one after the other; the children of a leaf are the leaf itself.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Trees(Baseline):
     @classmethod
     def from_sklearn(cls, classifier: Any, tree_count: int) -> "Trees":
         """Return the first trees of a fitted ``sklearn.ensemble.HistGradientBoostingClassifier`` of two classes."""
-        # Private attributes: scikit-learn offers no way to save a classifier but pickle, which runs code when read.
+        # Reads private attributes: scikit-learn can save classifiers only with pickle, which runs code when it is read.
         trees = [predictor.nodes for (predictor,) in classifier._predictors[:tree_count]]
         node, sizes = np.concatenate(trees), [len(tree) for tree in trees]
         root = np.cumsum([0, *sizes[:-1]])
@@ -91,7 +91,7 @@ class TreesConfig(BaselineConfig):
     max_trees
         Maximum number of trees.
     patience
-        Number of trees without a lower validation loss after which training stops.
+        Training stops after this many trees without a lower validation loss.
     learning_rate
         Factor on the values of each tree.
     max_leaves
@@ -130,9 +130,9 @@ def grow_trees(
     Returns
     -------
     Trees
-        The first trees, as many as give the lowest validation loss.
+        The trees up to the lowest validation loss.
     list
-        A record per tree, with the metrics of both splits, and an equal part of the duration.
+        One record per tree, with the metrics of both splits. Each has an equal part of the total duration.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 

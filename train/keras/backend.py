@@ -44,7 +44,7 @@ class KerasBackend:
 
     def __init__(self, specification: Specification, config: TrainConfig) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; train-torch takes several ranks")
+            raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; use train-torch for more")
         self._devices = choose_devices(config)
         self.device = ", ".join(device.name.removeprefix("/device:").lower() for device in self._devices)
         if config.precision == "float16" and self._devices[0].device_type == "CPU":
@@ -117,7 +117,7 @@ class KerasBackend:
         Raises
         ------
         StateError
-            If the state is of another architecture.
+            If the state belongs to another architecture.
         """
         for prefix, model in (("weights/", self.model), ("average/", self._predictor)):
             weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
@@ -204,7 +204,7 @@ class KerasBackend:
 
 
 def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
-    """Return the devices for ``auto``, ``cpu`` or ``cuda``: all GPUs or the CPU. GPUs are hidden if it is the CPU.
+    """Return the devices for ``auto``, ``cpu`` or ``cuda``: all GPUs or the CPU; for the CPU, GPUs are hidden.
 
     A compiled model gets only one GPU, because XLA compiles for a single device.
 

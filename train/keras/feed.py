@@ -23,7 +23,7 @@ def feed(
     The inputs are those of `train.variables.model_inputs`: images (batch, ieta, iphi, channel), and variables
     (batch, variable) if `variables` holds those of the whole store.
 
-    On the CPU the tensors share the batch's memory. A GPU copies from there.
+    On the CPU the tensors share the batch's memory; for a GPU they are copied to its memory.
     """
     for batch in stream:
         inputs, label = tuple(map(to_tensor, model_inputs(batch, variables))), to_tensor(batch.label)
@@ -34,9 +34,10 @@ def feed(
 
 
 def to_tensor(array: npt.NDArray[Any]) -> tf.Tensor:
-    """Return a tensor that shares the array's memory, or an aligned copy's if the array is not aligned.
+    """Return a tensor that shares the array's memory, or that of an aligned copy if the array is not aligned.
 
-    It is made through DLPack: ``tf.convert_to_tensor`` always copies, and takes longer even for a few labels.
+    The tensor is made through DLPack, because ``tf.convert_to_tensor`` always copies, and is slower even for a few
+    labels.
     """
     if array.ctypes.data % ALIGNMENT:
         memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)

@@ -164,7 +164,7 @@ def build_model(specification: Specification) -> keras.Model:
     (batch, ieta, iphi, channel) and variables float32 (batch, variable), with values as in the source files. All
     layers are Keras' own, so that a saved model loads in safe mode and without this project.
     """
-    # Rescaling depends on this setting, and a user's Keras configuration may have another value.
+    # Rescaling depends on this setting, which a user's Keras configuration may have changed.
     keras.config.set_image_data_format("channels_last")
     image = keras.Input(specification.image_shape, name="image", dtype="float32")
     inputs = [image]
@@ -189,7 +189,7 @@ def set_weights(model: keras.Model, values: Weights) -> None:
     Raises
     ------
     StateError
-        If they are of another architecture.
+        If they belong to another architecture.
     """
     weights = weights_by_name(model)
     check_weights(values, {name: tuple(weight.shape) for name, weight in weights.items()})

@@ -1,4 +1,4 @@
-"""The specification of a classifier: everything but the weights that PyTorch and Keras need to build it."""
+"""The specification of a classifier: everything that PyTorch and Keras need to build it, except the weights."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -29,8 +29,8 @@ class Specification:
     Raises
     ------
     ConfigError
-        If the architecture does not fit the images, the normalisation or the variables, or the normalisation has
-        another number of channels than the images.
+        If the architecture does not fit the images, the normalisation or the variables, or the normalisation and the
+        images differ in their number of channels.
     """
 
     architecture: Architecture

@@ -1,4 +1,4 @@
-"""Weights in a neutral layout, which carries them between the PyTorch and the Keras model.
+"""Weights in a neutral layout, in which they are exchanged between the PyTorch and the Keras model.
 
 A weight is named after its layer, such as ``conv1.kernel`` or ``residual1.body.conv1.kernel``. The axes are in the
 order of Keras: kernels of convolutions are (row, column, in, out), kernels of dense layers (in, out). PyTorch has the
@@ -123,12 +123,12 @@ def check_weights(weights: Mapping[str, Float32Array], shapes: Mapping[str, Shap
     """
     for name in sorted(shapes.keys() | weights.keys()):
         if name not in weights:
-            raise StateError(f"weights of another architecture: {name} is missing, the model has {shapes[name]}")
+            raise StateError(f"weights of another architecture: {name} with shape {shapes[name]} is missing")
         if name not in shapes:
             raise StateError(f"weights of another architecture: the model has no {name}")
         if weights[name].shape != shapes[name]:
             raise StateError(
-                f"weights of another architecture: {name} is {weights[name].shape}, the model has {shapes[name]}"
+                f"weights of another architecture: {name} has shape {weights[name].shape}, not {shapes[name]}"
             )
 
 
@@ -150,4 +150,4 @@ def load_weights(path: Path) -> Weights:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise StateError(f"{path}: not a file of weights ({error})") from None
+        raise StateError(f"{path}: not a weights file ({error})") from None

@@ -155,7 +155,7 @@ class TorchBackend:
         Raises
         ------
         StateError
-            If the state is of another architecture.
+            If the state belongs to another architecture.
         """
         parts: dict[str, dict[str, Any]] = defaultdict(dict)
         for name, array in arrays.items():

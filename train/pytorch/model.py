@@ -87,7 +87,7 @@ class CropCells(nn.Module):
 
 
 class FlattenChannelLast(nn.Module):
-    """Flattens images in channel-last order, as Keras does; nothing is copied if memory is in that order already."""
+    """Flattens images in channel-last order, as Keras does; images already stored in that order are not copied."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Return (batch, ieta * iphi * channel) for images (batch, channel, ieta, iphi)."""
@@ -261,7 +261,7 @@ class Classifier(nn.Module):
         Raises
         ------
         StateError
-            If they are of another architecture.
+            If they belong to another architecture.
         """
         check_weights(values, self.specification.architecture.weight_shapes(self.specification.image_shape))
         self.layers.load_state_dict({name: torch.tensor(value) for name, value in to_torch(values).items()})

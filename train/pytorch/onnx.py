@@ -43,7 +43,7 @@ def export_onnx(run: Path) -> None:
     Raises
     ------
     RunError
-        If the folder is no run directory, or onnxruntime gives other scores than PyTorch.
+        If the folder is not a run directory, or onnxruntime and PyTorch give different scores.
     StateError
         If there is no checkpoint of the best model.
     ConfigError
@@ -84,10 +84,10 @@ def make_examples(specification: Specification) -> dict[str, Float32Array]:
 def to_onnx(model: ScoringModule, examples: dict[str, Float32Array]) -> bytes:
     """Return the model in the ONNX format, for batches of any size."""
     batch = torch.export.Dim("batch")
-    # It says which operators of torchvision it lacks; no model here uses any.
+    # The exporter lists the operators of torchvision that it cannot export; no model of this project uses them.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 calls a function of its own that is deprecated
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 calls one of its own deprecated functions
         program = torch.onnx.export(
             model,
             tuple(map(torch.from_numpy, examples.values())),
@@ -102,7 +102,7 @@ def to_onnx(model: ScoringModule, examples: dict[str, Float32Array]) -> bytes:
 
 
 def check_scores(run: Path, model: ScoringModule, content: bytes, examples: dict[str, Float32Array]) -> None:
-    """Raise RunError if onnxruntime gives other scores than PyTorch."""
+    """Raise RunError if onnxruntime and PyTorch give different scores."""
     import onnxruntime
 
     with torch.inference_mode():
