@@ -1,8 +1,6 @@
 """Completing a store whose image shards are written: columns, attributes, statistics and digests."""
 
-import hashlib
 import importlib.metadata
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -10,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import zarr
 
 from ingest.executors import Executor
 from ingest.statistics import write_statistics
+from store import digests
 from store.datasets import DatasetSpec
-from store.digests import write_digests
 from store.files import is_partial
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, create_image, write_tables
@@ -55,7 +52,7 @@ def complete_store(
     create_image(root, len(table.label), spec, layout)
     write_tables(root, table, spec, attributes)
     write_statistics(root, executor)
-    write_digests(root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
+    digests.write_digests(root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
 
 
 def _delete_all_but_shards(root: Path) -> None:
@@ -80,11 +77,8 @@ def content_digest(shards: Sequence[str], table: SampleTable) -> str:
     table
         The columns of the store.
     """
-    digest = hashlib.sha256(json.dumps([*shards, table.split_ranges]).encode())
-    columns: tuple[npt.NDArray[Any], ...] = (table.label, table.source_file, table.source_row)
-    for column in (*columns, *table.variables.values()):
-        digest.update(column.tobytes())
-    return digest.hexdigest()
+    columns = (table.label, table.source_file, table.source_row, *table.variables.values())
+    return digests.content_digest(shards, table.split_ranges, columns)
 
 
 def history_line() -> str:

@@ -13,7 +13,8 @@ from store import files
 from store.digests import read_digests, write_digests
 from store.errors import StoreError
 from store.image_statistics import ImageStatistics, to_dataset
-from store.opening import open_store, open_unchecked
+from store.integrity import check_labels, check_store
+from store.opening import open_unchecked
 from store.sample_reader import open_reader
 from store.variable_statistics import describe_variables
 from store.writer import consolidate
@@ -32,7 +33,7 @@ def recompute_statistics(path: Path, executor: Executor) -> None:
     CorruptStoreError
         If the store is incomplete or was changed since it was made.
     """
-    open_store(path)
+    check_store(open_unchecked(path), statistics=False)
     lock = path.absolute().with_name(f".{path.name}.statistics.lock")
     lock.mkdir(exist_ok=True)
     try:
@@ -89,6 +90,7 @@ def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
     store = open_unchecked(path)
     reader = open_reader(store.image, store.path)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
+    check_labels(store, label, start)
     total = ImageStatistics.zero(store.spec)
     step = max(1, READ_BYTES // store.spec.sample_bytes)
     images = np.empty((step, *store.spec.image_shape), np.float32)

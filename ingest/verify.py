@@ -15,6 +15,7 @@ from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import DIGESTS_FILE, read_digests, sha256
 from store.errors import SourceError
+from store.integrity import check_attributes, check_lengths
 from store.opening import Store, open_unchecked
 from store.sample_reader import open_reader
 from store.sources import open_sources
@@ -107,6 +108,8 @@ def _accept_known_damage(path: Path, problems: list[str]) -> Iterator[None]:
 
 def check_format(store: Store) -> list[str]:
     """Return one line for each way in which a store departs from format version 1."""
+    check_attributes(store)
+    check_lengths(store)
     return _check_arrays(store) or _check_columns(store)
 
 

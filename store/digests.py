@@ -5,13 +5,22 @@ because Zarr readers ignore unknown files there.
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from store.datasets import SPLITS
 from store.errors import CorruptStoreError
 from store.files import write_whole
 
 DIGESTS_FILE = "image/SHA256SUMS"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+SHARD = re.compile(r"image/c\.(\d+)\.0\.0\.0")
 
 
 def write_digests(root: Path, known: Mapping[str, str] | None = None) -> None:
@@ -40,15 +49,47 @@ def read_digests(root: Path) -> dict[str, str]:
     """
     try:
         lines = (root / DIGESTS_FILE).read_text().splitlines()
-    except (FileNotFoundError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise CorruptStoreError(f"{root / DIGESTS_FILE}: no readable record of digests ({error})") from None
     digests = {}
     for number, line in enumerate(lines, 1):
         digest, separator, name = line.partition("  ")
-        if len(digest) != 64 or not separator or not name:
+        if not SHA256.fullmatch(digest) or not separator or not _is_inside(name):
             raise CorruptStoreError(f"{root / DIGESTS_FILE}: line {number} is not a digest and a name")
         digests[name] = digest
     return digests
+
+
+def _is_inside(name: str) -> bool:
+    """Return whether a recorded name is that of a file inside the store."""
+    return name.isprintable() and not name.startswith("/") and not {"", ".", ".."} & set(name.split("/"))
+
+
+def shard_digests(recorded: Mapping[str, str]) -> list[str]:
+    """Return the recorded digests of the image shards, in the order of the shards."""
+    numbers = {int(match[1]): name for name in recorded if (match := SHARD.fullmatch(name))}
+    return [recorded[numbers[number]] for number in sorted(numbers)]
+
+
+def content_digest(
+    shards: Sequence[str], split_ranges: Mapping[str, Sequence[int]], columns: Iterable[npt.NDArray[Any]]
+) -> str:
+    """Return the sha256 that identifies a store's content: shards, splits, labels, provenance and variables.
+
+    Parameters
+    ----------
+    shards
+        The sha256 of each image shard, in order.
+    split_ranges
+        For each split, the position of its first sample and one more than the position of its last.
+    columns
+        ``label``, ``source_file``, ``source_row`` and the variables, each (sample,).
+    """
+    ranges = {split: list(split_ranges[split]) for split in SPLITS}
+    digest = hashlib.sha256(json.dumps([*shards, ranges]).encode())
+    for column in columns:
+        digest.update(np.ascontiguousarray(column))
+    return digest.hexdigest()
 
 
 def sha256(path: Path) -> str:

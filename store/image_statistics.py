@@ -66,7 +66,14 @@ class ImageStatistics:
             float32 (n, ieta, iphi, channel), C-contiguous.
         label
             uint8 (n,), class of each image.
+
+        Raises
+        ------
+        ValueError
+            If a label is not a class.
         """
+        if label.size and label.max() >= len(self.images):
+            raise ValueError(f"label {label.max()}: labels must be below {len(self.images)}")
         accumulate(
             images.reshape(len(images), self.sums[0, ..., 0].size),
             label,

@@ -1,26 +1,33 @@
 """What is checked whenever a store is opened: that it is complete, and still the one that was ingested.
 
-This costs milliseconds: it lists folders, and reads the metadata and the one-byte columns ``label`` and ``split``, but
-no image. ``ingest verify`` reads everything.
+This costs milliseconds: it lists folders, and reads the metadata and the small arrays, but no image. `ingest verify`
+reads everything.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from store.datasets import SPLITS
-from store.digests import DIGESTS_FILE, read_digests
-from store.errors import CorruptStoreError
+from store.arrays import UInt8Array
+from store.datasets import DATASETS, SPLITS
+from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, shard_digests
+from store.errors import CalostreamError, CorruptStoreError
+from store.files import folder_bytes
 
 if TYPE_CHECKING:
     from store.opening import Store
 
-SMALL = ("label", "split")  # columns whose files are compared with their digests
-COLUMNS = (*SMALL, "source_file", "source_row")
+COLUMNS = {"label": "uint8", "split": "uint8", "source_file": "uint8", "source_row": "int64"}
+ALWAYS = ("label", "split")  # arrays whose files are compared with their digests whatever their size
+COORDINATES = ("ieta", "iphi", "channel")
+SMALL_BYTES = 16 << 20  # in total; further files are left to `ingest verify` if there is more
 SHOWN = 3  # names in one message
 REMEDY = (
     "copy it again, or ingest again; `ingest verify` looks at every file, "
@@ -28,27 +35,46 @@ REMEDY = (
 )
 
 
-def check_store(store: "Store") -> None:
+def check_store(store: "Store", *, statistics: bool = True) -> None:
     """Refuse a store that is incomplete, or that another program has rewritten.
+
+    Parameters
+    ----------
+    store
+        The store.
+    statistics
+        Whether to check the group ``statistics`` too.
 
     Raises
     ------
     CorruptStoreError
-        If there are no digests, a recorded file is missing, metadata, ``label`` or ``split`` are not what was recorded,
-        arrays have unequal lengths, ``split`` disagrees with ``split_ranges``, or a label is not a class.
+        If an attribute is invalid, there are no digests, a recorded file is missing, the metadata or a small array is
+        not what was recorded, arrays have unequal lengths, ``split`` disagrees with ``split_ranges``, a label is not a
+        class, or the columns are not those of the content digest.
     """
-    if not (store.path / DIGESTS_FILE).is_file():
-        raise CorruptStoreError(f"{store.path}: has no {DIGESTS_FILE}, as if another program wrote it; {REMEDY}")
-    recorded = read_digests(store.path)
-    present = set(list_files(store.path))
-    missing = sorted(recorded.keys() - present)
-    if missing:
-        names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
-        raise CorruptStoreError(f"{store.path}: incomplete, {names} of {DIGESTS_FILE} missing; {REMEDY}")
-    for name in sorted(filter(_is_small, recorded)):
-        if hashlib.sha256((store.path / name).read_bytes()).hexdigest() != recorded[name]:
-            raise CorruptStoreError(f"{store.path / name}: was changed since the store was made; {REMEDY}")
-    _check_arrays(store)
+    with naming(store.path):
+        check_attributes(store)
+        if not (store.path / DIGESTS_FILE).is_file():
+            raise CorruptStoreError(f"{store.path}: has no {DIGESTS_FILE}, as if another program wrote it; {REMEDY}")
+        recorded = read_digests(store.path)
+        names = [name for name in recorded if statistics or not name.startswith("statistics/")]
+        _check_files(store, {name: recorded[name] for name in sorted(names)})
+        check_lengths(store)
+        _check_columns(store, recorded)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises about a damaged store into an error that names the store."""
+    try:
+        yield
+    except CalostreamError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CorruptStoreError(f"{path}: cannot be read ({reason}); {REMEDY}") from error
 
 
 def list_files(root: Path) -> Iterator[str]:
@@ -65,32 +91,154 @@ def list_files(root: Path) -> Iterator[str]:
                     yield name
 
 
-def _is_small(name: str) -> bool:
-    """Return whether a file is the metadata of an array of the format, or belongs to a column in `SMALL`.
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
-    The metadata of the root group may change: users add columns of their own.
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(SHA256, value) is not None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_ranges(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == set(SPLITS)
+        and all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_count, pair)) for pair in value.values())
+    )
+
+
+def _are_sources(value: Any) -> bool:
+    rules = {"name": _is_text, "size": _is_count, "sha256": _is_digest, "rows": _is_count}
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(
+            isinstance(source, dict) and all(rule(source.get(key)) for key, rule in rules.items()) for source in value
+        )
+    )
+
+
+ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "dataset": (lambda value: isinstance(value, str) and value in DATASETS, f"one of {', '.join(DATASETS)}"),
+    "title": (_is_text, "text"),
+    "simulated": (_is_text, "text"),
+    "split_scheme": (_is_text, "text"),
+    "seed": (_is_count, "a number from 0"),
+    "split_ranges": (_are_ranges, "the first and last position of train, validation and test"),
+    "sources": (_are_sources, "name, size, sha256 and rows of each source file"),
+    "content_digest": (_is_digest, "64 hexadecimal digits"),
+}
+"""The attributes of the root group that programs use, with the rule that each must fulfil."""
+
+
+def check_attributes(store: "Store") -> None:
+    """Check the types and values of the attributes of the root group, to which users may add others.
+
+    Raises
+    ------
+    CorruptStoreError
+        If one is missing or breaks its rule.
     """
-    array, _, rest = name.partition("/")
-    return array in SMALL or (rest == "zarr.json" and array in (*COLUMNS, "image"))
+    for name, (rule, words) in ATTRIBUTES.items():
+        if name not in store.attributes:
+            raise CorruptStoreError(f"{store.path}: has no attribute {name}; {REMEDY}")
+        if not rule(store.attributes[name]):
+            shown = f"{store.attributes[name]!r:.60}"
+            raise CorruptStoreError(f"{store.path}: the attribute {name} is {shown} instead of {words}; {REMEDY}")
 
 
-def _check_arrays(store: "Store") -> None:
+def _check_files(store: "Store", recorded: dict[str, str]) -> None:
+    """Compare the names of all recorded files, and the content of small ones, with what is there."""
+    present = set(list_files(store.path))
+    missing = [name for name in recorded if name not in present]
+    if missing:
+        names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+        remedy = _remedy(store, all(name.startswith("statistics/") for name in missing))
+        raise CorruptStoreError(f"{store.path}: incomplete, {names} of {DIGESTS_FILE} missing; {remedy}")
+    arrays = {*COLUMNS, *COORDINATES, "statistics", *(variable.name for variable in store.spec.variables)}
+    small = [name for name in recorded if name.partition("/")[0] in arrays or name == "image/zarr.json"]
+    if sum((store.path / name).stat().st_size for name in small) > SMALL_BYTES:
+        small = [name for name in small if name.endswith("/zarr.json") or name.partition("/")[0] in ALWAYS]
+    for name in small:
+        if hashlib.sha256((store.path / name).read_bytes()).hexdigest() != recorded[name]:
+            remedy = _remedy(store, name.startswith("statistics/"))
+            raise CorruptStoreError(f"{store.path / name}: was changed since the store was made; {remedy}")
+
+
+def _remedy(store: "Store", statistics: bool) -> str:
+    return f"`ingest statistics {store.path}` computes it again" if statistics else REMEDY
+
+
+def check_lengths(store: "Store") -> None:
+    """Check that all columns have the type and length that they must have, before anything of that length is read.
+
+    Raises
+    ------
+    CorruptStoreError
+        If a column is missing or has another type or length, or the files of the images are too small for their number.
+    """
     samples = store.image.shape[0]
-    for name in (*COLUMNS, *(variable.name for variable in store.spec.variables)):
-        if name not in store.group:
-            raise CorruptStoreError(f"{store.path}: no array {name}; {REMEDY}")
-        shape = store.group[name].shape  # type: ignore[union-attr]
-        if shape != (samples,):
-            raise CorruptStoreError(f"{store.path / name}: has shape {shape}, image has {samples} samples; {REMEDY}")
+    stored = folder_bytes(store.path / "image")
+    if samples > stored:  # the smallest image takes several bytes
+        raise CorruptStoreError(f"{store.path / 'image'}: {samples} samples in {stored} bytes; {REMEDY}")
+    for name, dtype in {**COLUMNS, **{variable.name: "float32" for variable in store.spec.variables}}.items():
+        array = store.array(name)
+        if array.shape != (samples,):
+            raise CorruptStoreError(
+                f"{store.path / name}: has shape {array.shape}, image has {samples} samples; {REMEDY}"
+            )
+        if array.dtype != np.dtype(dtype):
+            raise CorruptStoreError(f"{store.path / name}: is {array.dtype} instead of {dtype}; {REMEDY}")
+
+
+def _check_columns(store: "Store", recorded: dict[str, str]) -> None:
+    """Compare the columns with the attributes, and with the content digest if they are small."""
+    samples = store.image.shape[0]
     ranges = [store.split_range(split) for split in SPLITS]
     sizes = [stop - start for start, stop in ranges]
     if [stop for _, stop in ranges] != np.cumsum(sizes).tolist() or sum(sizes) != samples or min(sizes) < 0:
         raise CorruptStoreError(f"{store.path}: split_ranges {ranges} do not divide the {samples} samples; {REMEDY}")
-    split = np.asarray(store.group["split"][:])  # type: ignore[index]
+    split, label = store.column("split"), store.column("label")
     if not np.array_equal(split, np.repeat(np.arange(len(SPLITS), dtype=np.uint8), sizes)):
         raise CorruptStoreError(f"{store.path / 'split'}: disagrees with the attribute split_ranges; {REMEDY}")
-    label = np.asarray(store.group["label"][:])  # type: ignore[index]
+    check_labels(store, label)
+    names = [name for name in COLUMNS if name not in ALWAYS] + [variable.name for variable in store.spec.variables]
+    if sum(store.array(name).nbytes for name in names) <= SMALL_BYTES:
+        columns = [label, *map(store.column, names)]
+        check_content_digest(store, recorded, columns)
+
+
+def check_content_digest(store: "Store", recorded: dict[str, str], columns: list[npt.NDArray[Any]]) -> None:
+    """Compare the content digest with what it stands for: recorded digests of the shards, split ranges and columns.
+
+    Raises
+    ------
+    CorruptStoreError
+        If it is another one.
+    """
+    digest = content_digest(shard_digests(recorded), store.attributes["split_ranges"], columns)
+    if digest != store.digest:
+        raise CorruptStoreError(
+            f"{store.path}: the attribute content_digest is {store.digest}, its content has {digest}; {REMEDY}"
+        )
+
+
+def check_labels(store: "Store", label: UInt8Array, start: int = 0) -> None:
+    """Check that labels are classes; the first of them is that of the sample `start`.
+
+    Raises
+    ------
+    CorruptStoreError
+        If one is not; the message names the first.
+    """
     classes = len(store.spec.classes)
-    if label.size and int(label.max()) >= classes:
-        at = int(np.argmax(label >= classes))
-        raise CorruptStoreError(f"{store.path / 'label'}[{at}] = {label[at]}: labels must be below {classes}; {REMEDY}")
+    wrong = label >= classes
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise CorruptStoreError(
+            f"{store.path / 'label'}[{start + first}] = {label[first]}: labels must be below {classes}; {REMEDY}"
+        )

@@ -5,12 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 import zarr
 
 from store.datasets import FORMAT, FORMAT_VERSION, DatasetSpec, find_dataset
-from store.errors import PlanError, StoreError
-from store.integrity import check_store
+from store.errors import CorruptStoreError, PlanError, StoreError
+from store.integrity import check_store, naming
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,36 @@ class Store:
         """Attributes of the root group."""
         return dict(self.group.attrs)
 
+    @cached_property
+    def _arrays(self) -> dict[str, zarr.Array[Any]]:
+        return {}
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """Return an array of the root group; nothing of it is read but its metadata.
+
+        Raises
+        ------
+        CorruptStoreError
+            If there is no such array.
+        """
+        if name not in self._arrays:
+            try:
+                array = self.group[name]
+            except KeyError:
+                array = None
+            if not isinstance(array, zarr.Array):
+                raise CorruptStoreError(f"{self.path}: no array {name}")
+            self._arrays[name] = array
+        return self._arrays[name]
+
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Read the values of an array with one value per sample, for the samples [start, stop)."""
+        return np.asarray(self.array(name)[start:stop])
+
     @property
     def image(self) -> zarr.Array[Any]:
         """The images, float32 (sample, ieta, iphi, channel)."""
-        array = self.group["image"]
-        assert isinstance(array, zarr.Array)
-        return array
+        return self.array("image")
 
     @property
     def spec(self) -> DatasetSpec:
@@ -96,13 +122,15 @@ def open_unchecked(path: str | Path) -> Store:
     path = Path(path)
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
         raise StoreError(f"{path}: no store here; `ingest --output {path}` makes one") from None
+    except Exception as error:
+        raise CorruptStoreError(f"{path / 'zarr.json'}: cannot be read ({type(error).__name__}: {error})") from error
     if group.attrs.get("format") != FORMAT:
         raise StoreError(f"{path}: is a Zarr group, but not a {FORMAT} store")
     version = group.attrs.get("format_version")
-    if version != FORMAT_VERSION:
-        raise StoreError(f"{path}: has format version {version}, this program reads version {FORMAT_VERSION}")
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise StoreError(f"{path}: has format version {version!r:.60}, this program reads version {FORMAT_VERSION}")
     return Store(path=path, group=group)
 
 
@@ -131,7 +159,8 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     """
     store = open_store(path)
     shards = store.image.shards or store.image.chunks
-    dataset: xr.Dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).chunk({"sample": shards[0]})
+    with naming(store.path):
+        dataset: xr.Dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).chunk({"sample": shards[0]})
     return dataset if split is None else dataset.isel(sample=slice(*store.split_range(split)))
 
 
@@ -156,6 +185,9 @@ def open_statistics(path: str | Path) -> xr.Dataset:
     store = open_store(path)
     if "statistics" not in store.group:
         raise StoreError(f"{store.path}: no statistics; `ingest statistics {store.path}` computes them")
-    with xr.open_zarr(store.path, group="statistics", consolidated=False, chunks=None) as dataset:
+    with (
+        naming(store.path / "statistics"),
+        xr.open_zarr(store.path, group="statistics", consolidated=False, chunks=None) as dataset,
+    ):
         statistics: xr.Dataset = dataset.load()
     return statistics

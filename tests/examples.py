@@ -18,7 +18,7 @@ from ingest.cli import app as ingest_app
 from store import console
 from store.blosc import encode_samples
 from store.datasets import Channel, DatasetSpec
-from store.digests import write_digests
+from store.digests import content_digest, read_digests, shard_digests, write_digests
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 
@@ -97,7 +97,6 @@ def write_store(
     split_sizes: tuple[int, int, int] = (350, 53, 97),
     chunk: int = 8,
     shard: int = 64,
-    digest: str = "made up",
     **attributes: Any,
 ) -> Path:
     """Write a store of `tell_tale_images` in which no split ends at the end of a chunk."""
@@ -111,10 +110,16 @@ def write_store(
         source_row=np.arange(count),
         split_sizes=split_sizes,
     )
+    write_digests(root)
+    shards = shard_digests(read_digests(root))
     root_attributes = {
         "sources": [{"name": "made up.hdf5", "size": 1, "sha256": "0" * 64, "rows": count}],
         "simulated": "Geant4 simulation",
-        "content_digest": digest,
+        "split_scheme": "made up",
+        "seed": 0,
+        "content_digest": content_digest(
+            shards, table.split_ranges, (table.label, table.source_file, table.source_row)
+        ),
         **attributes,
     }
     write_tables(root, table, shape_spec(SHAPE), root_attributes)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from store import sample_reader
 from store.errors import PlanError, StateError, StoreError
+from store.opening import open_store
 from store.plan import BatchPlan
 from store.shuffles import SHUFFLES
 from tests.examples import SHAPE, write_store
@@ -50,7 +51,7 @@ def test_batches_come_in_the_order_of_the_plan_whatever_the_threads(made_up, shu
 def test_a_stream_tells_what_it_gives(made_up):
     stream = open_stream(made_up, split="validation", batch_size=10, epoch=2)
     assert (stream.sample_count, stream.image_shape, stream.epoch, len(stream)) == (53, SHAPE, 2, 6)
-    assert stream.digest == "made up"
+    assert stream.digest == open_store(made_up).digest
     assert stream.waited == 0
     next(iter(stream))
     assert stream.waited > 0
@@ -158,8 +159,9 @@ def test_a_state_of_another_stream_is_refused_with_the_difference(made_up, chang
 
 
 def test_a_state_of_another_store_is_refused(made_up, tmp_path):
-    other = write_store(tmp_path / "other.zarr", digest="another")
-    with pytest.raises(StateError, match="store='made up', this stream 'another'"):
+    other = write_store(tmp_path / "other.zarr", split_sizes=(351, 52, 97))
+    digests = [open_store(path).digest for path in (made_up, other)]
+    with pytest.raises(StateError, match="store='{}', this stream '{}'".format(*digests)):
         open_stream(other).load_state_dict(open_stream(made_up).state_dict())
 
 
@@ -206,6 +208,6 @@ def test_a_state_is_a_promise_too(made_up):
     stream = open_stream(made_up, seed=9, epoch=4, rank=1, world_size=2, samples=300)
     next(iter(stream))
     assert stream.state_dict() == {
-        "plan_version": 1, "store": "made up", "split": "train", "samples": 300, "batch_size": 16, "shuffle": "full",
+        "plan_version": 1, "store": stream.digest, "split": "train", "samples": 300, "batch_size": 16, "shuffle": "full",
         "chunk": 8, "window": 8192, "seed": 9, "rank": 1, "world_size": 2, "epoch": 4, "batch": 1,
     }  # fmt: skip
