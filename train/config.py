@@ -173,7 +173,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in SETTINGS:
-            object.__setattr__(self, name, checked(name, getattr(self, name)))
+            object.__setattr__(self, name, check_setting(name, getattr(self, name)))
         find_architecture(self.model)
         parse_size("memory", self.memory)
         if self.weight_decay and self.optimiser != "adamw":
@@ -206,7 +206,7 @@ SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 """The fields of `TrainConfig` by name."""
 
 
-def checked(name: str, value: Any) -> Any:
+def check_setting(name: str, value: Any) -> Any:
     """Return the value of one setting in the type that `TrainConfig` keeps.
 
     Raises
@@ -255,7 +255,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         if name not in SETTINGS:
             raise ConfigError(f"{path}: unknown setting {name!r}; known: {', '.join(SETTINGS)}")
         try:
-            checked(name, value)
+            check_setting(name, value)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
     return values

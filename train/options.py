@@ -86,7 +86,7 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
             **(read_settings(config_file) if config_file else {}),
             **{name: value for name, value in context.params.items() if name in SETTINGS and is_given(context, name)},
         }
-        start(settings, framework, make_backend, resume=resume, overwrite=overwrite)
+        start_training(settings, framework, make_backend, resume=resume, overwrite=overwrite)
 
     return app
 
@@ -96,7 +96,7 @@ def is_given(context: typer.Context, name: str) -> bool:
     return str(context.get_parameter_source(name)).endswith("COMMANDLINE")
 
 
-def start(
+def start_training(
     settings: dict[str, Any], framework: str, make_backend: "BackendFactory", *, resume: bool, overwrite: bool
 ) -> None:
     """Train with the given settings, and defaults for all others; see `train.run.run_training`."""

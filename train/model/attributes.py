@@ -34,7 +34,7 @@ def one_of(*names: str) -> Allowed:
     return Allowed(f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names)
 
 
-def is_count(value: Any) -> bool:
+def is_positive_int(value: Any) -> bool:
     """Return whether a value is a whole number of at least 1; booleans are not."""
     return type(value) is int and value >= 1
 
@@ -46,19 +46,19 @@ def is_number(value: Any) -> bool:
 
 Text = Annotated[str, Allowed("text", lambda value: isinstance(value, str))]
 Flag = Annotated[bool, Allowed("true or false", lambda value: isinstance(value, bool))]
-Count = Annotated[int, Allowed("a whole number of at least 1", is_count)]
-OddCount = Annotated[int, Allowed("an odd number of at least 1", lambda value: is_count(value) and value % 2 == 1)]
-CountPair = Annotated[
+PositiveInt = Annotated[int, Allowed("a whole number of at least 1", is_positive_int)]
+OddInt = Annotated[int, Allowed("an odd number of at least 1", lambda value: is_positive_int(value) and value % 2 == 1)]
+PositiveIntPair = Annotated[
     tuple[int, int],
     Allowed(
         "two whole numbers of at least 1",
-        lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(is_count, value)),
+        lambda value: isinstance(value, tuple) and len(value) == 2 and all(map(is_positive_int, value)),
     ),
 ]
-Fraction = Annotated[
+ProperFraction = Annotated[
     float, Allowed("a number of at least 0 and below 1", lambda value: is_number(value) and 0 <= value < 1)
 ]
-Positive = Annotated[float, Allowed("a number above 0", lambda value: is_number(value) and 0 < value < math.inf)]
+PositiveFloat = Annotated[float, Allowed("a number above 0", lambda value: is_number(value) and 0 < value < math.inf)]
 
 
 def check_attributes(owner: Any, title: str) -> None:

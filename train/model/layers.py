@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from store.errors import ConfigError
-from train.model.attributes import Count, CountPair, Flag, Fraction, check_attributes, one_of
+from train.model.attributes import Flag, PositiveInt, PositiveIntPair, ProperFraction, check_attributes, one_of
 
 Shape = tuple[int, ...]
 Activation = Annotated[Literal["linear", "relu", "gelu"], one_of("linear", "relu", "gelu")]
@@ -88,9 +88,9 @@ class Conv(BaseLayer):
         Activation function of the output.
     """
 
-    filters: Count
-    kernel: CountPair = (3, 3)
-    stride: Count = 1
+    filters: PositiveInt
+    kernel: PositiveIntPair = (3, 3)
+    stride: PositiveInt = 1
     padding: Padding = "same"
     bias: Flag = True
     activation: Activation = "relu"
@@ -130,7 +130,7 @@ class Dense(BaseLayer):
         Activation function of the output.
     """
 
-    units: Count
+    units: PositiveInt
     activation: Activation = "relu"
     kind: ClassVar[str] = "dense"
 
@@ -164,8 +164,8 @@ class BatchNorm(BaseLayer):
         Activation function of the output.
     """
 
-    momentum: Fraction = 0.9
-    epsilon: Fraction = 1e-5
+    momentum: ProperFraction = 0.9
+    epsilon: ProperFraction = 1e-5
     activation: Activation = "linear"
     kind: ClassVar[str] = "batchnorm"
 
@@ -194,7 +194,7 @@ class LayerNorm(BaseLayer):
         Added to the variance.
     """
 
-    epsilon: Fraction = 1e-6
+    epsilon: ProperFraction = 1e-6
     kind: ClassVar[str] = "layernorm"
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -223,8 +223,8 @@ class Patches(BaseLayer):
         Number of patches along each axis.
     """
 
-    width: Count
-    grid: Count = 8
+    width: PositiveInt
+    grid: PositiveInt = 8
     kind: ClassVar[str] = "patches"
 
     def patch_size(self, input_shape: Shape) -> tuple[int, int]:
@@ -257,7 +257,7 @@ class Attention(BaseLayer):
         Number of heads; each takes ``width / heads`` consecutive values of a token.
     """
 
-    heads: Count
+    heads: PositiveInt
     kind: ClassVar[str] = "attention"
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from train.model.attributes import Count, Flag, Fraction, OddCount, Positive
+from train.model.attributes import Flag, OddInt, PositiveFloat, PositiveInt, ProperFraction
 from train.model.layers import BaseLayer, Shape, ShapeError, check_image
 
 
@@ -12,7 +12,7 @@ from train.model.layers import BaseLayer, Shape, ShapeError, check_image
 class MaxPool(BaseLayer):
     """Largest value of every ``size`` x ``size`` block; rows and columns left over at the far edges are dropped."""
 
-    size: Count = 2
+    size: PositiveInt = 2
     kind: ClassVar[str] = "maxpool"
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -59,7 +59,7 @@ class Dropout(BaseLayer):
     A fraction ``rate`` of the values is set to zero, and the rest is divided by ``1 - rate``.
     """
 
-    rate: Fraction
+    rate: ProperFraction
     kind: ClassVar[str] = "dropout"
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -74,8 +74,8 @@ class Crop(BaseLayer):
     Both numbers are odd: the seed is the middle of the cropped image, and flips about the seed keep it in place.
     """
 
-    rows: OddCount
-    columns: OddCount
+    rows: OddInt
+    columns: OddInt
     kind: ClassVar[str] = "crop"
 
     def margins(self, input_shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -109,8 +109,8 @@ class ShowerFeatures(BaseLayer):
     """
 
     time: Flag = False
-    energy_unit: Positive = 0.002
-    time_unit: Positive = 6e-4
+    energy_unit: PositiveFloat = 0.002
+    time_unit: PositiveFloat = 6e-4
     kind: ClassVar[str] = "features"
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -130,7 +130,7 @@ class Join(BaseLayer):
         Number of variables.
     """
 
-    variables: Count
+    variables: PositiveInt
     kind: ClassVar[str] = "join"
 
     def output_shape(self, input_shape: Shape) -> Shape:
