@@ -1,4 +1,4 @@
-"""Two classifiers on the same samples: how far they agree, where they differ most, and which one ranks better."""
+"""Comparison of two classifiers on the same samples: agreement, largest differences, and which one ranks better."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ class Side:
     path
         Where its scores come from.
     predictions
-        Its scores. In a table of scores the row numbers stand for the samples.
+        Its scores. For a table of scores, `sample` holds row numbers.
     labelled
-        Whether the labels are true classes. A table without labels has zeros in their place.
+        Whether the labels are true classes. They are zeros if a table has no labels.
     store
         The store that the samples belong to; None if a file does not say.
     """
@@ -48,11 +48,11 @@ class Pairs:
     sample
         int64 (n,), position in the store, or row of a file.
     label
-        uint8 (n,), or None if a side has no labels.
+        uint8 (n,), true classes; None if one of the two has no labels.
     first, second
-        float64 (n,), the scores of both.
+        float64 (n,), scores of the first and of the second classifier.
     weight
-        float64 (n,).
+        float64 (n,), weight of each sample.
     """
 
     sample: Int64Array
@@ -65,7 +65,7 @@ class Pairs:
 def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> ComparisonDocument:
     """Compare two runs, files of predictions, or tables of scores on the samples that both have.
 
-    Weights count in everything except the two correlations; samples of weight 0 are left out.
+    Everything except the two correlations is weighted; samples of weight 0 are left out.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> C
     """
     if split not in SPLITS:
         raise ConfigError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    sides = load(first, split), load(second, split)
+    sides = load_side(first, split), load_side(second, split)
     _check_stores(*sides)
     pairs = _pair(*sides)
     weight, difference = pairs.weight, pairs.first - pairs.second
@@ -109,7 +109,7 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> C
     )
 
 
-def load(path: Path, split: str) -> Side:
+def load_side(path: Path, split: str) -> Side:
     """Return the predictions of a run directory for a split, of a file of predictions, or of a table of scores.
 
     Raises
@@ -160,26 +160,26 @@ def _check_stores(first: Side, second: Side) -> None:
 
 def _pair(first: Side, second: Side) -> Pairs:
     """Return the samples that both sides have, after checking that they agree on labels and weights."""
-    both = f"{first.path} and {second.path}"
-    one, other = first.predictions, second.predictions
-    _, rows, other_rows = np.intersect1d(one.sample, other.sample, assume_unique=True, return_indices=True)
-    weight = _weights(one, rows)
-    if not np.array_equal(weight, _weights(other, other_rows)):
-        raise RunError(f"{both} give the same samples different weights")
+    names = f"{first.path} and {second.path}"
+    left, right = first.predictions, second.predictions
+    _, left_rows, right_rows = np.intersect1d(left.sample, right.sample, assume_unique=True, return_indices=True)
+    weight = _weights(left, left_rows)
+    if not np.array_equal(weight, _weights(right, right_rows)):
+        raise RunError(f"{names} give the same samples different weights")
     used = weight > 0
-    rows, other_rows = rows[used], other_rows[used]
-    if rows.size < 2:
-        raise RunError(f"{both} have {rows.size} samples in common; at least 2 are needed")
+    left_rows, right_rows = left_rows[used], right_rows[used]
+    sample, label = left.sample[left_rows], left.label[left_rows]
+    if sample.size < 2:
+        raise RunError(f"{names} have {sample.size} samples in common; at least 2 are needed")
     labelled = first.labelled and second.labelled
-    label, differing = one.label[rows], np.flatnonzero(one.label[rows] != other.label[other_rows])
+    differing = sample[label != right.label[right_rows]]
     if labelled and differing.size:
-        sample = one.sample[rows[differing[0]]]
-        raise RunError(f"{both} give sample {sample} different labels ({differing.size} in all)")
+        raise RunError(f"{names} give sample {differing[0]} different labels ({differing.size} in all)")
     return Pairs(
-        sample=one.sample[rows],
+        sample=sample,
         label=label if labelled else None,
-        first=one.score[rows],
-        second=other.score[other_rows],
+        first=left.score[left_rows],
+        second=right.score[right_rows],
         weight=weight[used],
     )
 
@@ -246,13 +246,13 @@ def _correlation(first: Float64Array, second: Float64Array) -> float | None:
 
 def _warn(sides: tuple[Side, Side], common: int) -> list[str]:
     warnings = [
-        f"{side.path}: {side.predictions.sample.size - common} of its {side.predictions.sample.size} samples are not "
-        "in the other one"
+        f"{side.path}: {side.predictions.sample.size - common} of its {side.predictions.sample.size} samples were not "
+        "scored by the other classifier"
         for side in sides
         if side.predictions.sample.size > common
     ]
     if any(side.predictions.weight is not None for side in sides):
-        warnings.append("the samples are weighted, with weights from the predictions; the correlations ignore them")
+        warnings.append("the samples are weighted as the predictions say; the correlations ignore the weights")
     if not all(side.store for side in sides):
-        warnings.append("files do not say which images they belong to; their sample numbers are trusted")
+        warnings.append("files do not record their store; samples with the same number are taken to be the same")
     return warnings

@@ -18,12 +18,12 @@ app = typer.Typer(
 
 @app.command("report")
 def report(
-    run: Annotated[list[Path], typer.Argument(help="Run directories, as the trainers write them.")],
+    run: Annotated[list[Path], typer.Argument(help="Run directories written by the trainers.")],
     output: Annotated[Path, typer.Option(help="Folder of the report; an older report in it is replaced.")] = Path(
         "report"
     ),
 ) -> None:
-    """Write a page about runs, with curves and tables; figures and numbers are also written as files."""
+    """Write an HTML page about runs, with curves and tables, and also the figures and numbers as files."""
     from evaluate.report import write_report
     from evaluate.terminal import print_summary
 
@@ -35,19 +35,19 @@ def report(
 @app.command("compare")
 def compare(
     first: Annotated[Path, typer.Argument(help="A run directory, a file of predictions (.npz), or a table of scores.")],
-    second: Annotated[Path, typer.Argument(help="Another one.")],
-    split: Annotated[str, typer.Option(help="Split whose predictions of a run are compared.")] = "test",
+    second: Annotated[Path, typer.Argument(help="What to compare it with, again one of these.")],
+    split: Annotated[str, typer.Option(help="Split to compare, for run directories.")] = "test",
     most: Annotated[int, typer.Option(min=0, help="Number of samples with the largest differences to list.")] = 10,
     output: Annotated[Path | None, typer.Option(help="Also write the comparison to this file, as JSON.")] = None,
 ) -> None:
     """Compare two classifiers on the same samples: agreement, largest differences, and which one ranks better."""
     from evaluate import agreement
     from evaluate.document import COMPARISON_SCHEMA, to_json
-    from evaluate.report_folder import check_output
+    from evaluate.report_folder import check_output_file
     from evaluate.terminal import print_comparison
 
     if output is not None:
-        check_output(output, (first, second), COMPARISON_SCHEMA)
+        check_output_file(output, (first, second), COMPARISON_SCHEMA)
     document = agreement.compare(first, second, split, most)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def compare(
 
 @app.command("score")
 def score(
-    run: Annotated[Path, typer.Argument(help="Run directory whose model is used.")],
+    run: Annotated[Path, typer.Argument(help="Run directory of the trained model.")],
     file: Annotated[Path, typer.Argument(help="Images as HDF5, Parquet or a store, with or without labels.")],
     output: Annotated[Path, typer.Option(help="File for the scores, .csv or .parquet.")] = Path("scores.csv"),
 ) -> None:
@@ -72,12 +72,12 @@ def score(
 
 @app.command("occlude")
 def occlude(
-    run: Annotated[Path, typer.Argument(help="Run directory; its store must still be where it was.")],
+    run: Annotated[Path, typer.Argument(help="Run directory; its store must not have been moved.")],
     samples: Annotated[int, typer.Option(help="Number of test images.")] = 128,
 ) -> None:
-    """Find which parts of the images a model relies on, for the next report.
+    """Find out which parts of the images a model relies on; the next report shows it.
 
-    Parts of test images are hidden, and the change of the score is recorded.
+    Hides parts of test images, and records how much the score changes.
     """
     from evaluate.occlude import occlude
     from store.run_folder import RunFolder
@@ -89,9 +89,9 @@ def occlude(
 
 @app.command("schema")
 def schema(
-    document: Annotated[str, typer.Argument(help="metrics, comparison or scores.")] = "metrics",
+    document: Annotated[str, typer.Argument(help="Document: metrics, comparison or scores.")] = "metrics",
 ) -> None:
-    """Print the JSON schema of a document: of metrics.json, of a comparison, or of the metrics beside scores."""
+    """Print the JSON schema of metrics.json, of a comparison, or of the metrics that `evaluate score` writes."""
     import json
 
     from evaluate.document import DOCUMENTS, json_schema

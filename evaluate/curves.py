@@ -88,7 +88,7 @@ def draw_sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
     Parameters
     ----------
     runs
-        By their index in the report, which chooses their colour.
+        The runs by their index in the report, which determines their colour.
     slices
         One per run, all of the same observable.
     """
@@ -96,10 +96,10 @@ def draw_sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
     axis = long_name if units == "1" else f"{long_name} ({units})"
     figure, axes = style.new_figure(f"AUC by {name.replace('_', ' ')}", axis, "test AUC", len(runs))
     entries = {}
-    for (index, run), part in zip(runs.items(), slices, strict=True):
-        bins = [(one, one.auc) for one in part.bins if one.auc]
-        mean = np.array([one.mean for one, _ in bins])
-        low, high = np.array([one.low for one, _ in bins]), np.array([one.high for one, _ in bins])
+    for (index, run), of_run in zip(runs.items(), slices, strict=True):
+        bins = [(part, part.auc) for part in of_run.bins if part.auc]
+        mean = np.array([part.mean for part, _ in bins])
+        low, high = np.array([part.low for part, _ in bins]), np.array([part.high for part, _ in bins])
         entries[run.name] = axes.errorbar(
             mean,
             [auc.value for _, auc in bins],
@@ -141,12 +141,12 @@ def draw_history(runs: Sequence[Run], quantity: str) -> Figure:
 
 @style.styled
 def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
-    """Draw the validation AUC after each epoch against the time since the training began, on its own machine.
+    """Draw the validation AUC after each epoch against the training time, as measured on each run's machine.
 
     Parameters
     ----------
     runs
-        In the order of their colours; runs without times are left out. Names are written at the ends of the curves.
+        In the order of their colours; runs without times are left out. Each curve has the run's name at its end.
     """
     figure, axes = style.new_figure(
         "AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8)

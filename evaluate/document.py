@@ -1,7 +1,8 @@
-"""What the evaluation writes as JSON: metrics of a report, the comparison of two classifiers, scores of a file.
+"""The JSON documents that the evaluation writes: metrics of a report, comparison of two classifiers, scores of a file.
 
-A document is a structure whose attributes are the keys of the JSON object; its JSON schema is made from it, and
-``evaluate schema`` prints that. A change that breaks readers raises the number in a document's ``schema``.
+A document is a structure whose attributes are the keys of the JSON object. Its JSON schema is generated from the
+structure, and ``evaluate schema`` prints it. A change that breaks readers must raise the version in the document's
+``schema``.
 """
 
 import json
@@ -74,7 +75,7 @@ class CalibrationCurve(Part, frozen=True, kw_only=True):
     samples: list[Count]
     mean_score: list[Fraction]
     signal_share: list[Fraction]
-    standard_error: Annotated[list[NotNegative], about("Of `signal_share`.")]
+    standard_error: Annotated[list[NotNegative], about("Standard error of `signal_share`.")]
 
 
 class ScoreHistogram(Part, frozen=True, kw_only=True):
@@ -183,7 +184,7 @@ class StoreIdentity(Struct, frozen=True, kw_only=True):
     sources: list[dict[str, Any]] | UnsetType = UNSET
     split_scheme: str
     split_ranges: Annotated[
-        dict[str, tuple[int, int]], about("First position of each split, and the one after its last.")
+        dict[str, tuple[int, int]], about("First position of each split, and its last position plus one.")
     ]
     seed: Annotated[int | None, about("Seed of the shuffle.")]
 

@@ -19,7 +19,7 @@ from evaluate.document import (
     SplitMetrics,
 )
 from evaluate.runs import Run
-from evaluate.stores import SeenStore
+from evaluate.stores import ReportStore
 from store.datasets import DatasetSpec
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Drawing:
     Attributes
     ----------
     name
-        Unique, of characters that file names and ids may have; the stem of its files.
+        Unique name, made of characters that are allowed in file names and ids; the stem of its files.
     section
         Section of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``, ``"occlusion"``,
         ``"gallery"``, or ``"showers-1"`` for the first store and so on.
@@ -118,21 +118,21 @@ def _for_each_run(document: MetricsDocument, describe: Callable[[SplitMetrics], 
 
 
 def _show(measurement: Measurement | None, missing: str) -> str:
-    """Return a value with three significant digits."""
+    """Return a value with three significant digits, or `missing` if there is none."""
     return f"{measurement.value:.3g}" if measurement else missing
 
 
-def draw_slices(runs: Sequence[Run], document: MetricsDocument, seen: SeenStore) -> list[Drawing]:
+def draw_slices(runs: Sequence[Run], document: MetricsDocument, store: ReportStore) -> list[Drawing]:
     """Return the AUC in bins of each observable of a store, for the runs on that store."""
-    members = {index: run for index, run in enumerate(runs) if run in seen.runs}
+    members = {index: run for index, run in enumerate(runs) if run in store.runs}
     slices = [document.runs[index].slices for index in members]
-    return [_draw_slice(members, same_observable, seen.number) for same_observable in zip(*slices, strict=True)]
+    return [_draw_slice(members, same_observable, store.number) for same_observable in zip(*slices, strict=True)]
 
 
 def _draw_slice(members: Mapping[int, Run], slices: Sequence[Slice], store_number: int) -> Drawing:
     aucs = "; ".join(
-        f"{run.name} {' '.join(_show(one.auc, 'none') for one in part.bins)}"
-        for run, part in zip(members.values(), slices, strict=True)
+        f"{run.name} {' '.join(_show(part.auc, 'none') for part in of_run.bins)}"
+        for run, of_run in zip(members.values(), slices, strict=True)
     )
     return Drawing(
         name=f"store-{store_number}-by-{style.as_identifier(slices[0].variable)}",
@@ -206,7 +206,7 @@ def _draw_occlusion(run: Run, maps: OcclusionMaps | None, run_number: int) -> li
     ]
 
 
-def draw_gallery(run: Run, results: RunResults, run_number: int, seen: SeenStore) -> list[Drawing]:
+def draw_gallery(run: Run, results: RunResults, run_number: int, store: ReportStore) -> list[Drawing]:
     """Return the test images that a run was most confident and least certain about."""
     drawings, side = [], 2 * gallery.reach(run.spec) + 1
     width = f"; each hit is drawn {side} x {side} cells wide" if side > 1 else ""
@@ -214,13 +214,15 @@ def draw_gallery(run: Run, results: RunResults, run_number: int, seen: SeenStore
         chosen: list[GallerySample] = getattr(results.gallery, kind)
         if not chosen:
             continue
-        samples = "; ".join(f"{run.spec.classes[one.label]} {one.score:.4f} (sample {one.sample})" for one in chosen)
+        samples = "; ".join(
+            f"{run.spec.classes[image.label]} {image.score:.4f} (sample {image.sample})" for image in chosen
+        )
         drawing = Drawing(
             name=f"gallery-{run_number}-{kind}",
             section="gallery",
             alt=f"Test images on which {run.name} is {meaning}, with true class and score: {samples}.",
             caption=f"{samples}. The colour scale is an inverse hyperbolic sine; cells without a hit are blank{width}.",
-            figure=gallery.draw_samples(seen.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
+            figure=gallery.draw_samples(store.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
         )
         drawings.append(drawing)
     return drawings

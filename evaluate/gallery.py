@@ -16,7 +16,7 @@ from store.datasets import DatasetSpec
 from store.predictions import Predictions
 
 SHOWN = 4
-VISIBLE_CELLS = 64  # along a side of a panel; smaller cells cannot be seen
+VISIBLE_CELLS = 64  # most cells along a side of a panel that are large enough to be seen
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
 
 

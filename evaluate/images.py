@@ -34,7 +34,7 @@ class Images:
     weight
         Weight of each image in metrics, float64 (rows,), or None if the file has no ``weight``.
     variables
-        float32 (rows, variable), the variables that were asked for, in that order.
+        float32 (rows, variable), the requested variables in the requested order.
     blocks
         Yields the images as float32 (n, ieta, iphi, channel), about 16 MiB at a time. Raises SourceError if a value
         breaks a rule or a part of the file cannot be read.
@@ -58,7 +58,7 @@ def open_images(path: Path, spec: DatasetSpec, variables: Sequence[str] = ()) ->
     path
         What to open.
     spec
-        The data set that it must hold.
+        The data set that the file or store must hold.
     variables
         Names of the variables to read.
 

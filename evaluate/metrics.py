@@ -1,4 +1,7 @@
-"""Metrics of scores as probabilities of class 1, the signal, with standard errors; class 0 is the background."""
+"""Metrics of scores, with standard errors.
+
+A score is a probability of class 1, the signal; class 0 is the background.
+"""
 
 import math
 from dataclasses import dataclass
@@ -64,7 +67,7 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Checked samples with a positive weight.
+    """Samples with checked labels, scores and positive weights.
 
     Attributes
     ----------

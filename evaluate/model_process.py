@@ -1,4 +1,4 @@
-"""The model of a run in a process of its own, so that the evaluation needs no framework."""
+"""Runs the model of a run in a separate process, so that the evaluation itself needs no framework."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from store.score_pipe import receive_scores, send_block
 ScoreBlock = Callable[[Float32Array, Float32Array], Float64Array]
 """Takes images (n, ieta, iphi, channel) and variables (n, variable); returns scores (n,)."""
 
-PACKAGES = Path(__file__).resolve().parents[1]
+PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 """Folder of the project's packages."""
 
 TAIL_BYTES = 1 << 14
@@ -30,7 +30,7 @@ TAIL_BYTES = 1 << 14
 def open_model(framework: str, run: Path) -> Iterator[ScoreBlock]:
     """Start the process that holds the model of a run, and yield a function that asks it for scores.
 
-    What goes over the pipes is described in `store.score_pipe`.
+    `store.score_pipe` describes what is sent through the pipes.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _search_path(user: str) -> str:
 
     Empty entries, which stand for the current folder, are left out.
     """
-    return os.pathsep.join([*filter(None, user.split(os.pathsep)), str(PACKAGES)])
+    return os.pathsep.join([*filter(None, user.split(os.pathsep)), str(PROJECT_FOLDER)])
 
 
 def _ask(

@@ -1,4 +1,4 @@
-"""Quantities that are known for each sample of a store besides its class, to slice the metrics by them."""
+"""Observables: quantities of each sample, other than its class, in whose bins the metrics are computed."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from store.datasets import DatasetSpec
 
 BATCH_BYTES = 16 << 20
 NOT_OBSERVABLES = {"label", "split", "source_file", "source_row"}
-"""Columns of a store that describe the bookkeeping and not the sample."""
+"""Columns of a store that say where a sample comes from, and not what it is like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def read_observables(path: Path, split: str) -> list[Observable]:
 
 
 def _compute(path: Path, split: str) -> list[Observable]:
-    """Read the images once, with a few batches in memory at a time; energies are summed in float64."""
+    """Compute the observables of the images in one pass, a few batches at a time; energies are summed in float64."""
     opened = store.open_store(path)
     start, stop = opened.split_range(split)
     energies = energy_channels(opened.spec)

@@ -1,4 +1,4 @@
-"""Making the occlusion map of a run: hiding patches of test images from its model."""
+"""Computes the occlusion map of a run, by hiding patches of test images from its model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ PATCHES = 16  # along each side of an image
 
 
 def occlude(path: Path, samples: int = 128) -> Occlusion:
-    """Hide patches of the first test images from a run's model, and write the change of its score into the run.
+    """Hide patches of the first test images from a run's model, and write how its scores change to the run directory.
 
     The samples of a split are in random order, so the first ones are a random subset.
 
     Parameters
     ----------
     path
-        Run directory, whose store is still where it was.
+        Run directory whose store has not been moved.
     samples
         Number of images; each is scored 257 times.
 

@@ -1,4 +1,4 @@
-"""Published results on the data sets, to compare with."""
+"""Published results on the data sets, to compare the runs of a report with."""
 
 from dataclasses import dataclass
 
@@ -106,11 +106,11 @@ RESULTS = (
 )
 
 
-def difference(result: Result, store: StoreIdentity, *, whole: bool) -> str:
+def why_not_comparable(result: Result, store: StoreIdentity, *, whole: bool) -> str:
     """Return why a published result cannot be compared with runs on a store, or an empty string if it can.
 
-    No checksums of the published files are known. A store counts as made from them if no source is marked as simulated
-    and the sources have the same numbers of images.
+    The checksums of the published files are not known. A store is taken to be made from them if no source is marked as
+    simulated and the sources have the same numbers of images.
 
     Parameters
     ----------
@@ -132,19 +132,22 @@ def difference(result: Result, store: StoreIdentity, *, whole: bool) -> str:
 
 
 def list_results(store: StoreIdentity, *, whole: bool) -> list[PublishedRow]:
-    """Return the published results on a store's data set, and for each how it differs. Parameters as `difference`."""
+    """Return the published results on a store's data set, each with the reason if it cannot be compared.
+
+    Parameters as `why_not_comparable`.
+    """
     rows = []
     for result in RESULTS:
         if result.dataset == store.dataset:
-            different = difference(result, store, whole=whole)
+            reason = why_not_comparable(result, store, whole=whole)
             rows.append(
                 PublishedRow(
                     source=result.source,
                     model=result.model,
                     auc=result.auc,
                     note=result.note,
-                    comparable=not different,
-                    difference=different,
+                    comparable=not reason,
+                    difference=reason,
                 )
             )
     return rows

@@ -1,4 +1,4 @@
-"""How well scores rank class 1 above class 0, whatever their scale: ROC curve, AUC with its error, paired test."""
+"""How well scores rank class 1 above class 0: ROC curve, AUC with its error, paired test of two AUCs."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from store.errors import RunError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class PairedTest:
     """Difference of two AUCs on the same samples, with the p value of DeLong's test that they are equal."""
 
     difference: Estimate
@@ -218,7 +218,7 @@ def auc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> 
     return roc(label, score, weight).auc
 
 
-def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: ArrayLike | None = None) -> Comparison:
+def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: ArrayLike | None = None) -> PairedTest:
     """Return DeLong's paired test of two columns of scores of the same samples.
 
     Parameters
@@ -250,8 +250,8 @@ def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: A
     error = math.hypot(signal.standard_error, background.standard_error)
     difference = Estimate(value=signal.value, standard_error=error)
     if error == 0:
-        return Comparison(difference=difference, p_value=float(difference.value == 0))
-    return Comparison(difference=difference, p_value=math.erfc(abs(difference.value / error) / math.sqrt(2)))
+        return PairedTest(difference=difference, p_value=float(difference.value == 0))
+    return PairedTest(difference=difference, p_value=math.erfc(abs(difference.value / error) / math.sqrt(2)))
 
 
 def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Estimate]:

@@ -20,7 +20,7 @@ from evaluate.figures import Drawing, draw_gallery, draw_runs, draw_showers, dra
 from evaluate.formatting import plus_minus
 from evaluate.measure import SIGNAL_EFFICIENCIES
 from evaluate.runs import Run, load_runs
-from evaluate.stores import SeenStore, find_stores
+from evaluate.stores import ReportStore, find_stores
 from evaluate.summary import summarise
 
 TEMPLATES = Path(__file__).parent
@@ -51,12 +51,12 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
         origins = dict.fromkeys((drawing.name for drawing in drawings), " and ".join(_simulated(runs)))
-        for seen in stores:
-            of_store = draw_slices(runs, document, seen)
-            if not seen.note:
-                of_store += _draw_store(runs, document, seen)
+        for report_store in stores:
+            of_store = draw_slices(runs, document, report_store)
+            if not report_store.note:
+                of_store += _draw_store(runs, document, report_store)
             drawings += of_store
-            origins |= dict.fromkeys((drawing.name for drawing in of_store), seen.identity.simulated)
+            origins |= dict.fromkeys((drawing.name for drawing in of_store), report_store.identity.simulated)
         (page / "figures").mkdir()
         pictures = {
             drawing.name: _write_figure(drawing, page / "figures", origins[drawing.name]) for drawing in drawings
@@ -71,12 +71,12 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
     return document
 
 
-def _draw_store(runs: Sequence[Run], document: MetricsDocument, seen: SeenStore) -> list[Drawing]:
+def _draw_store(runs: Sequence[Run], document: MetricsDocument, report_store: ReportStore) -> list[Drawing]:
     """Return the figures that need the images or the statistics of a store."""
-    drawings = draw_showers(store.open_statistics(seen.path), seen.runs[0].spec, seen.number)
+    drawings = draw_showers(store.open_statistics(report_store.path), report_store.runs[0].spec, report_store.number)
     for number, (run, results) in enumerate(zip(runs, document.runs, strict=True), start=1):
-        if run in seen.runs:
-            drawings += draw_gallery(run, results, number, seen)
+        if run in report_store.runs:
+            drawings += draw_gallery(run, results, number, report_store)
     return drawings
 
 

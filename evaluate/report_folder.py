@@ -42,7 +42,7 @@ def replacing_folder(output: Path) -> Iterator[Path]:
             raise
 
 
-def check_output(output: Path, inputs: Sequence[Path], schema: str = "") -> None:
+def check_output_file(output: Path, inputs: Sequence[Path], schema: str = "") -> None:
     """Refuse to write a file over an input, or over a file of another kind.
 
     Parameters
@@ -53,7 +53,7 @@ def check_output(output: Path, inputs: Sequence[Path], schema: str = "") -> None
         Files and folders that are read.
     schema
         Schema of the document to be written; an existing file must be a document of that schema, in any version. If
-        empty, an existing file is not looked at.
+        empty, any existing file may be replaced.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Scores of images from a file, by the model of a run directory."""
+"""Scores the images of a file with the model of a run directory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from evaluate.images import Images, open_images
 from evaluate.measure import measure, measure_curves
 from evaluate.metrics import CONFIDENCE
 from evaluate.model_process import ScoreBlock, open_model
-from evaluate.report_folder import check_output
+from evaluate.report_folder import check_output_file
 from evaluate.score_tables import WriteRows, choose_format
 from store.arrays import Float64Array
 from store.datasets import DatasetSpec, find_dataset
@@ -22,8 +22,8 @@ from store.run_folder import RunFolder
 def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
 
-    Memory holds a few blocks of 16 MiB of images, and 17 bytes per row, 25 with weights, and 4 more for each variable
-    of the model. Both files appear once everything is done.
+    It needs memory for a few blocks of images, 16 MiB each, and 17 bytes per row (25 with weights) plus 4 for each
+    variable of the model. Both files appear once everything is done.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     """
     open_table = choose_format(output)
     document_path = output.with_suffix(".json")
-    check_output(output, (run, file))
-    check_output(document_path, (run, file), SCORES_SCHEMA)
+    check_output_file(output, (run, file))
+    check_output_file(document_path, (run, file), SCORES_SCHEMA)
     folder = RunFolder(path=run)
     config, store = folder.read_config(), folder.read_environment()["store"]
     spec = find_dataset(store["dataset"])

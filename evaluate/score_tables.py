@@ -1,4 +1,4 @@
-"""Tables of scores as CSV or Parquet, written some rows at a time and read at once."""
+"""Tables of scores as CSV or Parquet, which are written block by block and read as a whole."""
 
 import contextlib
 import csv
@@ -15,7 +15,7 @@ from store.errors import ConfigError, RunError
 from store.sources.source import check_pyarrow, is_parquet
 
 WriteRows = Callable[[dict[str, NDArray[Any]]], None]
-"""Appends rows to a table, given as columns."""
+"""Appends rows, given as columns, to a table."""
 
 OpenTable = Callable[[Path], AbstractContextManager[WriteRows]]
 """Creates a table."""

@@ -22,7 +22,7 @@ SIGNED = 0.1
 def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
     """Return the average image of a channel for each class, and the kind of average.
 
-    The mean of a signed channel is about zero, so that its root mean square is used instead.
+    It is the mean, except for a signed channel, whose mean is about zero: there it is the root mean square.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The stores that runs were trained on, as far as they can still be read."""
+"""The stores that the runs of a report were trained on, if they can still be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from store.errors import CalostreamError, StoreError
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeenStore:
-    """A store, and the runs that were trained on it.
+class ReportStore:
+    """A store of a report, and the runs that were trained on it.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class SeenStore:
         return Path(self.identity.path)
 
 
-def find_stores(runs: Sequence[Run]) -> list[SeenStore]:
+def find_stores(runs: Sequence[Run]) -> list[ReportStore]:
     """Return the stores of the runs: one per digest, in the order of the runs."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -49,7 +49,7 @@ def find_stores(runs: Sequence[Run]) -> list[SeenStore]:
     return [_read(number, members) for number, members in enumerate(groups.values(), start=1)]
 
 
-def _read(number: int, runs: Sequence[Run]) -> SeenStore:
+def _read(number: int, runs: Sequence[Run]) -> ReportStore:
     identity, observables, note = runs[0].store, list[Observable](), ""
     path = Path(identity.path)
     try:
@@ -58,11 +58,11 @@ def _read(number: int, runs: Sequence[Run]) -> SeenStore:
         observables = read_observables(path, "test")
     except (CalostreamError, OSError) as error:
         note = f"the store cannot be read, so its images and the metrics by sample property are missing ({error})"
-    return SeenStore(number=number, identity=identity, runs=runs, observables=observables, note=note)
+    return ReportStore(number=number, identity=identity, runs=runs, observables=observables, note=note)
 
 
 def check_digest(identity: StoreIdentity) -> None:
-    """Make sure that a store still holds the data that a run was trained on.
+    """Check that a store still holds the data that a run was trained on.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Style of figures: small, colour-blind safe, reproducible byte by byte, and in the colours of a page inside it."""
+"""Style of figures: small, safe for colour-blind readers, and the same byte for byte each time they are drawn.
+
+Inside a page, a figure takes the colours and the font of the page.
+"""
 
 import html
 import re
@@ -31,7 +34,7 @@ THEME = {
     "class-0": (CLASS_COLOURS[0], "#e0ae3a"),
     "class-1": (CLASS_COLOURS[1], "#a78df0"),
 }
-"""By name, the colour in files and on light pages, and the colour on dark pages."""
+"""Two colours for each name: one for files and light pages, one for dark pages."""
 
 _SETTINGS: Any = {
     "axes.edgecolor": MUTED,
@@ -152,8 +155,8 @@ def spread(ascending: Sequence[float], gap: float) -> list[float]:
 def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path]:
     """Write a figure as ``.svg``, ``.png`` and ``.pdf``, without dates or versions, and return the three paths.
 
-    `origin`, what the data were simulated with, is written small at an edge, because a figure may be copied from its
-    page.
+    `origin` says what simulated the data, or is empty. It is written small at an edge of the figure, because figures
+    are copied out of reports.
     """
     if origin:
         write = figure.supxlabel if figure.get_suptitle() else figure.suptitle

@@ -23,12 +23,12 @@ from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.published import list_results
 from evaluate.runs import Run
 from evaluate.slices import slice_by
-from evaluate.stores import SeenStore
+from evaluate.stores import ReportStore
 from store.datasets import SPLITS
 from store.predictions import Predictions
 
 
-def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> MetricsDocument:
+def summarise(stores: Sequence[ReportStore], runs: Sequence[Run]) -> MetricsDocument:
     """Return every metric of every run, the paired comparisons, and warnings about what cannot be compared.
 
     Parameters
@@ -38,8 +38,8 @@ def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> MetricsDocume
     runs
         In the order of the report.
     """
-    seen = {store.identity.digest: store for store in stores}
-    results = [_summarise_run(run, seen[run.store.digest]) for run in runs]
+    by_digest = {store.identity.digest: store for store in stores}
+    results = [_summarise_run(run, by_digest[run.store.digest]) for run in runs]
     groups = _comparable(runs)
     pairs = itertools.chain.from_iterable(itertools.combinations(members, 2) for members in groups)
     return MetricsDocument(
@@ -48,7 +48,7 @@ def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> MetricsDocume
         comparisons=[_compare(*pair) for pair in pairs],
         published={
             digest: list_results(store.identity, whole=all(map(_used_whole_test_split, store.runs)))
-            for digest, store in seen.items()
+            for digest, store in by_digest.items()
         },
         warnings=[
             *itertools.chain.from_iterable(map(_warn_about_run, runs, results)),
@@ -59,7 +59,7 @@ def summarise(stores: Sequence[SeenStore], runs: Sequence[Run]) -> MetricsDocume
     )
 
 
-def _summarise_run(run: Run, store: SeenStore) -> RunResults:
+def _summarise_run(run: Run, store: ReportStore) -> RunResults:
     background, signal = run.spec.classes
     test = run.predictions["test"]
     threshold = ranking.roc(*run.predictions["validation"].scored).best_threshold
@@ -171,7 +171,7 @@ def _warn_about_groups(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 
 def _warn_about_run(run: Run, results: RunResults) -> list[str]:
-    """Return what a reader must know about a run before trusting its numbers."""
+    """Return warnings that a reader needs before trusting the numbers of a run."""
     warnings = []
     if run.occlusion is not None and results.occlusion is None:
         warnings.append(

@@ -60,9 +60,9 @@ def test_files_are_compared_where_they_have_samples_in_common(tmp_path):
     assert document.auc is None
     assert document.largest_differences[0] == ScorePair(sample=3, label=0, scores=(0.2, 0.6))
     assert document.warnings == [
-        f"{first}: 1 of its 5 samples are not in the other one",
-        f"{second}: 1 of its 5 samples are not in the other one",
-        "files do not say which images they belong to; their sample numbers are trusted",
+        f"{first}: 1 of its 5 samples were not scored by the other classifier",
+        f"{second}: 1 of its 5 samples were not scored by the other classifier",
+        "files do not record their store; samples with the same number are taken to be the same",
     ]
 
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from evaluate.model_process import PACKAGES, open_model
+from evaluate.model_process import PROJECT_FOLDER, open_model
 from evaluate.score import score
 from store.datasets import DATASETS, ELECTRON_PHOTON, Variable
 from store.errors import RunError
@@ -64,7 +64,7 @@ def test_images_are_scored_by_every_kind_of_model(framework, variants, images, t
         runs.append(run)
     command = [sys.executable, "-m", "tests.evaluate.make_model", framework, *map(str, runs)]
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    made = subprocess.run(command, cwd=PACKAGES, env=environment, capture_output=True, text=True)
+    made = subprocess.run(command, cwd=PROJECT_FOLDER, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     score(runs[-1], file, tmp_path / "scores.csv")  # the others were scored where they were made: a process is slow
     scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1]
