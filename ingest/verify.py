@@ -14,8 +14,8 @@ from ingest.external_shuffle import Stretch, cut_stretches, positions_of_rows
 from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import DIGESTS_FILE, read_digests, sha256
-from store.errors import SourceError
-from store.integrity import check_attributes, check_lengths
+from store.errors import CorruptStoreError, SourceError
+from store.integrity import check_attributes, check_content_digest, check_lengths
 from store.opening import Store, open_unchecked
 from store.sample_reader import open_reader
 from store.sources import open_sources
@@ -70,6 +70,8 @@ def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verificat
             images = int(sum((positions >= 0).sum() for _, _, positions in comparisons))
             for differences in executor.run(compare, comparisons, "images against sources"):
                 problems += differences
+        if not problems:
+            problems += _check_content_digest(store)
     return Verification(files=files, images=images, problems=tuple(problems))
 
 
@@ -126,10 +128,7 @@ def _check_arrays(store: Store) -> list[str]:
     }
     problems = []
     for name, wanted in expected.items():
-        if name not in store.group:
-            problems.append(f"{store.path}: no array {name}")
-            continue
-        array = store.group[name]
+        array = store.array(name)
         actual = (str(array.dtype), array.shape, array.metadata.dimension_names)  # type: ignore[union-attr]
         if actual != wanted:
             problems.append(f"{store.path / name}: is {actual}, the format says {wanted}")
@@ -149,6 +148,15 @@ def _check_columns(store: Store) -> list[str]:
     elif np.unique(row * rows.size + file).size != row.size:
         problems.append(f"{store.path / 'source_row'}: two samples are of the same row of the same source")
     return problems
+
+
+def _check_content_digest(store: Store) -> list[str]:
+    names = ("label", "source_file", "source_row", *(variable.name for variable in store.spec.variables))
+    try:
+        check_content_digest(store, read_digests(store.path), list(map(store.column, names)))
+    except CorruptStoreError as error:
+        return [str(error)]
+    return []
 
 
 def _column(store: Store, name: str) -> npt.NDArray[Any]:

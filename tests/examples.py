@@ -111,15 +111,13 @@ def write_store(
         split_sizes=split_sizes,
     )
     write_digests(root)
-    shards = shard_digests(read_digests(root))
+    shards, columns = shard_digests(read_digests(root)), (table.label, table.source_file, table.source_row)
     root_attributes = {
         "sources": [{"name": "made up.hdf5", "size": 1, "sha256": "0" * 64, "rows": count}],
         "simulated": "Geant4 simulation",
         "split_scheme": "made up",
         "seed": 0,
-        "content_digest": content_digest(
-            shards, table.split_ranges, (table.label, table.source_file, table.source_row)
-        ),
+        "content_digest": content_digest(shards, table.split_ranges, columns),
         **attributes,
     }
     write_tables(root, table, shape_spec(SHAPE), root_attributes)

@@ -15,24 +15,16 @@ from tests.fuzz.verdict import GOOD
 
 LIGHT = 10
 HDF5 = "what h5py raises reaches the user without the file's name; lost parts of virtual data sets read as zeros"
-STORE = "opening a store checks neither that it is whole nor its metadata"
 ARCHIVE = "what zipfile and numpy raise of a damaged archive reaches the user, as do values that do not fit"
 KNOWN = {
     "hdf5-ingest": HDF5,
     "hdf5-score": HDF5,
-    "store-info": STORE,
-    "store-stream": STORE,
-    "store-dataset": STORE,
-    "store-train": f"{STORE}; lengths that nobody checks are read for minutes",
-    "store-score": STORE,
-    "store-occlude": STORE,
-    "store-report": STORE,
     "table-compare": "two columns of one name are a KeyError without the file's name",
     "predictions": ARCHIVE,
     "baseline": ARCHIVE,
     "spool": "a damaged shard or record makes every attempt fail alike",
 }
-"""Targets with open findings, and what these are. A target is taken out when its findings are mended."""
+"""Targets with open findings, and what they are. Targets are removed from here when their findings are fixed."""
 light_targets = [
     pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name], strict=False) if name in KNOWN else ())
     for name in TARGETS

@@ -208,6 +208,6 @@ def test_a_state_is_a_promise_too(made_up):
     stream = open_stream(made_up, seed=9, epoch=4, rank=1, world_size=2, samples=300)
     next(iter(stream))
     assert stream.state_dict() == {
-        "plan_version": 1, "store": stream.digest, "split": "train", "samples": 300, "batch_size": 16, "shuffle": "full",
-        "chunk": 8, "window": 8192, "seed": 9, "rank": 1, "world_size": 2, "epoch": 4, "batch": 1,
+        "plan_version": 1, "store": stream.digest, "split": "train", "samples": 300, "batch_size": 16,
+        "shuffle": "full", "chunk": 8, "window": 8192, "seed": 9, "rank": 1, "world_size": 2, "epoch": 4, "batch": 1,
     }  # fmt: skip
