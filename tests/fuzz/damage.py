@@ -1,4 +1,4 @@
-"""What a damage is, and damage to the bytes of any file."""
+"""The description of a damage, and damage to the bytes of any file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ SIGNATURES = (
     *(b"\x89HDF", b"OHDR", b"OCHK", b"TREE", b"SNOD", b"HEAP", b"GCOL", b"BTHD", b"FADB", b"FAHD", b"EAHD", b"FRHP"),
     *(b"PAR1", b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY", b"\x02\x01\x02\x20"),
 )
-"""Beginnings of the structures inside HDF5, Parquet, zip and npy files, and of a Blosc chunk."""
-NEAR = 96  # bytes after a signature that are hit more often than others
-TAIL = 1100  # bytes at the end that are: footers, central directories, and the index of a shard
+"""First bytes of the structures inside HDF5, Parquet, zip and npy files, and of a Blosc chunk."""
+NEAR = 96  # this many bytes after a signature are damaged more often than others
+TAIL = 1100  # and so are this many at the end of a file: footers, central directories, the index of a shard
 WORDS = (
     0,
     1,
@@ -33,12 +33,12 @@ WORDS = (
 
 
 class Level(Enum):
-    """Who must notice a damage; whoever need not notice it must still not crash."""
+    """Which programs must notice a damage; all others may miss it, but must not crash."""
 
-    OPENING = "whatever opens the store refuses it"
-    READING = "whoever reads the values refuses them, or gives those of the undamaged input"
+    OPENING = "every program that opens the store must refuse it"
+    READING = "every program that reads the values must refuse them, or get those of the undamaged input"
     VERIFY = "only `ingest verify` must notice it"
-    NOBODY = "nothing in the input could show it, or it says something else that is allowed"
+    NOBODY = "no program can notice it, or the changed input is allowed, too"
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Damage:
     Attributes
     ----------
     note
-        In words.
+        Description in words.
     level
-        Who must notice it.
+        Which programs must notice it.
     file
-        Name of the file that was damaged, inside the victim if that is a folder.
+        Name of the damaged file, relative to the damaged folder if the input is a folder.
     """
 
     note: str
@@ -65,7 +65,7 @@ Mutation = Callable[[np.random.Generator, Path], Damage]
 
 
 def hot_spots(data: bytes) -> list[int]:
-    """Return where structures begin."""
+    """Return the offsets at which structures begin."""
     spots = []
     for signature in SIGNATURES:
         start = data.find(signature)
@@ -86,7 +86,7 @@ def choose_offset(random: np.random.Generator, data: bytes, spots: list[int]) ->
 
 
 def damage_bytes(random: np.random.Generator, data: bytes) -> bytes:
-    """Return other bytes: one to three damages of any kind."""
+    """Return the bytes after one to three damages of any kind."""
     good, spots = data, hot_spots(data)
     while data == good:
         for _ in range(random.integers(1, 4)):
@@ -134,7 +134,7 @@ def bytes_without_checksum(random: np.random.Generator, path: Path) -> Damage:
 
 
 def rewrite(random: np.random.Generator, path: Path) -> str:
-    """Damage the bytes of a file; return what was done in words."""
+    """Damage the bytes of a file; return a description of the damage."""
     good = path.read_bytes()
     bad = damage_bytes(random, good)
     path.write_bytes(bad)

@@ -1,4 +1,4 @@
-"""Damage to what is in HDF5 files of showers."""
+"""Damage to the contents of HDF5 files of showers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ SHAPE = (32, 32, 2)
 CHUNK = 10
 
 Change = Callable[[np.random.Generator, h5py.File, Any, Any], None]
-"""Changes an open file, given its images and labels; the names of both are free again."""
+"""Changes an open file, given its images and labels, which have been removed from it."""
 CHANGES: list[Change] = []
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from tests.fuzz.damage import Damage, Level, changed_range, damage_bytes
 
 VERSIONED = b"\x89HDF\r\n\x1a\n\x03"
-"""How a file begins whose metadata have checksums; those of the older format have none."""
+"""First bytes of a file whose metadata have checksums; files of the older format have none."""
 
 
 def hdf5_bytes(random: np.random.Generator, path: Path) -> Damage:
-    """Damage the bytes; who reads must notice where HDF5 has a checksum."""
+    """Damage the bytes; readers must notice damage to bytes that have a checksum in HDF5."""
     good = path.read_bytes()
     protected = [] if good.startswith(VERSIONED) else _chunk_ranges(path)
     bad = damage_bytes(random, good)

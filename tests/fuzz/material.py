@@ -1,4 +1,4 @@
-"""The undamaged inputs, made once by the project's own programs and small: 60 showers, 8 jets."""
+"""The undamaged inputs: 60 showers and 8 jets, made once by the project's own programs."""
 
 import json
 import shutil
@@ -21,11 +21,11 @@ ROWS, JETS = 30, 8  # showers of each class; jets in each file
 READY = "ready"
 SHOWERS = ("electrons.hdf5", "photons.hdf5")
 SPOOLS = tuple(f"spool-{number}" for number in range(6))
-"""What is left of an ingest that was interrupted early, ..., late."""
+"""Files left by an ingest that was interrupted early (0) to late (5)."""
 
 
 class Interrupted(OSError):
-    """What ends an ingest in the making of a spool."""
+    """Interrupts an ingest, so that its spool is left behind."""
 
 
 def write_material(folder: Path) -> None:
@@ -100,7 +100,7 @@ def _be_of_jets(environment: dict[str, Any]) -> None:
 
 
 def write_spools(folder: Path) -> None:
-    """Write what is left of ingests that are interrupted at one of their renames, early to late."""
+    """Write what ingests leave that are interrupted while they rename a file, early to late."""
     words = (*(folder / name for name in SHOWERS), "--output")
     renames = {"left": sys.maxsize, "seen": 0}
 

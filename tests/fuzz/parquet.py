@@ -1,4 +1,4 @@
-"""Damage to Parquet files of jets: to their bytes, and to what is in them."""
+"""Damage to Parquet files of jets: to their bytes, and to their contents."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def parquet_bytes(random: np.random.Generator, path: Path) -> Damage:
 
 
 Change = Callable[[np.random.Generator, pa.Table], tuple[pa.Table, dict[str, Any]]]
-"""Returns another table, and options to write it with."""
+"""Returns a changed table, and options to write it with."""
 CHANGES: list[Change] = []
 
 
@@ -75,7 +75,7 @@ def replaced(table: pa.Table, name: str, column: Any) -> pa.Table:
 
 @change
 def image_lists(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
-    """One list of one length at one depth is another."""
+    """Change one of the nested lists."""
     rows = table["X_jets"].slice(0, 1).to_pylist()
     row = int(random.integers(len(table)))
     image = rows[0]
@@ -227,5 +227,5 @@ def metadata(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, di
 
 
 OTHER_VALUES = {image_type, column_type}
-"""Changes after which the file is another one, and perhaps a good one."""
+"""Changes that may give a file that is different but valid."""
 PARQUET: tuple[Mutation, ...] = (parquet_bytes, parquet_structure)

@@ -15,23 +15,23 @@ from store import console
 from tests.examples import Outcome, run_ingest, run_program, showers
 
 RECORDS = ("zarr.json", "image/SHA256SUMS")
-"""Files of a store that hold the command and the time, and so are never the same."""
+"""Files of a store that record the command and the time, and therefore differ between stores."""
 SPLITS = ("train", "validation", "test")
 ALIKE = "(every attempt fails alike)"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading an input.
+    """The result of reading an input.
 
     Attributes
     ----------
     outcome
         Exit status and what was printed.
     made
-        Stands for what came out; two that are equal came from the same values. None if nothing is to be compared.
+        Result to compare: two are equal if the same values were read. None if there is nothing to compare.
     left
-        What was written although it failed.
+        Name of an output that was left behind although the program failed; empty if there is none.
     """
 
     outcome: Outcome
@@ -44,7 +44,7 @@ Reader = Callable[[Path, Path], Reading]
 
 
 def called(function: Callable[[], Any]) -> Reading:
-    """Call a public function, and return its value or what it raised, printed as a program does."""
+    """Call a public function, and return its value, or the error as a program would print it."""
     try:
         return Reading(Outcome(0, "", ""), function())
     except (cs.CalostreamError, OSError) as error:
@@ -86,7 +86,7 @@ def ingest(*words: object, output: Path) -> Reading:
     if outcome.status:
         return Reading(outcome, left=output.name if output.exists() else "")
     attributes = json.loads((output / "zarr.json").read_text())["attributes"]
-    stored = " ".join(texts(attributes))  # what a terminal must not get must not be in a store either
+    stored = " ".join(texts(attributes))  # attributes must not hold control characters either: programs print them
     content = {**store_content(output), "digest": attributes["content_digest"]}
     return Reading(Outcome(0, outcome.out + stored, outcome.err), content)
 
@@ -101,7 +101,7 @@ def ingest_jets(folder: Path, victim: Path) -> Reading:
 
 
 def resume(folder: Path, victim: Path) -> Reading:
-    """Continue an interrupted ingest; every further attempt may fail alike only if the message says what to delete."""
+    """Continue an interrupted ingest; attempts may fail again and again only if the message says what to delete."""
     sources = (folder / "electrons.hdf5", folder / "photons.hdf5")
     errors: list[str] = []
     while len(errors) < 3:
@@ -151,7 +151,7 @@ def stream(folder: Path, victim: Path) -> Reading:
 
 
 def dataset(folder: Path, victim: Path) -> Reading:
-    """Open a store for xarray, which reads values later and then raises what it likes."""
+    """Open a store with xarray, which reads values only later, when it may raise errors of its own."""
     opened = called(lambda: (cs.open_dataset(victim), cs.open_statistics(victim)))
     if opened.outcome.status:
         return opened
@@ -176,7 +176,7 @@ def train(folder: Path, victim: Path) -> Reading:
 
 
 def use_store(run: Path, store: Path) -> None:
-    """Let a run be of this copy of its store."""
+    """Make a run refer to this copy of its store."""
     path = run / "environment.json"
     environment = json.loads(path.read_text())
     environment["store"]["path"] = str(store)
@@ -190,7 +190,7 @@ def occlude(folder: Path, victim: Path) -> Reading:
 
 
 def report_on_store(folder: Path, victim: Path) -> Reading:
-    """A report says what it cannot show of a store, and is written."""
+    """Write a report, which must be complete except for what it cannot read of the store, and must say so."""
     use_store(folder / "run", victim)
     return Reading(evaluate("report", folder / "run", "--output", folder / "made"))
 

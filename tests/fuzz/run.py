@@ -1,7 +1,7 @@
 """Run the fuzzers: ``python -m tests.fuzz.run TARGET NUMBER`` repeats a case, ``python -m tests.fuzz.run`` tries all.
 
-Cases run one after another in a process of their own, which is watched: if it crashes, or is silent for too long, that
-is a finding, and a fresh one takes the next case.
+Cases run one after another in a separate process, which is watched. If it crashes, or does not answer in time, that
+is a finding, and a new process takes the next case.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds for one case
-START = 180  # seconds for what comes before
+START = 180  # seconds in which a process must be ready for its first case
 ENVIRONMENT = {
-    "MALLOC_ARENA_MAX": "2",  # the limit is on address space, of which each thread's arena takes much
+    "MALLOC_ARENA_MAX": "2",  # memory is limited by address space, and each arena reserves much of it
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MPLBACKEND": "agg",
@@ -33,19 +33,19 @@ Case = tuple[str, int]
 
 
 def listen(stream: IO[str], lines: "queue.Queue[str]") -> None:
-    """Queue the lines of a process, and an empty one at its end."""
+    """Put the lines that a process prints into a queue, and an empty line when it ends."""
     for line in stream:
         lines.put(line)
     lines.put("")
 
 
 class Fuzzer:
-    """Tries cases, each in the same process as the last one if that still lives; a context that ends the process.
+    """Context manager that tries cases in one process after another: a process is replaced once it has ended.
 
     Parameters
     ----------
     folder
-        For the undamaged inputs, which are made once, and for each case while it runs.
+        Folder for the undamaged inputs, which are made once, and for the files of the case that is running.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,7 +93,7 @@ class Fuzzer:
         return {"target": name, "number": number, "kind": kind, "damage": damage, "words": words, "seconds": seconds}
 
     def _start(self) -> "subprocess.Popen[str]":
-        """Return the process, a new one if there is none or it has ended."""
+        """Return the running process, or a new one if there is none."""
         if self.process is not None and self.process.poll() is None:
             return self.process
         self._end()
@@ -118,14 +118,14 @@ class Fuzzer:
         return self.process
 
     def _read(self, seconds: float) -> str | None:
-        """Return the next line, empty at the end, or None if there is none in that time."""
+        """Return the next line: empty when the process has ended, None if it printed nothing in that time."""
         try:
             return self._lines.get(timeout=seconds)
         except queue.Empty:
             return None
 
     def _last_words(self, process: "subprocess.Popen[str]") -> str:
-        """Return how the process ended, and the last that it printed."""
+        """Return how the process ended, and the last lines that it printed."""
         status = process.wait()
         self._errors.seek(0)
         how = signal.Signals(-status).name if status < 0 else f"status {status}"

@@ -42,7 +42,7 @@ def run_archive(random: np.random.Generator, run: Path) -> Damage:
 
 
 def run_files(random: np.random.Generator, run: Path) -> Damage:
-    """Lose, empty or exchange files."""
+    """Delete, empty or exchange files."""
     victim, other = (choose(random, files_of(run / "predictions", ".npz")) for _ in range(2))
     kind = random.integers(4)
     if kind < 2:
@@ -59,7 +59,7 @@ def run_files(random: np.random.Generator, run: Path) -> Damage:
     else:
         victim.unlink()
         victim.mkdir()
-    # Nothing says which file of predictions an exchanged one was, and not every program reads every file.
+    # Exchanged files of predictions cannot be told from each other, and not every program reads every file.
     return Damage(f"{victim.name}, kind {kind}", Level.NOBODY, victim.name)
 
 
@@ -67,7 +67,7 @@ RUN: tuple[Mutation, ...] = (run_json, run_archive, run_files, run_json, run_tex
 
 
 def table(random: np.random.Generator, path: Path) -> Damage:
-    """Write other columns into a table of scores."""
+    """Change the columns of a table of scores."""
     content = pa_csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
     name = ("row", "score", "label")[random.integers(3)]
     values, rows = content[name].to_numpy(), len(content)

@@ -1,4 +1,4 @@
-"""A program in place of a trained model: the score of an image depends on each of its bits, and it starts at once."""
+"""A program in place of a trained model: it starts at once, and its scores depend on every bit of an image."""
 
 import sys
 import zlib

@@ -1,4 +1,4 @@
-"""Damage to what an interrupted ingest left, which the next one continues with."""
+"""Damage to the files of an interrupted ingest, with which the next one continues."""
 
 import shutil
 from pathlib import Path
@@ -34,7 +34,7 @@ def spool_records(random: np.random.Generator, spool: Path) -> Damage:
 
 
 def spool_files(random: np.random.Generator, spool: Path) -> Damage:
-    """Lose, empty, cut or exchange files."""
+    """Delete, empty, cut or exchange files."""
     victim = choose(random, files_of(spool))
     same_kind = [path for path in files_of(spool, victim.suffix) if path != victim] or [victim]
     kind, other = random.integers(6), choose(random, same_kind)

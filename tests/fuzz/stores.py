@@ -1,4 +1,4 @@
-"""Damage to stores: to any of their files, and to what their parts say of each other."""
+"""Damage to stores: to any of their files, and to the consistency between their parts."""
 
 import json
 import shutil
@@ -92,7 +92,7 @@ def write_values(store: Path, name: str, function: Callable[[Any], Any]) -> str:
 
 @change
 def lost_file(random: np.random.Generator, store: Path) -> str:
-    """Any file but the record of digests, which a store need not have to be read."""
+    """Delete any file except the record of digests, without which a store can still be read."""
     victim = choose(random, [path for path in files_of(store) if not path.match(DIGESTS)])
     victim.unlink()
     return victim.relative_to(store).as_posix()
@@ -187,7 +187,7 @@ def split_ranges(random: np.random.Generator, store: Path) -> str:
 
 @change
 def attributes(random: np.random.Generator, store: Path) -> str:
-    """What the store's identity rests on."""
+    """Change an attribute that identifies the store."""
     key = ("content_digest", "dataset", "format", "format_version")[random.integers(4)]
     value = HOSTILE[random.integers(len(HOSTILE))]
     if key == "format_version" and value == 1:
@@ -214,7 +214,7 @@ def all_lengths(random: np.random.Generator, store: Path) -> str:
 
 @change
 def selection(random: np.random.Generator, store: Path) -> str:
-    """Some rows, or all of them in another order, written back by xarray with the attributes of the whole."""
+    """Write some rows, or all in another order, with xarray, under the attributes of the whole store."""
     dataset = xr.open_zarr(store, chunks=None, consolidated=False).load()
     rows = (
         np.flatnonzero(random.random(dataset.sizes["sample"]) < 0.7)

@@ -1,4 +1,4 @@
-"""What is fuzzed: an input, how it is damaged, and the program or function that reads it."""
+"""The targets of fuzzing: an input, how it is damaged, and the program or function that reads it."""
 
 import shutil
 from dataclasses import dataclass
@@ -19,20 +19,21 @@ from tests.fuzz.values import json_of, toml_of
 
 @dataclass(frozen=True)
 class Target:
-    """One kind of input on its way into the project.
+    """A kind of input, and the program or function that reads it.
 
     Attributes
     ----------
     inputs
-        Names of the material that is damaged: a case takes one of them. The first part of a path is copied whole.
+        Paths in the folder of undamaged inputs; a case damages one of them. The whole folder that the path begins with
+        is copied.
     beside
-        Names of further material that is needed.
+        Further undamaged inputs that the reader needs.
     mutations
-        Taken in turn.
+        Kinds of damage, which take turns.
     read
         Called with the folder of the case and the damaged input; see `tests.fuzz.readers.Reader`.
     cases
-        How many the full form tries.
+        Number of cases that the full form tries.
     """
 
     inputs: tuple[str, ...]
@@ -42,7 +43,7 @@ class Target:
     beside: tuple[str, ...] = ()
 
     def input(self, number: int) -> str:
-        """Return which material a case damages."""
+        """Return the path of the undamaged input that a case damages."""
         return self.inputs[number // len(self.mutations) % len(self.inputs)]
 
     def prepare(self, material: Path, folder: Path, number: int) -> Path:

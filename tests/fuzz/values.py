@@ -41,7 +41,7 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
 
 
 def damage_tree(random: np.random.Generator, tree: Any) -> tuple[Any, str]:
-    """Return a tree with one or two changes, and what they are in words."""
+    """Return a tree with one or two changes, and a description of them."""
     tree, notes = copy.deepcopy(tree), []
     for _ in range(random.integers(1, 3)):
         known = places(tree)

@@ -1,4 +1,4 @@
-"""Whether a program did right by a damaged input."""
+"""Whether a program handled a damaged input correctly."""
 
 import re
 import unicodedata
@@ -18,12 +18,12 @@ MEMORY = re.compile(
 def judge(
     reading: Reading, damage: Damage, victim: Path, expected: Any, *, verifies: bool, tolerant: bool
 ) -> tuple[str, str]:
-    """Return the kind of the verdict, one of `GOOD` or what is wrong, and the words that show it.
+    """Return the verdict, which is one of `GOOD` or says what is wrong, and the output that shows it.
 
     Parameters
     ----------
     reading
-        What was read of the damaged input.
+        Result of reading the damaged input.
     damage
         What was done to it.
     victim
@@ -33,7 +33,7 @@ def judge(
     verifies
         Whether the program must notice every damage.
     tolerant
-        Whether the program says what is wrong and goes on.
+        Whether the program reports damage and continues.
     """
     status, text = reading.outcome.status, reading.outcome.out + reading.outcome.err
     errors = [line for line in reading.outcome.err.splitlines() if line.startswith("error: ")]

@@ -1,7 +1,7 @@
 """A process that tries cases one after another: ``python -m tests.fuzz.worker MATERIAL FOLDER``.
 
-Each line of standard input is a case, ``TARGET NUMBER``. The answers to it are two lines of JSON: what the damage is,
-before the input is read, and then the verdict.
+Each line of standard input is a case, ``TARGET NUMBER``. The process answers with two lines of JSON: the damage, which
+it prints before it reads the damaged input, and the verdict.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ VERIFIES, TOLERANT = {"store-verify"}, {"store-report"}
 
 
 def limit_memory() -> None:
-    """Let the process have `ROOM` more than it has now."""
+    """Limit the memory of this process to `ROOM` more than it uses now."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def set_up() -> None:
-    """Make reading quick: a model that is no model, and no drawing, which takes most of a report's time."""
+    """Make reading quick: with a trivial model, and without drawing figures, which takes most of a report's time."""
     from matplotlib.figure import Figure
 
     from store import layout, run_folder
@@ -44,19 +44,19 @@ def set_up() -> None:
     run_folder.SCORERS.update(dict.fromkeys(run_folder.SCORERS, "tests.fuzz.scorer"))
     Figure.savefig = lambda self, path, **_: Path(path).write_text(SVG)  # type: ignore[method-assign,assignment]
     warnings.simplefilter("ignore")
-    # What asyncio says of tasks of zarr whose errors nobody took is printed some cases later.
+    # asyncio reports unhandled errors of zarr's tasks only during some later case.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class Cases:
-    """Tries cases, and knows what comes of the undamaged inputs.
+    """Tries cases, and remembers the results of reading the undamaged inputs.
 
     Parameters
     ----------
     material
-        Folder with the undamaged inputs, made if need be.
+        Folder with the undamaged inputs, which are made if they are missing.
     folder
-        Where each case has a folder of its own while it runs.
+        Folder in which the running case has a folder of its own.
     """
 
     def __init__(self, material: Path, folder: Path) -> None:
@@ -66,7 +66,7 @@ class Cases:
         write_material(material)
 
     def expected(self, name: str, number: int) -> Any:
-        """Return what comes of the undamaged input of a case."""
+        """Return the result of reading the undamaged input of a case."""
         target = TARGETS[name]
         key = name, target.input(number)
         if key not in self._expected:
@@ -77,7 +77,7 @@ class Cases:
         return self._expected[key]
 
     def run(self, name: str, number: int, answer: Callable[[Any], None]) -> None:
-        """Try a case; answer with what the damage is, and then with the case and the verdict."""
+        """Try a case; print the damage, and then the case and the verdict."""
         began = time.perf_counter()
         target, expected = TARGETS[name], self.expected(name, number)
         with self._place() as place:
@@ -110,7 +110,7 @@ def main(material: str, folder: str) -> None:
     set_up()
     cases = Cases(Path(material), Path(folder))
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # keeps what libraries print apart from the answers
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         name, number = line.split()
