@@ -1,4 +1,4 @@
-"""Shared by all tests: a store of showers, hypothesis profiles, and options for tests that run only on request."""
+"""Shared by all tests: a store of showers, hypothesis profiles, and options for tests that run only if asked for."""
 
 import os
 from pathlib import Path

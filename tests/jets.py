@@ -1,4 +1,4 @@
-"""A small store of jets for the tests of training, from the twenty jets that the tests of ingest use."""
+"""A small store of jets for the training tests, made from the twenty jets that the ingest tests use."""
 
 from pathlib import Path
 

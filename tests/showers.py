@@ -1,4 +1,4 @@
-"""A small store of showers for the tests of training, made from a part of the bundled Geant4 sample."""
+"""A small store of showers for the training tests, made from a part of the bundled Geant4 sample."""
 
 from pathlib import Path
 

@@ -214,5 +214,5 @@ def targets(figures: Figures, growth: Figures) -> dict[str, tuple[float, str]]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # removes the temporary gigabytes too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that temporary files are removed
     main()

@@ -65,7 +65,7 @@ class Sample:
 def sample(dataset: str) -> Sample:
     """Return the bundled sample of a data set.
 
-    It imports nothing of the project, so that it works in the environment of any reader.
+    This imports nothing from the project, so that it works in the environment of every reader.
     """
     parts = []
     for path in sorted((SAMPLES / dataset).glob("*.hdf5")):

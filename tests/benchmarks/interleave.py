@@ -1,6 +1,6 @@
 """Measure contenders in turn, round after round.
 
-On a busy machine, ratios within a round are reliable where times are not.
+On a busy machine, ratios within a round are reliable even if times are not.
 """
 
 import gc

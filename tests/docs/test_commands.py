@@ -1,4 +1,4 @@
-"""Commands that the pages show are tasks and programs that exist, with options that they have."""
+"""The commands that the pages show exist, as tasks or programs, and have the options that the pages show."""
 
 import functools
 import re

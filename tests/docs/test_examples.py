@@ -1,4 +1,4 @@
-"""The Python examples of README.md and docs run as they stand; other tests run those that need a trained model."""
+"""The Python examples of README.md and docs run unchanged; those that need a trained model are run by other tests."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ RUN_IN = {
     "keras.models.load_model": "tests/train/test_trainers.py",
     "MUONS": "here",
 }
-"""For a text in each example of any page, the test that runs the example."""
+"""The test that runs each example, by a text that occurs in that example alone."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Links of the pages lead to files and headings that exist, and paths that the pages name are in the repository."""
+"""Links in the pages lead to existing files and headings, and paths named in the pages are in the repository."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The script beside docs/pictures/showers.png draws it."""
+"""docs/pictures/showers.png is what docs/pictures/showers.py draws."""
 
 import runpy
 import sys

@@ -96,7 +96,7 @@ def make_run(tmp_path: Path) -> MakeRun:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the figures out of a report, which take most of its time."""
+    """Replace the drawing of figures, which takes most of the time of a report."""
     monkeypatch.setattr("evaluate.report._write_figure", lambda *_: "")
 
 

@@ -1,4 +1,4 @@
-"""Stands in for `train.pytorch.score`, without a framework: its score rises with the energy, and it fails on demand."""
+"""Replaces `train.pytorch.score` without a framework: scores rise with the energy, and the model fails on request."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
 """Export untrained models, and their scores: ``python -m tests.evaluate.make_model torch FOLDER ...``.
 
-Each folder is a run directory with ``images.npy``, and ``variables.npy`` if the model is to take variables. The example
-in the run's model card has to give the same scores, and so has the function that serves them to ``evaluate score``.
+Each folder is a run directory with ``images.npy``, and ``variables.npy`` if the model should take variables. It is
+checked that the example in the run's model card, and the function behind ``evaluate score``, give the same scores.
 """
 
 import re
@@ -32,7 +32,7 @@ NAMES = ("pt", "m0")
 
 
 def weights(specification: Specification) -> dict[str, np.ndarray]:
-    """Return weights that are large enough for scores all over [0, 1]."""
+    """Return weights that are large enough for the scores to spread over [0, 1]."""
     random = np.random.default_rng(0)
     shapes = specification.architecture.weight_shapes(specification.image_shape)
     return {

@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's chromium, driven by its own command line."""
+"""The page in a real browser: Debian's chromium, driven from the command line."""
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ def browse(page, tmp_path, *flags):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, store_report):
-    """The report, with copies of the page that measure themselves."""
+    """The report, with copies of the page to which scripts that measure it have been added."""
     folder = tmp_path_factory.mktemp("browser") / "report"
     shutil.copytree(store_report, folder)
     probed = (folder / "index.html").read_text().replace("</body>", f"<script>{PROBE}</script></body>")
@@ -115,7 +115,7 @@ def test_the_page_runs_no_script_but_its_own(report, tmp_path):
 
 
 def test_pictures_of_the_page_are_kept(report, tmp_path):
-    """In tests/artifacts, for people to look at."""
+    """The pictures are in tests/artifacts, where people can look at them."""
     ARTIFACTS.mkdir(exist_ok=True)
     picture, paper = ARTIFACTS / "report.png", ARTIFACTS / "report.pdf"
     assert browse(report / "index.html", tmp_path, f"--screenshot={picture}", "--window-size=1280,6000")[1] == []

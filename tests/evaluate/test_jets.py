@@ -1,4 +1,4 @@
-"""Jets go through report, occlusion and scores as showers do, with models that take their variables and without."""
+"""Report, occlusion and scores work for jets as for showers, with models that take variables and models that do not."""
 
 import contextlib
 
@@ -21,7 +21,7 @@ from tests.jets import HDF5, PARQUET, write_jet_store
 
 
 def ask(images, variables):
-    """Return what a model gives, which takes the variables that there are."""
+    """Return the scores of a model that takes all given variables."""
     seen = images[..., 1].sum(axis=(1, 2), dtype=np.float64) + variables.sum(axis=1, dtype=np.float64) / 100
     return 1 - np.exp(-np.abs(seen) / 5)
 

@@ -1,4 +1,4 @@
-"""Models in a process of their own."""
+"""Models in separate processes."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from store.run_folder import SCORERS
 from tests.evaluate.conftest import write_run
 from tests.examples import showers, write_hdf5
 
-COUNT = 700  # more than a model is given at once
+COUNT = 700  # more images than a model is given at once
 NO_VARIABLES = np.empty((3, 0), np.float32)
 
 
@@ -66,7 +66,8 @@ def test_images_are_scored_by_every_kind_of_model(framework, variants, images, t
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     made = subprocess.run(command, cwd=PROJECT_FOLDER, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
-    score(runs[-1], file, tmp_path / "scores.csv")  # the others were scored where they were made: a process is slow
+    # Starting a process is slow, so make_model has already checked the scores of the other runs.
+    score(runs[-1], file, tmp_path / "scores.csv")
     scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1]
     np.testing.assert_allclose(scores, np.load(runs[-1] / "expected.npy"), atol=1e-5)
     assert all(np.std(np.load(run / "expected.npy")) > 0.02 for run in runs)
@@ -99,7 +100,7 @@ def test_a_package_that_is_missing_is_named(run, images, monkeypatch):
 
 
 def test_a_framework_that_is_only_on_the_users_pythonpath_is_found(run, images, tmp_path, monkeypatch):
-    """And the user's packages come before those beside the project's."""
+    """The user's packages also take precedence over those installed beside the project's."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "framework.py").write_text("VERSION = 7\n")
     (tmp_path / "mine" / "framework_model.py").write_text("import framework, tests.evaluate.line_model\n")

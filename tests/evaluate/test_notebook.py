@@ -1,4 +1,4 @@
-"""docs/electron-photon: the text, which is a script too, and the notebook with its outputs."""
+"""docs/electron-photon: the script in jupytext's format, and the notebook made from it, with its outputs."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TEXT = DOCS / "electron-photon.py"
-SHOWERS = 200  # of each class; a fifth of them are the test split
+SHOWERS = 200  # showers of each class; a fifth of them are the test split
 
 
 def cells_of_text():

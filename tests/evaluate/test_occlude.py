@@ -23,7 +23,7 @@ def ask(images, variables=None):
 
 @pytest.fixture
 def run(tmp_path, real_store, monkeypatch):
-    """A run of `line_model`, without a process of its own, with its predictions for the test split."""
+    """A run of `line_model` in this process, with the model's predictions for the test split."""
     monkeypatch.setattr("evaluate.occlude.open_model", lambda *_: contextlib.nullcontext(ask))
     path = write_run(tmp_path / "run", store=identify(real_store))
     test = store.open_dataset(real_store, "test")

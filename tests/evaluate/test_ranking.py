@@ -180,7 +180,7 @@ def test_no_cut_is_better_than_the_best_threshold(data):
     ("count", "weight"), [(3_000_000, None), (1_000_000, 1 + np.arange(1_000_000) % 5)], ids=["unweighted", "weighted"]
 )
 def test_memory_is_bounded(count, weight):
-    """Of all metrics of millions of samples, most scores being distinct."""
+    """Memory for all metrics of millions of samples, most of which have distinct scores."""
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, count, dtype=np.uint8)
     score = ((rng.random(label.size) + label) / 2).round(7)

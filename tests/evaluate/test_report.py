@@ -223,7 +223,7 @@ def test_images_and_properties_of_samples_are_shown_if_the_store_can_be_read(sto
     assert "data:image/png;base64," in html
     assert "cannot be read" not in html
     pictures = Page(html).attributes("svg")
-    assert len(pictures) == 10 + 2 + 6 + 6  # of the runs, by property, of the store, and single images
+    assert len(pictures) == 10 + 2 + 6 + 6  # of runs, AUC by sample property, of the store, single images
     assert "| sum of energy | " in (store_report / "model-card-1.md").read_text()
     document = json.loads((store_report / "metrics.json").read_text())
     jsonschema.validate(document, json_schema(MetricsDocument))

@@ -21,7 +21,7 @@ def summarise(runs):
 
 
 def doubts(document):
-    """The warnings, but for those that there is no store, as there is none in most of these tests."""
+    """The warnings, except for those about missing stores: most of these tests have no store."""
     return [warning for warning in document.warnings if "the store cannot be read" not in warning]
 
 

@@ -25,7 +25,7 @@ WEIGHT = st.one_of(WHOLE, st.floats(1e-3, 10))
 
 @st.composite
 def weighted_scores(draw, weights=WEIGHT):
-    """Labels, scores that are often tied, and weights, with two samples of each class that count."""
+    """Labels, scores that are often tied, and weights; at least two samples of each class have a positive weight."""
     label = draw(st.permutations([0, 0, 1, 1, *draw(st.lists(st.integers(0, 1), max_size=20))]))
     value = st.one_of(st.integers(0, 6).map(lambda k: k / 6), st.floats(0, 1))
     score = draw(st.lists(value, min_size=len(label), max_size=len(label)))
@@ -90,7 +90,7 @@ def test_delongs_error_is_that_of_the_weighted_components(data):
 
 
 def flat(document, prefix=""):
-    """The numbers of a part of a document by their path."""
+    """The numbers in a part of a document, by their path in it."""
     document = to_builtins(document)
     if isinstance(document, dict | list | tuple):
         items = document.items() if isinstance(document, dict) else enumerate(document)
@@ -126,7 +126,7 @@ def test_a_sample_of_weight_zero_is_no_sample(data):
 
 
 def draw(rng, size=400):
-    """Samples whose weight goes with their score, and a second score."""
+    """Samples with weights that are correlated with their scores, and a second column of scores."""
     label = np.repeat([0, 1], size)
     shared = rng.normal(size=2 * size) + label
     first, second = (shared + 0.7 * rng.normal(size=2 * size) for _ in range(2))

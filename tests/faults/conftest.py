@@ -1,4 +1,4 @@
-"""Sources for the fault tests, and the store that an undisturbed ingest makes of them."""
+"""Sources for the fault tests, and the store that an undisturbed ingest makes from them."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class Undisturbed:
 
     @property
     def words(self) -> tuple[str | Path, ...]:
-        """Words of the command line, except the output."""
+        """Return the arguments of the command line, except for the output."""
         return (*self.sources, "--memory", MEMORY)
 
     def check(self, store: Path) -> None:

@@ -1,6 +1,6 @@
-"""The program ``ingest`` in processes that can be watched, stopped and killed, with stages so small that it has many.
+"""The program ``ingest`` in processes that can be watched, stopped and killed; little memory gives it many stages.
 
-Processes are forked from one that has imported everything already: a run takes half a second instead of two.
+Processes are forked from one that has already imported everything, so that a run takes half a second instead of two.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-MEMORY = "5.2MB"  # two stretches at once, each in several runs
+MEMORY = "5.2MB"  # enough for two stretches at once, each of which is sorted in several runs
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["ingest.cli", "ingest.convert", "ingest.verify", "ingest.info", "xarray.backends.zarr", "tests.faults.warm"]

@@ -10,7 +10,7 @@ ROWS, CHUNK = 1500, 100
 
 
 def write_sources(folder: Path, first: int = 0) -> Sequence[Path]:
-    """Return one file of each class with `ROWS` showers of the sample, from number `first`, in chunks of `CHUNK`."""
+    """Write a file per class with `ROWS` showers of the sample, from number `first`, in chunks of `CHUNK`."""
     paths = []
     for sample in sorted(SAMPLE.glob("*.hdf5")):
         path = folder / f"{sample.name[:12]}.hdf5"

@@ -27,12 +27,12 @@ from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import Run, start
 from tests.faults.test_kill import FULL, check_rerun, identities
 
-NOBODY = "tcp://127.0.0.1:9"  # port of the discard service, which no machine runs
+NOBODY = "tcp://127.0.0.1:9"  # port of the discard service, which machines no longer run
 
 
 @pytest.fixture(scope="module", autouse=True)
 def unanswered(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Start an ingest that takes ten seconds to fail, so that it does so while the other tests run."""
+    """Start an ingest that needs ten seconds to fail, so that it fails while the other tests run."""
     store = tmp_path_factory.mktemp("unanswered") / "showers.zarr"
     return start(tmp_path_factory.mktemp("notes"), *undisturbed.words, "--output", store, "--scheduler", NOBODY)
 
@@ -69,8 +69,8 @@ def test_workers_may_run_in_another_folder(
 @pytest.mark.parametrize(
     ("module", "function"),
     [
-        ("store.writer", "write_whole"),  # of a shard
-        pytest.param("ingest.external_shuffle", "write_whole", marks=FULL),  # of the record of a stretch
+        ("store.writer", "write_whole"),  # while it writes a shard
+        pytest.param("ingest.external_shuffle", "write_whole", marks=FULL),  # while it writes the record of a stretch
         pytest.param("ingest.statistics", "open_reader", marks=FULL),
     ],
 )

@@ -25,7 +25,7 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,size={size}", self.path], check=True)
 
     def fill_up_to(self, free: int) -> None:
-        """Leave only this many bytes free."""
+        """Fill the file system until only this many bytes are free."""
         status = os.statvfs(self.path)
         self.resize((status.f_blocks - status.f_bfree) * status.f_frsize + free)
 

@@ -47,12 +47,12 @@ def identities(folder: Path, pattern: str) -> dict[Path, tuple[int, int]]:
 
 
 def stretch_of(change: str) -> str:
-    """Return the number of the stretch whose file in the spool is changed, which may be a partial one."""
+    """Return the number of the stretch to which a changed file of the spool, perhaps a partial one, belongs."""
     return Path(change.split()[-1]).name.removeprefix(".")[:6]
 
 
 def check_rerun(undisturbed: Undisturbed, notes: Path, store: Path, *options: str) -> None:
-    """Run the program again after it was killed, and check that it repeats nothing that was finished."""
+    """Run the program again after it was killed, and check that it does not repeat finished work."""
     staging = store.with_name(f".{store.name}.ingest")
     shards = identities(staging / "store" / "image", "c.*.0.0.0")
     stretches = {path.name[:6] for path in staging.glob("spool/??????.json")} if (staging / "store").exists() else set()
@@ -84,7 +84,7 @@ def test_killed_at_a_time(undisturbed: Undisturbed, tmp_path: Path, notes: Path,
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store)
     time.sleep(undisturbed.seconds * np.random.default_rng(point).random())
-    with contextlib.suppress(ProcessLookupError):  # it may have ended before
+    with contextlib.suppress(ProcessLookupError):  # the program may have ended before it could be killed
         run.kill()
     assert run.wait() in (-signal.SIGKILL, 0)
     check_rerun(undisturbed, notes, store)

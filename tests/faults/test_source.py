@@ -12,8 +12,8 @@ from tests.faults.program import MEMORY, start
 from tests.faults.showers import CHUNK, ROWS, write_sources
 from tests.faults.test_kill import FULL
 
-ONE_STRETCH = "3MB"  # at once, so that nothing is being read when another stretch is finished
-READING = r"open .*/spool/.*\.json"  # just before a stretch is finished for the first time
+ONE_STRETCH = "3MB"  # memory for one stretch at a time, so that no source is being read when a stretch is finished
+READING = r"open .*/spool/.*\.json"  # the step just before the first stretch is finished
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Loads compiled functions once, in the process that the others are forked from."""
+"""Loads compiled functions once, in the process from which the others are forked."""
 
 import numpy as np
 

@@ -141,7 +141,7 @@ class Fuzzer:
 
 
 def choose_cases(cases_each: int | None, names: Iterable[str] = ()) -> list[Case]:
-    """Return the first cases of each target, by default as many as its table says."""
+    """Return the first cases of each target: `cases_each`, or else as many as `Target.cases` says."""
     from tests.fuzz.targets import TARGETS
 
     chosen = list(names) or list(TARGETS)

@@ -1,4 +1,4 @@
-"""A local server of one file that makes the faults that a test asks for."""
+"""A local server of one file, with the faults that a test asks for."""
 
 import re
 import threading

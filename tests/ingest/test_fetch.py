@@ -48,7 +48,7 @@ def get(server, folder):
 
 
 def starts(server):
-    """Return the first byte that every request asked for."""
+    """Return the first byte of the range that each request asked for."""
     return [0 if asked is None else int(asked.removeprefix("bytes=").removesuffix("-")) for asked in server.asked]
 
 

@@ -29,7 +29,7 @@ class Environment:
         venv.create(folder)
         self.folder = folder
         self.site_packages = next(folder.glob("lib/python*/site-packages"))
-        # Python does not read .pth files in a folder that a .pth file names: an editable install there has no effect.
+        # Python ignores .pth files in folders that a .pth file adds, so that editable installs there have no effect.
         (self.site_packages / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"])
 
     def run(self, program: str, *words: str, folder: Path | None = None, **variables: str) -> Answer:

@@ -43,7 +43,7 @@ def imports(folder: str) -> set[str]:
     """The top-level names that a folder's files import from elsewhere."""
     names: set[str] = set()
     for path in (ROOT / folder).rglob("*.py"):
-        if path.parent.name == "peers":  # other people's loaders, each in an environment of its own
+        if path.parent.name == "peers":  # other readers, each of which has an environment of its own
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -95,7 +95,7 @@ def test_constraint_lies_in_the_declared_range(need: Requirement) -> None:
 
 
 def test_constraints_hold_exact_versions_without_local_suffix() -> None:
-    # `+cpu` would shut the CUDA wheels out of the GPU environments.
+    # With `+cpu`, the GPU environments could not install the CUDA wheels.
     assert not [version for version in constraints().values() if "+" in version or "*" in version]
 
 

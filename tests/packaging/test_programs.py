@@ -44,7 +44,7 @@ Call = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Return what runs a program, ours in this process, and returns its status and all it printed."""
+    """Return a function that runs a program and returns its status and output; ours run in this process."""
 
     def run(program: str, *words: str) -> tuple[int, str]:
         if program in SCRIPTS:

@@ -24,7 +24,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    """Return what runs a program as another user, in a folder that this user owns."""
+    """Return a function that runs a program as another user, in a folder which that user owns."""
     if sys.platform != "linux" or os.getuid() != 0:
         pytest.skip("needs root on Linux, to become a user who may not write here")
     with tempfile.TemporaryDirectory() as folder:

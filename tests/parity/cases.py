@@ -1,4 +1,4 @@
-"""What both sides of a comparison start from; it imports no framework."""
+"""Models, inputs and settings from which both sides of a comparison start; imports no framework."""
 
 import hashlib
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ RATE = 3e-5  # small steps, so that rounding does not grow over fifty of them
 
 
 def without_dropout(architecture: Architecture) -> Architecture:
-    """Return the architecture without what the frameworks draw differently."""
+    """Return the architecture without dropout, for which the frameworks draw different random numbers."""
     layers = tuple(layer for layer in architecture.layers if not isinstance(layer, Dropout))
     return replace(architecture, layers=layers)
 
@@ -40,7 +40,7 @@ EVERYTHING: dict[str, Any] = {
     "ema_decay": 0.9,
     "class_weights": (1.0, 2.0),
 }
-# What a file may describe and no network of ours has.
+# Has options that a file may describe but that no built-in network uses.
 OPTIONS = Architecture(
     name="options",
     source="made up",
@@ -55,7 +55,7 @@ MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITE
 # Keras trains half of the models in one process and half in another, so that neither takes long.
 TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
 JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, with their variables in these tests
-SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # which the models of jets have
+SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # that one is for the models of jets
 
 
 def store_of(folder: Path, name: str = "cnn") -> Path:
@@ -83,7 +83,7 @@ def specifications(folder: Path) -> dict[str, Specification]:
 
 
 def example_inputs(folder: Path, name: str = "cnn") -> tuple[npt.NDArray[np.float32], ...]:
-    """Return float32 (n, ieta, iphi, channel), half of them noise, half of the store; and the model's variables."""
+    """Return images, float32 (n, ieta, iphi, channel), half noise, half from the store, and the model's variables."""
     dataset = store.open_dataset(store_of(folder, name)).isel(sample=slice(8 if name in JETS else 16))
     image = dataset.image.values
     noise = np.random.default_rng(0).normal(size=image.shape).astype(np.float32)
@@ -92,7 +92,7 @@ def example_inputs(folder: Path, name: str = "cnn") -> tuple[npt.NDArray[np.floa
 
 
 def large_weights(specification: Specification, seed: int) -> Weights:
-    """Return weights that give logits of the order of one, where a difference would show."""
+    """Return weights that give logits of order one, so that a difference between the frameworks would show."""
     random = np.random.default_rng(seed)
     values: Weights = {}
     for name, shape in specification.architecture.weight_shapes(specification.image_shape).items():

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_python(*words: str | Path, cwd: Path) -> None:
-    """Run Python in a process of its own and show what it said if it fails."""
+    """Run Python in a separate process; if it fails, show what it wrote to standard error."""
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def sides(exchange: Path) -> Sides:
 
 @contextmanager
 def only_once(mark: Path) -> Iterator[bool]:
-    """Hold a lock; tell whether the block is needed, because no process has completed it."""
+    """Hold a lock and yield whether the block still has to do its work, because no process has completed it."""
     with mark.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield not mark.exists()
@@ -71,13 +71,13 @@ def write_exchange(folder: Path, showers: Path) -> None:
         model = Classifier(spec)
         model.set_weights(large_weights(spec, seed=1))
         save_weights(folder / f"{name}-torch.npz", model.weights())
-        # Whatever they are published with: weights that learn something in fifty steps.
+        # Not always the published initialiser, but one with which every model learns something in fifty steps.
         start = initial_weights(replace(spec.architecture, initialiser="he"), spec.image_shape, seed=1)
         save_weights(folder / f"{name}-start.npz", start)
 
 
 def run_keras_side(folder: Path, part: str) -> Sides:
-    """Run one part of the Keras side, in a process of its own, unless it has been run."""
+    """Run one part of the Keras side in a separate process, unless this has been done."""
     with only_once(folder / part) as needed:
         if needed:
             run_python("-m", "tests.parity.keras_side", folder, part, cwd=ROOT)

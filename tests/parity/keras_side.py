@@ -66,7 +66,7 @@ def logits(model: keras.Model, folder: Path, name: str = "cnn", *, training: boo
 
 
 def odd_tensor(first: int) -> bool:
-    """Return whether an array with any alignment becomes a tensor that can be computed with."""
+    """Return whether arrays of any alignment become tensors that TensorFlow can compute with."""
     values = np.arange(1000, dtype=np.float32)[first : first + 640].reshape(10, 64)
     tensor = to_tensor(values)
     return bool(np.array_equal((tensor[2:5] + 1).numpy(), values[2:5] + 1))

@@ -1,4 +1,4 @@
-"""The same model twice: parameters, outputs from carried weights, initial weights, exported files."""
+"""The same model in both frameworks: parameters, outputs with the same weights, initial weights, exported files."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""The same steps from the same weights and batches, and the same decisions from the same losses."""
+"""From the same weights and batches both frameworks take the same steps; the same losses give the same decisions."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
 def run_keras_training(exchange: Path, name: str) -> Sides:
-    """Return both sides after Keras has trained a model, and others with it."""
+    """Return both sides after Keras has trained a model, together with others in one process."""
     (part,) = (part for part, names in TRAINED_TOGETHER.items() if name in names)
     return run_keras_side(exchange, part)
 

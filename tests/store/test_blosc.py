@@ -37,7 +37,8 @@ def test_a_sample_has_the_same_block_in_any_company(drawn):
     images, layout = drawn
     alone = [encode_samples(image_[None], layout)[0] for image_ in images]
     together = encode_samples(images, layout)
-    # a lone incompressible image is stored, one among others may be compressed to no less: both are valid blocks
+    # An incompressible image is stored if it is alone; among others it may be compressed without getting smaller. Both
+    # are valid blocks.
     assert [decode_block(block, layout.sample_bytes) for block in alone] == [
         decode_block(block, layout.sample_bytes) for block in together
     ]

@@ -1,4 +1,4 @@
-"""The threads and the memory for reading ahead, and what may happen to a stream while it is being read."""
+"""Threads and memory for reading ahead, and what may happen to a stream while it is being read."""
 
 import hashlib
 import os

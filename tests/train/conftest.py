@@ -20,7 +20,7 @@ def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class LineBackend:
-    """Logistic regression on the summed squares of each channel: the loop's contract in a few lines of numpy."""
+    """Logistic regression on the summed squares of each channel: the simplest backend, in a few lines of numpy."""
 
     device, rank, world_size = "paper", 0, 1
 

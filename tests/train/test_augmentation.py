@@ -92,7 +92,7 @@ def test_the_seed_crystal_stays(dataset: str) -> None:
     rows, columns, channels = spec.image_shape
     image = np.zeros((40, rows, columns, channels), np.float32)
     image[:, *spec.seed] = 1
-    image[:, 0, 0] = 2  # has no partner where the seed is not in the middle, and stays inside all the same
+    image[:, 0, 0] = 2  # may have no mirror image if the seed is not in the middle, but must stay inside the image
     batch = Batch(image, np.zeros(40, np.uint8), np.arange(40))
     Augmentation(name="flips", spec=spec, seed=0)(batch, 0)
     assert np.all(image[:, *spec.seed] == 1)

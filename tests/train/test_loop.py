@@ -1,4 +1,4 @@
-"""The loop, driven with a backend that needs no framework."""
+"""The training loop, with a backend that needs no framework."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ from train.run import run_training
 
 
 class Factory:
-    """Makes backends and keeps them."""
+    """Makes backends, and keeps them for the test to look at."""
 
     def __init__(self, broken_from: float = np.inf) -> None:
         self.made: list[LineBackend] = []
@@ -129,13 +129,13 @@ def test_stops_early_and_lowers_the_rate(config: TrainConfig, monkeypatch: pytes
 def test_every_step_has_its_rate(config: TrainConfig) -> None:
     factory = Factory()
     run_training(replace(config, epochs=2, schedule="cosine", warm_up=1.0), "torch", factory)
-    middles = (np.arange(10) + 0.5) / 5  # of the five batches of each epoch
+    middles = (np.arange(10) + 0.5) / 5  # time in the middle of each batch, in epochs of five batches
     expected = 0.25 * (1 + np.cos(np.pi * middles / 2)) * np.minimum(1, middles)
     np.testing.assert_allclose(factory.made[0].rates, expected)
 
 
 def test_nan_ends_in_one_error(config: TrainConfig) -> None:
-    # 5 batches per epoch, so the eighth is the third of the second.
+    # With 5 batches per epoch, the eighth batch is the third one of the second epoch.
     with pytest.raises(RunError, match="the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
         run_training(config, "torch", Factory(broken_from=8))
     assert len(history(config.run)) == 1

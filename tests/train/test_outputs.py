@@ -6,7 +6,7 @@ from train.outputs import LAG, Collector, Outputs
 
 
 class Numbers:
-    """What a collector asks of a backend."""
+    """The part of a backend that a collector uses."""
 
     def __init__(self) -> None:
         self.taken = 0

@@ -1,4 +1,4 @@
-"""What is measured and shown of a pass; the clock is turned by hand."""
+"""What is measured and shown during a pass; the test sets the clock."""
 
 import time
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Against hand-made sequences; tests/parity compares with Keras' own callback."""
+"""Schedules against sequences computed by hand; tests/parity compares them with Keras' own callback."""
 
 import pytest
 

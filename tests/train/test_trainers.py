@@ -1,4 +1,4 @@
-"""Both programs from the command line, each in processes of its own."""
+"""Both trainers from the command line, each in processes of its own."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def call(framework: str, *words: object) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A run of two epochs, and what the program said."""
+    """A run of two epochs, and the output of the program."""
 
     framework: str
     path: Path
@@ -106,7 +106,7 @@ def test_killed_inside_an_epoch_and_resumed_is_the_same_run(trained: Trained, sh
     process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = path / "checkpoints" / "last.npz"
     while process.poll() is None:
-        process.send_signal(signal.SIGSTOP)  # or it could end the epoch while the checkpoint is read
+        process.send_signal(signal.SIGSTOP)  # otherwise it could finish the epoch while the checkpoint is read
         if last.exists() and Checkpoint.load(last).stream["batch"] > 0:
             break
         process.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The least that pip needs to install a project: an empty wheel, and a note of every time it was asked for one."""
+"""The smallest build backend that pip accepts: it makes an empty wheel, and records each request for one."""
 
 import zipfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Machine code on disk is never older than its sources, and nothing needs a place for it."""
+"""Machine code on disk is never older than its sources, and programs run even if it cannot be stored."""
 
 import os
 import resource
@@ -33,14 +33,14 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Path:
-    """Return a folder with a copy of `store` that nothing has been compiled for."""
+    """Return a folder with a copy of `store` for which nothing has been compiled."""
     shutil.copytree(ROOT / "store", tmp_path / "installation/store", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "installation"
 
 
 @pytest.fixture
 def run(installation: Path, tmp_path: Path) -> Run:
-    """Return what runs a script with that copy, and returns the last line that it prints."""
+    """Return a function that runs a script with that copy and returns the last line it prints."""
 
     def call(script: str, before: Callable[[], None] | None = None, **folders: Path | str) -> str:
         variables = {name: value for name, value in os.environ.items() if name not in FOLDERS}
@@ -59,7 +59,7 @@ def run(installation: Path, tmp_path: Path) -> Run:
 
 
 def refuse(folder: Path) -> None:
-    """Put a file where a folder would have to be made; what permissions forbid, root may do."""
+    """Put a file where a folder would have to be made; permissions would not stop root."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.touch()
 

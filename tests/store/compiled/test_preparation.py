@@ -1,4 +1,4 @@
-"""What is compiled ahead of time is all that a stream of batches runs, and the terminal hears of it."""
+"""Everything that a stream of batches runs is compiled before it starts, and the terminal says so."""
 
 import os
 import subprocess

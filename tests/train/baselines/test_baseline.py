@@ -1,4 +1,4 @@
-"""Run directories of baselines: what is taken over, and the lock that keeps others out."""
+"""Run directories of baselines: when an existing one is replaced, and the lock against other processes."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Keras on several devices of one process, which is not the tests' own."""
+"""Keras on several devices, in a process of its own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Names of networks and normalisations are part of `--help`, which must not wait for heavy libraries."""
+"""`--help` lists networks and normalisations, and must do so without importing heavy libraries."""
 
 import subprocess
 import sys

@@ -81,7 +81,7 @@ def test_initial_kernels_are_normal_and_cut_at_two_deviations() -> None:
         if name.endswith("bias"):
             assert not array.any()
         else:
-            # A normal distribution of 0.05 cut at two standard deviations has one of 0.0440.
+            # Cut at two standard deviations, a normal distribution of deviation 0.05 has a deviation of 0.0440.
             assert np.abs(array).max() <= 0.1
             assert array.std() == pytest.approx(0.0440, rel=5 / np.sqrt(array.size))
 

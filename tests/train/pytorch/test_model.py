@@ -91,7 +91,7 @@ def test_moving_averages_are_of_the_batch_itself() -> None:
     image = random.normal(3, 2, size=(4, 5, 3, 2)).astype(np.float32)
     layer = ChannelNorm(5, BatchNorm(momentum=0.75))
     result = layer(torch.from_numpy(image)).detach().numpy()
-    mean, variance = image.mean((0, 2, 3)), image.var((0, 2, 3))  # divided by n
+    mean, variance = image.mean((0, 2, 3)), image.var((0, 2, 3))  # the variance is divided by n
     expected = (image - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
     np.testing.assert_allclose(result, expected, atol=1e-5)
     np.testing.assert_allclose(layer.running_mean, 0.25 * mean, rtol=1e-5)
@@ -100,7 +100,7 @@ def test_moving_averages_are_of_the_batch_itself() -> None:
 
 def test_moving_averages_are_carried(tmp_path: Path, image: torch.Tensor) -> None:
     model = Classifier(Specification(architecture=RESNET15, normalisation=LOG, image_shape=(32, 32, 2)))
-    model(image)  # in training
+    model(image)  # in training mode, which updates the moving averages
     assert model.weights()["batchnorm1.moving_mean"].any()
     save_model(model, tmp_path)
     for name, value in load_model(tmp_path).weights().items():

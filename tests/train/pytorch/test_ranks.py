@@ -65,7 +65,7 @@ def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(gradients: Pat
 
 
 def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
-    # As documented; without `--`, torchrun takes --run for one of its own options.
+    # The documented command; without `--`, torchrun would take --run for one of its own options.
     torchrun = (PROGRAMS / "torchrun", "--standalone", "--nproc-per-node", 2, "--no-python", "--")
     words = (PROGRAMS / "train-torch", "--device", "cpu", "--run", tmp_path / "run")
     settings = ("--store", showers, "--batch-size", 25, "--epochs", 1)
