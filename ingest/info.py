@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.reference import reference_table
+from store.console import printable
 from store.files import folder_bytes
 from store.opening import Store, open_statistics, open_store
 from store.plan import BatchPlan
@@ -34,7 +35,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     """
     store, statistics = open_store(path), open_statistics(path)
     simulated = store.attributes["simulated"]
-    title = Text(store.attributes["title"], style="bold")
+    title = Text(printable(store.attributes["title"]), style="bold")
     origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
     tables = [image_table(statistics)]
     if "variable" in statistics.dims:
@@ -61,7 +62,7 @@ def identity_table(store: Store) -> Table:
         ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):
-        table.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(name, style="dim"), Text(printable(value)))
     return table
 
 

@@ -1,12 +1,15 @@
 """What all programs share: exit statuses, errors on one line, ``-h`` and ``--version``, lines and progress bars."""
 
+import io
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, TextIO, TypeVar
 
 import typer
 import typer.main
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from store.errors import CalostreamError
 
@@ -14,11 +17,55 @@ T = TypeVar("T")
 INTERRUPTED = 130  # the status with which typer exits, silently, after a keyboard interrupt
 HELP = ("-h", "--help")
 
-console = Console(stderr=True, highlight=False)
+
+class Output(io.TextIOWrapper):
+    """Standard output whose errors say that they are its own, and which escapes what its encoding lacks."""
+
+    @classmethod
+    def over(cls, stream: TextIO) -> "Output":
+        """Return the output that takes the place of another stream."""
+        return cls(
+            stream.buffer,
+            encoding=stream.encoding,
+            errors="backslashreplace",
+            line_buffering=getattr(stream, "line_buffering", False),
+        )
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        with _naming("standard output"):
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with _naming("standard output"):
+            super().flush()
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
+
+
+class Screen(Console):
+    """A console that escapes control characters in everything it prints: names and texts come from files."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield the parts of a renderable, with control characters escaped."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+console = Screen(stderr=True, highlight=False)
 
 
 def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None = None) -> None:
-    """Run a program and exit: 0 on success, 2 for wrong usage, 1 and one line on standard error for any other failure.
+    r"""Run a program and exit: 0 on success, 2 for wrong usage, 1 and one line on standard error for any other failure.
+
+    Characters that the terminal or file cannot show are escaped, as in ``\xb1``.
 
     Parameters
     ----------
@@ -39,18 +86,27 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     command = typer.main.get_command(app)
     command.context_settings["help_option_names"] = list(HELP)
     command.params += typer.main.get_command(_version_app).params
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = Output.over(sys.stdout)
+    status: int | str | None = 0
     try:
         command(words)
     except Exception as error:
         if debug:
             raise
+        status = 1
         fail(one_line(error))
-        sys.exit(1)
     except SystemExit as end:
-        if end.code != INTERRUPTED:
-            raise
-        console.print("interrupted", style="red")
-        sys.exit(1)
+        status = end.code
+        if status == INTERRUPTED:
+            status = 1
+            console.print("interrupted", style="red")
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        status = 1
+        fail(one_line(error))
+    sys.exit(status)
 
 
 def _show_version(wanted: bool) -> None:
@@ -83,9 +139,10 @@ def _version_option(
 def one_line(error: BaseException) -> str:
     """Return the message of an error on one line; it starts with the file or type if the error is not the project's."""
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, CalostreamError) else f"{type(error).__name__}: {text}"
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = str(error) if isinstance(error, CalostreamError) else f"{type(error).__name__}: {error}"
+    return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:

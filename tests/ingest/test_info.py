@@ -1,4 +1,7 @@
+import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,17 @@ def test_info_shows_what_is_in_a_store(bundled):
         *(f"{source['name']}, 5,500 rows, sha256 {source['sha256'][:12]}" for source in attributes["sources"]),
     ):
         assert expected in outcome.out
+
+
+def test_info_shows_attributes_without_what_would_command_a_terminal(bundled, tmp_path):
+    path = Path(shutil.copytree(bundled[0], tmp_path / "copy.zarr"))
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"].update(title="\x1b]0;owned\x07", simulated="\x1b[2J", split_scheme="\x9b31m\r")
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    out = run_ingest("info", path).out
+    assert [c for c in out if not c.isprintable() and c != "\n"] == []
+    for shown in (r"\x1b]0;owned\x07", r"\x1b[2J, not CMS data", r"scheme \x9b31m\r, seed 0"):
+        assert shown in out
 
 
 def test_info_shows_the_statistics(bundled):

@@ -1,11 +1,27 @@
 import importlib.metadata
+import io
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
+from rich.table import Table
 
-from store.console import console, one_line, run, say, track
+from store.console import Screen, console, one_line, run, say, track
 from store.errors import SourceError
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import typer
+from store import console
+
+app = typer.Typer()
+app.command()(lambda: console.Screen().print("0.91 \xb1 0.02"))
+console.run(app)
+"""
 
 
 @pytest.fixture
@@ -122,6 +138,70 @@ def test_an_interruption_is_1_without_a_traceback(status):
 def test_debug_shows_the_traceback(app):
     with pytest.raises(SourceError, match="row 3"):
         run(app, argv=["fail", "--debug", "own"])
+
+
+def test_what_a_table_holds_cannot_command_the_terminal():
+    screen = Screen(file=io.StringIO())
+    table = Table("name of a sufficient width")
+    table.add_row("a\x1b[2J\x9b31mb\ntwo lines")
+    screen.print(table)
+    shown = screen.file.getvalue()
+    assert "a\\x1b[2J\\x9b31mb" in shown
+    assert not [c for c in shown if not c.isprintable() and c != "\n"]
+
+
+def test_colours_of_our_own_still_reach_a_terminal():
+    screen = Screen(file=io.StringIO(), force_terminal=True, color_system="standard")
+    screen.print("red", style="red")
+    assert screen.file.getvalue() == "\x1b[31mred\x1b[0m\n"
+
+
+def start(*words, **options):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen([sys.executable, "-c", *words], cwd=ROOT, **pipes)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_output_that_cannot_be_written_is_one_line():
+    with Path("/dev/full").open("w") as full, start(PROGRAM, stdout=full) as process:
+        assert process.communicate()[1] == "error: standard output: No space left on device\n"
+    assert process.returncode == 1
+
+
+def test_output_that_nobody_reads_any_more_is_no_traceback():
+    with start(PROGRAM) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_characters_that_a_terminal_lacks_are_escaped():
+    with start(PROGRAM, env={**os.environ, "PYTHONIOENCODING": "ascii"}) as process:
+        assert process.communicate() == ("0.91 \\xb1 0.02\n", "")
+    assert process.returncode == 0
+
+
+def test_an_interruption_while_a_program_is_imported_is_one_line(tmp_path):
+    (tmp_path / "slow.py").write_text("import time; print('importing', flush=True); time.sleep(100)")
+    code = (
+        f"import sys; sys.path.append({str(tmp_path)!r}); from calostream.programs import start; start('slow', 'main')"
+    )
+    with start(code) as process:
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == ("", "interrupted\n")
+    assert process.returncode == 1
+
+
+def test_an_interruption_after_the_imports_is_one_of_python(tmp_path):
+    (tmp_path / "quick.py").write_text(
+        "import signal\ndef main(): print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    code = (
+        f"import sys; sys.path.append({str(tmp_path)!r}); from calostream.programs import start; start('quick', 'main')"
+    )
+    with start(code) as process:
+        assert process.communicate() == ("True\n", "")
 
 
 def test_an_error_has_one_line_however_it_was_written():
