@@ -62,7 +62,7 @@ class Pairs:
     weight: Float64Array
 
 
-def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> ComparisonDocument:
+def compare(first: Path, second: Path, split: str = "test", top: int = 10) -> ComparisonDocument:
     """Compare two runs, files of predictions, or tables of scores on the samples that both have.
 
     Everything except the two correlations is weighted; samples of weight 0 are left out.
@@ -74,7 +74,7 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> C
         table are the rows of the file that was scored.
     split
         Which predictions of a run to use.
-    most
+    top
         Number of samples with the largest differences to list.
 
     Raises
@@ -104,7 +104,7 @@ def compare(first: Path, second: Path, split: str = "test", most: int = 10) -> C
         auc=_compare_auc(pairs),
         accuracy=_compare_accuracy(pairs),
         simulated=sorted({side.store.simulated for side in sides if side.store} - {""}),
-        largest_differences=_largest_differences(pairs, most),
+        largest_differences=_largest_differences(pairs, top),
         warnings=_warn(sides, pairs.sample.size),
     )
 
@@ -219,7 +219,7 @@ def _compare_accuracy(pairs: Pairs) -> PairedMeasurement | None:
     )
 
 
-def _largest_differences(pairs: Pairs, most: int) -> list[ScorePair]:
+def _largest_differences(pairs: Pairs, top: int) -> list[ScorePair]:
     order = np.argsort(-np.abs(pairs.first - pairs.second), kind="stable")
     return [
         ScorePair(
@@ -227,7 +227,7 @@ def _largest_differences(pairs: Pairs, most: int) -> list[ScorePair]:
             label=None if pairs.label is None else 1 if pairs.label[row] else 0,
             scores=(float(pairs.first[row]), float(pairs.second[row])),
         )
-        for row in order[:most]
+        for row in order[:top]
     ]
 
 

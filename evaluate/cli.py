@@ -35,9 +35,9 @@ def report(
 @app.command("compare")
 def compare(
     first: Annotated[Path, typer.Argument(help="A run directory, a file of predictions (.npz), or a table of scores.")],
-    second: Annotated[Path, typer.Argument(help="What to compare it with, again one of these.")],
+    second: Annotated[Path, typer.Argument(help="The run directory, file or table to compare it with.")],
     split: Annotated[str, typer.Option(help="Split to compare, for run directories.")] = "test",
-    most: Annotated[int, typer.Option(min=0, help="Number of samples with the largest differences to list.")] = 10,
+    top: Annotated[int, typer.Option(min=0, help="Number of samples with the largest differences to list.")] = 10,
     output: Annotated[Path | None, typer.Option(help="Also write the comparison to this file, as JSON.")] = None,
 ) -> None:
     """Compare two classifiers on the same samples: agreement, largest differences, and which one ranks better."""
@@ -48,7 +48,7 @@ def compare(
 
     if output is not None:
         check_output_file(output, (first, second), COMPARISON_SCHEMA)
-    document = agreement.compare(first, second, split, most)
+    document = agreement.compare(first, second, split, top)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_whole(output, to_json(document))

@@ -208,7 +208,7 @@ def _draw_occlusion(run: Run, maps: OcclusionMaps | None, run_number: int) -> li
 
 def draw_gallery(run: Run, results: RunResults, run_number: int, store: ReportStore) -> list[Drawing]:
     """Return the test images that a run was most confident and least certain about."""
-    drawings, side = [], 2 * gallery.reach(run.spec) + 1
+    drawings, side = [], 2 * gallery.hit_margin(run.spec) + 1
     width = f"; each hit is drawn {side} x {side} cells wide" if side > 1 else ""
     for kind, meaning in gallery.KINDS.items():
         chosen: list[GallerySample] = getattr(results.gallery, kind)
@@ -235,7 +235,7 @@ def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, store_number: 
     drawings = []
     for channel, described in enumerate(spec.channels):
         prefix = f"store-{store_number}-{style.as_identifier(described.name)}"
-        kind = showers.average(statistics, channel)[0]
+        kind = showers.average_images(statistics, channel)[0]
         meaning = f"{described.long_name.capitalize()}, {described.comment}"
         for label, name in enumerate(spec.classes):
             drawing = Drawing(

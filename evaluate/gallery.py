@@ -20,7 +20,7 @@ VISIBLE_CELLS = 64  # most cells along a side of a panel that are large enough t
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
 
 
-def choose(predictions: Predictions) -> Gallery:
+def choose_samples(predictions: Predictions) -> Gallery:
     """Return up to four samples of each of `KINDS`.
 
     The score of a sample's true class says how confident and how correct the model is about it; a score near 0.5 is
@@ -47,14 +47,14 @@ def choose(predictions: Predictions) -> Gallery:
     )
 
 
-def reach(spec: DatasetSpec) -> int:
-    """Return by how many cells a hit is widened on each side, so that it can be seen in a large image."""
+def hit_margin(spec: DatasetSpec) -> int:
+    """Return the number of cells that are added to a hit on each side, so that it can be seen in a large image."""
     return max(spec.image_shape[:2]) // VISIBLE_CELLS
 
 
-def widen(values: Float32Array, reach: int) -> Float32Array:
-    """Widen the hits of an image (ieta, iphi) by `reach` cells; where hits overlap, the larger magnitude wins."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach), (2 * reach + 1, 2 * reach + 1))
+def widen(values: Float32Array, margin: int) -> Float32Array:
+    """Add `margin` cells on each side to the hits of an image (ieta, iphi); overlaps keep the larger magnitude."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, margin), (2 * margin + 1, 2 * margin + 1))
     flat = windows.reshape(*values.shape, -1)
     return np.take_along_axis(flat, np.abs(flat).argmax(-1, keepdims=True), -1)[..., 0]
 
@@ -77,7 +77,7 @@ def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample]
     signed_channels = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
     for column, (chosen, image) in enumerate(zip(samples, images, strict=True)):
         for row, (channel, signed) in enumerate(zip(channels, signed_channels, strict=True)):
-            axes, values = panels[row, column], widen(image[..., row], reach(spec))
+            axes, values = panels[row, column], widen(image[..., row], hit_margin(spec))
             axes.set_visible(True)
             largest = float(np.abs(values).max()) or 1.0
             axes.imshow(

@@ -1,4 +1,4 @@
-"""Observables: quantities of each sample, other than its class, in whose bins the metrics are computed."""
+"""Observables: numbers that describe each sample, besides its class. Metrics are also computed in bins of them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -244,8 +244,8 @@ def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: A
     scored = checked_classes(label, first, weight)
     pairs = zip(placements(label, first, weight), placements(label, second, weight), strict=True)
     signal, background = (
-        metrics.mean(components - others, scored.weight[mask])
-        for (components, others), mask in zip(pairs, (scored.signal, ~scored.signal), strict=True)
+        metrics.mean(of_first - of_second, scored.weight[mask])
+        for (of_first, of_second), mask in zip(pairs, (scored.signal, ~scored.signal), strict=True)
     )
     error = math.hypot(signal.standard_error, background.standard_error)
     difference = Estimate(value=signal.value, standard_error=error)

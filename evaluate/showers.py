@@ -19,7 +19,7 @@ SIGNED = 0.1
 """A channel is signed, like a time, if its minimum is below zero by more than this fraction of its maximum."""
 
 
-def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
+def average_images(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
     """Return the average image of a channel for each class, and the kind of average.
 
     It is the mean, except for a signed channel, whose mean is about zero: there it is the root mean square.
@@ -38,18 +38,18 @@ def average(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Arr
     image
         float64 (class, ieta, iphi), in the units of the store.
     """
-    part = statistics.isel(channel=channel)
-    mean = part["mean_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
-    if -float(part["pooled_minimum"]) <= SIGNED * float(part["pooled_maximum"]):
+    of_channel = statistics.isel(channel=channel)
+    mean = of_channel["mean_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
+    if -float(of_channel["pooled_minimum"]) <= SIGNED * float(of_channel["pooled_maximum"]):
         return "mean", mean
-    deviation = part["std_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
+    deviation = of_channel["std_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
     return "RMS", np.hypot(mean, deviation)
 
 
 @style.styled
 def draw_average(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, label: int) -> Figure:
     """Draw the average image of one channel and class, on a scale that all classes share: logarithmic for a mean."""
-    kind, images = average(statistics, channel)
+    kind, images = average_images(statistics, channel)
     name = spec.channels[channel].name
     positive = images[images > 0]
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
@@ -62,7 +62,7 @@ def draw_average(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, 
 @style.styled
 def draw_asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> Figure:
     """Draw the asymmetry of the average images of the two classes: their difference over their sum, by cell."""
-    kind, (background, signal) = average(statistics, channel)
+    kind, (background, signal) = average_images(statistics, channel)
     name = spec.channels[channel].name
     total = signal + background
     image = np.divide(signal - background, total, out=np.zeros_like(total), where=total > 0)

@@ -80,7 +80,7 @@ LABEL_GAP = 0.065
 """Distance between two names beside the axes, as a fraction of the height of the axes."""
 
 styled = mpl.rc_context(_SETTINGS)
-"""Decorator for functions that draw: they run with this style, and matplotlib's settings stay as they are."""
+"""Decorator for functions that draw: applies this style while they run, and restores matplotlib's settings."""
 
 
 def run_colour(index: int) -> str:
@@ -89,12 +89,15 @@ def run_colour(index: int) -> str:
 
 
 def run_line(index: int) -> dict[str, Any]:
-    """Return colour and dashes of that run: dashes keep overlapping lines visible and tell repeated colours apart."""
+    """Return the colour and the dashes of a run.
+
+    Overlapping lines stay visible because of the dashes, which also tell runs of the same colour apart.
+    """
     return {"color": run_colour(index), "linestyle": DASHES[index % len(DASHES)]}
 
 
 def run_marker(index: int) -> str:
-    """Return the marker of that run, which tells runs of the same colour apart."""
+    """Return the marker of a run; it tells runs of the same colour apart."""
     return MARKERS[index // len(RUN_COLOURS) % len(MARKERS)]
 
 
@@ -104,7 +107,7 @@ def shorten(text: str, length: int) -> str:
 
 
 def new_figure(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]:
-    """Return a figure with one pair of axes, and room below for that many rows of a legend."""
+    """Return a figure with one pair of axes, and with room for a legend of `legend_rows` rows below them."""
     figure = Figure(figsize=(WIDTH, HEIGHT + ROW * legend_rows), layout="constrained")
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -112,7 +115,7 @@ def new_figure(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure
 
 
 def legend(figure: Figure, entries: Mapping[str, Any], side: str = "left", length: int = 50) -> None:
-    """Put a legend below the axes, where it covers nothing."""
+    """Put a legend below the axes, where it does not cover the data."""
     labels = [shorten(text, length) for text in entries]
     figure.legend(list(entries.values()), labels, loc="outside lower left" if side == "left" else "outside lower right")
 

@@ -90,7 +90,7 @@ def _summarise_run(run: Run, store: ReportStore) -> RunResults:
         slices=[
             slice_by(observable.take(rows), *test.scored, best_threshold=threshold) for observable in store.observables
         ],
-        gallery=gallery.choose(test),
+        gallery=gallery.choose_samples(test),
         occlusion=_describe_occlusion(run),
     )
 

@@ -24,7 +24,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 STORE = Path("data/electron-photon.zarr")
 
 RENAMED = {"average": "ema_decay"}
-"""Present names of settings by the names under which older run directories recorded them."""
+"""Settings that have been renamed: the new name of each, by the name in older run directories."""
 TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -127,7 +127,7 @@ class TrainConfig:
         parse=parse_names,
     )
     train_samples: int = setting(
-        0, "Train on only the first samples of the training split, this many; 0 uses all.", bounds=(0, 2**62)
+        0, "Use only this many samples, from the beginning of the training split; 0 uses all.", bounds=(0, 2**62)
     )
     epochs: int = setting(24, "Maximum number of epochs.", bounds=(1, 2**31))
     patience: int = setting(24, "Stop early after this many epochs without a lower validation loss.", bounds=(1, 2**31))

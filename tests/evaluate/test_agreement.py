@@ -42,7 +42,7 @@ def test_two_runs_are_compared_sample_by_sample(make_run):
 
 
 def test_the_samples_that_differ_most_come_first(make_run):
-    document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2), most=3)
+    document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2), top=3)
     one, two = make_predictions("test", 1), make_predictions("test", 2)
     rows = document.largest_differences
     assert [row.sample - 800 for row in rows] == np.argsort(-np.abs(one.score - two.score))[:3].tolist()

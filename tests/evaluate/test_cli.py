@@ -77,7 +77,7 @@ def test_an_unknown_document_has_no_schema(capsys):
 
 def test_two_runs_are_compared(make_run, tmp_path, capsys):
     runs = [make_run("cnn-torch", "torch", seed=1), make_run("cnn-keras", "keras", seed=2)]
-    assert evaluate("compare", *runs, "--most", 2, "--output", tmp_path / "both.json") == 0
+    assert evaluate("compare", *runs, "--top", 2, "--output", tmp_path / "both.json") == 0
     printed = capsys.readouterr().out
     assert "200 samples in common" in printed
     for word in ("Spearman correlation", "difference of AUCs", "p = "):

@@ -12,7 +12,7 @@ def chosen(label, score):
     predictions = Predictions(
         sample=100 + np.arange(len(label)), label=np.array(label, np.uint8), score=np.array(score, float)
     )
-    return gallery.choose(predictions)
+    return gallery.choose_samples(predictions)
 
 
 def test_samples_are_chosen_by_how_sure_the_model_is_of_their_class():

@@ -26,13 +26,13 @@ def statistics():
 
 
 def test_a_positive_channel_is_shown_by_its_mean(statistics):
-    kind, images = showers.average(statistics, 0)
+    kind, images = showers.average_images(statistics, 0)
     assert kind == "mean"
     np.testing.assert_array_equal(images, statistics["mean_image"].values[..., 0])
 
 
 def test_a_signed_channel_is_shown_by_its_root_mean_square(statistics):
-    kind, images = showers.average(statistics.transpose("channel", "iphi", "ieta", "class"), 1)
+    kind, images = showers.average_images(statistics.transpose("channel", "iphi", "ieta", "class"), 1)
     mean, std = (statistics[name].values[..., 1] for name in ("mean_image", "std_image"))
     assert kind == "RMS"
     np.testing.assert_allclose(images, np.sqrt(mean**2 + std**2))
@@ -40,7 +40,7 @@ def test_a_signed_channel_is_shown_by_its_root_mean_square(statistics):
 
 def test_a_little_noise_below_zero_does_not_make_a_channel_signed(statistics):
     noisy = statistics.assign(pooled_minimum=("channel", [-0.1, -2.0]))
-    assert showers.average(noisy, 0)[0] == "mean"
+    assert showers.average_images(noisy, 0)[0] == "mean"
 
 
 def test_classes_share_the_scale_of_a_channel(statistics):
