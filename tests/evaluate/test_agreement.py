@@ -26,14 +26,14 @@ def test_midranks_are_those_of_scipy(value):
 
 def test_two_runs_are_compared_sample_by_sample(make_run):
     document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2))
-    one, two = make_predictions("test", 1), make_predictions("test", 2)
+    first, second = make_predictions("test", 1), make_predictions("test", 2)
     assert document.samples == 200
-    assert document.agreement.value == pytest.approx(np.mean((one.score >= 0.5) == (two.score >= 0.5)))
-    assert document.spearman == pytest.approx(scipy.stats.spearmanr(one.score, two.score).statistic)
-    assert document.pearson == pytest.approx(scipy.stats.pearsonr(one.score, two.score).statistic)
-    assert document.mean_difference.value == pytest.approx(np.mean(one.score - two.score))
-    assert document.auc.p_value == ranking.compare_auc(one.label, one.score, two.score).p_value
-    right = [((run.score >= 0.5) == one.label).astype(float) for run in (one, two)]
+    assert document.agreement.value == pytest.approx(np.mean((first.score >= 0.5) == (second.score >= 0.5)))
+    assert document.spearman == pytest.approx(scipy.stats.spearmanr(first.score, second.score).statistic)
+    assert document.pearson == pytest.approx(scipy.stats.pearsonr(first.score, second.score).statistic)
+    assert document.mean_difference.value == pytest.approx(np.mean(first.score - second.score))
+    assert document.auc.p_value == ranking.compare_auc(first.label, first.score, second.score).p_value
+    right = [((run.score >= 0.5) == first.label).astype(float) for run in (first, second)]
     paired = scipy.stats.ttest_rel(*right)
     difference = document.accuracy.difference
     assert difference.value / difference.standard_error == pytest.approx(paired.statistic)
@@ -43,12 +43,12 @@ def test_two_runs_are_compared_sample_by_sample(make_run):
 
 def test_the_samples_that_differ_most_come_first(make_run):
     document = agreement.compare(make_run("a", seed=1), make_run("b", seed=2), top=3)
-    one, two = make_predictions("test", 1), make_predictions("test", 2)
+    first, second = make_predictions("test", 1), make_predictions("test", 2)
     rows = document.largest_differences
-    assert [row.sample - 800 for row in rows] == np.argsort(-np.abs(one.score - two.score))[:3].tolist()
+    assert [row.sample - 800 for row in rows] == np.argsort(-np.abs(first.score - second.score))[:3].tolist()
     for row in rows:
-        place = row.sample - 800
-        assert (row.label, row.scores) == (one.label[place], (one.score[place], two.score[place]))
+        index = row.sample - 800
+        assert (row.label, row.scores) == (first.label[index], (first.score[index], second.score[index]))
 
 
 def test_files_are_compared_where_they_have_samples_in_common(tmp_path):

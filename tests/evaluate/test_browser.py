@@ -78,22 +78,22 @@ def report(tmp_path_factory, store_report):
 def probe(page, tmp_path, *flags):
     html, complaints = browse(page, tmp_path, "--dump-dom", "--allow-file-access-from-files", *flags)
     assert complaints == []
-    found = re.search(r'data-probe="([^"]*)"', html)
-    return json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
+    match = re.search(r'data-probe="([^"]*)"', html)
+    return json.loads(match[1].replace("&quot;", '"').replace("&amp;", "&"))
 
 
 @pytest.mark.parametrize("page", ["phone.html", "probe.html"])
 def test_the_page_works_and_asks_for_nothing(page, report, tmp_path):
-    found = probe(report / page, tmp_path, "--window-size=1280,900")
-    assert found["requests"] == []
-    assert found["overflow"] == 0
-    assert found["letters"] > 8
-    assert len(found["figures"]) == (report / "index.html").read_text().count("<figure>")
-    assert all(name and box > 200 and height > 100 for name, box, height in found["figures"])
-    assert all(found["tables"])
-    assert all(alt and width > 0 for alt, width in found["images"])
-    assert len(found["sorted"]) == 8
-    assert found["sorted"] == sorted(found["sorted"])
+    measured = probe(report / page, tmp_path, "--window-size=1280,900")
+    assert measured["requests"] == []
+    assert measured["overflow"] == 0
+    assert measured["letters"] > 8
+    assert len(measured["figures"]) == (report / "index.html").read_text().count("<figure>")
+    assert all(name and box > 200 and height > 100 for name, box, height in measured["figures"])
+    assert all(measured["tables"])
+    assert all(alt and width > 0 for alt, width in measured["images"])
+    assert len(measured["sorted"]) == 8
+    assert measured["sorted"] == sorted(measured["sorted"])
 
 
 def test_the_page_is_dark_where_the_reader_likes_it(report, tmp_path):

@@ -84,7 +84,7 @@ def test_auc_is_drawn_against_the_time_it_took(two_runs):
 
 def test_names_of_ten_curves_that_end_together_are_apart(make_run):
     """They are inside the figure, too, beside the axes."""
-    runs = load_runs([make_run(f"run-{place:02}-with-a-name-that-is-long", seed=place) for place in range(10)])
+    runs = load_runs([make_run(f"run-{number:02}-with-a-name-that-is-long", seed=number) for number in range(10)])
     figure = curves.draw_auc_by_time(runs)
     figure.draw_without_rendering()
     axes = figure.axes[0]

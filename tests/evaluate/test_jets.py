@@ -61,11 +61,11 @@ def names_of(run):
 def test_are_scored_from_every_form(form, run, jets, tmp_path, monkeypatch):
     monkeypatch.setattr("evaluate.images.BLOCK_BYTES", 3 * QUARK_GLUON.sample_bytes)
     document = score(run, {"hdf5": HDF5, "parquet": PARQUET, "store": jets}[form], tmp_path / "scores.csv")
-    found = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)
+    scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)
     whole = store.open_dataset(jets)
     rows = np.arange(20) if form == "store" else whole.source_row.values
-    np.testing.assert_array_equal(found[rows, 1], ask(whole.image.values, table(whole, names_of(run))))
-    np.testing.assert_array_equal(found[rows, 2], whole.label.values)
+    np.testing.assert_array_equal(scores[rows, 1], ask(whole.image.values, table(whole, names_of(run))))
+    np.testing.assert_array_equal(scores[rows, 2], whole.label.values)
     assert (document.signal, document.rows) == ("quark", 20)
 
 
@@ -74,8 +74,8 @@ def test_hiding_a_patch_leaves_the_variables(run, jets):
     hidden, variables = test.image.values.copy(), table(test, names_of(run))
     hidden[:, :8, 16:24] = 0  # 125 cells in 16 patches: thirteen of 8, then three of 7
     change = np.abs(ask(hidden, variables) - ask(test.image.values, variables))
-    for label, found in enumerate(occlude(run).change):
-        assert found[0, 2] == pytest.approx(change[test.label.values == label].mean())
+    for label, of_class in enumerate(occlude(run).change):
+        assert of_class[0, 2] == pytest.approx(change[test.label.values == label].mean())
 
 
 @pytest.mark.parametrize("run", [("pt", "m0")], indirect=True)
@@ -98,11 +98,11 @@ def test_are_reported_with_their_variables_and_channels(run, jets, undrawn, tmp_
 
 
 def test_all_channels_of_a_jet_are_drawn(jets):
-    rows = [GallerySample(sample=place, label=place % 2, score=0.5) for place in range(3)]
+    rows = [GallerySample(sample=index, label=index % 2, score=0.5) for index in range(3)]
     image = store.open_dataset(jets).image
     panels = [axes for axes in gallery.draw_samples(jets, QUARK_GLUON, rows, "title").axes if axes.get_visible()]
-    for place, axes in enumerate(panels):
-        drawn, values = axes.images[0].get_array().filled(0), image[place % 3, ..., place // 3].values
+    for index, axes in enumerate(panels):
+        drawn, values = axes.images[0].get_array().filled(0), image[index % 3, ..., index // 3].values
         assert np.abs(drawn).max() == np.abs(values).max()
         for eta, phi in np.argwhere(values):
             assert (np.abs(drawn[max(0, eta - 1) : eta + 2, max(0, phi - 1) : phi + 2]) >= abs(values[eta, phi])).all()

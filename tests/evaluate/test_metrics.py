@@ -111,9 +111,9 @@ def test_unusable_columns_are_refused(function, label, score, message):
 @given(data=labelled_scores(), threshold=st.floats(0, 1))
 def test_precision_and_recall_are_those_of_scikit_learn(data, threshold):
     label, score = data
-    found = [function(label, score, threshold=threshold) for function in (metrics.precision, metrics.recall)]
+    estimates = [function(label, score, threshold=threshold) for function in (metrics.precision, metrics.recall)]
     scores = [sklearn.metrics.precision_score, sklearn.metrics.recall_score]
-    for estimate, reference in zip(found, scores, strict=True):
+    for estimate, reference in zip(estimates, scores, strict=True):
         expected = reference(label, score >= threshold, zero_division=np.nan)
         assert math.isnan(expected) if estimate is None else estimate.value == pytest.approx(expected)
 

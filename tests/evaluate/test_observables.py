@@ -45,10 +45,10 @@ def test_columns_of_the_store_are_read(real_store, tmp_path):
         attrs=store.open_store(copy).attributes,
     )
     extra.to_zarr(copy, mode="a", zarr_format=3, consolidated=False)
-    found = observables.read_observables(copy, "test")
-    assert [observable.name for observable in found] == ["total_energy", "hits", "pt"]
-    assert (found[2].long_name, found[2].units) == ("transverse momentum", "GeV")
-    np.testing.assert_array_equal(found[2].value, pt[800:])
+    columns = observables.read_observables(copy, "test")
+    assert [observable.name for observable in columns] == ["total_energy", "hits", "pt"]
+    assert (columns[2].long_name, columns[2].units) == ("transverse momentum", "GeV")
+    np.testing.assert_array_equal(columns[2].value, pt[800:])
 
 
 @pytest.mark.parametrize("rows", [[0, 3], []])

@@ -33,15 +33,15 @@ def run(tmp_path, real_store, monkeypatch):
 
 
 def test_the_map_is_the_change_of_the_score_without_the_patch(run, real_store):
-    found = occlude(run, samples=20)
+    occlusion = occlude(run, samples=20)
     test = store.open_dataset(real_store, "test").isel(sample=slice(20))
     energy = test.image.values[..., 0].astype(np.float64)
     whole, patch = energy.sum(axis=(1, 2)), energy[:, 6:8, 20:22].sum(axis=(1, 2))
     change = np.abs(np.exp(-whole / 50) - np.exp(-(whole - patch) / 50))
     label = test.label.values
-    np.testing.assert_allclose(found.change[:, 3, 10], [change[label == value].mean() for value in (0, 1)])
-    assert found.change.shape == (2, 16, 16)
-    assert found.sample.tolist() == list(range(800, 820))
+    np.testing.assert_allclose(occlusion.change[:, 3, 10], [change[label == value].mean() for value in (0, 1)])
+    assert occlusion.change.shape == (2, 16, 16)
+    assert occlusion.sample.tolist() == list(range(800, 820))
 
 
 def test_the_report_shows_where_the_model_looks(run):

@@ -53,8 +53,8 @@ def test_standard_errors_are_delongs(data):
     matrix = covariance(label, first, second)
     assert ranking.auc(label, first).standard_error == pytest.approx(math.sqrt(matrix[0, 0]), abs=1e-9)
     variance = matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1]
-    found = ranking.compare_auc(label, first, second).difference.standard_error
-    assert found**2 == pytest.approx(variance, abs=1e-12)
+    error = ranking.compare_auc(label, first, second).difference.standard_error
+    assert error**2 == pytest.approx(variance, abs=1e-12)
 
 
 @pytest.mark.parametrize("distinct", [None, 8])
@@ -131,8 +131,8 @@ def test_rejection_is_that_of_the_tightest_cut_that_keeps_the_signal(data, effic
     label, score = data
     cuts = [cut for cut in np.unique(score) if np.mean(score[label == 1] >= cut) >= efficiency]
     passed = np.mean(score[label == 0] >= max(cuts))
-    (found,) = ranking.background_rejection(ranking.roc(label, score), [efficiency])
-    assert found.value == (pytest.approx(1 / passed) if passed else math.inf)
+    (rejection,) = ranking.background_rejection(ranking.roc(label, score), [efficiency])
+    assert rejection.value == (pytest.approx(1 / passed) if passed else math.inf)
 
 
 def test_rejection_by_hand():
@@ -146,13 +146,13 @@ def test_rejection_by_hand():
 
 def test_the_error_of_a_rejection_is_its_spread_at_a_given_cut():
     rng = np.random.default_rng(0)
-    found = []
+    estimates = []
     for _ in range(400):
         background = rng.random(2000)
         label, score = np.repeat([1, 0], [10, 2000]), np.concatenate([np.full(10, 0.9), background])
-        found += ranking.background_rejection(ranking.roc(label, score), [1.0])
-    spread = np.std([rejection.value for rejection in found])
-    assert np.mean([rejection.standard_error for rejection in found]) == pytest.approx(spread, rel=0.1)
+        estimates += ranking.background_rejection(ranking.roc(label, score), [1.0])
+    spread = np.std([rejection.value for rejection in estimates])
+    assert np.mean([rejection.standard_error for rejection in estimates]) == pytest.approx(spread, rel=0.1)
 
 
 @given(data=labelled_scores())

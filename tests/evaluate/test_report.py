@@ -74,11 +74,11 @@ def html(report):
 def test_a_report_is_a_page_numbers_and_figures(report):
     names = ["auc-by-time", "roc", "rejection", "precision", "calibration", "scores-1", "scores-2"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
-    found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
-    assert found == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
+    written = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert written == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
         f"figures/{name}.{kind}" for name in names for kind in ("svg", "png", "pdf")
     }
-    assert json.loads((report / "metrics.json").read_text())["files"] == sorted(found)
+    assert json.loads((report / "metrics.json").read_text())["files"] == sorted(written)
 
 
 def test_the_numbers_are_those_of_the_predictions(report):
@@ -103,8 +103,8 @@ def test_the_numbers_follow_their_schema(report):
 
 def test_every_run_has_a_model_card(report):
     document = json.loads((report / "metrics.json").read_text())
-    for place, run in enumerate(document["runs"], start=1):
-        card = (report / f"model-card-{place}.md").read_text()
+    for number, run in enumerate(document["runs"], start=1):
+        card = (report / f"model-card-{number}.md").read_text()
         assert card.startswith(f"# cnn ({run['framework']}): electron / photon\n\n868,993 parameters")
         assert "**Geant4 simulation.**" in card
         assert shown(run["splits"]["test"]["auc"]) in card
@@ -172,12 +172,12 @@ def test_the_page_says_what_the_data_are(html):
 
 def test_the_page_shows_settings_and_marks_what_differs(html):
     rows = re.findall(r'<tr( class="differs")?><th scope="row">([\w.]+)</th>(.*)</tr>', html)
-    found = {name: (bool(differs), re.findall("<td>(.*?)</td>", cells)) for differs, name, cells in rows}
-    assert found["batch_size"] == (False, ["512", "512"])
-    assert found["framework"] == (True, ["torch", "keras"])
-    assert found["dropout"] == (True, ["", "0.5"])
-    assert found["optimiser.name"] == (True, ["", "adam"])
-    assert found["device"] == (False, ["cpu", "cpu"])
+    settings = {name: (bool(differs), re.findall("<td>(.*?)</td>", cells)) for differs, name, cells in rows}
+    assert settings["batch_size"] == (False, ["512", "512"])
+    assert settings["framework"] == (True, ["torch", "keras"])
+    assert settings["dropout"] == (True, ["", "0.5"])
+    assert settings["optimiser.name"] == (True, ["", "adam"])
+    assert settings["device"] == (False, ["cpu", "cpu"])
 
 
 def test_a_store_that_is_gone_is_said_so(html):
@@ -231,8 +231,8 @@ def test_images_and_properties_of_samples_are_shown_if_the_store_can_be_read(sto
     for run in document["runs"]:
         for kind, meaning in gallery.KINDS.items():
             (label,) = [label for label in labels if f"{run['name']} is {meaning}" in label]
-            for one in run["gallery"][kind]:
-                assert f"{one['score']:.4f} (sample {one['sample']})" in label
+            for sample in run["gallery"][kind]:
+                assert f"{sample['score']:.4f} (sample {sample['sample']})" in label
 
 
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, undrawn, tmp_path):

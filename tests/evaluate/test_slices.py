@@ -30,12 +30,12 @@ def test_metrics_in_bins_are_those_of_the_samples_in_them():
     value = rng.normal(size=2000)
     bins = slice_by(observable(value), label, score)
     assert len(bins) == BINS
-    for found in bins:
-        inside = (value >= found.low) & (value < found.high if found is not bins[-1] else True)
-        assert found.samples == inside.sum()
-        assert found.samples == pytest.approx(250, abs=2)
-        assert found.mean == pytest.approx(value[inside].mean())
-        assert found.auc.value == pytest.approx(sklearn.metrics.roc_auc_score(label[inside], score[inside]))
+    for slice_bin in bins:
+        inside = (value >= slice_bin.low) & (value < slice_bin.high if slice_bin is not bins[-1] else True)
+        assert slice_bin.samples == inside.sum()
+        assert slice_bin.samples == pytest.approx(250, abs=2)
+        assert slice_bin.mean == pytest.approx(value[inside].mean())
+        assert slice_bin.auc.value == pytest.approx(sklearn.metrics.roc_auc_score(label[inside], score[inside]))
 
 
 @given(count=st.integers(2, 500), levels=st.integers(1, 400), seed=st.integers(0, 99))
@@ -44,9 +44,9 @@ def test_every_sample_is_in_one_bin(count, levels, seed):
     value = rng.integers(0, levels, count)
     bins = slice_by(observable(value), label, score)
     assert 1 <= len(bins) <= BINS
-    inside = [(value >= one.low) & (value < one.high) for one in bins[:-1]]
+    inside = [(value >= slice_bin.low) & (value < slice_bin.high) for slice_bin in bins[:-1]]
     inside.append((value >= bins[-1].low) & (value <= bins[-1].high))
-    assert [one.samples for one in bins] == [mask.sum() for mask in inside]
+    assert [slice_bin.samples for slice_bin in bins] == [mask.sum() for mask in inside]
     missing = count - np.sum(inside)
     assert 0 <= missing <= BINS  # bins of a single sample are left out
     assert all(first.high <= second.low for first, second in itertools.pairwise(bins))
@@ -62,7 +62,7 @@ def test_values_that_are_not_finite_are_in_no_bin():
     _, label, score = some(300)
     value = np.arange(300.0)
     value[:10], value[10:20] = np.nan, np.inf
-    assert sum(one.samples for one in slice_by(observable(value), label, score)) == 280
+    assert sum(slice_bin.samples for slice_bin in slice_by(observable(value), label, score)) == 280
     assert slice_by(observable(np.full(300, np.nan)), label, score) == []
 
 
@@ -70,5 +70,5 @@ def test_a_bin_of_one_class_has_no_auc():
     label = np.repeat([0, 1], 400)
     score = np.linspace(0.2, 0.8, 800)
     bins = slice_by(observable(label), label, score)
-    assert [one.auc for one in bins] == [None, None]
-    assert [one.accuracy.value for one in bins] == [1, 1]
+    assert [slice_bin.auc for slice_bin in bins] == [None, None]
+    assert [slice_bin.accuracy.value for slice_bin in bins] == [1, 1]

@@ -22,15 +22,15 @@ def test_files_are_the_same_bytes_every_time(two_runs, tmp_path):
 def test_the_origin_of_the_data_is_in_the_figure_and_hides_nothing(figure, tmp_path, title):
     if title:
         figure.suptitle(title)
-    text = style.save(figure, tmp_path / "roc", "Geant4 simulation")[0].read_text()
-    assert "Geant4 simulation" in text
-    assert title in text
+    svg = style.save(figure, tmp_path / "roc", "Geant4 simulation")[0].read_text()
+    assert "Geant4 simulation" in svg
+    assert title in svg
     figure.canvas.draw()
-    (origin,) = [one for one in figure.texts if one.get_text() == "Geant4 simulation"]
-    place = origin.get_window_extent()
-    others = [figure.axes[0].get_tightbbox(), *(legend.get_window_extent() for legend in figure.legends)]
-    others += [one.get_window_extent() for one in figure.texts if one is not origin and one.get_text()]
-    assert not any(place.overlaps(other) for other in others)
+    (origin,) = [text for text in figure.texts if text.get_text() == "Geant4 simulation"]
+    origin_box = origin.get_window_extent()
+    other_boxes = [figure.axes[0].get_tightbbox(), *(legend.get_window_extent() for legend in figure.legends)]
+    other_boxes += [text.get_window_extent() for text in figure.texts if text is not origin and text.get_text()]
+    assert not any(origin_box.overlaps(other) for other in other_boxes)
 
 
 def test_svg_files_are_well_formed_and_undated(figure, tmp_path):
@@ -79,14 +79,14 @@ def test_ordinary_names_are_their_own_identifiers():
 
 def test_twice_as_many_runs_as_colours_look_different():
     count = 2 * len(style.RUN_COLOURS)
-    assert len({str(style.run_line(place)) for place in range(count)}) == count
+    assert len({str(style.run_line(index)) for index in range(count)}) == count
 
 
 def contrast(first, second):
     """Contrast ratio of two colours after WCAG 2."""
 
     def luminance(colour):
-        channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        channels = [int(colour[offset : offset + 2], 16) / 255 for offset in (1, 3, 5)]
         linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -50,9 +50,9 @@ def test_values_are_those_of_scikit_learn(data):
     label, score, weight = data
     for function, expected in SCALES.items():
         assert function(*data).value == pytest.approx(expected(*data), rel=1e-9, abs=1e-12), function.__name__
-    found = metrics.precision(*data)
+    estimate = metrics.precision(*data)
     expected = sklearn.metrics.precision_score(label, score >= 0.5, sample_weight=weight, zero_division=np.nan)
-    assert math.isnan(expected) if found is None else found.value == pytest.approx(expected)
+    assert math.isnan(expected) if estimate is None else estimate.value == pytest.approx(expected)
 
 
 @given(data=weighted_scores())
@@ -135,18 +135,18 @@ def draw(rng, size=400):
 
 def test_errors_are_the_spread_over_repeated_samples():
     rng = np.random.default_rng(5)
-    found = {"auc": [], "difference": [], "accuracy": [], "log_loss": [], "rejection": []}
+    estimates_by_name = {"auc": [], "difference": [], "accuracy": [], "log_loss": [], "recall": []}
     for _ in range(400):
         label, first, second, weight = draw(rng)
         score = 1 / (1 + np.exp(-first))
-        found["auc"].append(ranking.auc(label, first, weight))
-        found["difference"].append(ranking.compare_auc(label, first, second, weight).difference)
-        found["accuracy"].append(metrics.accuracy(label, score, weight, threshold=0.6))
-        found["log_loss"].append(metrics.log_loss(label, score, weight))
-        found["rejection"].append(metrics.recall(label, score, weight, threshold=0.6))
-    for name, estimates in found.items():
+        estimates_by_name["auc"].append(ranking.auc(label, first, weight))
+        estimates_by_name["difference"].append(ranking.compare_auc(label, first, second, weight).difference)
+        estimates_by_name["accuracy"].append(metrics.accuracy(label, score, weight, threshold=0.6))
+        estimates_by_name["log_loss"].append(metrics.log_loss(label, score, weight))
+        estimates_by_name["recall"].append(metrics.recall(label, score, weight, threshold=0.6))
+    for name, estimates in estimates_by_name.items():
         spread = np.std([estimate.value for estimate in estimates], ddof=1)
-        assert np.mean([one.standard_error for one in estimates]) == pytest.approx(spread, rel=0.12), name
+        assert np.mean([estimate.standard_error for estimate in estimates]) == pytest.approx(spread, rel=0.12), name
 
 
 def test_delongs_error_agrees_with_a_bootstrap():
@@ -158,7 +158,7 @@ def test_delongs_error_agrees_with_a_bootstrap():
         test = ranking.compare_auc(label[rows], first[rows], second[rows], weight[rows])
         spread.append((ranking.auc(label[rows], first[rows], weight[rows]).value, test.difference.value))
     errors = ranking.auc(label, first, weight), ranking.compare_auc(label, first, second, weight).difference
-    np.testing.assert_allclose([one.standard_error for one in errors], np.std(spread, axis=0), rtol=0.12)
+    np.testing.assert_allclose([estimate.standard_error for estimate in errors], np.std(spread, axis=0), rtol=0.12)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_bins_of_an_observable_take_weights():
     bins = slice_by(
         Observable(name="v", long_name="v", units="1", value=value), label, score, weight, best_threshold=0.5
     ).bins
-    assert sum(one.samples for one in bins) == np.count_nonzero(weight)
+    assert sum(slice_bin.samples for slice_bin in bins) == np.count_nonzero(weight)
     low = (value < bins[0].high) & (weight > 0)
     expected = sklearn.metrics.roc_auc_score(label[low], score[low], sample_weight=weight[low])
     assert bins[0].auc.value == pytest.approx(expected)
@@ -200,8 +200,8 @@ def test_bins_of_an_observable_take_weights():
 
 def weigh(run, split, weight):
     path = run / "predictions" / f"{split}.npz"
-    found = Predictions.load(path)
-    Predictions(sample=found.sample, label=found.label, score=found.score, weight=weight).save(path)
+    predictions = Predictions.load(path)
+    Predictions(sample=predictions.sample, label=predictions.label, score=predictions.score, weight=weight).save(path)
 
 
 def test_predictions_bring_their_weights(make_run):

@@ -32,8 +32,8 @@ def made_up(**changes: list[float]) -> xr.Dataset:
     ],
 )
 def test_recipes(recipe: str, scale: tuple[float, ...], offset: tuple[float, ...]) -> None:
-    found = Normalisation.from_statistics(recipe, made_up())
-    assert (found.scale, found.offset) == (scale, offset)
+    normalisation = Normalisation.from_statistics(recipe, made_up())
+    assert (normalisation.scale, normalisation.offset) == (scale, offset)
 
 
 def test_the_recipe_for_jets_needs_their_channel(showers: Path) -> None:
@@ -53,7 +53,8 @@ def test_refuses_a_constant_channel(recipe: str, changes: dict[str, list[float]]
 
 
 def test_uses_the_training_split_alone(showers: Path) -> None:
-    found = Normalisation.from_statistics("standard", store.open_statistics(showers))
+    normalisation = Normalisation.from_statistics("standard", store.open_statistics(showers))
     images = store.open_dataset(showers, split="train").image.values.astype(np.float64)
-    np.testing.assert_allclose(found.scale, 1 / images.std(axis=(0, 1, 2)), rtol=1e-9)
-    np.testing.assert_allclose(found.offset, -images.mean(axis=(0, 1, 2)) / images.std(axis=(0, 1, 2)), rtol=1e-9)
+    mean, deviation = images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2))
+    np.testing.assert_allclose(normalisation.scale, 1 / deviation, rtol=1e-9)
+    np.testing.assert_allclose(normalisation.offset, -mean / deviation, rtol=1e-9)
