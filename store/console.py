@@ -4,7 +4,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, TextIO, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 import typer.main
@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from store.errors import CalostreamError
+from store.errors import printable as printable
 
 T = TypeVar("T")
 INTERRUPTED = 130  # the status with which typer exits, silently, after a keyboard interrupt
@@ -22,13 +23,13 @@ class Output(io.TextIOWrapper):
     """Standard output whose errors say that they are its own, and which escapes what its encoding lacks."""
 
     @classmethod
-    def over(cls, stream: TextIO) -> "Output":
+    def over(cls, stream: "io.TextIOWrapper[Any]") -> "Output":
         """Return the output that takes the place of another stream."""
         return cls(
             stream.buffer,
             encoding=stream.encoding,
             errors="backslashreplace",
-            line_buffering=getattr(stream, "line_buffering", False),
+            line_buffering=stream.line_buffering,
         )
 
     def write(self, text: str) -> int:
@@ -86,7 +87,7 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     command = typer.main.get_command(app)
     command.context_settings["help_option_names"] = list(HELP)
     command.params += typer.main.get_command(_version_app).params
-    if sys.stdout is sys.__stdout__:
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = Output.over(sys.stdout)
     status: int | str | None = 0
     try:
@@ -143,14 +144,6 @@ def one_line(error: BaseException) -> str:
     else:
         text = str(error) if isinstance(error, CalostreamError) else f"{type(error).__name__}: {error}"
     return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    r"""Return a text with everything but printable characters and line ends escaped, as in ``\x1b``.
-
-    Names from files and keys would otherwise be able to move the cursor, clear the screen or hide text.
-    """
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def fail(text: str) -> None:

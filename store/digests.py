@@ -88,7 +88,7 @@ def content_digest(
     ranges = {split: list(split_ranges[split]) for split in SPLITS}
     digest = hashlib.sha256(json.dumps([*shards, ranges]).encode())
     for column in columns:
-        digest.update(np.ascontiguousarray(column))
+        digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()
 
 

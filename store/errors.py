@@ -1,6 +1,14 @@
 """The project's exceptions: one base class, and each is also the built-in exception that it is a case of."""
 
 
+def printable(text: str) -> str:
+    r"""Return a text with everything but printable characters and line ends escaped, as in ``\x1b``.
+
+    Names from files and keys would otherwise be able to move the cursor, clear the screen or hide text.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 class CalostreamError(Exception):
     """An error that the user can do something about; the programs print it as one line."""
 

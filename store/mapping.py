@@ -10,6 +10,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from store.bus_errors import install_handler, mapped
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [
@@ -25,11 +27,17 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 MAP_FAILED = ctypes.c_void_p(-1).value
 
 
+def _unmap(address: int, size: int) -> None:
+    del mapped[address]
+    _libc.munmap(address, size)
+
+
 class MappedFile:
     """The bytes of a file, read-only, as ``numpy.asarray`` takes them: uint8 (size,).
 
     The map lasts as long as this object or an array over it, also when the file is replaced or removed meanwhile. If
-    another program shortens the file in place, reading the missing part ends the process with SIGBUS.
+    another program shortens the file in place, reading the missing part ends the process with a line that names it; see
+    `store.bus_errors`.
 
     Parameters
     ----------
@@ -61,8 +69,10 @@ class MappedFile:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(path))
         self.address: int = address
+        mapped[address] = self.size, path
+        install_handler()
         # At the end of the process a thread may still be reading, and the system unmaps everything anyway.
-        weakref.finalize(self, _libc.munmap, address, self.size).atexit = False
+        weakref.finalize(self, _unmap, address, self.size).atexit = False
 
     def read_ahead(self) -> None:
         """Ask the system to read the whole file into the page cache, in order and in the background."""

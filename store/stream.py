@@ -90,7 +90,8 @@ class ReadAhead:
 class BatchStream:
     """Batches of a store, epoch after epoch, in the order of a plan.
 
-    Iterating gives the remaining batches of the current epoch, and then moves to the next epoch.
+    Iterating gives the remaining batches of the current epoch, and then moves to the next epoch. Only one iteration may
+    be under way at a time: another may start when the first has ended, was closed, or is no longer referenced.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ class BatchStream:
     ConfigError
         If `memory` is not a size.
     CorruptStoreError
-        If a shard is not what was written; also raised while iterating.
+        If a file is not what was written; also raised while iterating.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class BatchStream:
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
         self.waited = 0.0
         self._batch = 0  # the next one of the epoch
+        self._iterating: int | None = None  # process that iterates now; a forked one may iterate anew
         self._transform = transform
         shape = (min(self._plan.batch_size, self._plan.sample_count), *self.image_shape)
         batch_bytes = 4 * int(np.prod(shape))
@@ -195,8 +197,19 @@ class BatchStream:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the remaining batches of the current epoch."""
+        """Yield the remaining batches of the current epoch.
+
+        Raises
+        ------
+        PlanError
+            If another iteration is under way, since both would move the same position.
+        """
         plan, pending, owner = self._plan, deque[Future[Batch]](), os.getpid()
+        if self._iterating == owner:
+            raise PlanError(
+                "another iteration of this stream is under way: end or close it first, or open a second stream"
+            )
+        self._iterating = owner
         pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
         try:
             for index in range(self._batch, len(plan)):
@@ -212,6 +225,8 @@ class BatchStream:
                 del batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            if self._iterating == owner:
+                self._iterating = None
         self._plan, self._batch = plan.at_epoch(plan.epoch + 1), 0
 
     def _read(self, plan: EpochPlan, index: int) -> Batch:
@@ -238,8 +253,11 @@ class BatchStream:
         ------
         StateError
             If the state is of another store or another plan (split, number of samples, batch size, shuffle, seed, rank,
-            world size, plan version), or its batch is not one of the epoch. The stream is then unchanged.
+            world size, plan version), its batch is not one of the epoch, or an iteration is under way. The stream is
+            then unchanged.
         """
+        if self._iterating == os.getpid():
+            raise StateError("an iteration of this stream is under way: end or close it before loading a state")
         for name, value in self._identity().items():
             if state.get(name) != value:
                 raise StateError(f"the state has {name}={state.get(name)!r}, this stream {value!r}")

@@ -1,4 +1,6 @@
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from store.bus_errors import SYSTEMS
 from store.layout import Layout
 from store.mapping import MappedFile
 from store.opening import open_store
@@ -78,6 +81,60 @@ def test_a_store_that_was_replaced_gets_a_new_reader(tmp_path, change):
     assert reader_of(path) is not old
     for batch in stream:
         assert_true(batch)
+
+
+CUT_SHORT = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from store.mapping import MappedFile
+from tests.store.streams import open_stream
+
+path = Path(sys.argv[1])
+stream = open_stream(path, threads=2)
+batches = iter(stream)
+next(batches)
+for shard in (path / "image").glob("c.*"):
+    os.truncate(shard, 16)
+for batch in batches:
+    pass
+print("read to the end")
+"""
+
+
+@pytest.mark.skipif(sys.platform not in SYSTEMS, reason="needs a system whose signals are known")
+def test_a_shard_cut_short_while_it_is_read_is_named(tmp_path):
+    path = write_store(tmp_path / "a\x1b[2J.zarr", split_sizes=(3000, 53, 97))
+    words = [sys.executable, "-X", "faulthandler", "-c", CUT_SHORT, path]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (1, "")
+    shard = r"\S+/a\\x1b\[2J\.zarr/image/c\.\d+\.0\.0\.0"
+    line = rf"error: {shard}: was cut short by another program while it was being read, from \d+ bytes to 16; copy it again"
+    assert re.fullmatch(line, done.stderr.strip())
+
+
+ELSEWHERE = """
+import ctypes, mmap, sys
+from pathlib import Path
+from store.mapping import MappedFile
+
+mapped = MappedFile(Path(sys.argv[1]))
+with open(sys.argv[2], "r+b") as file:
+    other = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    file.truncate(0)
+other[0]
+"""
+
+
+@pytest.mark.skipif(sys.platform not in SYSTEMS, reason="needs a system whose signals are known")
+def test_a_fault_that_is_not_in_a_mapped_file_is_left_to_others(tmp_path):
+    for name in ("ours", "other"):
+        (tmp_path / name).write_bytes(b"abc" * 5000)
+    words = [sys.executable, "-X", "faulthandler", "-c", ELSEWHERE, tmp_path / "ours", tmp_path / "other"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == -signal.SIGBUS
+    assert "Fatal Python error: Bus error" in done.stderr
+    assert "error: " not in done.stderr.replace("Python error: ", "")
 
 
 FEW_FILES = """

@@ -199,6 +199,40 @@ def test_an_option_out_of_bounds_is_refused(made_up, options, message):
         open_stream(made_up, **options)
 
 
+def test_a_second_iteration_is_refused_while_one_is_under_way_and_disturbs_nothing(made_up):
+    stream = open_stream(made_up)
+    first = iter(stream)
+    seen = [next(first), next(first)]
+    state = stream.state_dict()
+    for start in (lambda: next(iter(stream)), lambda: list(stream)):
+        with pytest.raises(PlanError, match="another iteration of this stream is under way: end or close it first"):
+            start()
+    with pytest.raises(StateError, match="an iteration of this stream is under way"):
+        stream.load_state_dict(state)
+    assert stream.state_dict() == state
+    seen += first
+    assert_same(seen, open_stream(made_up))
+    assert stream.epoch == 1
+
+
+def test_an_iteration_that_was_closed_dropped_or_failed_lets_another_start(made_up):
+    stream = open_stream(made_up)
+    closed, never_started = iter(stream), iter(stream)
+    seen = [next(closed)]
+    closed.close()
+    seen.append(next(iter(stream)))  # dropped at once
+
+    def fail(batch, epoch):
+        raise RuntimeError("made up")
+
+    stream._transform = fail
+    with pytest.raises(RuntimeError, match="made up"):
+        next(iter(stream))
+    stream._transform = None
+    seen += never_started
+    assert_same(seen, open_stream(made_up))
+
+
 def test_a_path_without_a_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"nothing\.zarr: no store here"):
         open_stream(tmp_path / "nothing.zarr")
