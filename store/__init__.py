@@ -1,4 +1,4 @@
-"""calostream: the store: its format, and reading it fast."""
+"""calostream: the format of the store, and fast reading of it."""
 
 from typing import TYPE_CHECKING
 

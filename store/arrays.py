@@ -1,4 +1,4 @@
-"""Names for array types, from which the type of their elements can be read."""
+"""Array types, named after the type of their elements."""
 
 import numpy as np
 import numpy.typing as npt

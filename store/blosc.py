@@ -45,7 +45,7 @@ def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[byte
 
 
 def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
-    """Return the Blosc chunk of at most `layout.chunk` blocks, filled up with samples of zeros."""
+    """Join at most `layout.chunk` blocks to a Blosc chunk, which is filled up with samples of zeros."""
     count = layout.chunk
     if len(blocks) < count:
         blocks = [*blocks, *[zero_block(layout)] * (count - len(blocks))]
@@ -57,7 +57,7 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
 
 
 def decode_block(block: bytes, sample_bytes: int) -> bytes:
-    """Return the decoded sample of a block, through the public decoder of numcodecs, as a chunk with this block only.
+    """Decode a block with the public decoder of numcodecs, which is given a chunk that consists of this block only.
 
     Raises
     ------

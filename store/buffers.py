@@ -37,7 +37,7 @@ class BufferPool:
     Attributes
     ----------
     allocate : callable
-        Function that returns a new buffer of a shape, which must not be a view of another array. It may be replaced
+        Function that returns a new array of a given shape, which must not be a view of another one. It may be replaced
         before the first buffer is taken, for example to get memory from which a device copies directly.
     """
 

@@ -73,7 +73,7 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     app
         The typer application; it gets the options ``-h`` and ``--version``.
     default
-        The command that is run if the first word is not the name of one: ``ingest a.hdf5`` runs
+        The command to run if the first word is not the name of a command: ``ingest a.hdf5`` runs
         ``ingest convert a.hdf5``.
     argv
         Words of the command line, by default those of this process. ``--debug`` anywhere shows tracebacks.
@@ -134,7 +134,7 @@ def _version_option(
         ),
     ] = False,
 ) -> None:
-    """Carry the option that `run` adds to every program."""
+    """Define the option ``--version``, which `run` adds to every program."""
 
 
 def one_line(error: BaseException) -> str:

@@ -51,20 +51,20 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """What a data set is.
+    """The description of a data set.
 
     Attributes
     ----------
     name
         Name for ``--dataset``.
     title
-        One line that describes the data set to people.
+        One line that describes the data set.
     image_keys
         Names that the images may have in a source file, in order of preference.
     label_key
         Name of the labels in a source file.
     image_shape
-        (ieta, iphi, channel).
+        Shape of an image, (ieta, iphi, channel).
     channels
         Channels in the order of the last axis.
     classes
@@ -77,7 +77,7 @@ class DatasetSpec:
     Raises
     ------
     ConfigError
-        If the number of classes is not two, or the number of channels is not that of `image_shape`.
+        If the number of classes is not two, or the number of channels differs from that in `image_shape`.
     """
 
     name: str

@@ -1,16 +1,16 @@
-"""The figures of one epoch of a training: a line of ``history.jsonl``."""
+"""The numbers recorded for one epoch of a training: a line of ``history.jsonl``."""
 
 import json
 import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # a line may lack them
+TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # keys that a line may lack
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """The figures of one epoch.
+    """The numbers recorded for one epoch.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The project's exceptions: one base class, and each is also the built-in exception that it is a case of."""
+"""The project's exceptions: all are a `CalostreamError`, and each is also the built-in exception that fits it."""
 
 
 def printable(text: str) -> str:
@@ -22,11 +22,11 @@ class StoreError(CalostreamError, ValueError):
 
 
 class CorruptStoreError(StoreError):
-    """A file of a store is not what was written; the message names the file."""
+    """A file of a store differs from what was written; the message names the file."""
 
 
 class PlanError(CalostreamError, ValueError):
-    """An argument of a batch plan or stream is out of its bounds."""
+    """An argument of a batch plan or stream is out of bounds."""
 
 
 class StateError(CalostreamError, ValueError):
@@ -34,7 +34,7 @@ class StateError(CalostreamError, ValueError):
 
 
 class ConfigError(CalostreamError, ValueError):
-    """A setting is out of its bounds, or a name is unknown."""
+    """A setting is out of bounds, or a name is unknown."""
 
 
 class RunError(CalostreamError, ValueError):

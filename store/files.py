@@ -1,4 +1,4 @@
-"""What all programs do with files in the same way: write a file whole, lock a folder, read a size given as text."""
+"""File operations that all programs share: write a file whole, lock a folder, parse a size given as text."""
 
 import errno
 import fcntl
@@ -21,7 +21,7 @@ PARTIAL = re.compile(r"\..*\.[0-9a-f]{32}\.partial(\.[^.]*)?")  # names that `re
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Replace a file by what the block writes to the temporary path that this yields.
+    """Yield a temporary path, and replace a file by what the ``with`` block writes there.
 
     The temporary file is in the same folder and is renamed at the end of the block, after it was synced to disk. So
     `path` always has its old content or all of the new one, whatever happens. After an exception it is unchanged.
@@ -77,7 +77,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on an existing folder during the block; it ends with the process in any case.
+    """Hold an exclusive lock on an existing folder during the ``with`` block; it never outlives the process.
 
     The lock is on the file ``.lock`` in the folder, which is opened for writing, as network file systems require. On a
     file system without locks the block runs all the same, and a line on the terminal says so.
@@ -90,7 +90,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     BlockingIOError
-        If another process holds the lock, or has just removed the folder; its ``filename`` is `folder`.
+        If another process holds the lock, or has just removed the folder; the error's ``filename`` is `folder`.
     """
     path = folder / LOCK
     busy = BlockingIOError(errno.EAGAIN, "locked by another process", str(folder))
@@ -158,7 +158,7 @@ def parse_size(name: str, size: int | str) -> int:
     name
         Name of the option, for the message.
     size
-        Bytes, or text such as ``"512MiB"``, ``"2 GB"`` or ``"1.5g"``; upper and lower case mean the same.
+        Bytes, or text such as ``"512MiB"``, ``"2 GB"`` or ``"1.5g"``; upper and lower case are equivalent.
 
     Raises
     ------

@@ -25,7 +25,7 @@ class Plan(Protocol):
 
 @runtime_checkable
 class EpochPlan(Plan, Protocol):
-    """A plan that can differ from epoch to epoch, and that tells its size and identity without being read.
+    """A plan that can differ from epoch to epoch, and whose size and identity are known without reading its batches.
 
     `store.plan.BatchPlan` is one.
     """
@@ -44,7 +44,7 @@ class EpochPlan(Plan, Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Maximum samples per batch."""
+        """Maximum number of samples per batch."""
 
     @property
     def sample_count(self) -> int:
@@ -87,7 +87,7 @@ class RepeatedPlan:
         Raises
         ------
         PlanError
-            If there are no samples, or a batch is not a row of integers.
+            If there are no samples, or a batch is not a one-dimensional array of integers.
         """
         digest, sizes, lowest, highest = hashlib.sha256(), [], [], []
         for index in range(len(batches)):

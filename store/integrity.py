@@ -1,4 +1,4 @@
-"""What is checked whenever a store is opened: that it is complete, and still the one that was ingested.
+"""What is checked whenever a store is opened: that it is complete, and unchanged since it was made.
 
 This costs milliseconds: it lists folders, and reads the metadata and the small arrays, but no image. `ingest verify`
 reads everything.
@@ -28,7 +28,7 @@ COLUMNS = {"label": "uint8", "split": "uint8", "source_file": "uint8", "source_r
 ALWAYS = ("label", "split")  # arrays whose files are compared with their digests whatever their size
 COORDINATES = ("ieta", "iphi", "channel")
 SMALL_BYTES = 16 << 20  # in total; further files are left to `ingest verify` if there is more
-SHOWN = 3  # names in one message
+SHOWN = 3  # number of names in one message
 REMEDY = (
     "copy it again, or ingest again; `ingest verify` looks at every file, "
     "and `ingest select STORE --where … --output NEW` makes a store of a selection"
@@ -36,7 +36,7 @@ REMEDY = (
 
 
 def check_store(store: "Store", *, statistics: bool = True) -> None:
-    """Refuse a store that is incomplete, or that another program has rewritten.
+    """Raise an error if a store is incomplete, or if another program has rewritten it.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def check_content_digest(store: "Store", recorded: dict[str, str], columns: list
     Raises
     ------
     CorruptStoreError
-        If it is another one.
+        If the digest is another one.
     """
     digest = content_digest(shard_digests(recorded), store.attributes["split_ranges"], columns)
     if digest != store.digest:

@@ -33,9 +33,9 @@ def _unmap(address: int, size: int) -> None:
 
 
 class MappedFile:
-    """The bytes of a file, read-only, as ``numpy.asarray`` takes them: uint8 (size,).
+    """A file mapped into memory, read-only; ``numpy.asarray`` gives its bytes, uint8 (size,).
 
-    The map lasts as long as this object or an array over it, also when the file is replaced or removed meanwhile. If
+    The map lasts as long as this object or an array over it, even if the file is replaced or removed meanwhile. If
     another program shortens the file in place, reading the missing part ends the process with a line that names it; see
     `store.bus_errors`.
 
@@ -47,7 +47,7 @@ class MappedFile:
     Attributes
     ----------
     address : int
-        Where the bytes are in memory.
+        Address of the first byte in memory.
     size : int
         Number of bytes.
 

@@ -1,4 +1,4 @@
-"""Opening a store: as a labelled dataset for people, or as a handle for programs."""
+"""Opening a store: as a labelled xarray dataset, or as a `Store` for programs."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,7 +92,7 @@ class Store:
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a store, after a check that takes milliseconds: that it is complete, and still what was ingested.
+    """Open a store, after checking within milliseconds that it is complete and unchanged since it was made.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def open_store(path: str | Path) -> Store:
 
 
 def open_unchecked(path: str | Path) -> Store:
-    """Open a store that may be incomplete, because it is being made or verified; otherwise as `open_store`.
+    """Open a store without the checks of `open_store`, because it is still being made or is about to be verified.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whether a store fits into the page cache, the memory in which the system keeps files that it has read."""
+"""Deciding whether a store fits into the page cache, the memory in which the system keeps files that it has read."""
 
 from collections.abc import Iterator
 from pathlib import Path

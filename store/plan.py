@@ -1,4 +1,4 @@
-"""Which samples make which batch: pure arithmetic, the same on every machine and in both frameworks.
+"""Which samples form which batch: pure arithmetic, the same on every machine and in both frameworks.
 
 The order of an epoch is a permutation of the samples of a split. It is not stored: batch i is computed from
 (seed, epoch, rank) without the batches before it. That makes exact resume, the same stream in both frameworks, and
@@ -50,16 +50,16 @@ class BatchPlan:
     window
         Minimum samples per window; rounded up to whole chunks.
     seed, epoch
-        Determine the permutation.
+        The two numbers that determine the permutation.
     rank, world_size
         Number of this process, and number of processes that share the epoch.
     split
-        Name of the split that the range is, or is the beginning of; None for any other range.
+        Name of the split, if the range is a whole split or the beginning of one; otherwise None.
 
     Raises
     ------
     PlanError
-        If a value is out of its bounds, or an index is not a batch of the plan.
+        If a value is out of bounds, or an index is not that of a batch.
     """
 
     start: int
@@ -185,12 +185,13 @@ def plan_split(
     batch_size, shuffle, seed, epoch, rank, world_size
         See `BatchPlan`.
     samples
-        Use only this many samples, the first of the split. They are a random subset, since stores are shuffled.
+        Number of samples to use, from the beginning of the split; all by default. They are a random subset, since
+        stores are shuffled.
 
     Raises
     ------
     PlanError
-        If there is no such split, or a value is out of its bounds.
+        If there is no such split, or a value is out of bounds.
     """
     start, stop = store.split_range(split)
     if samples is not None:

@@ -98,12 +98,12 @@ class RunFolder:
         Parameters
         ----------
         overwrite
-            Whether another run may be replaced.
+            Whether an existing run may be replaced.
 
         Raises
         ------
         RunError
-            If the directory contains a run that may not be replaced, or files that are not a run's.
+            If the directory contains a run that may not be replaced, or files that do not belong to a run.
         """
         if not self.path.exists():
             return
@@ -288,7 +288,7 @@ class RunFolder:
         Parameters
         ----------
         epochs
-            Read at most this many epochs, the first ones; what follows is not looked at.
+            Read at most this many epochs, the first ones; later lines are not parsed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Reading images by position: block by block from the shards that `ingest` writes, through Zarr from anything else."""
+"""Reading images by position: single blocks from the shards that `ingest` writes, zarr-python for any other array."""
 
 import os
 from pathlib import Path
@@ -27,12 +27,12 @@ _shared_readers: WeakValueDictionary[object, "BlockReader"] = WeakValueDictionar
 
 
 class SampleReader(Protocol):
-    """Gives images by position; safe to use from several threads at once.
+    """Reads images by position; safe to use from several threads at once.
 
     Attributes
     ----------
     kind
-        How it reads, as shown to people.
+        How it reads, as a short text for display.
     """
 
     kind: str
@@ -84,7 +84,7 @@ def open_reader(image: ImageArray, root: Path) -> SampleReader:
 
 
 def shard_files(image: ImageArray, root: Path) -> list[Path]:
-    """Return the paths of all shards of a sharded array, in order; shards of zeros may be missing on disk."""
+    """Return the paths of all shards of a sharded array, in order; shards that hold only zeros may be missing on disk."""
     assert image.shards is not None
     count = -(-image.shape[0] // image.shards[0])
     encode, zeros = image.metadata.encode_chunk_key, (0,) * (image.ndim - 1)
@@ -92,7 +92,7 @@ def shard_files(image: ImageArray, root: Path) -> list[Path]:
 
 
 def _file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
-    """Return what tells a file from the one that replaces it; a mapped file's inode is not used again."""
+    """Return values that tell a file from one that replaces it; the inode of a file that is mapped is not reused."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -45,7 +45,7 @@ def receive_blocks(stream: io.BufferedIOBase) -> Iterator[list[Float32Array]]:
     Yields
     ------
     list of numpy.ndarray
-        Images, float32 (n, ieta, iphi, channel), and if there are variables, these, float32 (n, variable).
+        Images, float32 (n, ieta, iphi, channel), and, if there are any, variables, float32 (n, variable).
     """
     while len(header := stream.read(HEADER_BYTES)) == HEADER_BYTES:
         *shape, variables = np.frombuffer(header, "<i8").tolist()
@@ -64,6 +64,6 @@ def send_scores(stream: IO[bytes], scores: Float64Array) -> None:
 
 
 def receive_scores(stream: IO[bytes], samples: int) -> Float64Array | None:
-    """Return the scores of a block, float64 (samples,), or None if the stream ends before their end."""
+    """Return the scores of a block, float64 (samples,), or None if the stream ends too early."""
     answer = stream.read(8 * samples)
     return np.frombuffer(answer, "<f8") if len(answer) == 8 * samples else None

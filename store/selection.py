@@ -1,8 +1,8 @@
-"""Cuts on per-sample columns: expressions such as ``pt > 100 and abs(eta) < 1.2``, which run no code.
+"""Cuts on per-sample columns: expressions such as ``pt > 100 and abs(eta) < 1.2``, evaluated without running code.
 
-The language is a part of Python's: column names, numbers, ``+ - * / % **``, comparisons (chained ones too), ``and``,
+The language is a subset of Python's expressions: column names, numbers, ``+ - * / % **``, comparisons (chained ones too), ``and``,
 ``or``, ``not``, parentheses, ``abs``, ``sqrt``, ``log``, ``exp``, ``minimum`` and ``maximum``. All arithmetic is in
-float64, that of labels and other integers too.
+float64, also that of labels and other integers.
 """
 
 import ast
@@ -43,7 +43,7 @@ COMPARISONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Eq: np.equal,
     ast.NotEq: np.not_equal,
 }
-LONGEST = 10_000  # characters; Python's parser recurses
+LONGEST = 10_000  # characters; Python's parser is recursive
 SHOWN = 200  # characters of an expression that a message repeats
 
 
@@ -54,7 +54,7 @@ class Cut:
     Attributes
     ----------
     text
-        As it was given.
+        The expression as it was given.
     columns
         Names of the columns that it reads, sorted.
     """
@@ -69,7 +69,7 @@ class Cut:
         Raises
         ------
         PlanError
-            If it is not one, or uses anything outside the language; the message names the part.
+            If `text` is not an expression, or uses anything outside the language; the message names the part.
         """
         tree = _parse(text)
         _check(tree, text, boolean=True)
@@ -91,7 +91,7 @@ class Cut:
         Parameters
         ----------
         columns
-            At least those of `columns`, each numeric or bool, (n,).
+            Arrays by name of column, numeric or bool, (n,); at least those that the cut reads.
 
         Raises
         ------
@@ -134,7 +134,7 @@ def _check(node: ast.expr, text: str, *, boolean: bool) -> None:
             _check(operand, text, boolean=True)
         case ast.Compare(left=left, ops=operators, comparators=comparators) if boolean:
             if not all(type(operator) in COMPARISONS for operator in operators):
-                raise _refusal(text, f"{part!r} compares in a way that cuts do not know")
+                raise _refusal(text, f"{part!r} uses a comparison that cuts do not have")
             for value in (left, *comparators):
                 _check(value, text, boolean=False)
         case _ if boolean:

@@ -16,7 +16,7 @@ class ShuffleQuality:
     ----------
     companions
         How often two samples of the same batch are in the same batch in the next epoch as well, relative to a random
-        permutation. The samples that can share the next batch with a given one are a fraction of about 1 / `companions`
+        permutation. In the next epoch, a sample can share its batch only with a fraction of about 1 / `companions`
         of the split.
     balance
         Variance of the number of class-1 samples per batch, relative to batches drawn without replacement: a chi-square
@@ -44,7 +44,7 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
     """
     n, batches = plan.sample_count, len(plan)
     if batches < 2:
-        raise ValueError(f"shuffle quality needs two batches, {n} samples with batch_size={plan.batch_size} are one")
+        raise ValueError(f"shuffle quality needs two batches, but {n} samples with batch_size={plan.batch_size} form one")
     following = batch_numbers(plan.at_epoch(plan.epoch + 1))
     together = pairs = 0
     deviations = []
@@ -64,7 +64,7 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
 
 
 def batch_numbers(plan: BatchPlan) -> Int64Array:
-    """Return the number of the batch of each sample of the split: int64 (n,)."""
+    """Return, for each sample of the plan, the number of its batch: int64 (n,)."""
     numbers = np.empty(plan.sample_count, np.int64)
     for index in range(len(plan)):
         numbers[plan[index] - plan.start] = index

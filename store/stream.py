@@ -1,4 +1,4 @@
-"""From a plan to batches: threads read batches ahead, in the plan's order, within a stated amount of memory."""
+"""From a plan to batches: threads read batches ahead, in the plan's order, within a memory limit."""
 
 import os
 import time
@@ -24,7 +24,7 @@ from store.sample_reader import open_reader
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some samples of a store; the arrays are the consumer's to keep.
+    """One batch of samples; its arrays are never overwritten, so the consumer may keep them.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class ReadAhead:
     threads
         Number of decoding threads.
     batches
-        Maximum number of batches read ahead, without the one that the consumer has.
+        Maximum number of batches read ahead, not counting the one that the consumer has.
     """
 
     threads: int
@@ -127,14 +127,14 @@ class BatchStream:
     memory : int
         Upper bound on the memory of the batches read ahead and the one that the consumer has, in bytes.
     buffers : BufferPool
-        Source of the memory of batches.
+        Pool from which batches take their memory.
 
     Raises
     ------
     StoreError
         If the path holds no store that this version reads.
     PlanError
-        If a value is out of its bounds, the plan contains positions outside the store, or `memory` does not hold two
+        If a value is out of bounds, the plan contains positions outside the store, or `memory` does not hold two
         batches.
     ConfigError
         If `memory` is not a size.
@@ -178,7 +178,7 @@ class BatchStream:
     def reader(self) -> str:
         """How samples are read: ``blocks``, one by one from the shards, or ``zarr``.
 
-        Where LZ4 itself is not available, ``blocks`` is followed by how they are decoded.
+        If LZ4 cannot be called directly, ``blocks`` is followed by how they are decoded instead.
         """
         return self._reader.kind
 
@@ -263,10 +263,10 @@ class BatchStream:
                 raise StateError(f"the state has {name}={state.get(name)!r}, this stream {value!r}")
         epoch, batch = state.get("epoch"), state.get("batch")
         if not isinstance(epoch, int) or epoch < 0:
-            raise StateError(f"the state has epoch={epoch!r}, which is not a number from 0")
+            raise StateError(f"the state has epoch={epoch!r}, which is not an integer of at least 0")
         plan = self._plan.at_epoch(epoch)
         if not isinstance(batch, int) or not 0 <= batch <= len(plan):
-            raise StateError(f"the state has batch={batch!r}, which is not a number from 0 to {len(plan)}")
+            raise StateError(f"the state has batch={batch!r}, which is not an integer from 0 to {len(plan)}")
         self._plan, self._batch = plan, batch
 
     def _identity(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def describe_variables(columns: dict[str, Float32Array], label: UInt8Array, spec
     Parameters
     ----------
     columns
-        float32 (n,) for the name of each variable; the training split.
+        float32 (n,) by name of variable, for the samples of the training split.
     label
         uint8 (n,), class of each sample, with at least one sample of each class.
     spec

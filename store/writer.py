@@ -40,9 +40,9 @@ class SampleTable:
     source_row
         int64 (sample,), row of each sample in its source file.
     split_sizes
-        Number of samples of train, validation and test, which is their order in the store.
+        Number of samples in train, validation and test; the splits follow each other in this order.
     variables
-        float32 (sample,) for the name of each variable of the data set.
+        float32 (sample,) by name of variable of the data set.
     """
 
     label: npt.NDArray[np.uint8]

@@ -46,7 +46,7 @@ def test_it_knows_its_columns():
         ("True", "'True' is not a comparison"),
         ("pt > True", "'True' is neither a column, a number"),
         ("1 > 0", "reads no column"),
-        ("pt in (1, 2)", "compares in a way that cuts do not know"),
+        ("pt in (1, 2)", "uses a comparison that cuts do not have"),
         ("pt.real > 1", "'pt.real' is neither a column"),
         ("pt[0] > 1", r"'pt\[0\]' is neither a column"),
         ("pt > 'a'", "\"'a'\" is neither a column"),

@@ -65,5 +65,5 @@ def test_every_sample_has_the_number_of_its_batch():
 
 
 def test_of_a_single_batch_nothing_can_be_said():
-    with pytest.raises(ValueError, match="needs two batches, 4096 samples with batch_size=5000 are one"):
+    with pytest.raises(ValueError, match="needs two batches, but 4096 samples with batch_size=5000 form one"):
         quality("full", batch_size=5_000)
