@@ -84,7 +84,7 @@ def open_reader(image: ImageArray, root: Path) -> SampleReader:
 
 
 def shard_files(image: ImageArray, root: Path) -> list[Path]:
-    """Return the paths of all shards of a sharded array, in order; shards that hold only zeros may be missing on disk."""
+    """Return the paths of all shards of a sharded array, in order; shards of zeros only may be missing on disk."""
     assert image.shards is not None
     count = -(-image.shape[0] // image.shards[0])
     encode, zeros = image.metadata.encode_chunk_key, (0,) * (image.ndim - 1)

@@ -1,8 +1,8 @@
 """Cuts on per-sample columns: expressions such as ``pt > 100 and abs(eta) < 1.2``, evaluated without running code.
 
-The language is a subset of Python's expressions: column names, numbers, ``+ - * / % **``, comparisons (chained ones too), ``and``,
-``or``, ``not``, parentheses, ``abs``, ``sqrt``, ``log``, ``exp``, ``minimum`` and ``maximum``. All arithmetic is in
-float64, also that of labels and other integers.
+The language is a subset of Python's expressions: column names, numbers, ``+ - * / % **``, comparisons (chained ones
+too), ``and``, ``or``, ``not``, parentheses, ``abs``, ``sqrt``, ``log``, ``exp``, ``minimum`` and ``maximum``. All
+arithmetic is in float64, also that of labels and other integers.
 """
 
 import ast
