@@ -1,4 +1,4 @@
-"""Finds out whether `store`, `ingest`, `train` and `evaluate` are this installation's packages, without importing them.
+"""Checks that `store`, `ingest`, `train` and `evaluate` are this installation's packages, without importing them.
 
 Another distribution may install a package of one of these names, as Hugging Face's `evaluate` does, and a user may have
 a file `train.py`.

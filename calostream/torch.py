@@ -1,4 +1,4 @@
-"""What needs PyTorch; `import calostream` alone does not import it."""
+"""The public names that need PyTorch; `import calostream` alone does not import it."""
 
 from calostream.shadowing import require_own
 

@@ -1,4 +1,4 @@
-"""What an ingest may use: memory is shared between the calls that run at once, disk space is checked beforehand."""
+"""The memory and disk space of an ingest: memory is shared between concurrent calls, disk space checked beforehand."""
 
 import shutil
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class Budget:
     Attributes
     ----------
     at_once
-        Stretches that may be read at once.
+        Number of stretches that may be read at once.
     held
-        Compressed bytes that each of them may hold before it writes a run.
+        Number of compressed bytes that each of them may hold before it writes a run.
     """
 
     at_once: int
@@ -29,7 +29,7 @@ class Budget:
 
 
 def share_memory(memory: int, sources: Sequence[Source], workers: int) -> Budget:
-    """Return how to share memory, in bytes, between that many workers, or fewer if it is not enough for all.
+    """Return how to share `memory` bytes between `workers`, or between fewer if they are not enough for all.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def complete_store(
     attributes: dict[str, Any],
     executor: Executor,
 ) -> None:
-    """Write everything of a store except its image shards, which are there already.
+    """Write everything of a store except its image shards, which must exist already.
 
     Parameters
     ----------

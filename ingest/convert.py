@@ -46,13 +46,13 @@ class Ingest:
     split
         How to divide the samples into training, validation and test.
     seed
-        Chooses the shuffle.
+        Seed of the shuffle.
     memory
-        Limit on the images that are held at once, in bytes; the program itself needs memory on top of it.
+        Limit on the images that are in memory at once, in bytes; the program itself needs more.
     simulation
         Name of the simulation that made the images, for sources that do not declare one; empty if there is none.
     overwrite
-        Whether to replace a store that exists.
+        Whether to replace an existing store.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class Ingest:
 
 
 def ingest(job: Ingest, executor: Executor) -> Path:
-    """Make a store.
+    """Make a store from source files.
 
     The store is built in a hidden folder beside its destination and published by one rename. If the process dies, the
     same call resumes from what was finished; if a source breaks a rule, nothing is left behind.

@@ -33,7 +33,7 @@ class Executor(Protocol):
     ) -> list[T]:
         """Call a function once for each tuple of arguments, and return the results in order.
 
-        If a call raises an error, no further call is started, and the error is raised once all running calls ended.
+        If a call raises an error, no further call is started, and the error is raised once all running calls have ended.
 
         Parameters
         ----------
@@ -125,12 +125,12 @@ class ClusterExecutor:
 
 @contextmanager
 def open_executor(processes: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Yield threads by default, or a local cluster of processes, or a cluster that is already running.
+    """Yield an executor: threads by default, a local cluster of processes, or a cluster that is already running.
 
     Parameters
     ----------
     processes
-        Number of processes of a local cluster, which is started and ends with the context.
+        Number of processes of a local cluster, which runs as long as the ``with`` block.
     scheduler
         Address of the scheduler of a running cluster, such as ``tcp://host:8786``.
 

@@ -36,7 +36,7 @@ class Stretch:
     Attributes
     ----------
     number
-        Names the stretch's files.
+        Number of the stretch, which is part of the names of its files.
     source
         The source.
     start, stop
@@ -98,7 +98,7 @@ class SpilledStretch:
     runs
         Names of its runs in the spool, without suffix.
     empty
-        How many of the images that go into the store have no non-zero value.
+        Number of the stretch's images that go into the store and have no non-zero value.
     """
 
     runs: tuple[str, ...]

@@ -19,7 +19,7 @@ from store.shuffles import SHUFFLES
 
 
 def describe_store(path: Path, reference: bool = False) -> RenderableType:
-    """Return the identity and splits of a store, and the statistics of its training split.
+    """Return tables of the identity and splits of a store, and of the statistics of its training split.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Selection:
     output
         Folder of the store to make.
     overwrite
-        Whether to replace a store that exists.
+        Whether to replace an existing store.
     """
 
     store: Path
@@ -61,7 +61,7 @@ def select(job: Selection, executor: Executor) -> Path:
         If there is no store to select from, the output exists and `overwrite` is not set, or another ingest is making
         it.
     PlanError
-        If the cut is not one, or reads a column that the store does not have.
+        If the cut is not a valid expression, or reads a column that the store does not have.
     SourceError
         If the cut leaves a split without a class.
     """

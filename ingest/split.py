@@ -24,9 +24,9 @@ class Split:
     fractions
         Fractions of training, validation and test; each class is divided in the same proportions, at random.
     in_order
-        Whether to take samples in file order, and the numbers of the challenge instead of fractions.
+        Whether to take samples in file order, in the numbers of the challenge, instead of at random by `fractions`.
     scaled
-        Whether to reduce the numbers of the challenge in proportion if there are fewer samples.
+        Whether to reduce the numbers of the challenge in proportion if a class has fewer samples.
     """
 
     scheme: str
@@ -41,7 +41,7 @@ class Split:
         Raises
         ------
         ConfigError
-            If it is none of these, or the fractions are not positive or do not add up to 1.
+            If `scheme` is none of these, or the fractions are not positive or do not add up to 1.
         """
         if scheme in ("challenge", "challenge-scaled"):
             return cls(scheme=scheme, in_order=True, scaled=scheme == "challenge-scaled")
@@ -87,7 +87,7 @@ def arrange(
     split
         How to divide the rows of each class.
     seed
-        Chooses the permutations.
+        Seed of the permutations.
     classes
         Names of the classes, for messages.
 

@@ -43,7 +43,7 @@ class StagingFolder:
     def held(self) -> Iterator[None]:
         """Lock the folder for this process; the lock ends with the process, however that ends.
 
-        If an earlier process was killed in `publish`, this is completed or undone first.
+        If an earlier process was killed in `publish`, its work is completed or undone first.
 
         Raises
         ------

@@ -20,7 +20,7 @@ from store.variable_statistics import describe_variables
 from store.writer import consolidate
 
 GROUPS = 16  # does not depend on the executor, so that rounding of the sums does not either
-READ_BYTES = 2 << 20  # images decoded at once: they fit the processor's cache, and calls take no noticeable time
+READ_BYTES = 2 << 20  # images decoded at once: they fit the processor's cache, and the overhead of calls is negligible
 
 
 def recompute_statistics(path: Path, executor: Executor) -> None:
@@ -57,7 +57,7 @@ def _is_written(name: str) -> bool:
 
 
 def write_statistics(path: Path, executor: Executor) -> None:
-    """Compute the statistics of a store's training split, and write them as its group ``statistics``, or replace it.
+    """Compute the statistics of a store's training split, and write its group ``statistics`` anew.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 Each sample is an LZ4 block, decoded by the bounds-checked C function ``LZ4_decompress_safe``, which the Blosc extension
 of numcodecs contains. Its address is passed to the compiled loop as a number at run time: numba could not keep machine
-code on disk that has the address in it.
+code on disk that contains the address.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from store.blosc import decode_block
 from store.compiled.compiler import compiled
 from store.compiled.intrinsics import call_lz4, copy_bytes, fill_zero, load_int32, prefetch
 
-AHEAD = 12  # a sample's cache lines are requested while the one so many samples before it is decoded
+AHEAD = 12  # samples between requesting the cache lines of a sample and decoding it
 WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK = 1, 2, 3
 
 
@@ -42,7 +42,7 @@ def _public_decoder(source: int, target: int, size: int, capacity: int) -> int:
 
 
 def public_address() -> int:
-    """Return the address of a slower substitute for ``LZ4_decompress_safe``, for where that cannot be found."""
+    """Return the address of a slower substitute for ``LZ4_decompress_safe``, for systems where that cannot be found."""
     return ctypes.cast(_public_decoder, ctypes.c_void_p).value or 0
 
 
@@ -61,7 +61,7 @@ def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
     sample_bytes
         Bytes of a decoded sample.
     samples
-        int64 (n,), positions of the samples, all of them in some chunk.
+        int64 (n,), positions of the samples, all of them within the chunks.
     out
         Address of the output, ``n * sample_bytes`` bytes.
 

@@ -1,4 +1,4 @@
-"""Operations that numba has no function for, written in LLVM's language so that compiled functions can call them.
+"""Operations for which numba has no function, written as LLVM instructions so that compiled functions can call them.
 
 The first argument of each is numba's; callers give the others.
 """

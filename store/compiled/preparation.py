@@ -1,4 +1,4 @@
-"""Compiling ahead of time, so that no clock or rate that is shown later includes the seconds that it takes."""
+"""Compiling ahead of time, so that times and rates that are shown later do not include the seconds that it takes."""
 
 import contextlib
 import functools
@@ -33,10 +33,10 @@ def prepare_symmetries() -> None:
 
 @contextlib.contextmanager
 def _announced(what: str) -> Iterator[None]:
-    """Say that `what` is compiled, unless the cache has a mark that it has been."""
+    """Say that `what` is being compiled, unless a mark in the cache says that this was done before."""
     mark = compiler.CACHE / what.replace(" ", "-") if compiler.CACHE else None
     if mark is None:
-        console.say(f"compiling {what}, a few seconds; to keep it, set NUMBA_CACHE_DIR to a folder that can be written")
+        console.say(f"compiling {what}, a few seconds; to do this only once, set NUMBA_CACHE_DIR to a writable folder")
     elif not mark.exists():
         console.say(f"compiling {what}, a few seconds, once per installation")
     yield

@@ -22,7 +22,7 @@ def apply_random_symmetries(image, sample, key, symmetries, seed_ieta, seed_iphi
     key
         uint64, the same for all images of an epoch.
     symmetries
-        int64 (count,), sums of `IETA`, `IPHI` and `EXCHANGE`, all equally likely.
+        int64 (count,), sums of `IETA`, `IPHI` and `EXCHANGE`, each drawn with the same probability.
     seed_ieta, seed_iphi
         The seed cell: mirroring takes cell i to ``2 * seed - i``, modulo the size of the image.
     """

@@ -60,5 +60,5 @@ def test_a_store_is_made_and_read(run: Run) -> None:
     done = run("python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 3
-    assert done.stderr.startswith("compiling the decoder, a few seconds; to keep it, set NUMBA_CACHE_DIR")
+    assert done.stderr.startswith("compiling the decoder, a few seconds; to do this only once, set NUMBA_CACHE_DIR")
     assert done.stderr.count("\n") == 1
