@@ -44,7 +44,9 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
     """
     n, batches = plan.sample_count, len(plan)
     if batches < 2:
-        raise ValueError(f"shuffle quality needs two batches, but {n} samples with batch_size={plan.batch_size} form one")
+        raise ValueError(
+            f"shuffle quality needs two batches, but {n} samples with batch_size={plan.batch_size} form one"
+        )
     following = batch_numbers(plan.at_epoch(plan.epoch + 1))
     together = pairs = 0
     deviations = []
