@@ -30,9 +30,9 @@ class Verification:
     Attributes
     ----------
     files, images
-        How many files and images were compared.
+        Number of files and number of images that were compared.
     problems
-        One line for each problem; empty if the store is as it should be.
+        One line for each problem; empty if there is none.
     """
 
     files: int
@@ -68,7 +68,7 @@ def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verificat
         if sources:
             comparisons = _plan_comparisons(store, sources)
             images = int(sum((positions >= 0).sum() for _, _, positions in comparisons))
-            for differences in executor.run(compare, comparisons, "images against sources"):
+            for differences in executor.run(compare_stretch, comparisons, "images against sources"):
                 problems += differences
         if not problems:
             problems += _check_content_digest(store)
@@ -164,7 +164,7 @@ def _column(store: Store, name: str) -> npt.NDArray[Any]:
 
 
 def _plan_comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretch, Int64Array]]:
-    """Return the arguments of all calls of `compare`."""
+    """Return the arguments of all calls of `compare_stretch`."""
     sources = open_sources(paths, store.spec)
     numbers = [_source_number(store, source.path) for source in sources]
     source_file, source_row = _column(store, "source_file"), _column(store, "source_row")
@@ -188,7 +188,7 @@ def _source_number(store: Store, path: Path) -> int:
     raise SourceError(f"{path}: sha256 {digest} matches none of the store's sources ({names})")
 
 
-def compare(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
+def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
     """Compare images, labels and variables of a stretch with those in the store, bit for bit.
 
     Parameters
