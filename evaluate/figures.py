@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 HISTORY_NOTES = {
     "loss": "Mean binary cross-entropy. Training curves are recorded while the weights change, with dropout.",
-    "accuracy": "Fraction of samples on the correct side of a score of 0.5. Training curves with dropout.",
-    "auc": "Area under the ROC curve. Training curves with dropout.",
+    "accuracy": "Fraction of samples on the correct side of a score of 0.5. Training curves are recorded with dropout.",
+    "auc": "Area under the ROC curve. Training curves are recorded with dropout.",
 }
 AVERAGES = {"mean": "mean", "RMS": "root mean square"}
 

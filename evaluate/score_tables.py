@@ -38,7 +38,7 @@ def choose_format(output: Path) -> OpenTable:
 
 
 def read_table(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the columns of a table, those of `names` that it has.
+    """Return the columns of a table that are in `names`; names that the table lacks are left out.
 
     Raises
     ------
