@@ -4,7 +4,6 @@ After Zeiler & Fergus, "Visualizing and understanding convolutional networks", E
 zero, the value of a cell without a hit.
 """
 
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import numpy as np
 from store import files
 from store.arrays import Float64Array, Int64Array
 from store.errors import RunError
-from store.predictions import Predictions
+from store.npz import read_npz
+from store.predictions import Predictions, as_field
 from store.run_folder import RunFolder
 
 SAME_SCORE = 1e-3
@@ -40,7 +40,7 @@ class Occlusion:
     change: Float64Array
 
     def belongs_to(self, predictions: Predictions) -> bool:
-        """Return whether the model of the map also made these predictions."""
+        """Return whether the map and these predictions come from the same model."""
         _, mine, theirs = np.intersect1d(self.sample, predictions.sample, return_indices=True)
         return mine.size == self.sample.size and np.allclose(
             self.score[mine], predictions.score[theirs], rtol=0, atol=SAME_SCORE
@@ -64,13 +64,16 @@ class Occlusion:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                occlusion = cls(**{field.name: file[field.name] for field in fields(cls)})
+            arrays = read_npz(path, [field.name for field in fields(cls)])
+            columns = {name: as_field(name, arrays.pop(name)) for name in ("sample", "score")}
+            occlusion = cls(**columns, **arrays)
             shapes = occlusion.sample.shape, occlusion.score.shape, occlusion.change.shape
             if shapes[0] != shapes[1] or len(shapes[0]) != 1 or len(shapes[2]) != 3 or shapes[2][0] != 2:
                 raise ValueError(f"shapes {shapes}")
+            if occlusion.change.dtype.kind != "f" or np.isinf(occlusion.change).any():
+                raise ValueError("change must be numbers")
             return occlusion
-        except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             raise RunError(
                 f"{path}: not an occlusion map ({error}); `evaluate occlude {run}` makes a new one"
             ) from None

@@ -1,6 +1,5 @@
 """The file of predictions for a split, which every trainer writes and the evaluation reads."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from store import files
 from store.arrays import Float64Array, Int64Array, UInt8Array
 from store.errors import RunError
+from store.npz import read_npz
 
 FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64, "weight": np.float64}
 
@@ -79,16 +79,11 @@ class Predictions:
             If the file is missing, has another format, or lacks a column; the message names the file.
         """
         try:
-            with path.open("rb") as stream:
-                if not zipfile.is_zipfile(stream):
-                    raise ValueError("no .npz")
-                stream.seek(0)
-                with np.load(stream, allow_pickle=False) as file:
-                    names = [name for name in FIELDS if name in file or name != "weight"]
-                    return cls(**{name: as_field(name, file[name]) for name in names})
+            columns = read_npz(path, ("sample", "label", "score"), optional=("weight",))
+            return cls(**{name: as_field(name, values) for name, values in columns.items()})
         except FileNotFoundError:
             raise RunError(f"{path}: no such predictions; has the training run ended?") from None
-        except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             raise RunError(f"{path}: not a predictions file ({error})") from None
 
 

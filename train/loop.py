@@ -59,8 +59,8 @@ class TrainingLoop:
             If the checkpoint belongs to another store or architecture; the message names the file.
         """
         checkpoint = Checkpoint.load(path)
+        checkpoint.restore(self._backend, path)
         try:
-            self._backend.load_state_dict(checkpoint.arrays)
             self._training.load_state_dict({**checkpoint.stream, "rank": self._backend.rank})
         except StateError as error:
             raise StateError(f"{path}: {error}") from None

@@ -204,7 +204,7 @@ def prepare_folder(folder: RunFolder, specification: Specification, *, resume: b
 def export_best(folder: RunFolder, backend: Backend, ordered: Mapping[str, BatchStream]) -> None:
     """Export the best model and write its predictions for each split. Collective: every rank must call this."""
     backend.barrier()  # rank 0 has written the best checkpoint
-    backend.load_state_dict(Checkpoint.load(folder.best_checkpoint).arrays)
+    Checkpoint.load(folder.best_checkpoint).restore(backend, folder.best_checkpoint)
     if backend.rank == 0:
         backend.export(folder.path)
     for split, stream in ordered.items():

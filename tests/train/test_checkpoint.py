@@ -1,5 +1,7 @@
 import errno
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ CHECKPOINT = Checkpoint(
     stopping=StoppingState(best=0.6, best_epoch=2, wait=1),
     stream={"epoch": 3, "batch": 0, "store": "digest"},
     arrays={"weights/conv1.kernel": np.arange(6, dtype=np.float32).reshape(1, 2, 3), "optimiser/0": np.array(7)},
-    outputs={"logit": np.array([0.5, -1.0])},
+    outputs={"sample": np.array([4, 2]), "label": np.array([1, 0], np.uint8), "logit": np.array([0.5, -1.0])},
 )
 
 
@@ -74,3 +76,33 @@ def test_refuses_other_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()
     with pytest.raises(StateError, match="its version is 3"):
         Checkpoint.load(tmp_path / "last.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": "3"}, "epoch='3' is not a number of epochs"),
+        ({"epoch": -1}, "epoch=-1 is not a number of epochs"),
+        ({"schedule": ScheduleState(rate="fast")}, "rate='fast' is not a number"),  # type: ignore[arg-type]
+        ({"stopping": StoppingState(best=float("nan"))}, "best=nan is not a number"),
+        ({"stopping": StoppingState(wait=0.5)}, "wait=0.5 is not a number"),  # type: ignore[arg-type]
+        ({"outputs": {"logit": np.zeros(2)}}, "outputs/ has 'logit', expected sample, label, logit"),
+        ({"outputs": {**CHECKPOINT.outputs, "logit": np.zeros(3)}}, r"outputs/logit has type float64 and shape \(3,\)"),
+        ({"outputs": {**CHECKPOINT.outputs, "sample": np.zeros(2)}}, "outputs/sample has type float64"),
+    ],
+)
+def test_refuses_values_that_no_training_writes(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = tmp_path / "last.npz"
+    replace(CHECKPOINT, **changes).save(path)
+    with pytest.raises(StateError, match=rf"last\.npz: not a checkpoint of version 2 \({message}"):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("error", [KeyError("averaged"), ValueError("shape"), RuntimeError("size")])
+def test_arrays_that_a_backend_cannot_take_are_named(tmp_path: Path, error: Exception) -> None:
+    class Backend:
+        def load_state_dict(self, _: object) -> None:
+            raise error
+
+    with pytest.raises(StateError, match=r"last\.npz: its arrays are not those of this training"):
+        CHECKPOINT.restore(Backend(), tmp_path / "last.npz")  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from store import files
 from store.arrays import Float32Array, Float64Array
 from store.console import say
 from store.epoch_record import EpochRecord
 from store.errors import RunError
+from store.npz import read_npz
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 from train.baselines.shower_shapes import shower_shape_matrix
@@ -26,7 +27,7 @@ from train.metrics import compute_metrics, sigmoid
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
-    """Settings of the training of a baseline.
+    """Settings for training a baseline.
 
     Attributes
     ----------
@@ -57,6 +58,17 @@ class Baseline(ABC):
     file_name: ClassVar[str]
     description: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        self.check()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ValueError if the arrays do not fit each other; the message names the array."""
+
+    @abstractmethod
+    def takes(self, features: int) -> bool:
+        """Return whether the classifier takes samples of that many features."""
+
     @property
     @abstractmethod
     def parameter_count(self) -> int:
@@ -76,8 +88,15 @@ class Baseline(ABC):
             shower shapes of these images are used.
         variables
             float32 (batch, variable), for a classifier that was trained on variables.
+
+        Raises
+        ------
+        RunError
+            If the classifier was trained on another number of features.
         """
         feature = shower_shape_matrix(image) if variables is None else variables.astype(np.float64)
+        if not self.takes(feature.shape[1]):
+            raise RunError(f"{self.file_name}: was not trained on samples of {feature.shape[1]} features")
         return sigmoid(self.logit(feature))
 
     def save(self, folder: Path) -> None:
@@ -96,12 +115,19 @@ class Baseline(ABC):
         """
         path = Path(folder) / cls.file_name
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return cls(**{name: archive[name] for name in archive.files})
+            return cls(**read_npz(path, [field.name for field in dataclasses.fields(cls)]))
         except FileNotFoundError:
             raise RunError(f"{path}: no such file; has the training run ended?") from None
-        except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except ValueError as error:
             raise RunError(f"{path}: not {cls.description} ({error})") from None
+
+
+def check_array(name: str, values: npt.NDArray[Any], kind: str, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if an array is not of a kind (``i`` or ``f``) and shape, or has a value that is not finite."""
+    kinds = {"i": "iu", "f": "f"}[kind]
+    if values.dtype.kind not in kinds or values.shape != shape or not np.isfinite(values).all():
+        expected = "whole numbers" if kind == "i" else "finite numbers"
+        raise ValueError(f"{name} must be {expected} of shape {shape}, got {values.dtype} of shape {values.shape}")
 
 
 TrainFunction = Callable[[FeatureTable, FeatureTable], tuple[Baseline, list[EpochRecord]]]

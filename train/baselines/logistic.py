@@ -8,13 +8,13 @@ import numpy as np
 
 from store.arrays import Float64Array
 from store.epoch_record import EpochRecord
-from train.baselines.baseline import Baseline, BaselineConfig, make_record
+from train.baselines.baseline import Baseline, BaselineConfig, check_array, make_record
 from train.baselines.table import FeatureTable
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticConfig(BaselineConfig):
-    """Settings of the training of a logistic regression."""
+    """Settings for training a logistic regression."""
 
     model: ClassVar[str] = "logistic"
     framework: ClassVar[str] = "logistic"
@@ -36,6 +36,15 @@ class Logistic(Baseline):
     description: ClassVar[str] = "a logistic regression"
     weight: Float64Array
     bias: Float64Array
+
+    def check(self) -> None:
+        """Check that there is one finite weight per feature, and a finite bias."""
+        check_array("weight", self.weight, "f", (self.weight.size,))
+        check_array("bias", self.bias, "f", ())
+
+    def takes(self, features: int) -> bool:
+        """Return whether there are as many weights."""
+        return self.weight.size == features
 
     @property
     def parameter_count(self) -> int:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from store.arrays import Float64Array
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError
-from train.baselines.baseline import Baseline, BaselineConfig, make_record
+from train.baselines.baseline import Baseline, BaselineConfig, check_array, make_record
 from train.baselines.table import FeatureTable
 
 
@@ -63,6 +63,31 @@ class Trees(Baseline):
             value=node["value"],
         )
 
+    def check(self) -> None:
+        """Check that every index is that of a node, and that every path through a tree ends at a leaf."""
+        nodes = self.value.size
+        check_array("baseline", self.baseline, "f", ())
+        check_array("root", self.root, "i", (self.root.size,))
+        for name in ("feature", "left", "right"):
+            check_array(name, getattr(self, name), "i", (nodes,))
+        check_array("value", self.value, "f", (nodes,))
+        if self.threshold.dtype.kind != "f" or self.threshold.shape != (nodes,) or np.isnan(self.threshold).any():
+            raise ValueError(f"threshold must be numbers of shape ({nodes},), got shape {self.threshold.shape}")
+        for name in ("root", "left", "right"):
+            indices = getattr(self, name)
+            if ((indices < 0) | (indices >= nodes)).any():
+                raise ValueError(f"{name} has an index that is none of the {nodes} nodes")
+        if (self.feature < 0).any():
+            raise ValueError("feature has a negative index")
+        own_index = np.arange(nodes)
+        is_leaf = (self.left == own_index) & (self.right == own_index)
+        if not (is_leaf | ((self.left > own_index) & (self.right > own_index))).all():
+            raise ValueError("left and right must be the node itself, if it is a leaf, or nodes after it")
+
+    def takes(self, features: int) -> bool:
+        """Return whether every node compares one of the features."""
+        return bool((self.feature < features).all())
+
     @property
     def parameter_count(self) -> int:
         """Number of nodes: each has one fitted number, a threshold or the value of a leaf."""
@@ -82,7 +107,7 @@ class Trees(Baseline):
 
 @dataclass(frozen=True, kw_only=True)
 class TreesConfig(BaselineConfig):
-    """Settings of the training of boosted trees.
+    """Settings for training boosted trees.
 
     Attributes
     ----------

@@ -6,7 +6,6 @@ output axis first.
 """
 
 import math
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from store import files
 from store.arrays import Float32Array, Float64Array
 from store.errors import StateError
+from store.npz import read_npz
 from train.model.architecture import Architecture, Initialiser
 from train.model.layers import Shape
 
@@ -119,13 +119,15 @@ def check_weights(weights: Mapping[str, Float32Array], shapes: Mapping[str, Shap
     Raises
     ------
     StateError
-        If a weight is missing, is not part of the architecture, or has another shape.
+        If a weight is missing, is not part of the architecture, has another shape, or does not consist of numbers.
     """
     for name in sorted(shapes.keys() | weights.keys()):
         if name not in weights:
             raise StateError(f"weights of another architecture: {name} with shape {shapes[name]} is missing")
         if name not in shapes:
             raise StateError(f"weights of another architecture: the model has no {name}")
+        if weights[name].dtype.kind != "f":
+            raise StateError(f"weights must be numbers: {name} has type {weights[name].dtype}")
         if weights[name].shape != shapes[name]:
             raise StateError(
                 f"weights of another architecture: {name} has shape {weights[name].shape}, not {shapes[name]}"
@@ -147,7 +149,6 @@ def load_weights(path: Path) -> Weights:
         If the file is missing or does not hold weights.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+        return read_npz(path)
+    except (OSError, ValueError) as error:
         raise StateError(f"{path}: not a weights file ({error})") from None

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from store.arrays import Float32Array
-from store.errors import ConfigError
+from store.errors import ConfigError, StateError
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
@@ -165,9 +165,12 @@ class TorchBackend:
         if self._has_ema:
             self._predictor.set_weights(parts["average"])
             self._ema.n_averaged.copy_(torch.tensor(parts["averaged"][""]))
+        shapes = [tuple(parameter.shape) for group in self._optimiser.param_groups for parameter in group["params"]]
         slots: dict[int, dict[str, Tensor]] = defaultdict(dict)
         for key, array in parts["optimiser"].items():
             parameter, slot = key.split("/")
+            if array.shape not in ((), shapes[int(parameter)]):
+                raise StateError(f"optimiser/{key} is {array.shape}, the model has {shapes[int(parameter)]}")
             slots[int(parameter)][slot] = torch.tensor(array)
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": slots})
         self._scaler.load_state_dict({name: array.item() for name, array in parts["scaler"].items()})

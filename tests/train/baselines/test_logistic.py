@@ -82,3 +82,25 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "logistic.npz").write_text("not an archive")
     with pytest.raises(RunError, match=r"logistic\.npz: not a logistic regression"):
         Logistic.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": np.zeros((2, 2))}, "weight must be finite numbers"),
+        ({"weight": np.array([1.0, np.inf])}, "weight must be finite numbers"),
+        ({"weight": np.array(["1.0"])}, "weight must be finite numbers"),
+        ({"bias": np.zeros(2)}, r"bias must be finite numbers of shape \(\)"),
+        ({"bias": np.array(1j)}, "bias must be finite numbers"),
+    ],
+)
+def test_a_file_of_other_arrays_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "logistic.npz", **{"weight": np.zeros(2), "bias": np.array(0.5)} | changes)
+    with pytest.raises(RunError, match=rf"logistic\.npz: not a logistic regression \({message}"):
+        Logistic.load(tmp_path)
+
+
+def test_another_number_of_features_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "logistic.npz", weight=np.zeros(2), bias=np.array(0.5))
+    with pytest.raises(RunError, match=r"logistic\.npz: was not trained on samples of 3 features"):
+        Logistic.load(tmp_path).score(np.zeros((1, 32, 32, 2), np.float32), np.zeros((1, 3), np.float32))

@@ -94,3 +94,49 @@ def test_names_what_is_wrong(run: Path, tmp_path: Path) -> None:
     (tmp_path / "trees.npz").write_text("not an archive")
     with pytest.raises(RunError, match=r"trees\.npz: not boosted trees"):
         Trees.load(tmp_path)
+
+
+NODES = {
+    "baseline": np.array(0.5),
+    "root": np.array([0, 3], np.int32),
+    "feature": np.array([1, 0, 0, 0], np.int32),
+    "threshold": np.array([2.0, 0, 0, 0]),
+    "left": np.array([1, 1, 2, 3], np.int32),
+    "right": np.array([2, 1, 2, 3], np.int32),
+    "value": np.array([0, -1, 1, 0.25]),
+}
+
+
+def test_a_file_of_few_nodes_scores(tmp_path: Path) -> None:
+    np.savez(tmp_path / "trees.npz", **NODES)
+    logit = Trees.load(tmp_path).logit(np.array([[0.0, 1.0], [0.0, 3.0]]))
+    assert logit.tolist() == [-0.25, 1.75]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"root": np.array([0, 4])}, "root has an index that is none of the 4 nodes"),
+        ({"left": np.array([1, 1, 2, -1])}, "left has an index that is none of the 4 nodes"),
+        ({"right": np.array([0, 1, 2, 3])}, "left and right must be the node itself"),
+        ({"left": np.array([1, 0, 2, 3])}, "left and right must be the node itself"),  # a cycle without end
+        ({"feature": np.array([-1, 0, 0, 0])}, "feature has a negative index"),
+        ({"feature": np.zeros(4)}, "feature must be whole numbers"),
+        ({"value": np.array([0, np.nan, 1, 0])}, "value must be finite numbers"),
+        ({"value": np.zeros(3)}, r"feature must be whole numbers of shape \(3,\)"),
+        ({"threshold": np.full(4, np.nan)}, "threshold must be numbers"),
+        ({"baseline": np.zeros(2)}, r"baseline must be finite numbers of shape \(\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(
+    tmp_path: Path, changes: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "trees.npz", **NODES | changes)
+    with pytest.raises(RunError, match=rf"trees\.npz: not boosted trees \({message}"):
+        Trees.load(tmp_path)
+
+
+def test_images_with_fewer_features_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "trees.npz", **NODES)
+    with pytest.raises(RunError, match=r"trees\.npz: was not trained on samples of 1 features"):
+        Trees.load(tmp_path).score(np.zeros((1, 32, 32, 2), np.float32), np.zeros((1, 1), np.float32))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import store
-from store.errors import ConfigError
+from store.errors import ConfigError, StateError
 from train.config import TrainConfig
 from train.presets import preset
 from train.pytorch.backend import TorchBackend
@@ -67,3 +67,19 @@ def test_the_mean_of_the_weights_follows_them(showers: Path) -> None:
     began = start.state_dict()["weights/conv1.kernel"]
     assert 0 < np.abs(now - mean).max() < np.abs(now - began).max()
     assert int(state["averaged"]) == 4
+
+
+def test_a_state_of_an_optimiser_of_other_weights_is_refused(showers: Path) -> None:
+    backend, _ = trained(showers, steps=1)
+    state = backend.state_dict()
+    name = next(name for name in state if name.startswith("optimiser/0/exp_avg"))
+    with pytest.raises(StateError, match=f"{name} is "):
+        backend.load_state_dict({**state, name: state[name][..., :1]})
+
+
+def test_weights_that_are_no_numbers_are_refused(showers: Path) -> None:
+    backend, _ = trained(showers, steps=0)
+    state = backend.state_dict()
+    bad = {"weights/conv1.kernel": state["weights/conv1.kernel"].astype("U8")}
+    with pytest.raises(StateError, match=r"weights must be numbers: conv1\.kernel has type <U8"):
+        backend.load_state_dict({**state, **bad})
