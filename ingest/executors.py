@@ -33,7 +33,7 @@ class Executor(Protocol):
     ) -> list[T]:
         """Call a function once for each tuple of arguments, and return the results in order.
 
-        If a call raises an error, no further call is started, and the error is raised once all running calls have ended.
+        If a call raises an error, no further call is started; the error is raised once all running calls have ended.
 
         Parameters
         ----------

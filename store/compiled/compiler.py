@@ -1,8 +1,8 @@
 """How functions are compiled: one decorator, whose machine code on disk is never older than a source file.
 
-numba keeps the machine code of a function on disk and reuses it as long as the function's own file is unchanged. It does
-not notice a change in another file whose functions it calls. Therefore the folder of the machine code is
-named after the contents of all files of this package: a change in any of them leads to another, empty folder.
+numba keeps the machine code of a function on disk and reuses it as long as the function's own file is unchanged. It
+does not notice a change in another file whose functions it calls. Therefore the folder of the machine code is named
+after the contents of all files of this package: a change in any of them leads to another, empty folder.
 """
 
 import hashlib

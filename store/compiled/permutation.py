@@ -101,7 +101,8 @@ def fill_chunks(lower, start, stop, chunk, window_chunks, keys, out):
     """Fill `out`, int64 (m,), with elements ``lower, ..., lower + m - 1`` of a random order of the range [start, stop).
 
     The order takes the chunks, of `chunk` samples each, in random order. If `window_chunks` is 0, the samples of a
-    chunk keep their stored order; otherwise the samples of every `window_chunks` consecutive chunks of the order are permuted.
+    chunk keep their stored order; otherwise the order is cut into windows of `window_chunks` chunks, and the samples of
+    each window are permuted.
 
     Only the first and the last chunk of the range can be incomplete. Therefore the number of samples before any place
     of the order depends only on the places of these two.

@@ -1,4 +1,4 @@
-"""Loops over all values of a source file's chunk: undoing HDF5's shuffle filter, and looking for values that are not finite."""
+"""Loops over all values of a source file's chunk: undoing HDF5's shuffle filter, and checking that all are finite."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def unshuffle(planes, out):
 
 @compiled
 def all_finite(bits):
-    """Return whether every float32 is finite, given their bits, uint32 (n,); if one is not, all its exponent bits are set."""
+    """Return whether all float32 values are finite, given as bits, uint32 (n,); infinity and NaN set all exponent bits."""
     bad = np.uint32(0)
     for i in range(bits.size):
         bad |= np.uint32((bits[i] & np.uint32(0x7F800000)) == np.uint32(0x7F800000))
