@@ -56,7 +56,10 @@ class EpochRecord:
         ValueError
             If the line is not a JSON object, lacks a key, or has a value that is not a finite number.
         """
-        values = json.loads(line)
+        try:
+            values = json.loads(line)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         if not isinstance(values, dict):
             raise ValueError(f"must be a JSON object, got {type(values).__name__}")
         columns = fields(cls)

@@ -14,6 +14,7 @@
 """
 
 import importlib.metadata
+import itertools
 import json
 import platform
 import shlex
@@ -226,7 +227,7 @@ class RunFolder:
         """The framework in ``config.json``, or None if the directory contains no run."""
         try:
             config = json.loads((self.path / "config.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         framework = config.get("framework") if isinstance(config, dict) else None
         return framework if isinstance(framework, str) else None
@@ -263,6 +264,11 @@ class RunFolder:
         for split, limits in store["split_ranges"].items():
             if not isinstance(limits, list) or [type(limit) for limit in limits] != [int, int]:
                 raise RunError(f"{path}: split_ranges.{split} must be two numbers, got {limits!r}")
+            if not 0 <= limits[0] < limits[1]:
+                raise RunError(f"{path}: split_ranges.{split} = {limits} holds no samples")
+        ranges = sorted(store["split_ranges"].values())
+        if any(later[0] < earlier[1] for earlier, later in itertools.pairwise(ranges)):
+            raise RunError(f"{path}: store.split_ranges = {store['split_ranges']} overlap")
         for key in ("path", "digest", "title", "dataset", "simulated", "split_scheme"):
             if not isinstance(store[key], str):
                 raise RunError(f"{path}: store.{key} must be text, got {store[key]!r}")

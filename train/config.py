@@ -175,7 +175,6 @@ class TrainConfig:
         for name in SETTINGS:
             object.__setattr__(self, name, check_setting(name, getattr(self, name)))
         find_architecture(self.model)
-        parse_size("memory", self.memory)
         if self.weight_decay and self.optimiser != "adamw":
             raise ConfigError(
                 f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}; "
@@ -226,6 +225,8 @@ def check_setting(name: str, value: Any) -> Any:
         lowest, highest = bounds
         if not lowest <= value <= highest:
             raise ConfigError(f"{name}={value} is not between {lowest} and {highest}")
+    if name == "memory":
+        parse_size(name, value)
     return value
 
 
@@ -247,7 +248,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable TOML file ({error})") from None
     for name, value in values.items():
         if name in RENAMED:

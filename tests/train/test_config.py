@@ -95,6 +95,8 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         ("learning_rate = true", "settings.toml: learning_rate=True is not a number"),
         ("model = 3", "settings.toml: model=3 is not text"),
         ("store = 3", "settings.toml: store=3 is not a path"),
+        ('memory = "much"', "settings.toml: memory='much' is not a size"),
+        ("epochs = " + "[" * 1000 + "]" * 1000, "settings.toml: not a readable TOML file"),
         ("epochs = 0", "settings.toml: epochs=0 is not between 1 and"),
         ('schedule = "cosinus"', "settings.toml: unknown schedule 'cosinus'; known: constant"),
     ],

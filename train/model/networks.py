@@ -167,5 +167,5 @@ def find_architecture(model: str) -> Architecture:
         return ARCHITECTURES[model]
     try:
         return Architecture.from_dict(json.loads(Path(model).read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{model}: not the description of an architecture ({error})") from None

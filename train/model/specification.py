@@ -10,6 +10,33 @@ from train.model.layers import Shape
 from train.model.normalisation import Normalisation
 from train.variables import VariableInputs
 
+MAX_WEIGHT_BYTES = 1 << 32  # training takes several times as much memory
+MAX_OUTPUT_VALUES = 1 << 26  # of a layer for one image; a batch has hundreds of images
+
+
+def check_sizes(architecture: Architecture, image_shape: Shape) -> None:
+    """Check that an architecture fits images of a shape, and that its weights and outputs are of a reasonable size.
+
+    Raises
+    ------
+    ConfigError
+        If a layer cannot take its input, or is too large; the message names the layer.
+    """
+    total = 0
+    for node in architecture.nodes(image_shape):
+        size = 4 * sum(math.prod(weight.shape) for weight in node.layer.weight_specs(node.input_shape).values())
+        total += size
+        if total > MAX_WEIGHT_BYTES:
+            raise ConfigError(
+                f"model {architecture.name!r} is too large: with the {size:,} bytes of {node.name}, its weights take "
+                f"{total:,} bytes, at most {MAX_WEIGHT_BYTES:,} are allowed"
+            )
+        if math.prod(node.output_shape) > MAX_OUTPUT_VALUES:
+            raise ConfigError(
+                f"model {architecture.name!r} is too large: {node.name} returns {math.prod(node.output_shape):,} "
+                f"values per image, at most {MAX_OUTPUT_VALUES:,} are allowed"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Specification:
@@ -40,7 +67,7 @@ class Specification:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
-        self.architecture.parameter_count(self.image_shape)
+        check_sizes(self.architecture, self.image_shape)
         channels = len(self.normalisation.scale)
         if channels != self.image_shape[-1]:
             raise ConfigError(f"the normalisation is for {channels} channels, the images are {self.image_shape}")

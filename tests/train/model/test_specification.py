@@ -1,14 +1,17 @@
 import json
+from typing import Any
 
 import pytest
 
 from store.errors import ConfigError
+from train.model.architecture import Architecture
 from train.model.networks import CNN, SHOWER
 from train.model.normalisation import Normalisation
-from train.model.specification import Specification
+from train.model.specification import Specification, check_sizes
 from train.variables import VariableInputs
 
 TWO = Normalisation(recipe="max", scale=(2.0, 0.1), offset=(0.0, 0.0))
+ONE_LOGIT = {"kind": "dense", "units": 1}
 
 
 def test_survives_json() -> None:
@@ -49,3 +52,26 @@ def test_refuses_images_that_do_not_fit() -> None:
 def test_refuses_other_json() -> None:
     with pytest.raises(ConfigError, match="not the specification of a model: 'architecture'"):
         Specification.from_dict({"image_shape": [32, 32, 2]})
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [{"kind": "flatten"}, {"kind": "dense", "units": 10**6}, {"kind": "dense", "units": 1}],
+            "dense1, its weights",
+        ),
+        (
+            [
+                {"kind": "conv", "filters": 10**6, "kernel": [1, 1]},
+                {"kind": "globalpool"},
+                {"kind": "dense", "units": 1},
+            ],
+            "conv1 returns 1,024,000,000 values per image",
+        ),
+    ],
+)
+def test_a_model_that_no_memory_could_hold_is_refused_before_it_is_made(layers: list[Any], message: str) -> None:
+    values = {"name": "large", "source": "", "layers": layers, "initialiser": "he"}
+    with pytest.raises(ConfigError, match=f"model 'large' is too large: .*{message}"):
+        check_sizes(Architecture.from_dict(values), (32, 32, 2))
