@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from ingest.completion import content_digest
 from store.blosc import encode_samples
 from store.datasets import find_dataset
 from store.digests import write_digests
@@ -19,8 +20,10 @@ def write_store(root: Path, images: Images) -> Path:
     layout = Layout.of(spec.sample_bytes)
     zarr.create_group(root, zarr_format=3)
     create_image(root, images.count, spec, layout)
-    for shard, block in enumerate(images.blocks(layout.shard)):
+    shards = [
         write_shard(shard_path(root, shard), encode_samples(block, layout), layout)
+        for shard, block in enumerate(images.blocks(layout.shard))
+    ]
     table = SampleTable(
         label=images.labels(),
         source_file=np.zeros(images.count, np.uint8),
@@ -31,7 +34,9 @@ def write_store(root: Path, images: Images) -> Path:
     attributes = {
         "sources": [{"name": "sample.hdf5", "size": 1, "sha256": "0" * 64, "rows": images.count}],
         "simulated": "simulation",
-        "content_digest": f"{images.count} images",
+        "split_scheme": "all images for training",
+        "seed": 0,
+        "content_digest": content_digest(shards, table),
     }
     write_tables(root, table, spec, attributes)
     consolidate(root)
