@@ -29,7 +29,7 @@ def write_store(root: Path, images: Images) -> Path:
         source_file=np.zeros(images.count, np.uint8),
         source_row=np.arange(images.count),
         split_sizes=(images.count, 0, 0),
-        variables=images.variables(),
+        variables={variable.name: images.variables()[variable.name] for variable in spec.variables},
     )
     attributes = {
         "sources": [{"name": "sample.hdf5", "size": 1, "sha256": "0" * 64, "rows": images.count}],
