@@ -8,7 +8,7 @@ import typer
 from store import console
 
 app = typer.Typer(
-    help="Make a store of images from HDF5 or Parquet files. `ingest FILE …` is short for `ingest convert FILE …`.",
+    help="Make, select from and check stores of images. `ingest FILE …` is short for `ingest convert FILE …`.",
     no_args_is_help=False,
     add_completion=False,
 )
@@ -22,7 +22,7 @@ SCHEDULER = Annotated[
 STORE = Annotated[Path, typer.Argument(help="The store.")]
 DEFAULT_STORE = Path("data/electron-photon.zarr")
 RAW = Path("data/raw")
-RAW_SUFFIXES = {".hdf5", ".parquet"}
+RAW_SUFFIXES = {".hdf5", ".h5", ".parquet"}
 SAMPLES = Path(__file__).parent / "sample"  # one folder per data set
 
 
@@ -41,25 +41,30 @@ def convert(
         str,
         typer.Option(
             help="Fractions of training, validation and test; or 'challenge' for the first 160,000, 25,600 and 25,600 "
-            "images of each class, 'challenge-scaled' for fewer in the same proportions if a class has fewer."
+            "images of each class, 'challenge-scaled' for fewer images in the same proportions if a class has fewer."
         ),
     ] = "0.7,0.1,0.2",
-    seed: Annotated[int, typer.Option(help="Random seed of the shuffle.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split and the shuffle.")] = 0,
     memory: Annotated[
-        str, typer.Option(help="Limit on the images held in memory; the program itself needs about 300 MB more.")
+        str,
+        typer.Option(
+            help="Limit on the images held in memory, such as 512MiB; the program needs 300 MB more."
+        ),
     ] = "1GiB",
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
     simulation: Annotated[
         str,
-        typer.Option(help="Simulation that made the images, such as 'Pythia simulation', if the files do not say so."),
+        typer.Option(
+            help="Simulation that made the images, such as 'Pythia simulation', for files that state none."
+        ),
     ] = "",
     sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample of simulated images.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
 ) -> None:
-    """Make a store: images shuffled, split and compressed, with their labels and statistics, as one Zarr group.
+    """Convert source files to a store: one Zarr group of shuffled, split and compressed images with their labels.
 
-    An interrupted ingest resumes when it is run again.
+    An interrupted ingest resumes when the same command runs again.
     """
     from ingest.convert import Ingest, ingest
     from ingest.executors import open_executor
@@ -107,16 +112,17 @@ def raw_files(dataset: str) -> list[Path]:
     """Return the files in data/raw, except those that hold another data set."""
     from store.datasets import DATASETS
     from store.errors import SourceError
-    from store.sources import open_source
+    from store.sources.source import open_tried, try_reading
 
     def holds(path: Path, data_set: str) -> bool:
         try:
-            open_source(path, DATASETS[data_set])
+            open_tried(path, DATASETS[data_set])
         except SourceError:
             return False
         return True
 
-    files = sorted(path for path in RAW.glob("*") if path.suffix in RAW_SUFFIXES)
+    files = sorted(path for path in RAW.glob("[!.]*") if path.suffix in RAW_SUFFIXES)  # macOS writes ._NAME files
+    try_reading(files, list(DATASETS.values()))
     return [path for path in files if not any(holds(path, name) for name in DATASETS if name != dataset)]
 
 
@@ -134,7 +140,7 @@ def statistics(store: STORE = DEFAULT_STORE, workers: WORKERS = None, scheduler:
 @app.command("select")
 def select(
     where: Annotated[
-        str, typer.Option(help="Cut on the per-sample columns, such as 'pt > 100 and m0 < 30' or 'label == 1'.")
+        str, typer.Option(help="Cut on the per-sample columns, such as 'pt > 100 and m0 < 30' or 'source_row < 50000'.")
     ],
     output: Annotated[Path, typer.Option(help="The store to make.")],
     store: STORE = DEFAULT_STORE,
@@ -144,7 +150,8 @@ def select(
 ) -> None:
     """Make a store of the samples of another one that pass a cut.
 
-    Each sample keeps its split; statistics and digests are computed anew.
+    Each sample keeps its split; statistics and digests are computed anew. A cut that leaves a split without one of
+    the classes is refused.
     """
     from ingest.executors import open_executor
     from ingest.select import Selection
@@ -162,7 +169,7 @@ def verify(
     source: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Source files that the store was made from; without them, its images are not compared with anything."
+            help="Source files that the store was made from; without them, images are not compared with their sources."
         ),
     ] = None,
     workers: WORKERS = None,
@@ -179,7 +186,7 @@ def verify(
         result = check(store, source or [], executor)
     seconds = time.perf_counter() - began
     for problem in result.problems:
-        console.console.print(f"error: {problem}", style="red", markup=False, soft_wrap=True)
+        console.fail(problem)
     if result.problems:
         raise typer.Exit(1)
     images = f"{result.images:,} images equal to their sources" if source else "no sources given, images not compared"
@@ -199,18 +206,18 @@ def info(
 
 def print_info(path: Path, reference: bool = False) -> None:
     """Print the splits, sources and statistics of a store."""
-    from rich.console import Console
-
     from ingest.info import describe_store
 
-    output = Console()
+    output = console.Screen()
     output.width = max(output.width, 100)
     output.print(describe_store(path, reference))
 
 
 @app.command("fetch")
 def fetch(
-    dataset: Annotated[str, typer.Option(help="Data set: electron-photon or quark-gluon.")] = "electron-photon",
+    dataset: Annotated[
+        str, typer.Option(help="Data set, electron-photon or quark-gluon.")
+    ] = "electron-photon",
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = RAW,
 ) -> None:
     """Download the real files of a data set from CERNBox; resumes interrupted downloads."""

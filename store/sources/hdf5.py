@@ -6,7 +6,7 @@ outside HDF5's global lock, with a faster library; h5py reads everything else.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,9 @@ from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.compiled.source_values import unshuffle
 from store.datasets import DatasetSpec
 from store.errors import SourceError
+from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, opened
+from store.sources.memory import check_memory, check_rows
 from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
-
-with contextlib.suppress(ImportError):
-    import hdf5plugin  # noqa: F401  registers more compression filters with h5py (blosc, zstd, ...)
 
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
 CHUNK_CACHE = 256 << 20  # bytes; a chunk larger than what `scan` yields at once is still decompressed only once
@@ -43,20 +42,26 @@ class Hdf5Source:
     require_labels
         Whether a file without labels is refused.
 
+    Attributes
+    ----------
+    other_files
+        See `Source.other_files`.
+
     Raises
     ------
     SourceError
-        If the file is missing or is not HDF5, or a dataset is missing, has the wrong shape or type, or has another
-        number of rows than the images.
+        If the file is missing or is not HDF5, or a dataset is missing or incomplete, has the wrong shape or type, or
+        has another number of rows than the images.
     """
 
     path: Path
     spec: DatasetSpec
     require_labels: bool = True
+    other_files: tuple[Path, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
-        with self._open() as file:
-            images = self._dataset(file, self.image_key)
+        with opened(self.path) as file:
+            images = find_dataset(file, self.path, self.image_key)
             if images.ndim != 4 or images.shape[1:] != self.spec.image_shape:
                 raise SourceError(
                     f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of {self.spec.image_shape}"
@@ -65,27 +70,17 @@ class Hdf5Source:
                 raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected a float type")
             if not len(images):
                 raise SourceError(f"{self.path}: {self.image_key} has no rows")
-            if self.require_labels or self.labelled:
-                self._column_dataset(file, self.spec.label_key)
-            for variable in self.spec.variables:
-                self._column_dataset(file, variable.name)
-
-    def _open(self) -> h5py.File:
-        try:
-            return h5py.File(self.path, "r")
-        except OSError as error:
-            raise SourceError(f"{self.path}: not a readable HDF5 file ({error})") from None
-
-    def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
-        dataset = file.get(key)
-        if not isinstance(dataset, h5py.Dataset):
-            names = ", ".join(map(repr, file)) or "nothing"
-            raise SourceError(f"{self.path}: no dataset {key!r}; the file has {names}")
-        return dataset
+            others = check_storage(images, self.path)
+            check_rows(self.path, len(images))
+            check_memory(self.path, f"chunks of {self.block:,} images", self.block * self.spec.sample_bytes)
+            labels = [self.spec.label_key] if self.require_labels or self.labelled else []
+            for key in (*labels, *(variable.name for variable in self.spec.variables)):
+                others |= check_storage(self._column_dataset(file, key), self.path)
+        object.__setattr__(self, "other_files", tuple(sorted(others)))
 
     def _column_dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         """Return a dataset of one number per image, (rows,) or (rows, 1)."""
-        column, rows = self._dataset(file, key), len(file[self.image_key])
+        column, rows = find_dataset(file, self.path, key), len(file[self.image_key])
         if column.shape not in ((rows,), (rows, 1)):
             raise SourceError(f"{self.path}: {self.image_key} has {rows} rows but {key} has shape {column.shape}")
         if column.dtype.kind not in "fiub":
@@ -93,55 +88,57 @@ class Hdf5Source:
         return column
 
     def _column(self, key: str) -> npt.NDArray[Any]:
-        with self._open() as file:
-            return np.asarray(self._column_dataset(file, key)).reshape(-1)
+        with opened(self.path) as file:
+            column = self._column_dataset(file, key)
+            check_storage(column, self.path)
+            return np.asarray(column).reshape(-1)
 
     def _has(self, key: str) -> bool:
-        with self._open() as file:
-            return key in file
+        with opened(self.path) as file:
+            return has_link(file, key)
 
     @contextlib.contextmanager
     def _name_rows_in_errors(self, start: int, stop: int) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError, KeyError, ValueError, deflate.DeflateError) as error:  # what h5py may raise
+        except Exception as error:  # of a damaged file, h5py raises any of a dozen types
             raise OSError(f"{self.path}: rows {start} to {stop - 1} cannot be read ({error})") from error
 
     @cached_property
     def image_key(self) -> str:
         """Name of the images in this file."""
-        with self._open() as file:
-            return next((key for key in self.spec.image_keys if key in file), self.spec.image_keys[0])
+        with opened(self.path) as file:
+            return next((key for key in self.spec.image_keys if has_link(file, key)), self.spec.image_keys[0])
 
     @cached_property
     def rows(self) -> int:
         """See `Source.rows`."""
-        with self._open() as file:
+        with opened(self.path) as file:
             return len(file[self.image_key])
 
     @cached_property
     def block(self) -> int:
         """See `Source.block`: images per HDF5 chunk, or in about 8 MiB of a dataset without chunks."""
-        with self._open() as file:
+        with opened(self.path) as file:
             chunks = file[self.image_key].chunks
         return int(chunks[0]) if chunks else max(1, CONTIGUOUS_BLOCK // self.spec.sample_bytes)
 
     @cached_property
     def stored_bytes(self) -> int:
         """See `Source.stored_bytes`."""
-        with self._open() as file:
+        with opened(self.path) as file:
             return int(file[self.image_key].id.get_storage_size())
 
     @property
     def simulated(self) -> str:
         """See `Source.simulated`; a file declares it in its attribute ``simulation``."""
-        with self._open() as file:
-            return as_simulation(self.path, str(file.attrs.get("simulation", "")))
+        with opened(self.path) as file:
+            return as_simulation(self.path, _attribute(file, SIMULATION))
 
     @property
     def note(self) -> str:
         """See `Source.note`."""
-        with self._open() as file:
+        with opened(self.path) as file:
             dtype = file[self.image_key].dtype
         if dtype == np.dtype("<f4"):
             return ""
@@ -192,7 +189,7 @@ class Hdf5Source:
 
 
 def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:
-    """Return rows that lie in one chunk, decompressed without HDF5's help, or None where h5py has to read them."""
+    """Return rows that lie in one chunk, decompressed without HDF5's help, or None if h5py has to read them."""
     chunks, filters = dataset.chunks, _filters(dataset)
     if not chunks or chunks[1:] != dataset.shape[1:] or start % chunks[0] or stop - start > chunks[0]:
         return None
@@ -211,6 +208,12 @@ def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any
         unshuffle(data, values)
         data = values.view(np.uint8)
     return data.view("<f4").reshape(chunks)[: stop - start]
+
+
+def _attribute(file: h5py.File, name: str) -> Any:
+    """Return the value of an attribute of the file, or an empty text if it has none or the attribute has no value."""
+    value = file.attrs.get(name, "")
+    return "" if isinstance(value, h5py.Empty) else value
 
 
 def _filters(dataset: h5py.Dataset) -> tuple[str, ...]:

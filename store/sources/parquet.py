@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ class ParquetSource:
     path: Path
     spec: DatasetSpec
     require_labels: bool = True
+    other_files: ClassVar[tuple[Path, ...]] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -152,7 +153,7 @@ class ParquetSource:
     def simulated(self) -> str:
         """See `Source.simulated`; a file declares it under the key ``simulation`` of its metadata."""
         declared = (self._footer.metadata.metadata or {}).get(b"simulation", b"")
-        return as_simulation(self.path, declared.decode())
+        return as_simulation(self.path, declared)
 
     @property
     def note(self) -> str:
@@ -254,12 +255,12 @@ class ParquetSource:
 
 @dataclass(frozen=True)
 class _Footer:
-    """What the end of a Parquet file says.
+    """The footer of a Parquet file, with its metadata.
 
     Attributes
     ----------
     metadata, schema
-        pyarrow's.
+        As pyarrow represents them.
     first_row
         int64 (row groups + 1,), first row of each group and, last, the number of rows.
     """
@@ -271,7 +272,7 @@ class _Footer:
 
 @functools.lru_cache(maxsize=8)
 def _read_footer(path: Path, modified: int) -> _Footer:
-    """Read a footer, which has half a kilobyte for each row group, only once per time of modification."""
+    """Read a footer, once for each time of modification, because it takes half a kilobyte per row group."""
     metadata = pq.read_metadata(path)
     rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     return _Footer(metadata, metadata.schema.to_arrow_schema(), np.cumsum([0, *rows]))

@@ -8,6 +8,7 @@ from typing import Protocol
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import ConfigError, SourceError
+from store.sources.probe import probe
 
 PARQUET = b"PAR1"  # first bytes of every Parquet file
 MOST_SOURCES = 255  # a store numbers its sources in uint8
@@ -30,11 +31,15 @@ class Source(Protocol):
 
     @property
     def block(self) -> int:
-        """Rows to `read` at once: reads that start at multiples of it decompress nothing twice."""
+        """Number of rows to `read` at once: reads of so many rows, from its multiples on, decompress nothing twice."""
+
+    @property
+    def other_files(self) -> tuple[Path, ...]:
+        """Files, besides `path`, that hold a part of the images or columns: HDF5 can refer to other files."""
 
     @property
     def stored_bytes(self) -> int:
-        """Size of the images in the file, compressed as they are, in bytes."""
+        """Size of the images in the file, as they are stored there, in bytes."""
 
     @property
     def simulated(self) -> str:
@@ -124,19 +129,24 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
     names = [path.name for path in paths]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
-        raise SourceError(f"two source files are called {repeated}")
-    return [open_source(path.absolute(), spec) for path in paths]  # workers of a cluster may run in another folder
+        raise SourceError(f"two source files are called {repeated}; rename one, because a store names its sources")
+    unprintable = next((name for name in names if not name.isprintable()), None)
+    if unprintable:
+        raise SourceError(f"the name of the source file {unprintable!r} has unprintable characters; rename it")
+    paths = [path.absolute() for path in paths]  # workers of a cluster may run in another folder
+    try_reading(paths, [spec])
+    return [open_tried(path, spec) for path in paths]
 
 
 def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
-    """Open a source file, as Parquet or HDF5 by its first bytes.
+    """Open a source file; its first bytes tell Parquet from HDF5.
 
     Parameters
     ----------
     path
         The file.
     spec
-        What it must hold.
+        The data set that it must hold.
     require_labels
         Whether a file without labels is refused.
 
@@ -147,6 +157,27 @@ def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -
     ConfigError
         If the file is Parquet and pyarrow is not installed.
     """
+    try_reading([path], [spec])
+    return open_tried(path, spec, require_labels=require_labels)
+
+
+def try_reading(paths: Sequence[Path], specs: Sequence[DatasetSpec]) -> None:
+    """Make sure that opening files as any of some data sets neither hangs nor crashes; see `store.sources.probe`.
+
+    Raises
+    ------
+    SourceError
+        If reading one of the files does not end, or crashes.
+    """
+    from store.sources.values import WEIGHT_KEY  # imports numba, which the child process of `probe` does not need
+
+    keys = {key: None for spec in specs for key in (*spec.image_keys, spec.label_key, WEIGHT_KEY)}
+    keys |= {variable.name: None for spec in specs for variable in spec.variables}
+    probe([path for path in paths if path.is_file() and not is_parquet(path)], keys)
+
+
+def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
+    """Open a source file that `try_reading` was called for; otherwise as `open_source`."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if not is_parquet(path):

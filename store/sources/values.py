@@ -9,16 +9,42 @@ import numpy.typing as npt
 
 from store.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 from store.compiled.source_values import all_finite
+from store.console import printable
 from store.errors import SourceError
 
 SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
 WEIGHT_KEY = "weight"  # name of the weights in a source file
 
 
-def as_simulation(path: Path, declared: str) -> str:
-    """Return the simulation that made the images: as declared, else as the file name says, else an empty string."""
+def as_simulation(path: Path, declared: Any) -> str:
+    """Return the simulation that made the images: as declared, else as the file name says, else an empty string.
+
+    Parameters
+    ----------
+    path
+        The source file.
+    declared
+        What the file declares: text, bytes, or an array or list of either.
+
+    Raises
+    ------
+    SourceError
+        If the declaration is no text.
+    """
     named = re.search("|".join(SIMULATIONS), path.name.lower())
-    return declared or (SIMULATIONS[named.group()] if named else "")
+    text = ", ".join(filter(None, _texts(path, declared)))
+    return text or (SIMULATIONS[named.group()] if named else "")
+
+
+def _texts(path: Path, value: Any) -> list[str]:
+    """Return the texts in an attribute, on one line each, with unprintable characters escaped."""
+    if isinstance(value, bytes):
+        value = value.rstrip(b"\0").decode(errors="backslashreplace")
+    if isinstance(value, str):
+        return [printable(" ".join(value.split()))]
+    if isinstance(value, np.ndarray | list | tuple):
+        return [text for part in np.asarray(value, object).reshape(-1) for text in _texts(path, part)]
+    raise SourceError(f"{path}: the attribute 'simulation' is {value!r}, expected text")
 
 
 def as_classes(path: Path, key: str, values: npt.NDArray[Any], classes: tuple[str, ...]) -> UInt8Array:
