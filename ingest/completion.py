@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import zarr
 
 from ingest.executors import Executor
@@ -77,7 +78,12 @@ def content_digest(shards: Sequence[str], table: SampleTable) -> str:
     table
         The columns of the store.
     """
-    columns = (table.label, table.source_file, table.source_row, *table.variables.values())
+    columns: tuple[npt.NDArray[Any], ...] = (
+        table.label,
+        table.source_file,
+        table.source_row,
+        *table.variables.values(),
+    )
     return digests.content_digest(shards, table.split_ranges, columns)
 
 

@@ -36,7 +36,9 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
     store, statistics = open_store(path), open_statistics(path)
     simulated = store.attributes["simulated"]
     title = Text(printable(store.attributes["title"]), style="bold")
-    origin = Text(f"{simulated}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow")
+    origin = Text(
+        f"{printable(simulated)}, not CMS data" if simulated else "no source declares a simulation", style="bold yellow"
+    )
     tables = [image_table(statistics)]
     if "variable" in statistics.dims:
         tables.append(variable_table(statistics))

@@ -111,7 +111,7 @@ def _parse_state(text: npt.NDArray[Any] | None) -> dict[str, Any]:
     if text is None or text.shape or text.dtype.kind != "U":
         raise ValueError(f"it lacks {STATE}")
     try:
-        state = json.loads(str(text))
+        state: dict[str, Any] = json.loads(str(text))
         version = state.pop("version")
         if version != CHECKPOINT_VERSION:
             raise ValueError(f"its version is {version!r}")

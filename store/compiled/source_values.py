@@ -17,7 +17,7 @@ def unshuffle(planes, out):
 
 @compiled
 def all_finite(bits):
-    """Return whether all float32 values, given as uint32 (n,), are finite; NaN and infinity set all exponent bits."""
+    """Return whether float32 values, given as uint32 (n,), are all finite; NaN and infinity set all exponent bits."""
     bad = np.uint32(0)
     for i in range(bits.size):
         bad |= np.uint32((bits[i] & np.uint32(0x7F800000)) == np.uint32(0x7F800000))
