@@ -47,17 +47,13 @@ def convert(
     seed: Annotated[int, typer.Option(help="Seed of the split and the shuffle.")] = 0,
     memory: Annotated[
         str,
-        typer.Option(
-            help="Limit on the images held in memory, such as 512MiB; the program needs 300 MB more."
-        ),
+        typer.Option(help="Limit on the images held in memory, such as 512MiB; the program needs 300 MB more."),
     ] = "1GiB",
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
     simulation: Annotated[
         str,
-        typer.Option(
-            help="Simulation that made the images, such as 'Pythia simulation', for files that state none."
-        ),
+        typer.Option(help="Simulation that made the images, such as 'Pythia simulation', for files that state none."),
     ] = "",
     sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample of simulated images.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
@@ -215,9 +211,7 @@ def print_info(path: Path, reference: bool = False) -> None:
 
 @app.command("fetch")
 def fetch(
-    dataset: Annotated[
-        str, typer.Option(help="Data set, electron-photon or quark-gluon.")
-    ] = "electron-photon",
+    dataset: Annotated[str, typer.Option(help="Data set, electron-photon or quark-gluon.")] = "electron-photon",
     output: Annotated[Path, typer.Option(help="Folder for the files.")] = RAW,
 ) -> None:
     """Download the real files of a data set from CERNBox; resumes interrupted downloads."""
