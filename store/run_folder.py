@@ -13,6 +13,7 @@
       model.safetensors | model.keras | trees.npz | logistic.npz, and model.onnx from `export-onnx`
 """
 
+import fnmatch
 import importlib.metadata
 import itertools
 import json
@@ -43,6 +44,18 @@ SCORERS = {
 """For each framework in ``config.json``, the module that is run to score images; see `store.score_pipe`."""
 STORE_KEYS = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
 """Root attributes of the store that ``environment.json`` repeats, beside the store's path and digest."""
+WRITTEN = (
+    *("config.json", "environment.json", "architecture.json", "history.jsonl", "trees.npz", "logistic.npz"),
+    *(
+        "model.safetensors",
+        "model.keras",
+        "model.onnx",
+        "checkpoints/*.npz",
+        "predictions/*.npz",
+        "tensorboard/events.*",
+    ),
+)
+"""Patterns of the files that the programs write into a run directory; ``--overwrite`` deletes no others."""
 PACKAGES = ("calostream", "numpy", "zarr", "xarray", "scikit-learn", "torch", "keras", "tensorflow", "tensorflow-cpu")
 
 
@@ -114,8 +127,22 @@ class RunFolder:
             return
         if self.framework is None:
             raise RunError(f"{self.path}: already exists and is not a run directory; choose another --run")
+        if overwrite and (foreign := next(self._foreign_files(), None)):
+            raise RunError(
+                f"{foreign}: was not written by a training run, and --overwrite would delete it; move it, or choose "
+                "another --run"
+            )
         if not overwrite:
             raise RunError(f"{self.path}: already exists; --resume continues it, --overwrite replaces it")
+
+    def _foreign_files(self) -> Iterator[Path]:
+        """Yield the files in the directory that no program of the project writes there."""
+        for file in sorted(self.path.rglob("*")):
+            name = file.relative_to(self.path).as_posix()
+            known = file.name == files.LOCK or files.is_partial(file)
+            known = known or any(fnmatch.fnmatchcase(name, pattern) for pattern in WRITTEN)
+            if not known and (file.is_symlink() or not file.is_dir()):
+                yield file
 
     def check_space(self, weight_bytes: int, samples: int) -> None:
         """Check that the disk has space for three checkpoints, the exported model and the predictions.

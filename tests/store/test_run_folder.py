@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -269,3 +270,14 @@ def test_every_framework_has_a_program_that_scores(module: str) -> None:
         [sys.executable, "-c", f"import importlib.util as u; assert u.find_spec({module!r})"], cwd=ROOT, check=False
     )
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "thesis/plot.pdf", "predictions/mine.csv", "model.pt"])
+def test_a_file_that_no_run_wrote_is_never_deleted(run: RunFolder, name: str) -> None:
+    file = run.path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    with pytest.raises(RunError, match=rf"{re.escape(str(file))}: was not written by a training run"):
+        run.check_free(overwrite=True)
+    file.unlink()
+    run.check_free(overwrite=True)

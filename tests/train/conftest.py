@@ -69,4 +69,5 @@ class LineBackend:
         self.weights = arrays["weights"]
 
     def export(self, folder: Path) -> None:
-        np.save(folder / "line.npy", self.weights)
+        with (folder / "model.safetensors").open("wb") as file:  # under a name that a trainer writes
+            np.save(file, self.weights)

@@ -111,7 +111,7 @@ def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, m
     losses = [epoch["validation_loss"] for epoch in history(config.run)]
     best = Checkpoint.load(config.run / "checkpoints" / "best.npz")
     assert best.epoch == int(np.argmin(losses)) + 1 < 4
-    np.testing.assert_array_equal(np.load(config.run / "line.npy"), best.arrays["weights"])
+    np.testing.assert_array_equal(np.load(config.run / "model.safetensors"), best.arrays["weights"])
     test = Predictions.load(config.run / "predictions" / "test.npz")
     backend = factory.made[0]
     backend.load_state_dict(best.arrays)
