@@ -47,7 +47,7 @@ def convert(
     seed: Annotated[int, typer.Option(help="Seed of the split and the shuffle.")] = 0,
     memory: Annotated[
         str,
-        typer.Option(help="Limit on the images held in memory, such as 512MiB; the program needs 300 MB more."),
+        typer.Option(help="Limit on the images held in memory, such as 512MiB; the program needs about 300 MB more."),
     ] = "1GiB",
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
