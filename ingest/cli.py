@@ -146,8 +146,9 @@ def select(
 ) -> None:
     """Make a store of the samples of another one that pass a cut.
 
-    Each sample keeps its split; statistics and digests are computed anew. A cut that leaves a split without one of
-    the classes is refused.
+    Each sample keeps its split; statistics and digests are computed anew.
+
+    A cut must leave samples of each class in each split.
     """
     from ingest.executors import open_executor
     from ingest.select import Selection

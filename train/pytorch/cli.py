@@ -35,8 +35,9 @@ onnx_app = typer.Typer(add_completion=False)
 def export(run: Annotated[Path, typer.Argument(help="Run directory of train-torch or train-keras.")]) -> None:
     """Write the trained model of a run directory as model.onnx.
 
-    The input `image` is float32 (batch, ieta, iphi, channel), with values as in the source files; the output `score`
-    is float32 (batch,). A model that takes variables has a second input, `variables`, float32 (batch, variable).
+    The input `image` is float32 (batch, ieta, iphi, channel), as in the source files; the output `score` is (batch,).
+
+    A model that takes variables has a second input, `variables`, float32 (batch, variable).
     """
     console.say("loading PyTorch …")
     from train.pytorch.onnx import export_onnx
