@@ -19,6 +19,7 @@ from store.console import console
 from store.errors import ConfigError
 
 T = TypeVar("T")
+WORKER_TIMEOUT = 10  # seconds to wait for the first worker of a running scheduler
 
 
 class Executor(Protocol):
@@ -153,6 +154,13 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
         except (OSError, ValueError) as error:
             raise ConfigError(f"scheduler={scheduler}: no dask scheduler answers at this address ({error})") from None
         with client:
+            try:
+                client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
+            except TimeoutError:
+                raise ConfigError(
+                    f"scheduler={scheduler}: no worker has joined this scheduler; "
+                    f"start one with `dask worker {scheduler}`"
+                ) from None
             yield ClusterExecutor(client=client)
         return
     if processes is not None and processes < 1:

@@ -115,6 +115,8 @@ def shuffle_table(store: Store, batch_size: int = 512) -> Table:
     start, stop = store.split_range("train")
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
     batch_size = min(batch_size, label.size // 2)
+    if batch_size < 2:  # no two samples share a batch
+        return table
     for shuffle in SHUFFLES:
         plan = BatchPlan(start=start, stop=stop, batch_size=batch_size, shuffle=shuffle, chunk=store.image.chunks[0])
         quality = shuffle_quality(plan, label)

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -63,6 +64,12 @@ class Screen(Console):
 console = Screen(stderr=True, highlight=False)
 
 
+def _expand_home(word: str) -> str:
+    """Replace ``~`` by the home folder where the shell has not, as in ``--output=~/x`` or in a list of arguments."""
+    name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{name}{equals}{Path(value).expanduser()}" if value == "~" or value.startswith("~/") else word
+
+
 def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None = None) -> None:
     r"""Run a program and exit: 0 on success, 2 for wrong usage, 1 and one line on standard error for any other failure.
 
@@ -80,7 +87,7 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = [_expand_home(word) for word in words if word != "--debug"]
     names = {command.name for command in app.registered_commands} | {*HELP, "--version"}
     if default is not None and (not words or words[0] not in names):
         words.insert(0, default)

@@ -39,8 +39,10 @@ def set_up() -> None:
     from matplotlib.figure import Figure
 
     from store import layout, run_folder
+    from store.sources import probe
 
     layout.CHUNK_BYTES, layout.SHARD_BYTES = 1 << 16, 1 << 17  # 8 showers in a chunk, 16 in a shard: several of each
+    probe.PATIENCE = 5.0
     run_folder.SCORERS.update(dict.fromkeys(run_folder.SCORERS, "tests.fuzz.scorer"))
     Figure.savefig = lambda self, path, **_: Path(path).write_text(SVG)  # type: ignore[method-assign,assignment]
     warnings.simplefilter("ignore")

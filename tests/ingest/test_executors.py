@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 from dask.base import get_scheduler
+from distributed import LocalCluster
 
 from ingest.executors import ThreadExecutor, open_executor
 from store.errors import ConfigError, SourceError
@@ -76,3 +77,13 @@ def test_a_cluster_computes_only_what_it_is_asked_to():
     with open_executor(processes=1) as executor:
         assert executor.run(np.add, [(1, 2), (3, 4)], "adding") == [3, 7]
         assert get_scheduler() is before
+
+
+def test_a_scheduler_without_workers_is_named(monkeypatch):
+    monkeypatch.setattr("ingest.executors.WORKER_TIMEOUT", 0.2)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
+        pytest.raises(ConfigError, match=r"no worker has joined this scheduler; start one with `dask worker tcp://"),
+        open_executor(scheduler=cluster.scheduler_address),
+    ):
+        pass

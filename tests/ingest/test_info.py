@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from store.opening import open_statistics
-from tests.examples import run_ingest
+from tests.examples import run_ingest, showers, write_hdf5
 
 
 def test_info_shows_what_is_in_a_store(bundled):
@@ -66,3 +66,10 @@ def test_help_is_there(words):
     outcome = run_ingest(*words)
     assert outcome.status == 0
     assert "Usage" in outcome.out
+
+
+def test_a_store_of_three_showers_per_class_is_made_and_shown(tmp_path):
+    sources = [write_hdf5(tmp_path / f"{label}.hdf5", showers(3, seed=label), label) for label in (0, 1)]
+    made = run_ingest(*sources, "--split", "0.34,0.33,0.33", "--output", tmp_path / "tiny.zarr")
+    assert made.status == 0, made.err
+    assert "train 2, validation 2, test 2" in run_ingest("info", tmp_path / "tiny.zarr").out

@@ -10,7 +10,7 @@ import pytest
 import typer
 from rich.table import Table
 
-from store.console import Screen, console, one_line, run, say, track
+from store.console import Screen, _expand_home, console, one_line, run, say, track
 from store.errors import SourceError
 
 ROOT = Path(__file__).parents[2]
@@ -215,3 +215,19 @@ def test_track_gives_the_items_and_draws_on_standard_error(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "counting" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "expanded"),
+    [
+        ("~/x", "/home/someone/x"),
+        ("--output=~/x", "/home/someone/x"),
+        ("--output=~", "/home/someone"),
+        ("a~/x", "a~/x"),
+        ("--where=x ~ y", "x ~ y"),
+    ],
+)
+def test_the_home_folder_is_expanded_where_the_shell_does_not(word, expanded, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    name = word.partition("=")[0] + "=" if word.startswith("--") else ""
+    assert _expand_home(word) == name + expanded
