@@ -4,11 +4,14 @@ After Mitchell et al., "Model cards for model reporting", FAT* 2019.
 """
 
 import json
+import re
 
 import jinja2
+from markupsafe import Markup
 
 from evaluate.document import METRICS_SCHEMA, MetricsDocument, RunResults
 from evaluate.formatting import plus_minus
+from store.errors import printable
 
 ROWS = {
     "auc": "ROC AUC",
@@ -21,6 +24,13 @@ ROWS = {
 }
 
 
+def escape_markdown(value: object) -> object:
+    """Return a text on one line with what Markdown takes for HTML, links, code and cells escaped; else the value."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return re.sub(r"([\\`<>\[\]|])", r"\\\1", printable(" ".join(value.split())))
+
+
 def write_card(document: MetricsDocument, run: RunResults) -> str:
     """Return the model card of one of the runs of a report."""
     environment = jinja2.Environment(
@@ -29,11 +39,11 @@ def write_card(document: MetricsDocument, run: RunResults) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=escape_markdown,
     )
     environment.filters |= {
         "plus_minus": plus_minus,
-        "cell": lambda text: " ".join(str(text).split()).replace("|", "\\|"),
-        "code": lambda text: " ".join(str(text).split()).replace("`", "'"),
+        "code": lambda text: Markup(" ".join(str(text).split()).replace("`", "'")),
         "thousands": lambda number: f"{number:,}",
     }
     return environment.get_template("card.md.jinja").render(
