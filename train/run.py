@@ -1,6 +1,7 @@
 """A whole training run, the same for both frameworks: from a configuration to a complete run directory."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -94,8 +95,12 @@ def run_training(
         loop = TrainingLoop(config, folder, backend, training, ordered["validation"])
         if resume and folder.last_checkpoint.exists():
             loop.load(folder.last_checkpoint)
-        loop.run()
-        export_best(folder, backend, ordered)
+        try:
+            loop.run()
+            export_best(folder, backend, ordered)
+        except KeyboardInterrupt:
+            announce(f"`train-{framework} --run {shlex.quote(str(folder.path))} --resume` continues this run")
+            raise
 
 
 def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]) -> TrainConfig:

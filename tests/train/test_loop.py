@@ -283,3 +283,22 @@ def test_overwrite_replaces_a_run(config: TrainConfig) -> None:
         run_training(config, "torch", Factory())
     run_training(replace(config, epochs=1), "torch", Factory(), overwrite=True)
     assert len(history(config.run)) == 1
+
+
+def test_an_interrupted_training_says_how_to_continue(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = LineBackend.train
+
+    def interrupt(self: LineBackend, *inputs: Any) -> Any:
+        if len(self.trained) == 7:  # in the second epoch
+            raise KeyboardInterrupt
+        return original(self, *inputs)
+
+    monkeypatch.setattr(LineBackend, "train", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, "torch", Factory())
+    assert f"`train-torch --run {config.run} --resume` continues this run" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.undo()
+    run_training(config, "torch", Factory(), resume=True)
+    assert len(history(config.run)) == 4
