@@ -96,7 +96,11 @@ def test_memory_is_bounded_whatever_the_size_of_the_file(tmp_path):
     """1.6 GB of images."""
     file = tmp_path / "hidden.hdf5"
     with h5py.File(file, "w") as out:
-        out.create_dataset("X", (200_000, 32, 32, 2), "f4", chunks=(2000, 32, 32, 2), compression="lzf")
+        dataset = out.create_dataset("X", (200_000, 32, 32, 2), "f4", chunks=(2000, 32, 32, 2), compression="lzf")
+        dataset[:2000] = np.zeros((2000, 32, 32, 2), np.float32)
+        mask, chunk = dataset.id.read_direct_chunk((0, 0, 0, 0))
+        for start in range(2000, 200_000, 2000):
+            dataset.id.write_direct_chunk((start, 0, 0, 0), chunk, mask)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert sum(len(block) for block in open_images(file, ELECTRON_PHOTON).blocks()) == 200_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000

@@ -148,7 +148,7 @@ def write_broken(path, case, images):
         ("labels", r"y\[8\] = 2.0; labels must be 0 \(photon\), 1 \(electron\)"),
         ("weights", r"weight\[3\] = -2\.0; weights must be finite and not negative"),
         ("complex labels", "y has dtype complex64, expected numbers"),
-        ("group", "no dataset 'y'; the file has 'X', 'y'"),
+        ("group", "no dataset 'y'; 'y' is a group"),
         ("large", r"X\[7, 3, 4, 1\] = 1e\+300 is not finite"),
         ("inexact", r"X\[7, 3, 4, 1\] = 0\.1 is not exact in float32"),
         ("short labels", r"X has 10 rows but y has shape \(4,\)"),
