@@ -71,7 +71,7 @@ def _send(child: "subprocess.Popen[bytes]", paths: Sequence[Path]) -> None:
 
 
 def _files_done(child: "subprocess.Popen[bytes]") -> Iterator[str]:
-    """Yield, for each file, "done", or "hang" or "crash" if the child did not come to its end."""
+    """Yield, for each file, "done", or "hang" or "crash" if the child did not finish it."""
     assert child.stdout
     answers: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(child.stdout, answers), daemon=True).start()
