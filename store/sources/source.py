@@ -31,7 +31,7 @@ class Source(Protocol):
 
     @property
     def block(self) -> int:
-        """Number of rows to `read` at once: reads of this length, starting at its multiples, decompress nothing twice."""
+        """Number of rows to `read` at once: reads of this length from its multiples on decompress nothing twice."""
 
     @property
     def other_files(self) -> tuple[Path, ...]:
