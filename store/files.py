@@ -15,7 +15,8 @@ from store.errors import ConfigError
 
 LOCK = ".lock"
 SIZE = re.compile(r"(\d+\.?\d*(?:e\d+)?) ?(?:([kmgtp])(i?))?b?", re.IGNORECASE)
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # errors of file systems without locks
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+"""Error numbers of file systems without locks; EBADF because the descriptor that is locked is open for writing."""
 PARTIAL = re.compile(r"\..*\.[0-9a-f]{32}\.partial(\.[^.]*)?")  # names that `replacing` gives
 
 

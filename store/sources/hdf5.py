@@ -21,7 +21,7 @@ from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.compiled.source_values import unshuffle
 from store.datasets import DatasetSpec
 from store.errors import SourceError
-from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, opened
+from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.memory import check_memory, check_rows
 from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
 
@@ -170,7 +170,7 @@ class Hdf5Source:
 
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
-        with self._name_rows_in_errors(start, stop), h5py.File(self.path, "r") as file:
+        with self._name_rows_in_errors(start, stop), open_file(self.path) as file:
             dataset = file[self.image_key]
             stored = _read_chunk(dataset, start, stop)
             if stored is None:
@@ -179,7 +179,7 @@ class Hdf5Source:
 
     def scan(self, rows: int) -> Iterator[Float32Array]:
         """See `Source.scan`; a chunk stays in HDF5's cache until all of its rows are read, up to `CHUNK_CACHE`."""
-        with h5py.File(self.path, "r", rdcc_nbytes=CHUNK_CACHE) as file:
+        with open_file(self.path, rdcc_nbytes=CHUNK_CACHE) as file:
             dataset = file[self.image_key]
             for start in range(0, self.rows, rows):
                 stop = min(self.rows, start + rows)

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from store.errors import SourceError
+from store.files import NO_LOCKS
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  registers more compression filters with h5py (blosc, zstd, ...)
@@ -24,11 +25,21 @@ LEAST_ENTRY = 8  # bytes of a file that the index entry of a chunk takes at leas
 UNLIMITED = 2**64 - 1
 
 
+def open_file(path: Path, **options: Any) -> h5py.File:
+    """Open an HDF5 file for reading: under HDF5's lock, or without one where the file system has none."""
+    try:
+        return h5py.File(path, "r", **options)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return h5py.File(path, "r", locking=False, **options)
+
+
 @contextlib.contextmanager
 def opened(path: Path, **options: Any) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading; whatever h5py raises in the block becomes a SourceError that names the file."""
     try:
-        file = h5py.File(path, "r", **options)
+        file = open_file(path, **options)
     except Exception as error:
         raise SourceError(f"{path}: not a readable HDF5 file ({error})") from None
     with file:

@@ -177,7 +177,7 @@ def test_the_folder_may_be_removed_by_the_one_that_holds_it(tmp_path):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EBADF])
 def test_without_locks_the_block_runs_and_a_line_says_so_once(tmp_path, monkeypatch, capsys, number):
     def refuse(handle, operation):
         raise OSError(number, os.strerror(number))
