@@ -174,7 +174,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in SETTINGS:
             object.__setattr__(self, name, check_setting(name, getattr(self, name)))
-        find_architecture(self.model)
         if self.weight_decay and self.optimiser != "adamw":
             raise ConfigError(
                 f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}; "
@@ -227,6 +226,8 @@ def check_setting(name: str, value: Any) -> Any:
             raise ConfigError(f"{name}={value} is not between {lowest} and {highest}")
     if name == "memory":
         parse_size(name, value)
+    if name == "model":
+        find_architecture(value)
     return value
 
 

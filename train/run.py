@@ -149,14 +149,27 @@ def resolve_config(config: TrainConfig, store: Store) -> TrainConfig:
         images = open_statistics(store.path)["images"].values
         config = replace(config, class_weights=tuple(images.sum() / (classes * images)))
     if config.class_weights != NONE and len(config.class_weights) != classes:
-        raise ConfigError(f"class_weights={config.class_weights}: the store has {classes} classes")
+        raise ConfigError(f"class_weights={config.class_weights}: expected {classes}, one per class of {store.path}")
     return config
 
 
 def make_specification(config: TrainConfig, store: Store) -> Specification:
-    """Return the model, with constants of its normalisation computed from the training split of the store."""
+    """Return the model, with constants of its normalisation computed from the training split of the store.
+
+    Raises
+    ------
+    ConfigError
+        If the architecture does not fit the images or the variables; the message names the file it was read from.
+    """
+    try:
+        architecture = find_architecture(config.model).with_variables(len(config.variables))
+        architecture.weight_specs(store.image.shape[1:])
+    except ConfigError as error:
+        if config.model.endswith(".json") and config.model not in str(error):
+            raise ConfigError(f"{config.model}: {error}") from None
+        raise
     return Specification(
-        architecture=find_architecture(config.model).with_variables(len(config.variables)),
+        architecture=architecture,
         normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
         image_shape=store.image.shape[1:],
         variables=VariableInputs.from_store(config.variables, store),

@@ -1,7 +1,7 @@
 """Run the fuzzers: ``python -m tests.fuzz.run TARGET NUMBER`` repeats a case, ``python -m tests.fuzz.run`` tries all.
 
-Cases run one after another in a separate process, which is watched. If it crashes, or does not answer in time, that
-is a finding, and a new process takes the next case.
+Cases run one after another in a separate process, which is watched; ``--workers`` says how many such processes there
+are. If one crashes, or does not answer in time, that is a finding, and a new process takes the next case.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +30,7 @@ ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MPLBACKEND": "agg",
 }
+QUICK = Path("/dev/shm")  # in memory, where there is such a folder: most cases spend much of their time on files
 Case = tuple[str, int]
 
 
@@ -46,13 +48,16 @@ class Fuzzer:
     ----------
     folder
         Folder for the undamaged inputs, which are made once, and for the files of the case that is running.
+    name
+        Name of the subfolder for the running case; fuzzers that share a folder need different names.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "cases") -> None:
         self.folder = folder
         self.process: subprocess.Popen[str] | None = None
+        self._name = name
         self._lines: queue.Queue[str] = queue.Queue()
-        self._errors = (folder / "errors").open("w+")
+        self._errors = (folder / f"{name}.errors").open("w+")
 
     def __enter__(self) -> "Fuzzer":
         return self
@@ -69,7 +74,7 @@ class Fuzzer:
         RuntimeError
             If the fuzzer itself fails.
         """
-        process = self._start()
+        process = self.start()
         assert process.stdin
         name, number = case
         began = time.perf_counter()
@@ -92,13 +97,13 @@ class Fuzzer:
         seconds = round(time.perf_counter() - began, 2)
         return {"target": name, "number": number, "kind": kind, "damage": damage, "words": words, "seconds": seconds}
 
-    def _start(self) -> "subprocess.Popen[str]":
-        """Return the running process, or a new one if there is none."""
+    def start(self) -> "subprocess.Popen[str]":
+        """Return the running process, or a new one if there is none; it has made the undamaged inputs."""
         if self.process is not None and self.process.poll() is None:
             return self.process
         self._end()
         self._errors.truncate(0)
-        folders = (str(self.folder / name) for name in ("material", "cases"))
+        folders = (str(self.folder / name) for name in ("material", self._name))
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tests.fuzz.worker", *folders],
             stdin=subprocess.PIPE,
@@ -148,6 +153,26 @@ def choose_cases(cases_each: int | None, names: Iterable[str] = ()) -> list[Case
     return [(name, number) for name in chosen for number in range(cases_each or TARGETS[name].cases)]
 
 
+def try_cases(cases: Iterable[Case], folder: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Yield the results of cases in their order, as `Fuzzer.run` returns them, from several processes at once."""
+    with contextlib.ExitStack() as stack:
+        fuzzers = [stack.enter_context(Fuzzer(folder, f"cases-{number}")) for number in range(workers)]
+        fuzzers[0].start()  # makes the undamaged inputs for all of them
+        idle: queue.SimpleQueue[Fuzzer] = queue.SimpleQueue()
+        for fuzzer in fuzzers:
+            idle.put(fuzzer)
+
+        def run(case: Case) -> dict[str, Any]:
+            fuzzer = idle.get()
+            try:
+                return fuzzer.run(case)
+            finally:
+                idle.put(fuzzer)
+
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(run, cases)
+
+
 def describe(result: dict[str, Any]) -> str:
     """Return a finding in one line."""
     text = "{target} {number}: {kind}; {damage}; {words}".format(**result)
@@ -158,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run the fuzzers; findings are printed, a line each.")
     parser.add_argument("target", nargs="*", help="targets, by default all; with one TARGET NUMBER, that case alone")
     parser.add_argument("--cases", type=int, help="how many of each target, by default as its table says")
+    parser.add_argument("--workers", type=int, default=1, help="number of processes that try cases at once")
     parser.add_argument("--output", type=Path, help="also write every result there, as JSON lines")
     words = parser.parse_args()
     if len(words.target) == 2 and words.target[1].isdecimal():
@@ -166,8 +192,9 @@ def main() -> None:
         cases = choose_cases(words.cases, words.target)
     kinds: Counter[tuple[str, str]] = Counter()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="calostream-fuzz-") as folder, Fuzzer(Path(folder)) as fuzzer:
-        for result in map(fuzzer.run, cases):
+    quick = QUICK if QUICK.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="calostream-fuzz-", dir=quick) as folder:
+        for result in try_cases(cases, Path(folder), words.workers):
             kinds[result["target"], result["kind"]] += 1
             if len(cases) == 1 or result["kind"] not in ("refused", "accepted"):
                 print(describe(result), flush=True)

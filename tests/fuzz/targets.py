@@ -28,6 +28,8 @@ class Target:
         is copied.
     beside
         Further undamaged inputs that the reader needs.
+    partner
+        One of `beside` with which the damaged input must agree: where it does not, a refusal may name this one instead.
     mutations
         Kinds of damage, which take turns.
     read
@@ -41,6 +43,7 @@ class Target:
     read: "readers.Reader"
     cases: int
     beside: tuple[str, ...] = ()
+    partner: str = ""
 
     def input(self, number: int) -> str:
         """Return the path of the undamaged input that a case damages."""
@@ -96,7 +99,12 @@ TARGETS = {
         runs.MODELS, (json_of, json_of, bytes_without_checksum), readers.architecture, 1000, ("showers.zarr",)
     ),
     "settings": Target(
-        ("settings.toml",), (toml_of, toml_of, bytes_without_checksum), readers.settings, 1000, ("showers.zarr",)
+        ("settings.toml",),
+        (toml_of, toml_of, bytes_without_checksum),
+        readers.settings,
+        1000,
+        ("showers.zarr",),
+        partner="showers.zarr",
     ),
     "spool": Target(SPOOLS, spools.SPOOL, readers.resume, 800, ("electrons.hdf5", "photons.hdf5")),
 }

@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fuzz import run
-from tests.fuzz.run import Fuzzer, choose_cases, describe
+from tests.fuzz.run import Fuzzer, choose_cases, describe, try_cases
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import GOOD
 
@@ -29,13 +30,18 @@ light_targets = [
 
 
 @pytest.fixture(scope="module")
-def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzer]:
-    with Fuzzer(tmp_path_factory.mktemp("fuzz")) as fuzzer:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the undamaged inputs, which all tests share."""
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.fixture(scope="module")
+def fuzzer(folder: Path) -> Iterator[Fuzzer]:
+    with Fuzzer(folder) as fuzzer:
         yield fuzzer
 
 
-def check(name: str, cases: int | None, fuzzer: Fuzzer) -> None:
-    results = map(fuzzer.run, choose_cases(cases, [name]))
+def check(results: Iterable[dict[str, Any]]) -> None:
     findings = [result for result in results if result["kind"] not in GOOD]
     shown = "\n".join(map(describe, findings[:10]))
     assert not findings, f"{len(findings)} findings; `python -m tests.fuzz.run TARGET NUMBER` repeats one:\n{shown}"
@@ -43,14 +49,22 @@ def check(name: str, cases: int | None, fuzzer: Fuzzer) -> None:
 
 @pytest.mark.parametrize("name", light_targets)
 def test_a_few_damaged_inputs_are_refused_or_make_no_difference(name, fuzzer):
-    check(name, LIGHT, fuzzer)
+    check(map(fuzzer.run, choose_cases(LIGHT, [name])))
 
 
 @pytest.mark.fuzz
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize("name", TARGETS)
-def test_thousands_of_damaged_inputs_are_refused_or_make_no_difference(name, fuzzer):
-    check(name, None, fuzzer)
+def test_thousands_of_damaged_inputs_are_refused_or_make_no_difference(name, folder):
+    check(try_cases(choose_cases(None, [name]), folder, os.cpu_count() or 1))
+
+
+def test_several_processes_give_the_results_of_one(fuzzer):
+    cases = choose_cases(4, ["settings", "checkpoint"])
+    alone = [fuzzer.run(case) for case in cases]
+    together = list(try_cases(cases, fuzzer.folder, workers=2))
+    keys = ("target", "number", "kind", "damage")
+    assert [[result[key] for key in keys] for result in together] == [[result[key] for key in keys] for result in alone]
 
 
 def test_the_full_form_is_large():

@@ -11,8 +11,9 @@ VICTIM = Path("/somewhere/showers.zarr")
 REFUSED = Reading(Outcome(1, "", f"reading 100%\nerror: {VICTIM}/zarr.json: not JSON\n"))
 
 
-def kind(reading, level=Level.READING, *, verifies=False, tolerant=False):
-    return judge(reading, Damage("", level, "zarr.json"), VICTIM, "good", verifies=verifies, tolerant=tolerant)[0]
+def kind(reading, level=Level.READING, *, verifies=False, tolerant=False, partner=""):
+    damage = Damage("", level, "zarr.json")
+    return judge(reading, damage, VICTIM, "good", verifies=verifies, tolerant=tolerant, partner=partner)[0]
 
 
 def failed(text, status=1):
@@ -31,6 +32,11 @@ def test_one_line_that_names_the_file_is_a_refusal(level):
 def test_a_usage_error_may_fill_a_box():
     assert kind(failed("Usage: ingest\n│ /somewhere/show │\n│ ers.zarr: is a folder │\n", status=2)) == "refused"
     assert kind(failed("Usage: ingest\n│ is a folder │\n", status=2)) == "nameless"
+
+
+def test_a_refusal_may_name_the_file_that_the_damaged_one_disagrees_with():
+    refusal = failed("error: other.toml: bad\n")
+    assert (kind(refusal), kind(refusal, partner="other.toml")) == ("nameless", "refused")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ MEMORY = re.compile(
 
 
 def judge(
-    reading: Reading, damage: Damage, victim: Path, expected: Any, *, verifies: bool, tolerant: bool
+    reading: Reading, damage: Damage, victim: Path, expected: Any, *, verifies: bool, tolerant: bool, partner: str = ""
 ) -> tuple[str, str]:
     """Return the verdict, which is one of `GOOD` or says what is wrong, and the output that shows it.
 
@@ -34,6 +34,8 @@ def judge(
         Whether the program must notice every damage.
     tolerant
         Whether the program reports damage and continues.
+    partner
+        Name of a file that a refusal may name instead of the damaged one, if any; see `tests.fuzz.targets.Target`.
     """
     status, text = reading.outcome.status, reading.outcome.out + reading.outcome.err
     errors = [line for line in reading.outcome.err.splitlines() if line.startswith("error: ")]
@@ -56,7 +58,7 @@ def judge(
         return "published", f"{reading.left} is there after: {words}"
     if status == 1 and not verifies and len(errors) != 1:
         return "lines", words or "nothing is printed"
-    names = {victim.name, damage.file or victim.name}
+    names = {victim.name, damage.file or victim.name, partner or victim.name}
     squeezed = re.sub(r"[\s│]+", "", text)  # usage errors are printed in a box
     if not (
         any(name in squeezed for name in names)

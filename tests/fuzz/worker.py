@@ -11,13 +11,16 @@ import logging
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from tests.fuzz.forked import Forked
 from tests.fuzz.material import write_material
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import judge
@@ -43,6 +46,7 @@ def set_up() -> None:
 
     layout.CHUNK_BYTES, layout.SHARD_BYTES = 1 << 16, 1 << 17  # 8 showers in a chunk, 16 in a shard: several of each
     probe.PATIENCE = 5.0
+    probe.subprocess = SimpleNamespace(PIPE=subprocess.PIPE, Popen=Forked)  # type: ignore[assignment]
     run_folder.SCORERS.update(dict.fromkeys(run_folder.SCORERS, "tests.fuzz.scorer"))
     Figure.savefig = lambda self, path, **_: Path(path).write_text(SVG)  # type: ignore[method-assign,assignment]
     warnings.simplefilter("ignore")
@@ -80,15 +84,16 @@ class Cases:
 
     def run(self, name: str, number: int, answer: Callable[[Any], None]) -> None:
         """Try a case; print the damage, and then the case and the verdict."""
-        began = time.perf_counter()
         target, expected = TARGETS[name], self.expected(name, number)
+        began = time.perf_counter()
         with self._place() as place:
             victim = target.prepare(self.material, place, number)
             damage = target.damage(name, number, victim)
             answer(damage.note)
             limit_memory()
             reading = target.read(place, victim)
-            kind, words = judge(reading, damage, victim, expected, verifies=name in VERIFIES, tolerant=name in TOLERANT)
+            rules = {"verifies": name in VERIFIES, "tolerant": name in TOLERANT}
+            kind, words = judge(reading, damage, victim, expected, **rules, partner=target.partner)
         seconds = round(time.perf_counter() - began, 2)
         case = {"target": name, "number": number, "kind": kind, "damage": damage.note}
         answer({**case, "words": words, "seconds": seconds})

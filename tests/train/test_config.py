@@ -99,6 +99,7 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         ("epochs = " + "[" * 1000 + "]" * 1000, "settings.toml: not a readable TOML file"),
         ("epochs = 0", "settings.toml: epochs=0 is not between 1 and"),
         ('schedule = "cosinus"', "settings.toml: unknown schedule 'cosinus'; known: constant"),
+        ('model = "vgg"', "settings.toml: unknown model 'vgg'; known: cnn"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -11,7 +11,7 @@ import typer
 from store import console
 from tests.train.conftest import LineBackend
 from train.config import TrainConfig
-from train.model.networks import SHOWER
+from train.model.networks import SHOWER, find_architecture
 from train.options import application
 
 
@@ -92,7 +92,7 @@ def test_resume_takes_the_settings_of_the_run(app: typer.Typer, showers: Path, t
         (["--resume", "--overwrite"], 2, "give --resume or --overwrite, not both"),
         (["--no-such-option"], 2, "No such option"),
         (["--preset", "best"], 1, "unknown preset 'best'; known: challenge, gsoc-resnet15"),
-        (["--class-weights", "1,2,3"], 1, "the store has 2 classes"),
+        (["--class-weights", "1,2,3"], 1, "expected 2, one per class of"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(
@@ -110,6 +110,17 @@ def test_wrong_usage_is_one_clear_line(
     assert message in errors.replace("\n", " ")
     assert status == 2 or errors.count("\n") == 1
     assert not path.exists()
+
+
+def test_an_architecture_that_does_not_fit_is_named_by_its_file(
+    app: typer.Typer, showers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    architecture = find_architecture("cnn-small").to_dict()
+    architecture["layers"][0]["kernel"] = [99, 1]
+    (path := tmp_path / "mine.json").write_text(json.dumps(architecture))
+    assert run(app, "--store", showers, "--run", tmp_path / "run", "--model", path) == 1
+    errors = " ".join(capsys.readouterr().err.split())
+    assert f"{path}: model 'cnn-small' does not fit images of (32, 32, 2)" in errors
 
 
 def test_missing_store_is_one_clear_line(app: typer.Typer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
