@@ -30,7 +30,8 @@ def open_file(path: Path, **options: Any) -> h5py.File:
     try:
         return h5py.File(path, "r", **options)
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        # HDF5 gives no number if this process has the file open without a lock already
+        if error.errno not in {None, *NO_LOCKS}:
             raise
         return h5py.File(path, "r", locking=False, **options)
 

@@ -15,8 +15,9 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from store.sources.hdf5_storage import opened
-with opened(Path(sys.argv[1])) as file:
-    print(file["X"][...].sum())
+path = Path(sys.argv[1])
+with opened(path) as file, opened(path) as again:
+    print(file["X"][1] + again["X"][...].sum())
 """
 compiler = shutil.which("cc")
 
@@ -39,4 +40,4 @@ def test_hdf5_files_are_read_where_there_are_no_locks(tmp_path, number):
     if number == errno.EIO:
         assert "unable to lock file" in result.stderr
     else:
-        assert result.stdout == "6\n", result.stderr
+        assert result.stdout == "7\n", result.stderr
