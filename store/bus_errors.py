@@ -46,7 +46,7 @@ def _handle(_: int, information: int, __: int) -> None:
     fault = ctypes.c_void_p.from_address(information + SYSTEMS[sys.platform][1]).value or 0
     for address, (size, path) in list(mapped.items()):
         if address <= fault < address + size:
-            os.write(2, f"error: {printable(str(path))}: {_explain(path, size)}\n".encode())
+            os.write(2, f"error: {printable(str(path))}: {explain(path, size)}\n".encode())
             os._exit(1)
     _libc.sigaction(signal.SIGBUS, _previous, None)
 
@@ -54,7 +54,8 @@ def _handle(_: int, information: int, __: int) -> None:
 _handler = Handler(_handle)  # a reference that keeps it alive
 
 
-def _explain(path: Path, size: int) -> str:
+def explain(path: Path, size: int) -> str:
+    """Return why a part of a file cannot be read that had this many bytes when it was opened."""
     try:
         now = path.stat().st_size
     except OSError as error:

@@ -5,25 +5,20 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-import google_crc32c
 import numpy as np
-import zarr
 
 from store.arrays import Float32Array, Int64Array
-from store.compiled.decode import WRONG_BLOCK, WRONG_HEADER, WRONG_OFFSET, decode_samples, lz4_address, public_address
-from store.errors import CorruptStoreError
-from store.layout import MIN_SAMPLE_BYTES, MISSING_CHUNK
-from store.mapping import MappedFile
-from store.page_cache import fits
+from store.block_reader import BlockReader, ImageArray, MappedReader, shard_files
+from store.errors import ConfigError, CorruptStoreError
+from store.layout import MIN_SAMPLE_BYTES
+from store.mounts import on_network
+from store.pread_reader import PreadReader
 
-ImageArray = zarr.Array[Any]
-DEFECTS = {
-    WRONG_HEADER: "its Blosc header does not belong to this array",
-    WRONG_OFFSET: "its block table points outside the chunk",
-    WRONG_BLOCK: "a block does not decode to a sample",
-}
+VARIABLE = "CALOSTREAM_READER"
+READERS = {"map": MappedReader, "pread": PreadReader}
+"""How blocks can be read, by the value of the environment variable that chooses it."""
 
-_shared_readers: WeakValueDictionary[object, "BlockReader"] = WeakValueDictionary()
+_shared_readers: WeakValueDictionary[object, BlockReader] = WeakValueDictionary()
 
 
 class SampleReader(Protocol):
@@ -74,21 +69,35 @@ def open_reader(image: ImageArray, root: Path) -> SampleReader:
     CorruptStoreError
         If a shard is shorter than its index, or the index is not what was written.
     """
-    if not has_sample_blocks(image):
-        return ZarrReader(image)
-    key = tuple(map(_file_identity, (root / image.path / "zarr.json", *shard_files(image, root))))
+    reader_class = choose_reader(image, root)
+    if not issubclass(reader_class, BlockReader):
+        return reader_class(image)
+    files = map(_file_identity, (root / image.path / "zarr.json", *shard_files(image, root)))
+    key = (reader_class, *files)
     reader = _shared_readers.get(key)
     if reader is None:
-        reader = _shared_readers[key] = BlockReader(image, root)
+        reader = _shared_readers[key] = reader_class(image, root)
     return reader
 
 
-def shard_files(image: ImageArray, root: Path) -> list[Path]:
-    """Return the paths of all shards of a sharded array, in order; shards of zeros only may be missing on disk."""
-    assert image.shards is not None
-    count = -(-image.shape[0] // image.shards[0])
-    encode, zeros = image.metadata.encode_chunk_key, (0,) * (image.ndim - 1)
-    return [root / image.path / encode((shard, *zeros)) for shard in range(count)]
+def choose_reader(image: ImageArray, root: Path) -> "type[BlockReader] | type[ZarrReader]":
+    """Return the class of the reader for an array of images; the attribute ``kind`` of the class describes it.
+
+    Shards are mapped into memory, which is fastest. On a network file system, where another computer may shorten them
+    meanwhile, they are read with ``pread``. The environment variable ``CALOSTREAM_READER`` overrides this with ``map``
+    or ``pread``.
+
+    Raises
+    ------
+    ConfigError
+        If the environment variable has another value.
+    """
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen not in ("", *READERS):
+        raise ConfigError(f"{VARIABLE}={chosen!r}: unknown reader; known: {', '.join(READERS)}")
+    if not has_sample_blocks(image):
+        return ZarrReader
+    return READERS[chosen or ("pread" if on_network(root / image.path) else "map")]
 
 
 def _file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
@@ -176,81 +185,3 @@ class ZarrReader:
         return CorruptStoreError(
             f"{self._image.store_path}: samples {ascending[0]} to {ascending[-1]} cannot be read ({error})"
         )
-
-
-class BlockReader:
-    """Reads single images from memory-mapped shards, decoding each directly into its row of the batch.
-
-    If all shards fit into the page cache, the system is asked to read them ahead, in order: reading single samples in
-    random order from a cold disk is hundreds of times slower.
-
-    Parameters
-    ----------
-    image
-        The array ``image`` of a store, for which `has_sample_blocks` holds.
-    root
-        The store's folder.
-
-    Raises
-    ------
-    CorruptStoreError
-        If a shard is shorter than its index, or the index is not what was written.
-    """
-
-    def __init__(self, image: ImageArray, root: Path) -> None:
-        assert image.shards is not None
-        lz4 = lz4_address()
-        self.kind = "blocks" if lz4 else "blocks, decoded one by one through numcodecs"
-        self._lz4 = lz4 or public_address()
-        self._sample_bytes = 4 * int(np.prod(image.shape[1:]))
-        self._chunk = image.chunks[0]
-        self._chunks_per_shard = image.shards[0] // image.chunks[0]
-        self._shards = shard_files(image, root)
-        self._maps: list[MappedFile] = []
-        self._address = np.zeros(len(self._shards) * self._chunks_per_shard, np.int64)  # of each chunk; 0 if missing
-        self._size = np.zeros_like(self._address)
-        self._fits = fits(sum(path.stat().st_size for path in self._shards if path.exists()))
-        for shard, path in enumerate(self._shards):
-            self._map_shard(path, slice(shard * self._chunks_per_shard, (shard + 1) * self._chunks_per_shard))
-
-    def _map_shard(self, path: Path, chunks: slice) -> None:
-        """Map a shard and record where its chunks are; a shard that is missing on disk is all zeros."""
-        try:
-            shard = MappedFile(path)
-        except FileNotFoundError:
-            return
-        except ValueError:
-            raise CorruptStoreError(f"{path}: the shard is empty") from None
-        if self._fits:
-            shard.read_ahead()
-        data = np.asarray(shard)
-        index_bytes = 16 * self._chunks_per_shard
-        if data.size < index_bytes + 4:
-            raise CorruptStoreError(f"{path}: {data.size} bytes are too few for the shard's index")
-        index = data[-index_bytes - 4 : -4].tobytes()
-        if google_crc32c.value(index) != int.from_bytes(data[-4:].tobytes(), "little"):
-            raise CorruptStoreError(f"{path}: the shard's index does not match its checksum")
-        offset, size = np.frombuffer(index, "<u8").reshape(-1, 2).T
-        present = offset != np.uint64(MISSING_CHUNK)
-        end = data.size - index_bytes - 4
-        if np.any(offset[present] > end) or np.any(size[present] > end - offset[present]):
-            raise CorruptStoreError(f"{path}: the shard's index points outside the shard")
-        self._maps.append(shard)
-        self._address[chunks] = np.where(present, shard.address + offset.astype(np.int64), 0)
-        self._size[chunks] = np.where(present, size, 0).astype(np.int64)
-
-    def read(self, samples: Int64Array, out: Float32Array) -> None:
-        """See `SampleReader.read`."""
-        if out.nbytes != samples.size * self._sample_bytes or not out.flags.c_contiguous or out.dtype != np.float32:
-            raise ValueError(
-                f"out must be C-contiguous float32 for {samples.size} samples, got {out.dtype} {out.shape}"
-            )
-        if samples.size and not 0 <= samples.min() <= samples.max() < self._address.size * self._chunk:
-            raise ValueError(f"samples must be in [0, {self._address.size * self._chunk})")
-        failed, defect = decode_samples(
-            self._lz4, self._address, self._size, self._chunk, self._sample_bytes, samples, out.ctypes.data
-        )
-        if defect:
-            sample = int(samples[failed])
-            path = self._shards[sample // self._chunk // self._chunks_per_shard]
-            raise CorruptStoreError(f"{path}: sample {sample} is corrupt: {DEFECTS[defect]}")

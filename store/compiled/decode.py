@@ -1,4 +1,4 @@
-"""Decoding samples out of the chunks of memory-mapped shards.
+"""Decoding samples out of chunks in memory, and fetching the parts of chunks that this needs from files.
 
 Each sample is an LZ4 block, decoded by the bounds-checked C function ``LZ4_decompress_safe``, which the Blosc extension
 of numcodecs contains. Its address is passed to the compiled loop as a number at run time: numba could not keep machine
@@ -13,7 +13,7 @@ import numcodecs.blosc
 
 from store.blosc import decode_block
 from store.compiled.compiler import compiled
-from store.compiled.intrinsics import call_lz4, copy_bytes, fill_zero, load_int32, prefetch
+from store.compiled.intrinsics import call_lz4, call_pread, copy_bytes, fill_zero, load_int32, prefetch
 
 AHEAD = 12  # samples between requesting the cache lines of a sample and decoding it
 WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK = 1, 2, 3
@@ -44,6 +44,11 @@ def _public_decoder(source: int, target: int, size: int, capacity: int) -> int:
 def public_address() -> int:
     """Return the address of a slower substitute for ``LZ4_decompress_safe``, for systems where that cannot be found."""
     return ctypes.cast(_public_decoder, ctypes.c_void_p).value or 0
+
+
+def pread_address() -> int:
+    """Return the address of the C function ``pread``."""
+    return ctypes.cast(ctypes.CDLL(None).pread, ctypes.c_void_p).value or 0
 
 
 @compiled
@@ -114,3 +119,71 @@ def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
         elif call_lz4(lz4, start + offset + 4, row, packed, sample_bytes) != sample_bytes:
             return k, WRONG_BLOCK
     return 0, 0
+
+
+@compiled
+def fetch_blocks(pread, file, offset, address, size, chunk, samples):
+    """Read what `decode_samples` needs of the chunks of some samples into memory, where each chunk has room as a whole.
+
+    Parameters
+    ----------
+    pread
+        Address of the C function ``pread``.
+    file, offset
+        int64 (chunk count,), descriptor of the file of each chunk, and position of the chunk in it.
+    address, size
+        int64 (chunk count,), as for `decode_samples`: where each chunk goes in memory, and its bytes.
+    chunk
+        Samples per chunk.
+    samples
+        int64 (n,), positions of the samples, ascending.
+
+    Returns
+    -------
+    int
+        -1, or the chunk that could not be read.
+    """
+    table_end = 16 + 4 * chunk
+    k = 0
+    while k < samples.size:
+        number = samples[k] // chunk
+        first = k
+        while k < samples.size and samples[k] // chunk == number:
+            k += 1
+        start, length = address[number], size[number]
+        if length == 0:
+            continue
+        head = min(length, table_end)  # a shorter chunk is refused when it is decoded
+        if call_pread(pread, file[number], start, head, offset[number]) != head:
+            return number
+        if length <= table_end:
+            continue
+        begin, end = _span(start, length, chunk, samples[first:k])
+        if call_pread(pread, file[number], start + begin, end - begin, offset[number] + begin) != end - begin:
+            return number
+        for sample in samples[first:k]:
+            block = load_int32(start + 16 + 4 * (sample % chunk))
+            # In a damaged chunk, a block may be longer than the table says. It is decoded as if the chunk were mapped.
+            if end < length and block + 4 + load_int32(start + block) > end:
+                begin, end = table_end, length
+                if call_pread(pread, file[number], start + begin, end - begin, offset[number] + begin) != end - begin:
+                    return number
+    return -1
+
+
+@compiled
+def _span(start, length, chunk, samples):
+    """Return where the blocks of some samples begin and end in their chunk, whose table of offsets is in memory."""
+    table_end = 16 + 4 * chunk
+    lowest, highest = length, 0
+    for sample in samples:
+        block = load_int32(start + 16 + 4 * (sample % chunk))
+        lowest, highest = min(lowest, block), max(highest, block)
+    if ((load_int32(start) >> 16) & 0x2) or lowest < table_end or highest > length - 4:
+        return table_end, length  # samples that are not compressed, or a damaged table
+    end = length
+    for k in range(chunk):
+        block = load_int32(start + 16 + 4 * k)
+        if highest < block < end:
+            end = block
+    return lowest, max(end, highest + 4)

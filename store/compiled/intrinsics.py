@@ -57,6 +57,19 @@ def call_lz4(typing_context, function, source, target, size, capacity):
 
 
 @intrinsic
+def call_pread(typing_context, function, file, target, size, offset):
+    """Call ``ssize_t pread(file, target, size, offset)`` at address `function`."""
+
+    def code(context, builder, signature, arguments):
+        byte, word, long = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
+        pointer = builder.inttoptr(arguments[0], ir.FunctionType(long, [word, byte, long, long]).as_pointer())
+        file, target = builder.trunc(arguments[1], word), builder.inttoptr(arguments[2], byte)
+        return builder.call(pointer, [file, target, *arguments[3:5]])
+
+    return types.int64(*[types.int64] * 5), code
+
+
+@intrinsic
 def copy_bytes(typing_context, source, target, size):
     """Copy `size` bytes between two addresses that do not overlap."""
 

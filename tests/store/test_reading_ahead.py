@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from store.block_reader import BlockReader
 from store.errors import ConfigError, CorruptStoreError, PlanError
 from store.layout import shard_path
-from store.sample_reader import BlockReader
 from tests.examples import write_store
 from tests.store.streams import BATCH_BYTES, IMAGES, assert_same, assert_true, open_stream
 

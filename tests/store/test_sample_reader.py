@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
-from store import sample_reader
+from store import block_reader
+from store.block_reader import MappedReader
 from store.errors import CorruptStoreError
 from store.layout import Layout, shard_path
-from store.sample_reader import BlockReader, ZarrReader, open_reader
+from store.sample_reader import ZarrReader, open_reader
 from tests.examples import tell_tale_images, write_foreign, write_images
 from tests.strategies import SHAPES, foreign_arrays, images, layouts
 
@@ -154,7 +155,7 @@ def test_samples_too_small_to_be_blocks_are_read_through_zarr(tmp_path):
 def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_named(tmp_path, monkeypatch):
     stack = tell_tale_images(20, SHAPE)
     write_images(tmp_path, stack, LAYOUT)
-    monkeypatch.setattr(sample_reader, "lz4_address", lambda: 0)
+    monkeypatch.setattr(block_reader, "lz4_address", lambda: 0)
     reader = open_reader(open_image(tmp_path), tmp_path)
     assert reader.kind.startswith("blocks, decoded one by one")
     order = [19, 0, 5, 5, 7]
@@ -262,7 +263,7 @@ def test_a_damaged_index_is_named_when_the_store_is_opened(stored, damage, reaso
     path = shard_path(root, 2)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: {reason}")):
-        BlockReader(open_image(root), root)
+        MappedReader(open_image(root), root)
 
 
 @pytest.mark.parametrize(
