@@ -22,12 +22,21 @@ class Channel:
     long_name
         The measured quantity.
     comment
-        How values in the files relate to physical units.
+        How values in the files relate to physical units, for readers.
+    scale
+        What a value in the files is multiplied by to be in units of `unit`.
+    unit
+        Unit of the scaled value, such as ``GeV``; ``1`` if the files state none.
+    published
+        Smallest and largest value of the published files, or None if there are none.
     """
 
     name: str
     long_name: str
     comment: str
+    scale: float = 1.0
+    unit: str = "1"
+    published: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +82,9 @@ class DatasetSpec:
         (ieta, iphi), indices of the cell on which images are centred; coordinates are relative to it.
     variables
         Variables of each sample, which go into the store as columns.
+    core
+        Distance from `seed`, in cells along either axis, within which the largest value of the first channel is in most
+        images, or None if there is no such distance; `ingest` warns if a source is otherwise.
 
     Raises
     ------
@@ -89,6 +101,7 @@ class DatasetSpec:
     classes: tuple[str, ...]
     seed: tuple[int, int]
     variables: tuple[Variable, ...] = ()
+    core: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.channels) != self.image_shape[2]:
@@ -111,11 +124,12 @@ ELECTRON_PHOTON = DatasetSpec(
     label_key="y",
     image_shape=(32, 32, 2),
     channels=(
-        Channel(name="energy", long_name="hit energy", comment="value = energy / 50 GeV"),
-        Channel(name="time", long_name="hit time", comment="value = time / 50 ns"),
+        Channel(name="energy", long_name="hit energy", comment="value = energy / 50 GeV", scale=50.0, unit="GeV"),
+        Channel(name="time", long_name="hit time", comment="value = time / 50 ns", scale=50.0, unit="ns"),
     ),
     classes=("photon", "electron"),
     seed=(16, 16),
+    core=0,
 )
 
 QUARK_GLUON = DatasetSpec(
@@ -125,12 +139,28 @@ QUARK_GLUON = DatasetSpec(
     label_key="y",
     image_shape=(125, 125, 3),
     channels=(
-        Channel(name="tracks", long_name="track transverse momentum", comment="as in the files, which state no scale"),
-        Channel(name="ecal", long_name="ECAL energy", comment="as in the files, which state no scale; noise below 0"),
-        Channel(name="hcal", long_name="HCAL energy", comment="as in the files, which state no scale; noise below 0"),
+        Channel(
+            name="tracks",
+            long_name="track transverse momentum",
+            comment="as in the files, which state no scale",
+            published=(0.0, 10.0),
+        ),
+        Channel(
+            name="ecal",
+            long_name="ECAL energy",
+            comment="as in the files, which state no scale; noise below 0",
+            published=(-0.22, 12.7),
+        ),
+        Channel(
+            name="hcal",
+            long_name="HCAL energy",
+            comment="as in the files, which state no scale; noise below 0",
+            published=(-0.001, 0.133),
+        ),
     ),
     classes=("gluon", "quark"),
     seed=(62, 62),
+    core=15,
     variables=(
         Variable(name="pt", long_name="jet transverse momentum", units="GeV"),
         Variable(name="m0", long_name="jet mass", units="GeV"),
