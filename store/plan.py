@@ -7,7 +7,7 @@ random access possible.
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from store.arrays import Int64Array
 from store.compiled.permutation import Keys, fill_chunks, fill_full, make_keys
 from store.errors import PlanError
 from store.shuffles import SHUFFLES, Shuffle
-
-if TYPE_CHECKING:
-    from store.opening import Store
 
 PLAN_VERSION = 1
 MINIMA = {"batch_size": 1, "chunk": 1, "window": 1, "seed": 0, "epoch": 0, "start": 0, "world_size": 1}
@@ -53,6 +50,10 @@ class BatchPlan:
         The two numbers that determine the permutation.
     rank, world_size
         Number of this process, and number of processes that share the epoch.
+    parts
+        With ``window`` and ``chunks``, number of parts into which the epoch's order is divided; as many as ranks by
+        default. With another number, batch i over all ranks consists of batch i of each part, and the ranks share it
+        as with ``full``. So a run may continue with another number of ranks and the same batches over all of them.
     split
         Name of the split, if the range is a whole split or the beginning of one; otherwise None.
 
@@ -72,6 +73,7 @@ class BatchPlan:
     epoch: int = 0
     rank: int = 0
     world_size: int = 1
+    parts: int | None = None
     split: str | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +88,10 @@ class BatchPlan:
             raise PlanError(
                 f"rank={self.rank} is not in [0, {self.world_size}), the ranks of world_size={self.world_size}"
             )
+        if self.parts is not None and (self.parts < 1 or self.global_batch_size % self.parts):
+            raise PlanError(
+                f"parts={self.parts} does not divide the {self.global_batch_size} samples of a batch over all ranks"
+            )
 
     @property
     def sample_count(self) -> int:
@@ -93,10 +99,17 @@ class BatchPlan:
         return self.stop - self.start
 
     @property
+    def global_batch_size(self) -> int:
+        """Samples per batch over all ranks."""
+        return self.batch_size * self.world_size
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What determines the batches of every epoch, as JSON values."""
         values = asdict(self)
         del values["epoch"]
+        if self.parts is None:
+            del values["parts"]
         if self.split is not None:  # the store and its split's name determine where the range starts
             del values["start"], values["stop"]
             values["samples"] = self.sample_count
@@ -106,19 +119,19 @@ class BatchPlan:
         """Return the plan of another epoch."""
         return replace(self, epoch=epoch)
 
-    @property
-    def _shares_batches(self) -> bool:
-        return self.shuffle in ("full", "none")
+    def divide(self, **changes: int | None) -> "BatchPlan":
+        """Return the plan with another `rank`, `world_size` or `parts`."""
+        return replace(self, **changes)  # type: ignore[arg-type]
 
     @cached_property
     def _keys(self) -> Keys:
         return make_keys(PLAN_VERSION, self.seed, self.epoch)
 
     def __len__(self) -> int:
-        return -(-self.sample_count // (self.batch_size * self.world_size))
+        return -(-self.sample_count // self.global_batch_size)
 
-    def bounds(self, index: int) -> tuple[int, int]:
-        """Return the range in the epoch's order that batch `index` takes on this rank.
+    def bounds(self, index: int) -> list[tuple[int, int]]:
+        """Return the ranges in the epoch's order that batch `index` takes on this rank.
 
         Raises
         ------
@@ -127,86 +140,46 @@ class BatchPlan:
         """
         if not 0 <= index < len(self):
             raise PlanError(f"batch {index} is not in [0, {len(self)}), the batches of the epoch")
-        n, ranks = self.sample_count, self.world_size
-        if self._shares_batches:
-            first = index * ranks * self.batch_size
-            size = min(n - first, ranks * self.batch_size)
-            return first + size * self.rank // ranks, first + size * (self.rank + 1) // ranks
-        first, last = n * self.rank // ranks, n * (self.rank + 1) // ranks
-        return min(last, first + index * self.batch_size), min(last, first + (index + 1) * self.batch_size)
+        n, parts = self.sample_count, 1 if self.shuffle in ("full", "none") else self.parts or self.world_size
+        size = self.global_batch_size // parts
+
+        def of_part(part: int) -> tuple[int, int]:
+            first, last = n * part // parts, n * (part + 1) // parts
+            return min(last, first + index * size), min(last, first + (index + 1) * size)
+
+        if parts == self.world_size:
+            return [of_part(self.rank)]
+        ranges = [of_part(part) for part in range(parts)]
+        total = sum(upper - lower for lower, upper in ranges)
+        return _cut_out(ranges, total * self.rank // self.world_size, total * (self.rank + 1) // self.world_size)
 
     def __getitem__(self, index: int) -> Int64Array:
         """Return the samples of batch `index`: int64 (batch,), positions in the store."""
-        lower, upper = self.bounds(index)
-        out = np.empty(upper - lower, np.int64)
+        ranges = self.bounds(index)
+        out = np.empty(sum(upper - lower for lower, upper in ranges), np.int64)
+        filled = 0
+        for lower, upper in ranges:
+            self._fill(lower, out[filled : filled + upper - lower])
+            filled += upper - lower
+        return out
+
+    def _fill(self, lower: int, out: Int64Array) -> None:
+        """Fill an array with the samples from place `lower` of the epoch's order on."""
         if self.shuffle == "none":
-            out[:] = np.arange(self.start + lower, self.start + upper)
+            out[:] = np.arange(self.start + lower, self.start + lower + out.size)
         elif self.shuffle == "full":
             fill_full(lower, self.start, self.sample_count, self._keys, out)
         else:
             window_chunks = -(-self.window // self.chunk) if self.shuffle == "window" else 0
             fill_chunks(lower, self.start, self.stop, self.chunk, window_chunks, self._keys, out)
-        return out
 
 
-class SplitOptions(TypedDict, total=False):
-    """Keyword arguments of `plan_split`, for functions that pass them on."""
-
-    split: str
-    batch_size: int
-    shuffle: Shuffle
-    seed: int
-    epoch: int
-    rank: int
-    world_size: int
-    samples: int | None
-
-
-def plan_split(
-    store: "Store",
-    *,
-    split: str,
-    batch_size: int,
-    shuffle: Shuffle = "full",
-    seed: int = 0,
-    epoch: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-    samples: int | None = None,
-) -> BatchPlan:
-    """Return the plan of the batches of a split.
-
-    Parameters
-    ----------
-    store
-        An opened store.
-    split
-        ``train``, ``validation`` or ``test``.
-    batch_size, shuffle, seed, epoch, rank, world_size
-        See `BatchPlan`.
-    samples
-        Number of samples to use, from the beginning of the split; all by default. They are a random subset, since
-        stores are shuffled.
-
-    Raises
-    ------
-    PlanError
-        If there is no such split, or a value is out of bounds.
-    """
-    start, stop = store.split_range(split)
-    if samples is not None:
-        if not 1 <= samples <= stop - start:
-            raise PlanError(f"samples={samples} is not between 1 and the {stop - start} of split {split!r}")
-        stop = start + samples
-    return BatchPlan(
-        start=start,
-        stop=stop,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        chunk=store.image.chunks[0],
-        seed=seed,
-        epoch=epoch,
-        rank=rank,
-        world_size=world_size,
-        split=split,
-    )
+def _cut_out(ranges: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
+    """Return the ranges that elements `first` to `last` (excluded) of some ranges, one after another, cover."""
+    pieces, before = [], 0
+    for lower, upper in ranges:
+        start, stop = max(lower, lower + first - before), min(upper, lower + last - before)
+        if start < stop:
+            pieces.append((start, stop))
+        before += upper - lower
+    return pieces

@@ -9,13 +9,17 @@ import ast
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import BoolArray
+from store.arrays import BoolArray, Int64Array
 from store.errors import PlanError
+from store.sample_columns import check_column
+
+if TYPE_CHECKING:
+    from store.opening import Store
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "abs": (np.abs, 1),
@@ -43,6 +47,7 @@ COMPARISONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Eq: np.equal,
     ast.NotEq: np.not_equal,
 }
+BLOCK = 1 << 20  # samples that a cut looks at together
 LONGEST = 10_000  # characters; Python's parser is recursive
 SHOWN = 200  # characters of an expression that a message repeats
 
@@ -79,6 +84,11 @@ class Cut:
             raise _refusal(text, "reads no column")
         return cls(text=text, columns=tuple(sorted(names)))
 
+    @property
+    def canonical(self) -> str:
+        """The expression with the blanks and parentheses that Python would write; equal for equal expressions."""
+        return ast.unparse(_parse(self.text))
+
     def check_columns(self, known: Mapping[str, Any] | tuple[str, ...]) -> None:
         """Raise PlanError if a column is not known; the message lists the known ones."""
         for name in self.columns:
@@ -102,6 +112,25 @@ class Cut:
         values = {name: columns[name].astype(np.float64) for name in self.columns}
         with np.errstate(all="ignore"):  # the logarithm of a negative number is NaN, as in IEEE arithmetic
             return np.asarray(_evaluate(_parse(self.text), values), dtype=np.bool_)
+
+
+def select(store: "Store", where: str, start: int, stop: int) -> Int64Array:
+    """Return the positions, int64 (n,) and ascending, of those samples of [start, stop) that pass a cut.
+
+    Raises
+    ------
+    PlanError
+        If `where` is not a cut, or the store has no such column.
+    """
+    cut = Cut.parse(where)
+    for name in cut.columns:
+        check_column(store, name, f"where={_shorten(where)!r}")
+    positions = [np.zeros(0, np.int64)]
+    for first in range(start, stop, BLOCK):
+        last = min(stop, first + BLOCK)
+        passed = cut.apply({name: store.column(name, first, last) for name in cut.columns})
+        positions.append(first + np.flatnonzero(passed))
+    return np.concatenate(positions)
 
 
 def _parse(text: str) -> ast.expr:

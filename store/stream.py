@@ -3,88 +3,29 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 
-from store.arrays import Float32Array, Int64Array, UInt8Array
+from store.batch import Batch
 from store.buffers import BufferPool
 from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
-from store.files import parse_size
 from store.given_plan import EpochPlan, Plan, RepeatedPlan
 from store.opening import Store, open_store
-from store.plan import SplitOptions, plan_split
+from store.read_ahead import ReadAhead
+from store.resuming import DividedPlan, continued_plan
+from store.sample_columns import read_columns
 from store.sample_reader import open_reader
+from store.split_plan import SplitOptions, plan_split
 
+__all__ = ["Batch", "BatchStream"]
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch of samples; its arrays are never overwritten, so the consumer may keep them.
-
-    Attributes
-    ----------
-    image
-        float32 (batch, ieta, iphi, channel), values as in the source files.
-    label
-        uint8 (batch,), class of each sample.
-    sample
-        int64 (batch,), position of each sample in the store.
-    """
-
-    image: Float32Array
-    label: UInt8Array
-    sample: Int64Array
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadAhead:
-    """How far a stream reads ahead of its consumer.
-
-    Attributes
-    ----------
-    threads
-        Number of decoding threads.
-    batches
-        Maximum number of batches read ahead, not counting the one that the consumer has.
-    """
-
-    threads: int
-    batches: int
-
-    @classmethod
-    def within(cls, memory: int | str, threads: int, batch_bytes: int) -> "ReadAhead":
-        """Return the read-ahead that a memory limit allows: at most two batches per thread.
-
-        Parameters
-        ----------
-        memory
-            Limit in bytes, or as text such as ``"512MiB"``, for all batches including the consumer's.
-        threads
-            Number of decoding threads.
-        batch_bytes
-            Size of the largest batch, in bytes.
-
-        Raises
-        ------
-        PlanError
-            If there are no threads, or the memory does not hold two batches.
-        ConfigError
-            If `memory` is not a size.
-        """
-        if threads < 1:
-            raise PlanError(f"threads={threads} is below 1")
-        allowed = parse_size("memory", memory) // batch_bytes
-        if allowed < 2:
-            raise PlanError(
-                f"memory={memory!r} is less than two batches of {batch_bytes} bytes; "
-                "lower the batch size or raise the memory"
-            )
-        return cls(threads=threads, batches=min(allowed - 1, 2 * threads))
+SHOWN = ("split", "samples", "where", "balance", "batch_size", "shuffle", "seed")
 
 
 class BatchStream:
@@ -92,6 +33,8 @@ class BatchStream:
 
     Iterating gives the remaining batches of the current epoch, and then moves to the next epoch. Only one iteration may
     be under way at a time: another may start when the first has ended, was closed, or is no longer referenced.
+
+    A stream can be pickled and copied. The copy is at the same position, and moves independently of the original.
 
     Parameters
     ----------
@@ -102,6 +45,9 @@ class BatchStream:
         (batch,). Such a plan is read once at the start and repeated in every epoch. A plan that changes from epoch to
         epoch is a `store.given_plan.EpochPlan`, for example a `store.plan.BatchPlan`. By default, the plan follows from
         `options`.
+    columns
+        Names of further per-sample columns of the store that each batch has, such as ``("pt", "weight")``; see
+        `Batch.columns`.
     memory
         Limit on the memory for batches, in bytes or as text such as ``"512MiB"``: those read ahead and the one that the
         consumer has.
@@ -111,8 +57,8 @@ class BatchStream:
         Function that these threads call with each batch and its epoch, and that may change the images in place. It must
         depend on nothing else, so that a resumed stream gives the same batches.
     **options
-        ``split``, ``batch_size``, ``shuffle``, ``seed``, ``epoch``, ``rank``, ``world_size`` and ``samples``; see
-        `store.plan.plan_split`. Without `plan`, ``split`` and ``batch_size`` are required.
+        ``split``, ``batch_size``, ``shuffle``, ``seed``, ``epoch``, ``rank``, ``world_size``, ``samples``, ``where``
+        and ``balance``; see `store.split_plan.plan_split`. Without `plan`, ``split`` and ``batch_size`` are required.
 
     Attributes
     ----------
@@ -134,8 +80,8 @@ class BatchStream:
     StoreError
         If the path holds no store that this version reads.
     PlanError
-        If a value is out of bounds, the plan contains positions outside the store, or `memory` does not hold two
-        batches.
+        If a value is out of bounds, the store has no such column, no sample passes ``where``, the plan contains
+        positions outside the store, or `memory` does not hold two batches.
     ConfigError
         If `memory` is not a size.
     CorruptStoreError
@@ -147,6 +93,7 @@ class BatchStream:
         path: str | Path,
         *,
         plan: Plan | None = None,
+        columns: Iterable[str] | str = (),
         memory: int | str = "512MiB",
         threads: int = 2,
         transform: Callable[[Batch, int], None] | None = None,
@@ -161,13 +108,15 @@ class BatchStream:
         self._batch = 0  # the next one of the epoch
         self._iterating: int | None = None  # process that iterates now; a forked one may iterate anew
         self._transform = transform
+        self._memory = memory
         shape = (min(self._plan.batch_size, self._plan.sample_count), *self.image_shape)
         batch_bytes = 4 * int(np.prod(shape))
         self._read_ahead = ReadAhead.within(memory, threads, batch_bytes)
         self.memory = (self._read_ahead.batches + 1) * batch_bytes
         self.buffers = BufferPool(shape, keep=self._read_ahead.batches + 1)
         self._reader = open_reader(store.image, store.path)
-        self._label = np.asarray(store.group["label"][self._plan.start : self._plan.stop])  # type: ignore[index]
+        self._label = store.column("label", self._plan.start, self._plan.stop)
+        self._columns = read_columns(store, columns, self._plan.start, self._plan.stop)
 
     @property
     def plan(self) -> EpochPlan:
@@ -196,6 +145,15 @@ class BatchStream:
         """Return the number of batches in a whole epoch."""
         return len(self._plan)
 
+    def __repr__(self) -> str:
+        plan, identity = self._plan, self._plan.identity
+        names = (*SHOWN, "rank", "world_size") if identity.get("world_size", 1) > 1 else SHOWN
+        words = [f"{name}={identity[name]!r}" for name in names if name in identity]
+        if "split" not in identity:
+            words.insert(0, f"plan={type(plan).__name__}")
+        options = ", ".join([repr(str(self.path)), *words])
+        return f"BatchStream({options}: epoch {plan.epoch}, batch {self._batch} of {len(plan)})"
+
     def __iter__(self) -> Iterator[Batch]:
         """Yield the remaining batches of the current epoch.
 
@@ -204,39 +162,77 @@ class BatchStream:
         PlanError
             If another iteration is under way, since both would move the same position.
         """
-        plan, pending, owner = self._plan, deque[Future[Batch]](), os.getpid()
+        plan, owner = self._plan, os.getpid()
         if self._iterating == owner:
             raise PlanError(
                 "another iteration of this stream is under way: end or close it first, or open a second stream"
             )
         self._iterating = owner
-        pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
+        indices = range(self._batch, len(plan))
         try:
-            for index in range(self._batch, len(plan)):
-                while len(pending) < self._read_ahead.batches and index + len(pending) < len(plan):
-                    pending.append(pool.submit(self._read, plan, index + len(pending)))
+            with closing(self.batches(indices)) as batches:
+                for index, batch in zip(indices, batches, strict=True):
+                    self._batch = index + 1
+                    yield batch
+                    del batch
+        finally:
+            if self._iterating == owner:
+                self._iterating = None
+        self._plan, self._batch = plan.at_epoch(plan.epoch + 1), 0
+
+    def batches(self, indices: Sequence[int]) -> Generator[Batch]:
+        """Yield chosen batches of the current epoch, by number and in the given order, reading ahead.
+
+        This does not move the position of the stream.
+
+        Raises
+        ------
+        PlanError
+            If an index is not that of a batch of the epoch.
+        """
+        plan, pending, owner = self._plan, deque[Future[Batch]](), os.getpid()
+        pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
+        submitted = 0
+        try:
+            for _ in range(len(indices)):
+                while len(pending) < self._read_ahead.batches and submitted < len(indices):
+                    pending.append(pool.submit(self._read, plan, indices[submitted]))
+                    submitted += 1
                 if os.getpid() != owner:
                     raise PlanError("a forked process cannot continue its parent's iteration; iterate anew in it")
                 began = time.perf_counter()
                 batch = pending.popleft().result()
                 self.waited += time.perf_counter() - began
-                self._batch = index + 1
                 yield batch
                 del batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            if self._iterating == owner:
-                self._iterating = None
-        self._plan, self._batch = plan.at_epoch(plan.epoch + 1), 0
 
     def _read(self, plan: EpochPlan, index: int) -> Batch:
         samples = plan[index]
         image = self.buffers.take()[: samples.size]
         self._reader.read(samples, image)
-        batch = Batch(image, self._label[samples - plan.start], samples)
+        rows = samples - plan.start
+        columns = {name: values[rows] for name, values in self._columns.items()}
+        batch = Batch(image, self._label[rows], samples, columns)
         if self._transform is not None:
             self._transform(batch, plan.epoch)
         return batch
+
+    def divide(self, rank: int, world_size: int) -> None:
+        """Take the part of one of several ranks from now on; the batch size is that of each rank.
+
+        Raises
+        ------
+        PlanError
+            If the plan was given and cannot be divided, or an iteration is under way.
+        """
+        if self._iterating == os.getpid():
+            raise PlanError("an iteration of this stream is under way: end or close it before dividing the stream")
+        if not isinstance(self._plan, DividedPlan):
+            raise PlanError("a given plan cannot be divided among ranks: give each rank a plan of its own")
+        self._plan = self._plan.divide(rank=rank, world_size=world_size)
+        self._batch = min(self._batch, len(self._plan))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the stream as JSON values: store, plan, epoch, and number of batches given so far.
@@ -244,33 +240,48 @@ class BatchStream:
         Batches that were only read ahead do not count. A given plan without an identity of its own is identified by the
         sha256 of all its positions.
         """
-        return {**self._identity(), "epoch": self._plan.epoch, "batch": self._batch}
+        return {"store": self.digest, **self._plan.identity, "epoch": self._plan.epoch, "batch": self._batch}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Move to the position at which `state_dict` was called.
+
+        The state may be that of a run with another number of ranks, if a batch over all ranks has as many samples. The
+        stream then continues with its share of the same batches over all ranks.
 
         Raises
         ------
         StateError
-            If the state is of another store or another plan (split, number of samples, batch size, shuffle, seed, rank,
-            world size, plan version), its batch is not one of the epoch, or an iteration is under way. The stream is
-            then unchanged.
+            If the state is of another store or another plan (split, number of samples, cut, balance, samples per batch
+            over all ranks, shuffle, seed, plan version), its batch is not one of the epoch, or an iteration is under
+            way. The stream is then unchanged.
         """
         if self._iterating == os.getpid():
             raise StateError("an iteration of this stream is under way: end or close it before loading a state")
-        for name, value in self._identity().items():
-            if state.get(name) != value:
-                raise StateError(f"the state has {name}={state.get(name)!r}, this stream {value!r}")
-        epoch, batch = state.get("epoch"), state.get("batch")
-        if not isinstance(epoch, int) or epoch < 0:
-            raise StateError(f"the state has epoch={epoch!r}, which is not an integer of at least 0")
-        plan = self._plan.at_epoch(epoch)
-        if not isinstance(batch, int) or not 0 <= batch <= len(plan):
-            raise StateError(f"the state has batch={batch!r}, which is not an integer from 0 to {len(plan)}")
-        self._plan, self._batch = plan, batch
+        if not isinstance(state, Mapping):
+            raise StateError(f"a state is what state_dict returned, not {state!r:.60}")
+        order = dict(state)
+        store = order.pop("store", None)
+        if store != self.digest:
+            raise StateError(f"the state has store={store!r}, this stream {self.digest!r}")
+        self._plan = continued_plan(self._plan, order)
+        self._batch = state["batch"]
 
-    def _identity(self) -> dict[str, Any]:
-        return {"store": self.digest, **self._plan.identity}
+    def __getstate__(self) -> dict[str, Any]:
+        arguments = {
+            "path": self.path.absolute(),
+            "plan": self._plan,
+            "columns": tuple(self._columns),
+            "memory": self._memory,
+            "threads": self._read_ahead.threads,
+            "transform": self._transform,
+        }
+        return {"arguments": arguments, "store": self.digest, "batch": self._batch}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__init__(**state["arguments"])  # type: ignore[misc]
+        if self.digest != state["store"]:
+            raise StateError(f"{self.path}: was replaced since the stream was pickled or copied")
+        self._batch = state["batch"]
 
 
 def _choose_plan(store: Store, plan: Plan | None, options: SplitOptions) -> EpochPlan:

@@ -10,7 +10,8 @@ import pytest
 from store.errors import PlanError, StateError
 from store.given_plan import EpochPlan, RepeatedPlan
 from store.opening import open_store
-from store.plan import BatchPlan, plan_split
+from store.plan import BatchPlan
+from store.split_plan import plan_split
 from store.stream import BatchStream
 from tests.store.streams import assert_same, assert_true, open_stream, samples
 

@@ -140,13 +140,13 @@ def test_a_stream_that_was_left_continues_where_it_was(made_up):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": 17}, "batch_size=16, this stream 17"),
+        ({"batch_size": 17}, "batch_size=16 and world_size=1, this stream 17 and 1; their product, .* must be 16"),
         ({"shuffle": "window"}, "shuffle='full', this stream 'window'"),
         ({"seed": 1}, "seed=0, this stream 1"),
         ({"split": "test"}, "split='train', this stream 'test'"),
         ({"samples": 300}, "samples=350, this stream 300"),
-        ({"world_size": 2}, "world_size=1, this stream 2"),
-        ({"rank": 1, "world_size": 2}, "(rank=0, this stream 1|world_size=1, this stream 2)"),
+        ({"world_size": 2}, "batch_size=16 and world_size=1, this stream 16 and 2"),
+        ({"rank": 1, "world_size": 2}, "batch_size=16 and world_size=1, this stream 16 and 2"),
     ],
     ids=["batch_size", "shuffle", "seed", "split", "samples", "world_size", "rank"],
 )

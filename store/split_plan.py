@@ -1,0 +1,111 @@
+"""From the options of a stream to its plan: all samples of a split, those that pass a cut, or a balanced draw."""
+
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from store.balance import Balance
+from store.errors import PlanError
+from store.given_plan import EpochPlan
+from store.plan import BatchPlan
+from store.selected_plan import SelectedPlan
+from store.selection import Cut, select
+from store.shuffles import Shuffle
+
+if TYPE_CHECKING:
+    from store.opening import Store
+
+
+class SplitOptions(TypedDict, total=False):
+    """Keyword arguments of `plan_split`, for functions that pass them on."""
+
+    split: str
+    batch_size: int
+    shuffle: Shuffle
+    seed: int
+    epoch: int
+    rank: int
+    world_size: int
+    samples: int | None
+    where: str | None
+    balance: str | None
+
+
+def plan_split(
+    store: "Store",
+    *,
+    split: str,
+    batch_size: int,
+    shuffle: Shuffle = "full",
+    seed: int = 0,
+    epoch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    samples: int | None = None,
+    where: str | None = None,
+    balance: str | None = None,
+) -> EpochPlan:
+    """Return the plan of the batches of a split.
+
+    Parameters
+    ----------
+    store
+        An opened store.
+    split
+        ``train``, ``validation`` or ``test``.
+    batch_size, shuffle, seed, epoch, rank, world_size
+        See `store.plan.BatchPlan`.
+    samples
+        Number of samples to use, from the beginning of the split; all by default. They are a random subset, since
+        stores are shuffled. With `where`, the first that pass.
+    where
+        Cut on the per-sample columns, such as ``"pt > 100 and m0 < 30"``; see `store.selection`. All samples by
+        default.
+    balance
+        ``"class"`` for equal numbers of each class in every epoch, or the name of a column for a flat spectrum; see
+        `store.balance`. By default each sample is used once per epoch.
+
+    Returns
+    -------
+    EpochPlan
+        A `store.plan.BatchPlan`, or with `where` or `balance` a `store.selected_plan.SelectedPlan`.
+
+    Raises
+    ------
+    PlanError
+        If there is no such split or column, a value is out of bounds, `where` is not a cut, or no sample passes it.
+    """
+    start, stop = store.split_range(split)
+    position, passing = None, ""
+    if where is not None:
+        position, passing = select(store, where, start, stop), f" that pass where={where!r}"
+        if not position.size:
+            raise PlanError(f"{store.path}: where={where!r} leaves no sample of split {split!r}")
+    elif balance is not None:
+        position = np.arange(start, stop)
+    available = stop - start if position is None else position.size
+    if samples is not None and not 1 <= samples <= available:
+        raise PlanError(f"samples={samples} is not between 1 and the {available} of split {split!r}{passing}")
+    count = available if samples is None else samples
+    first = start if position is None else 0
+    order = BatchPlan(
+        start=first,
+        stop=first + count,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        chunk=store.image.chunks[0],
+        seed=seed,
+        epoch=epoch,
+        rank=rank,
+        world_size=world_size,
+        split=split,
+    )
+    if position is None:
+        return order
+    position = position[:count]
+    return SelectedPlan(
+        order=order,
+        position=position,
+        where=None if where is None else Cut.parse(where).canonical,
+        balance=None if balance is None else Balance.of(balance, store, position),
+    )
