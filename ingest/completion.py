@@ -1,7 +1,6 @@
 """Completing a store whose image shards are written: columns, attributes, statistics and digests."""
 
 import importlib.metadata
-import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from ingest.executors import Executor
 from ingest.statistics import write_statistics
 from store import digests
 from store.datasets import DatasetSpec
-from store.files import is_partial
+from store.files import remove
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, create_image, write_tables
 
@@ -48,7 +47,7 @@ def complete_store(
     executor
         Runs the computation of the statistics.
     """
-    _delete_all_but_shards(root)
+    _delete_all_but_shards(root, len(shards))
     zarr.create_group(root, zarr_format=3)
     create_image(root, len(table.label), spec, layout)
     write_tables(root, table, spec, attributes)
@@ -56,16 +55,12 @@ def complete_store(
     digests.write_digests(root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
 
 
-def _delete_all_but_shards(root: Path) -> None:
-    """Delete everything except finished image shards: an interrupted ingest may have left it half-written."""
-    for child in root.iterdir():
-        if child.is_file():
-            child.unlink()
-        elif child.name != "image":
-            shutil.rmtree(child)
-    for file in (root / "image").iterdir():
-        if is_partial(file) or file.name == "zarr.json":
-            file.unlink()
+def _delete_all_but_shards(root: Path, count: int) -> None:
+    """Delete everything except the finished image shards: an interrupted ingest may have left it half-written."""
+    shards = {shard_path(root, shard) for shard in range(count)}
+    for path in (*root.iterdir(), *(root / "image").iterdir()):
+        if path not in shards and path.name != "image":
+            remove(path)
 
 
 def content_digest(shards: Sequence[str], table: SampleTable) -> str:

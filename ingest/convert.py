@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from ingest.external_shuffle import (
     SpilledStretch,
     assemble_shard,
     cut_stretches,
-    delete_unfinished,
     positions_of_rows,
     spill,
 )
 from ingest.split import Split, arrange
+from ingest.spool import Spool
 from ingest.staging import StagingFolder
 from store.console import say
 from store.datasets import DatasetSpec
@@ -137,11 +137,11 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
     modified = [_modification_time(source) for source in sources]
     identities = _identify(sources, executor)
     check_space(staging, sources)
-    staging.start(_record(job, identities))
+    spool = staging.start(_record(job, identities, layout))
 
-    spilled = _spill_images(sources, table, layout, budget, staging, executor)
+    spilled = _spill_images(sources, table, layout, budget, spool, executor)
     _check_unchanged(sources, modified, identities)
-    shards = _assemble_images(spilled, table, layout, staging, executor)
+    shards = _assemble_images(spilled, table, layout, spool, staging.root, executor)
 
     attributes = {
         "sources": identities,
@@ -192,13 +192,14 @@ def _identify(sources: Sequence[Source], executor: Executor) -> list[dict[str, A
     ]
 
 
-def _record(job: Ingest, identities: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -> dict[str, Any]:
     """Return everything that decides a store's content; an interrupted ingest is resumed only if this is the same."""
     return {
         "dataset": job.spec.name,
         "sources": [f"{identity['name']}, sha256 {identity['sha256']}" for identity in identities],
         "split": job.split.scheme,
         "seed": job.seed,
+        "layout": asdict(layout),
         "versions": versions(),
     }
 
@@ -208,17 +209,17 @@ def _spill_images(
     table: SampleTable,
     layout: Layout,
     budget: Budget,
-    staging: StagingFolder,
+    spool: Spool,
     executor: Executor,
 ) -> list[SpilledStretch]:
     """Read all sources once, and leave their images compressed and sorted in the spool."""
-    delete_unfinished(staging.spool)
+    spool.delete_unfinished()
     positions = [
         positions_of_rows(table.source_file, table.source_row, number, source.rows)
         for number, source in enumerate(sources)
     ]
     calls = [
-        (stretch, positions[number][stretch.start : stretch.stop], layout, staging.spool, budget.held)
+        (stretch, positions[number][stretch.start : stretch.stop], layout, spool, budget.held)
         for number, stretch in cut_stretches(sources)
     ]
     return executor.run(spill, calls, "reading sources", budget.at_once)
@@ -231,13 +232,17 @@ def _check_unchanged(sources: Sequence[Source], modified: Sequence[int], identit
 
 
 def _assemble_images(
-    spilled: Sequence[SpilledStretch], table: SampleTable, layout: Layout, staging: StagingFolder, executor: Executor
+    spilled: Sequence[SpilledStretch],
+    table: SampleTable,
+    layout: Layout,
+    spool: Spool,
+    root: Path,
+    executor: Executor,
 ) -> list[str]:
     """Write all shards of the store from the spool, and return their sha256 digests in order."""
     runs = [run for stretch in spilled for run in stretch.runs]
     samples = len(table.label)
     calls = [
-        (shard, samples, layout, staging.spool, runs, shard_path(staging.root, shard))
-        for shard in range(layout.shard_count(samples))
+        (shard, samples, layout, spool, runs, shard_path(root, shard)) for shard in range(layout.shard_count(samples))
     ]
     return executor.run(assemble_shard, calls, "writing shards")

@@ -1,28 +1,26 @@
 """The global shuffle of more images than memory holds: compress each sample once, then move only compressed bytes.
 
 `spill` reads a stretch of a source in order and writes runs of compressed samples, sorted by their position in the
-store; `assemble_shard` collects the samples of one shard from all runs. A run or shard is complete or missing, so both
-steps can be repeated after a crash, and no two calls write the same file.
+store; `assemble_shard` collects the samples of one shard from all runs. What a call has finished is recorded with its
+digest in the spool. After a crash, both steps are called again: they check what is recorded, and do only the rest.
 """
 
-import io
-import itertools
-import json
-import uuid
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ingest.spool import Run, Spool
 from store.arrays import Int64Array, UInt8Array
 from store.blosc import encode_samples, zero_block
 from store.digests import sha256
 from store.errors import StoreError
-from store.files import is_partial, write_whole
+from store.files import is_regular, remove, write_whole
 from store.layout import Layout
 from store.sources import Source
-from store.writer import write_shard
+from store.writer import pack_shard
 
 STRETCH_BYTES = 64 << 20
 MOST_STRETCHES = 512
@@ -96,16 +94,16 @@ class SpilledStretch:
     Attributes
     ----------
     runs
-        Names of its runs in the spool, without suffix.
+        Its runs in the spool.
     empty
         Number of the stretch's images that go into the store and have no non-zero value.
     """
 
-    runs: tuple[str, ...]
+    runs: tuple[Run, ...]
     empty: int
 
 
-def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Path, held: int) -> SpilledStretch:
+def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Spool, held: int) -> SpilledStretch:
     """Compress the rows of a stretch into sorted runs, unless that was done before.
 
     Parameters
@@ -117,16 +115,16 @@ def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Path, 
     layout
         Codec and sizes.
     spool
-        Folder for runs, each ``NAME.run`` with an index ``NAME.npy``; ``NNNNNN.json`` lists the runs of a stretch that
-        is finished.
+        Receives the runs, and a record of the stretch once it is finished.
     held
         Compressed bytes to hold before a run is written.
     """
-    record = spool / f"{stretch.number:06d}.json"
-    finished = _read_record(record)
-    if finished and all(file.exists() for run in finished.runs for file in _run_files(spool, run)):
+    rows = _identify_rows(stretch)
+    finished = _find_finished(stretch, rows, spool)
+    if finished:
         return finished
-    runs: list[str] = []
+    name = _record_name(stretch)
+    runs: list[Run] = []
     pending: list[tuple[int, bytes]] = []
     empty, pending_bytes, zero = 0, 0, zero_block(layout)
     for position, block in _compress(stretch, positions, layout):
@@ -134,11 +132,41 @@ def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Path, 
         pending_bytes += len(block)
         empty += block == zero
         if pending_bytes > held:
-            runs.append(_write_run(stretch, pending, spool))
+            runs.append(spool.write_run(name, pending))
             pending, pending_bytes = [], 0
-    runs.append(_write_run(stretch, pending, spool))
-    write_whole(record, json.dumps({"runs": runs, "empty": empty}).encode())
+    runs.append(spool.write_run(name, pending))
+    if rows == _identify_rows(stretch):
+        spool.write_record(name, {"rows": rows, "runs": [asdict(run) for run in runs], "empty": empty})
     return SpilledStretch(runs=tuple(runs), empty=empty)
+
+
+def _record_name(stretch: Stretch) -> str:
+    return f"{stretch.number:06d}"
+
+
+def _identify_rows(stretch: Stretch) -> list[int]:
+    """Return the range of rows, and size and modification time of their files.
+
+    The ingest compares sources with their digests before and after it reads them. If it is interrupted between, a
+    source that was changed meanwhile, and changed back later, is noticed only by these times.
+    """
+    try:
+        status = [file.stat() for file in (stretch.source.path, *stretch.source.other_files)]
+    except OSError:
+        return []  # reading the source fails, too, and says why
+    return [stretch.start, stretch.stop, *(value for file in status for value in (file.st_size, file.st_mtime_ns))]
+
+
+def _find_finished(stretch: Stretch, rows: list[int], spool: Spool) -> SpilledStretch | None:
+    """Return what an earlier call wrote for a stretch, or None, after deleting it, if it cannot be used."""
+    record = spool.read_record(_record_name(stretch))
+    if record is None:
+        return None
+    runs = tuple(Run(**run) for run in record["runs"])
+    if record["rows"] == rows and all(map(spool.is_whole, runs)):
+        return SpilledStretch(runs=runs, empty=record["empty"])
+    spool.delete(runs)
+    return None
 
 
 def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterator[tuple[int, bytes]]:
@@ -153,49 +181,7 @@ def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterat
             yield from ((position, sample) for position, sample in pairs if position >= 0)
 
 
-def _read_record(path: Path) -> SpilledStretch | None:
-    """Return what the record of a finished stretch says, or None if there is no record."""
-    if not path.exists():
-        return None
-    record = json.loads(path.read_text())
-    return SpilledStretch(runs=tuple(record["runs"]), empty=record["empty"])
-
-
-def _run_files(spool: Path, run: str) -> tuple[Path, Path]:
-    """Return the files of a run's samples and of their index."""
-    return spool / f"{run}.run", spool / f"{run}.npy"
-
-
-def _write_run(stretch: Stretch, samples: list[tuple[int, bytes]], spool: Path) -> str:
-    """Write samples sorted by position, and return the name of the run.
-
-    The name is unique, because a call that is repeated on another worker may run beside the first one.
-    """
-    name = f"{stretch.number:06d}-{uuid.uuid4().hex}"
-    samples.sort(key=lambda sample: sample[0])
-    index = np.empty((2, len(samples) + 1), np.int64)
-    index[0] = [*(position for position, _ in samples), np.iinfo(np.int64).max]
-    index[1] = np.cumsum([0, *(len(block) for _, block in samples)])
-    samples_file, index_file = _run_files(spool, name)
-    with samples_file.open("wb") as file:
-        file.writelines(block for _, block in samples)
-    content = io.BytesIO()  # numpy's error about a full disk would lack the error number
-    np.save(content, index, allow_pickle=False)
-    index_file.write_bytes(content.getbuffer())
-    return name
-
-
-def delete_unfinished(spool: Path) -> None:
-    """Delete the files of calls of `spill` that did not finish."""
-    records = [path for path in spool.glob("*.json") if not is_partial(path)]
-    finished = filter(None, map(_read_record, records))
-    kept = {*records, *(file for stretch in finished for run in stretch.runs for file in _run_files(spool, run))}
-    for file in spool.iterdir():
-        if file not in kept:
-            file.unlink()
-
-
-def assemble_shard(shard: int, samples: int, layout: Layout, spool: Path, runs: Sequence[str], path: Path) -> str:
+def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], path: Path) -> str:
     """Write one shard from the samples of all runs, unless that was done before, and return its sha256.
 
     Parameters
@@ -207,36 +193,32 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Path, runs: 
     layout
         Codec and sizes.
     spool
-        Folder that `spill` wrote to.
+        Has the runs, and receives a record of the shard.
     runs
-        Names of all runs.
+        All runs.
     path
         File to write.
 
     Raises
     ------
     StoreError
-        If a sample of the shard is in no run.
+        If a run is damaged, or a sample of the shard is in no run.
     """
-    if path.exists():
-        return sha256(path)
+    name = f"shard-{shard:06d}"
+    record = spool.read_record(name)
+    if record is not None and is_regular(path) and sha256(path) == record["sha256"]:
+        return str(record["sha256"])
     start = shard * layout.shard
     stop = min(samples, start + layout.shard)
     blocks = [b""] * (stop - start)
     for run in runs:
-        samples_file, index_file = _run_files(spool, run)
-        index = np.load(index_file, mmap_mode="r", allow_pickle=False)
-        first, last = np.searchsorted(index[0], [start, stop]).tolist()
-        if first == last:
-            continue
-        offsets = index[1, first : last + 1]
-        with samples_file.open("rb") as file:
-            file.seek(int(offsets[0]))
-            data = file.read(int(offsets[-1] - offsets[0]))
-        cuts = (offsets - offsets[0]).tolist()
-        positions = index[0, first:last].tolist()
-        for position, (begin, end) in zip(positions, itertools.pairwise(cuts), strict=True):
-            blocks[position - start] = data[begin:end]
+        for position, block in spool.read_run(run, start, stop):
+            blocks[position - start] = block
     if b"" in blocks:
-        raise StoreError(f"{spool}: sample {start + blocks.index(b'')} of the store is in no run")
-    return write_shard(path, blocks, layout)
+        raise StoreError(f"{spool.folder}: sample {start + blocks.index(b'')} of the store is in no run")
+    content = pack_shard(blocks, layout)
+    digest = hashlib.sha256(content).hexdigest()
+    spool.write_record(name, {"sha256": digest})  # first, so that no shard is without its digest
+    remove(path)
+    write_whole(path, content)
+    return digest

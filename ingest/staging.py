@@ -1,5 +1,6 @@
 """The folder in which a store is made: locked by one process, resumed after a crash, published by one rename."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,7 +9,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from ingest.records import read_record, write_record
+from ingest.spool import Spool
 from store import files
+from store.console import say
 from store.errors import StateError, StoreError
 
 
@@ -48,8 +52,12 @@ class StagingFolder:
         Raises
         ------
         StoreError
-            If another process has locked the folder.
+            If another process has locked the folder, or something else has its name.
         """
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise StoreError(
+                f"{self.path}: is not a folder; ingest needs this name for its temporary files, so delete it"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with ExitStack() as stack:
@@ -73,32 +81,45 @@ class StagingFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def start(self, record: dict[str, Any]) -> None:
+    def start(self, record: dict[str, Any]) -> Spool:
         """Begin a new ingest, or resume an interrupted one that had the same sources and options.
+
+        Whatever else an interrupted ingest left counts only if it belongs to the same ingest and is undamaged, so the
+        record of the interrupted ingest may be missing or damaged.
 
         Parameters
         ----------
         record
             Everything that decides the store's content, as JSON types.
 
+        Returns
+        -------
+        Spool
+            The spool of this ingest.
+
         Raises
         ------
         StateError
             If the folder has another ingest; the message names the first difference.
         """
-        if self._record_file.exists():
-            key, interrupted, requested = _first_difference("", json.loads(self._record_file.read_text()), record)
-            if interrupted != requested:
+        interrupted = read_record(self._record_file)
+        if interrupted is not None:
+            key, before, requested = _first_difference("", interrupted, record)
+            if before != requested:
                 raise StateError(
-                    f"{self.path}: an interrupted ingest has {key}={interrupted!r}, this one {requested!r}; "
+                    f"{self.path}: an interrupted ingest has {key}={before!r}, this one {requested!r}; "
                     "finish that one, or delete the folder"
                 )
-        else:
-            self.clear()
-            self.spool.mkdir()
-            (self.root / "image").mkdir(parents=True)
-            files.write_whole(self._record_file, json.dumps(record).encode())
+        elif self._record_file.exists():
+            say(f"{self._record_file}: is damaged; finished work is used where it is undamaged and of this ingest")
+        for folder in (self.spool, self.root, self.root / "image"):
+            files.make_folder(folder)
+            files.sync_folder(folder.parent)
+        if interrupted is None:
+            files.remove(self._record_file)
+            write_record(self._record_file, record)
         self._started = True
+        return Spool(folder=self.spool, ingest=hashlib.sha256(json.dumps(record).encode()).hexdigest())
 
     def used(self) -> int:
         """Return the total size of the files in the folder, in bytes."""
@@ -114,13 +135,16 @@ class StagingFolder:
             self.remove()
 
     def remove(self) -> None:
-        """Delete the folder, its record first: without a record, the next ingest ignores what else is left."""
-        self._record_file.unlink(missing_ok=True)
+        """Delete the folder, its record first, so that what may be left does not refuse another ingest."""
+        with suppress(OSError):
+            files.remove(self._record_file)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(self) -> None:
         """Move the store to its destination, which has the old store, the new one or none at every moment."""
+        files.sync_tree(self.root)
         if self.output.exists():
+            files.remove(self._replaced)
             self.output.rename(self._replaced)
         self.root.rename(self.output)
         files.sync_folder(self.output.parent)

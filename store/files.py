@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,6 +77,38 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Sync a folder and everything in it to disk."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            with (Path(parent) / name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(parent))
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether there is a regular file: no link, no folder, nothing that waits when it is opened."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def remove(path: Path) -> None:
+    """Delete whatever has this name: a file, a link, a folder with everything in it, or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it exists; anything else of that name is deleted."""
+    if path.is_symlink() or not path.is_dir():
+        remove(path)
+        path.mkdir()
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold an exclusive lock on an existing folder during the ``with`` block; it never outlives the process.
@@ -99,6 +132,8 @@ def locked(folder: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except FileNotFoundError:
         raise busy from None
+    except IsADirectoryError as error:
+        raise OSError(error.errno, "is a folder, where a lock belongs; delete it", str(path)) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,10 +171,8 @@ def _warn_without_locks(folder: Path) -> None:
 def clear_folder(folder: Path) -> None:
     """Delete everything in a folder except its lock."""
     for child in folder.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        elif child.name != LOCK:
-            child.unlink()
+        if child.name != LOCK:
+            remove(child)
 
 
 def folder_bytes(folder: Path) -> int:

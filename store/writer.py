@@ -58,28 +58,16 @@ class SampleTable:
         return {name: [end - size, end] for name, size, end in zip(SPLITS, self.split_sizes, ends, strict=True)}
 
 
-def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
-    """Write one shard of the image array and return the sha256 of the file.
+def pack_shard(blocks: Sequence[bytes], layout: Layout) -> bytes:
+    """Return the content of the file of one shard of the image array.
 
     Parameters
     ----------
-    path
-        File of the shard, which is written whole or not at all.
     blocks
         Blosc blocks of the samples of the shard in order, at most `layout.shard`. The last chunk is filled up with
         zeros; chunks without any sample are not stored.
     layout
         Sizes and codec.
-
-    Returns
-    -------
-    str
-        Sha256 of the file, as hex.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
 
     References
     ----------
@@ -92,7 +80,25 @@ def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
     index[: len(chunks), 0] = np.cumsum(sizes) - sizes
     index[: len(chunks), 1] = sizes
     packed = index.tobytes()
-    content = b"".join((*chunks, packed, struct.pack("<I", google_crc32c.value(packed))))
+    return b"".join((*chunks, packed, struct.pack("<I", google_crc32c.value(packed))))
+
+
+def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
+    """Write one shard of the image array, whole or not at all, and return the sha256 of the file as hex.
+
+    Parameters
+    ----------
+    path
+        File of the shard.
+    blocks, layout
+        See `pack_shard`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    content = pack_shard(blocks, layout)
     write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
 

@@ -69,8 +69,8 @@ def test_workers_may_run_in_another_folder(
 @pytest.mark.parametrize(
     ("module", "function"),
     [
-        ("store.writer", "write_whole"),  # while it writes a shard
-        pytest.param("ingest.external_shuffle", "write_whole", marks=FULL),  # while it writes the record of a stretch
+        ("ingest.external_shuffle", "write_whole"),  # while it writes a shard
+        pytest.param("ingest.records", "write_whole", marks=FULL),  # while it writes the record of a stretch
         pytest.param("ingest.statistics", "open_reader", marks=FULL),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_workers_still_do_after_the_program_was_killed_does_no_harm(
 ) -> None:
     cluster.wait_for_workers(2, timeout=60)
     slow, *_ = cluster.scheduler_info()["workers"]
-    cluster.run(replace, "ingest.external_shuffle", "write_whole", partial(wait_and_write, notes), workers=[slow])
+    cluster.run(replace, "ingest.records", "write_whole", partial(wait_and_write, notes), workers=[slow])
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store, "--scheduler", cluster.scheduler.address)
     wait_for(notes / "waiting")
