@@ -1,5 +1,6 @@
 """Opening a store: as a labelled xarray dataset, or as a `Store` for programs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,20 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 
+import store.accessor as _accessor  # noqa: F401  registers `dataset.calo`
+from store.attributes import flatten, restore
+from store.coordinates import add_coordinates
 from store.datasets import FORMAT, FORMAT_VERSION, DatasetSpec, find_dataset
 from store.errors import CorruptStoreError, PlanError, StoreError
+from store.even_chunks import even_chunks
 from store.integrity import check_store, naming
+from store.no_store import describe_absence
+
+COORDINATES = (
+    *("label", "class_name", "split", "source_file", "source_row"),
+    *("ieta", "iphi", "channel", "scale", "unit"),
+)
+"""Coordinates in the order in which a dataset shows them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +45,7 @@ class Store:
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """Attributes of the root group."""
-        return dict(self.group.attrs)
+        return restore(dict(self.group.attrs))
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
@@ -123,7 +135,7 @@ def open_unchecked(path: str | Path) -> Store:
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-        raise StoreError(f"{path}: no store here; `ingest --output {path}` makes one") from None
+        raise StoreError(f"{path}: {describe_absence(path)}") from None
     except Exception as error:
         raise CorruptStoreError(f"{path / 'zarr.json'}: cannot be read ({type(error).__name__}: {error})") from error
     if group.attrs.get("format") != FORMAT:
@@ -135,7 +147,9 @@ def open_unchecked(path: str | Path) -> Store:
 
 
 def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
-    """Open a store as a labelled dataset whose arrays are read when they are used, with one dask chunk per shard.
+    """Open a store as a labelled dataset: the images are read when they are used, all columns are loaded.
+
+    Importing this module also registers the accessor ``dataset.calo``; see `store.accessor.CaloAccessor`.
 
     Parameters
     ----------
@@ -147,21 +161,60 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``image`` float32 (sample, ieta, iphi, channel), ``label`` uint8 (sample,), the variables of the data set,
-        float32 (sample,), and coordinates.
+        ``image`` float32 (sample, ieta, iphi, channel), as in the source files, with dask chunks of the size of a
+        shard; the variables of the data set, float32 (sample,), and whatever users have added. The coordinates are
+        ``label`` uint8, ``class_name`` str, ``split`` uint8, ``source_file`` uint8 and ``source_row`` int64, all
+        (sample,); ``ieta`` and ``iphi``, in cells from the seed; ``channel`` str, ``scale`` float64 and ``unit`` str,
+        all (channel,): ``dataset.image * dataset.scale`` is in units of ``dataset.unit``. Variables are in the same
+        order whenever a store is opened. Nested attributes are JSON text, which netCDF can hold.
 
     Raises
     ------
     StoreError
         If the path contains no store that this version reads.
+    CorruptStoreError
+        If the store is incomplete, or was changed since it was made.
     PlanError
         If there is no such split.
     """
     store = open_store(path)
-    shards = store.image.shards or store.image.chunks
+    samples = slice(None) if split is None else slice(*store.split_range(split))
     with naming(store.path):
-        dataset: xr.Dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).chunk({"sample": shards[0]})
-    return dataset if split is None else dataset.isel(sample=slice(*store.split_range(split)))
+        dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).isel(sample=samples)
+        for variable in dataset.variables.values():
+            if variable.dims == ("sample",):
+                variable.load()
+        dataset = add_coordinates(_ready_to_write(dataset), store.spec)
+        shard = (store.image.shards or store.image.chunks)[0]
+        lazy = {name: array for name, array in dataset.data_vars.items() if array.dims != ("sample",)}
+        dataset = dataset.assign({name: _chunk(array, shard) for name, array in lazy.items()})
+    return _in_order(dataset, ["image", *(variable.name for variable in store.spec.variables)])
+
+
+def _ready_to_write(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a dataset that ``to_zarr`` and ``to_netcdf`` take, also after a selection."""
+    dataset = dataset.drop_encoding()  # its chunks would have to fit those of each selection
+    for variable in dataset.variables.values():
+        variable.attrs = flatten(variable.attrs)
+    dataset.attrs = flatten(dataset.attrs)
+    return dataset
+
+
+def _chunk(array: xr.DataArray, size: int) -> xr.DataArray:
+    """Return an array as a dask array, with chunks of `size` samples."""
+    array = array.chunk({"sample": size} if "sample" in array.dims else {})
+    return array.copy(data=even_chunks(array.data)) if array.dims[:1] == ("sample",) else array
+
+
+def _in_order(dataset: xr.Dataset, first: Sequence[str] = ()) -> xr.Dataset:
+    """Return a dataset in which the given variables come first, then coordinates in their order, then by name."""
+    names = [*first, *COORDINATES]
+    order = sorted(dataset.variables, key=lambda name: (names.index(name) if name in names else len(names), str(name)))
+    data, coordinates = (
+        {name: dataset.variables[name] for name in order if (name in dataset.coords) is wanted}
+        for wanted in (False, True)
+    )
+    return xr.Dataset(data, coordinates, dataset.attrs)
 
 
 def open_statistics(path: str | Path) -> xr.Dataset:
@@ -189,5 +242,5 @@ def open_statistics(path: str | Path) -> xr.Dataset:
         naming(store.path / "statistics"),
         xr.open_zarr(store.path, group="statistics", consolidated=False, chunks=None) as dataset,
     ):
-        statistics: xr.Dataset = dataset.load()
-    return statistics
+        statistics = _ready_to_write(dataset.load())
+    return _in_order(statistics)

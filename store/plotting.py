@@ -1,16 +1,24 @@
-"""Figures of single showers and jets."""
+"""Figures of single showers and jets, in physical units with logarithmic colour scales."""
 
-import re
+import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
 from store.arrays import Float32Array
+from store.coordinates import ENERGY_UNITS, axis_label, quantity, select_channels, with_coordinates
+from store.errors import ConfigError
 
 DECADES = 4  # maximum range of colours below the largest value; smaller values have the last colour
+LARGE = 64  # an image with more cells along a side gets a larger panel; single cells must be visible
+MOST_SHOWERS = 100
 
 
 def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
@@ -29,41 +37,152 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One panel per channel, with iphi to the right and ieta upwards. Notebooks show it, ``savefig`` writes it.
+        One panel per channel, with iphi to the right and ieta upwards, in physical units where the data set has them.
+        Notebooks show it, ``savefig`` writes it.
 
     Raises
     ------
     IndexError
         If the dataset has no such sample.
+    StoreError
+        If the dataset is not from a store.
     """
-    one = dataset.isel(sample=sample).load()
-    channels = [str(name) for name in one["channel"].values]
-    comments = re.split(rf"(?:^|; )(?:{'|'.join(map(re.escape, channels))}): ", one["image"].attrs["comment"])[1:]
-    meanings = one["label"].attrs["flag_meanings"].split()
-    width = 4.4 if max(one["image"].shape) < 64 else 5.8  # inches per panel; single cells must be visible
+    one = with_coordinates(dataset.isel(sample=[sample]))
+    channels = [str(name) for name in np.ravel(one["channel"].values)]
+    width = 5.8 if max(_cells(one)) > LARGE else 4.4  # inches per panel
     figure = Figure(figsize=(width * len(channels), 0.88 * width), layout="constrained")
-    for axes, channel, comment in zip(
-        np.atleast_1d(figure.subplots(1, len(channels))), channels, comments, strict=True
-    ):
-        image = one["image"].sel(channel=channel)
-        norm, colours = _scale(image.values)
-        mesh = axes.pcolormesh(one["iphi"], one["ieta"], image.where(image != 0), norm=norm, cmap=colours)
-        axes.set(xlabel="iphi from the seed", ylabel="ieta from the seed", title=channel, aspect="equal")
-        figure.colorbar(mesh, ax=axes, label=comment, fraction=0.05)
-    title = f"sample {sample}: {meanings[int(one['label'])]}"
+    for axes, channel in zip(np.atleast_1d(figure.subplots(1, len(channels))), channels, strict=True):
+        selected = select_channels(one, channel)
+        image = _scaled(selected)
+        scale = _scale(image)
+        mesh = _draw(axes, selected, image[0], scale)
+        axes.set(xlabel="iphi from the seed", ylabel="ieta from the seed", title=channel)
+        _add_colorbar(figure, mesh, scale, axis_label(quantity(selected)), ax=axes, fraction=0.05)
+    title = f"sample {sample}: {one['class_name'].values[0]}"
     simulated = dataset.attrs.get("simulated")
     figure.suptitle(f"{title} ({simulated})" if simulated else title)
     return figure
 
 
-def _scale(image: Float32Array) -> tuple[Normalize, Colormap]:
-    """Return the normalisation and the colour map of a channel."""
+def plot_showers(dataset: xr.Dataset, n: int = 12, channel: str | None = None) -> Figure:
+    """Draw one channel of the first samples of a dataset in a grid, all with the same logarithmic colour scale.
+
+    Parameters
+    ----------
+    dataset
+        From `store.open_dataset`, or ``xarray.open_zarr`` of a store, or a selection of samples of one.
+    n
+        Number of samples, at most 100; all if the dataset has fewer.
+    channel
+        The channel to draw; by default the first one with a unit of energy, or else the first one.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel per sample, with iphi to the right and ieta upwards, under its class and its energy, or the sum of its
+        values where they have no unit.
+        Notebooks show it, ``savefig`` writes it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such channel, or `n` is not between 1 and 100.
+    StoreError
+        If the dataset is not from a store, or has no samples.
+    """
+    if not 1 <= n <= MOST_SHOWERS:
+        raise ConfigError(f"n={n} is not between 1 and {MOST_SHOWERS}, the number of samples in one figure")
+    few = with_coordinates(dataset.isel(sample=slice(n)))
+    if channel is None:
+        units = zip(np.ravel(few["channel"].values), np.ravel(few["unit"].values), strict=True)
+        names = [str(name) for name, unit in units if unit in ENERGY_UNITS]
+        channel = next(iter(names), str(np.ravel(few["channel"].values)[0]))
+    few = select_channels(few, channel)
+    images = _scaled(few)
+    if not len(images):
+        raise ConfigError("the dataset has no samples to draw")
+    width, columns = (3.8, 3) if max(_cells(few)) > LARGE else (2.2, 4)  # inches per panel, panels per row
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    figure = Figure(figsize=(width * columns + 1.1, (width + 0.15) * rows + 0.7), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    scale, described = _scale(images), quantity(few)
+    for axes, image, name in zip(panels.flat, images, few["class_name"].values, strict=False):
+        mesh = _draw(axes, few, image, scale)
+        axes.set_title(f"{name}{_total(image, described['units'])}", fontsize="medium")
+    for axes in panels.flat[len(images) :]:
+        axes.set_visible(False)
+    for axes in panels.flat[max(0, len(images) - columns) : len(images)]:
+        axes.tick_params(labelbottom=True)  # also where there is no panel below
+    _add_colorbar(figure, mesh, scale, axis_label(described), ax=panels, aspect=12 * rows, pad=0.02)
+    figure.supxlabel("iphi from the seed", fontsize="medium")
+    figure.supylabel("ieta from the seed", fontsize="medium")
+    if dataset.attrs.get("simulated"):
+        figure.suptitle(dataset.attrs["simulated"])
+    return figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """How values become colours, and which of them the colour bar names."""
+
+    norm: Normalize
+    colours: Colormap
+    ticks: list[float]
+
+
+def _total(image: Float32Array, unit: str) -> str:
+    """Return the sum of an image as part of a title; times are not summed."""
+    value = float(image.sum(dtype=np.float64))
+    total = f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    if unit == "1":
+        return f", sum {total}"
+    return f", {total} {unit}" if unit in ENERGY_UNITS else ""
+
+
+def _cells(dataset: xr.Dataset) -> tuple[int, int]:
+    return dataset.sizes["ieta"], dataset.sizes["iphi"]
+
+
+def _scaled(dataset: xr.Dataset) -> Float32Array:
+    """Return the images of a dataset with one channel, float32 (sample, ieta, iphi), in physical units."""
+    image = dataset["image"].isel(channel=0).transpose("sample", "ieta", "iphi").to_numpy()
+    return np.nan_to_num(image * np.float32(dataset["scale"].values[0]))  # `where` masks images with NaN
+
+
+def _draw(axes: Axes, dataset: xr.Dataset, image: Float32Array, scale: _Scale) -> ScalarMappable:
+    """Draw one image (ieta, iphi), with cells without a hit left blank."""
+    values = np.ma.masked_equal(image, 0)
+    axes.set_aspect("equal")
+    return axes.pcolormesh(dataset["iphi"], dataset["ieta"], values, norm=scale.norm, cmap=scale.colours)
+
+
+def _add_colorbar(figure: Figure, mesh: ScalarMappable, scale: _Scale, label: str, **where: Any) -> None:
+    """Draw a colour bar with the ticks of a scale as plain numbers; `where` is for matplotlib."""
+    figure.colorbar(mesh, label=label, ticks=scale.ticks, format="%g", **where).minorticks_off()
+
+
+def _scale(image: Float32Array) -> _Scale:
+    """Return the colour scale of an image, or of several."""
     size = np.abs(image[image != 0])
     largest = float(size.max(initial=0)) or 1.0
     floor = max(float(size.min(initial=largest)), largest * 10.0**-DECADES)
     if image.min() >= 0:
-        return LogNorm(floor, largest, clip=True), ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+        colours = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+        return _Scale(norm=LogNorm(floor, largest, clip=True), colours=colours, ticks=_ticks(floor, largest))
     low, high = float(image.min()), max(float(image.max()), 0.0)
     whole = SymLogNorm(floor, vmin=-largest, vmax=largest)
-    colours = colormaps["RdBu_r"](np.linspace(float(whole(low)), float(whole(high)), 256))
-    return SymLogNorm(floor, vmin=low, vmax=high), ListedColormap(colours)
+    colours = ListedColormap(colormaps["RdBu_r"](np.linspace(float(whole(low)), float(whole(high)), 256)))
+    above = [tick for tick in _ticks(floor, largest) if tick >= largest / 1000]  # others would lie too close to zero
+    ticks = [tick for tick in (*(-tick for tick in reversed(above)), 0.0, *above) if low <= tick <= high]
+    return _Scale(norm=SymLogNorm(floor, vmin=low, vmax=high), colours=colours, ticks=ticks)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return the powers of ten between two positive numbers; if there are fewer than three, also 2 and 5 times each."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 2, 5)):
+        ticks = [tick for e in exponents for digit in digits if low <= (tick := digit * 10.0**e) <= high]
+        if len(ticks) > 2:
+            break
+    return ticks

@@ -1,0 +1,38 @@
+"""Attributes that netCDF files can hold as well as Zarr: whatever is nested is JSON text."""
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+NESTED = ("sources", "split_ranges", "selection", "versions")
+"""The attributes of a store that are lists of objects, or objects."""
+
+
+def flatten(attributes: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    """Return attributes of which each is text, a number or a list of numbers; any other value becomes JSON text."""
+    return {
+        name: value if _is_flat(value) else json.dumps(value, default=str, ensure_ascii=False)
+        for name, value in attributes.items()
+    }
+
+
+def _is_flat(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(map(_is_number, value))
+    return isinstance(value, str) or _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def restore(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a store's attributes with those of `NESTED` parsed, where xarray has written them as JSON text."""
+    return {name: _parse(value) if name in NESTED else value for name, value in attributes.items()}
+
+
+def _parse(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value  # the check of the store names it
