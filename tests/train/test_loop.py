@@ -55,7 +55,7 @@ def timeless(run: Path) -> list[dict[str, Any]]:
 def test_leaves_a_complete_run(config: TrainConfig, showers: Path) -> None:
     factory = Factory()
     run_training(config, "torch", factory)
-    ranges = store.open_dataset(showers).attrs["split_ranges"]
+    ranges = store.open_store(showers).attributes["split_ranges"]
     for split, (start, stop) in ranges.items():
         predictions = Predictions.load(config.run / "predictions" / f"{split}.npz")
         np.testing.assert_array_equal(predictions.sample, np.arange(start, stop))
@@ -73,7 +73,7 @@ def test_leaves_a_complete_run(config: TrainConfig, showers: Path) -> None:
 def test_trains_on_the_training_split_alone_each_sample_once_per_epoch(config: TrainConfig, showers: Path) -> None:
     factory = Factory()
     run_training(config, "torch", factory)
-    start, stop = store.open_dataset(showers).attrs["split_ranges"]["train"]
+    start, stop = store.open_store(showers).attributes["split_ranges"]["train"]
     seen = np.concatenate(factory.made[0].trained).reshape(4, stop - start)
     for epoch in seen:
         np.testing.assert_array_equal(np.sort(epoch), np.arange(start, stop))
@@ -85,7 +85,7 @@ def test_trains_on_a_part_and_predicts_all(config: TrainConfig) -> None:
     run_training(replace(config, train_samples=100, epochs=1), "torch", factory)
     assert sorted(np.concatenate(factory.made[0].trained)) == list(range(100))
     predicted = {split: Predictions.load(config.run / "predictions" / f"{split}.npz").sample for split in SPLITS}
-    ranges = store.open_dataset(config.store).attrs["split_ranges"]
+    ranges = store.open_store(config.store).attributes["split_ranges"]
     np.testing.assert_array_equal(predicted["train"], np.arange(100))
     np.testing.assert_array_equal(predicted["test"], np.arange(*ranges["test"]))
 

@@ -40,7 +40,7 @@ def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
     (read,) = load_runs([run])
     assert (read.framework, read.model) == ("trees", "boosted-trees")
     assert (read.history["seconds"] > 0).all()
-    for split, (start, stop) in open_dataset(path).attrs["split_ranges"].items():
+    for split, (start, stop) in open_store(path).attributes["split_ranges"].items():
         np.testing.assert_array_equal(read.predictions[split].sample, np.arange(start, stop))
 
 
