@@ -5,6 +5,7 @@ After Mitchell et al., "Model cards for model reporting", FAT* 2019.
 
 import json
 import re
+import shlex
 
 import jinja2
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from evaluate.document import METRICS_SCHEMA, MetricsDocument, RunResults
 from evaluate.formatting import plus_minus
 from store.errors import printable
+from store.run_folder import SCORERS
 
 ROWS = {
     "auc": "ROC AUC",
@@ -28,7 +30,7 @@ def escape_markdown(value: object) -> object:
     """Return a text on one line with what Markdown takes for HTML, links, code and cells escaped; else the value."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return re.sub(r"([\\`<>\[\]|])", r"\\\1", printable(" ".join(value.split())))
+    return re.sub(r"([\\`<>\[\]|&*])", r"\\\1", printable(" ".join(value.split())))
 
 
 def write_card(document: MetricsDocument, run: RunResults) -> str:
@@ -43,16 +45,21 @@ def write_card(document: MetricsDocument, run: RunResults) -> str:
     )
     environment.filters |= {
         "plus_minus": plus_minus,
-        "code": lambda text: Markup(" ".join(str(text).split()).replace("`", "'")),
+        "code": lambda text: Markup(printable(" ".join(text.split())).replace("`", "'")),
+        "shell": lambda text: Markup(printable(" ".join(shlex.quote(text).split()))),
+        "python": lambda text: Markup(printable(json.dumps(text, ensure_ascii=False))),
         "thousands": lambda number: f"{number:,}",
     }
+    variables = run.config.get("variables")
     return environment.get_template("card.md.jinja").render(
         document=document,
         gaps={name: getattr(run.generalisation_gap, name, None) for name in ROWS},
         rows=ROWS,
         run=run,
         schema=METRICS_SCHEMA,
+        scorers=SCORERS,
         settings={name: value if isinstance(value, str) else json.dumps(value) for name, value in run.config.items()},
         splits=dict(run.splits.items()),
+        variables=variables if isinstance(variables, list) else [],
         warnings=[warning for warning in document.warnings if warning.startswith(f"{run.name}:")],
     )

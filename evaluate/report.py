@@ -22,6 +22,7 @@ from evaluate.measure import SIGNAL_EFFICIENCIES
 from evaluate.runs import Run, load_runs
 from evaluate.stores import ReportStore, find_stores
 from evaluate.summary import summarise
+from store.errors import printable
 
 TEMPLATES = Path(__file__).parent
 
@@ -93,6 +94,7 @@ def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> 
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
     )
     environment.filters["plus_minus"] = plus_minus
     background, signal = class_names(runs)
@@ -101,7 +103,7 @@ def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> 
         background=background,
         document=document,
         efficiencies={
-            str(efficiency): f"rejection at {100 * efficiency:g}\u00a0%" for efficiency in SIGNAL_EFFICIENCIES
+            str(efficiency): Markup(f"rejection at {100 * efficiency:g}&nbsp;%") for efficiency in SIGNAL_EFFICIENCIES
         },
         environments=_settings(run.environment for run in runs),
         run_colours=[index % len(style.RUN_COLOURS) for index in range(len(runs))],
@@ -113,6 +115,11 @@ def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> 
         theme=style.THEME,
         **parts,
     )
+
+
+def _printable(value: object) -> object:
+    """Return a text with characters that cannot be seen or encoded, or that reverse what follows, escaped."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _content_hash(script: str) -> str:

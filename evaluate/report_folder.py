@@ -74,7 +74,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; empty if the file holds none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -102,4 +102,6 @@ def _files_of_report(output: Path) -> set[str]:
     """Return the files that the report in a folder lists as its own."""
     document = _read_document(output / METRICS)
     files = document.get("files")
-    return set(files) if _has_schema(document, METRICS_SCHEMA) and isinstance(files, list) else set()
+    if not _has_schema(document, METRICS_SCHEMA) or not isinstance(files, list):
+        return set()
+    return {name for name in files if isinstance(name, str)}

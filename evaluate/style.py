@@ -3,6 +3,7 @@
 Inside a page, a figure takes the colours and the font of the page.
 """
 
+import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from store.errors import printable
 
 INK, MUTED, GRID, PAPER = "#1b1e24", "#5c6470", "#dfe3e8", "#ffffff"
 RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b5548f", "#56b4e9", "#e69f00")
@@ -73,8 +76,14 @@ _SETTINGS: Any = {
     "ytick.labelsize": 8.5,
 }
 
+LONGEST, LONGEST_ORIGIN = 70, 100
+"""Characters of a title, and of the origin of the data, that fit into a figure."""
+
 WIDTH, HEIGHT, ROW = 4.4, 3.2, 0.19
 """Size of a figure without its legend, and of one row of the legend, in inches."""
+
+LONGEST_IDENTIFIER = 80
+"""Characters of an identifier, which is a part of the name of a file."""
 
 LABEL_GAP = 0.065
 """Distance between two names beside the axes, as a fraction of the height of the axes."""
@@ -102,14 +111,19 @@ def run_marker(index: int) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return the text, with its middle cut out if it is longer than `length`."""
+    """Return a text on one line and without control characters; its middle is cut out if it is longer than `length`."""
+    text = printable(" ".join(text.split()))
     return text if len(text) <= length else f"{text[: length // 2]}…{text[1 - (length + 1) // 2 :]}"
 
 
 def new_figure(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure, Axes]:
-    """Return a figure with one pair of axes, and with room for a legend of `legend_rows` rows below them."""
+    """Return a figure with one pair of axes, and with room for a legend of `legend_rows` rows below them.
+
+    Title and labels are cut to `LONGEST` characters.
+    """
     figure = Figure(figsize=(WIDTH, HEIGHT + ROW * legend_rows), layout="constrained")
     axes = figure.add_subplot()
+    title, x, y = (shorten(text, LONGEST) for text in (title, x, y))
     axes.set(title=title, xlabel=x, ylabel=y)
     return figure, axes
 
@@ -163,7 +177,7 @@ def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path
     """
     if origin:
         write = figure.supxlabel if figure.get_suptitle() else figure.suptitle
-        write(origin, x=0.995, ha="right", color=MUTED, fontsize=7)
+        write(shorten(origin, LONGEST_ORIGIN), x=0.995, ha="right", color=MUTED, fontsize=7)
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
     figure.set_layout_engine(None)  # already laid out, and slow to lay out again
@@ -175,9 +189,13 @@ def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path
 def as_identifier(text: str) -> str:
     """Return text as part of a file name or of an id in a page; different texts stay different.
 
-    Characters other than ASCII letters, digits, ``_`` and ``-`` become their code points.
+    Characters other than ASCII letters, digits, ``_`` and ``-`` become their code points. Of a long text only the
+    beginning is kept, followed by a digest.
     """
-    return re.sub(r"[^A-Za-z0-9_-]", lambda match: f".{ord(match[0]):x}.", text)
+    identifier = re.sub(r"[^A-Za-z0-9_-]", lambda match: f".{ord(match[0]):x}.", text)
+    if len(identifier) <= LONGEST_IDENTIFIER:
+        return identifier
+    return identifier[:LONGEST_IDENTIFIER] + hashlib.sha256(identifier.encode()).hexdigest()[:16]
 
 
 def inline_svg(svg: str, name: str, alt: str) -> str:
@@ -194,10 +212,16 @@ def inline_svg(svg: str, name: str, alt: str) -> str:
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
-    svg = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", svg)
-    for variable, (colour, _) in THEME.items():
-        svg = svg.replace(f": {colour}", f": var(--{variable})")
     view = re.search(r'viewBox="[^"]*"', svg)
-    root = f'<svg role="img" aria-label="{html.escape(alt)}" {view and view[0]}>'
-    return root + svg[svg.index(">") + 1 :]
+    root = f'<svg role="img" aria-label="{html.escape(printable(alt))}" {view and view[0]}>'
+    # Only tags are changed: a text may look like an attribute, but every < and > in it is escaped.
+    return root + re.sub(r"<[^>]*>", lambda tag: _adapt_tag(tag[0], name), svg[svg.index(">") + 1 :])
+
+
+def _adapt_tag(tag: str, name: str) -> str:
+    """Return a tag of an SVG file with colours of the page, without a font, and with ids that begin with `name`."""
+    tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
+    tag = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", tag)
+    for variable, (colour, _) in THEME.items():
+        tag = tag.replace(f": {colour}", f": var(--{variable})")
+    return tag
