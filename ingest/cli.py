@@ -117,7 +117,8 @@ def raw_files(dataset: str) -> list[Path]:
             return False
         return True
 
-    files = sorted(path for path in RAW.glob("[!.]*") if path.suffix in RAW_SUFFIXES)  # macOS writes ._NAME files
+    found = (path for path in RAW.glob("[!.]*") if path.suffix in RAW_SUFFIXES)  # macOS writes ._NAME files
+    files = sorted(path for path in found if path.is_file())
     try_reading(files, list(DATASETS.values()))
     return [path for path in files if not any(holds(path, name) for name in DATASETS if name != dataset)]
 
@@ -187,7 +188,8 @@ def verify(
     if result.problems:
         raise typer.Exit(1)
     images = f"{result.images:,} images equal to their sources" if source else "no sources given, images not compared"
-    typer.echo(f"{store}: {result.files:,} files equal to their digests, {images}; {seconds:.1f} s")
+    text = f"{store}: {result.files:,} files equal to their digests, {images}; {seconds:.1f} s"
+    typer.echo(console.printable(text))
 
 
 @app.command("info")
@@ -219,7 +221,7 @@ def fetch(
     from ingest.fetch import fetch_dataset
 
     for path in fetch_dataset(dataset, output):
-        typer.echo(path)
+        typer.echo(console.printable(str(path)))
 
 
 def main() -> None:

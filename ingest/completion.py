@@ -1,6 +1,7 @@
 """Completing a store whose image shards are written: columns, attributes, statistics and digests."""
 
 import importlib.metadata
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from ingest.executors import Executor
 from ingest.statistics import write_statistics
 from store import digests
 from store.datasets import DatasetSpec
+from store.errors import printable
 from store.files import remove
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, create_image, write_tables
@@ -43,16 +45,26 @@ def complete_store(
     layout
         Sizes and codec of the images.
     attributes
-        Attributes of the root group, besides those of `store.writer.write_tables`.
+        Attributes of the root group, besides those of `store.writer.write_tables`; control characters in their texts
+        are escaped.
     executor
         Runs the computation of the statistics.
     """
     _delete_all_but_shards(root, len(shards))
     zarr.create_group(root, zarr_format=3)
     create_image(root, len(table.label), spec, layout)
-    write_tables(root, table, spec, attributes)
+    write_tables(root, table, spec, _printable_texts(attributes))
     write_statistics(root, executor)
     digests.write_digests(root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
+
+
+def _printable_texts(value: Any) -> Any:
+    """Return JSON types with control characters escaped in every text."""
+    if isinstance(value, dict):
+        return {_printable_texts(key): _printable_texts(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_printable_texts(part) for part in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _delete_all_but_shards(root: Path, count: int) -> None:
@@ -83,8 +95,9 @@ def content_digest(shards: Sequence[str], table: SampleTable) -> str:
 
 
 def history_line() -> str:
-    """Return the time and the command line of this process, for the attribute ``history``."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
+    """Return the time and the command line of this process on one line, for the attribute ``history``."""
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {command}".replace("\n", r"\n")
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ingest.budget import Budget, check_space, share_memory
 from ingest.completion import complete_store, content_digest, history_line, versions
+from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
 from ingest.external_shuffle import (
     SpilledStretch,
@@ -18,16 +19,16 @@ from ingest.external_shuffle import (
     positions_of_rows,
     spill,
 )
+from ingest.identity import check_distinct, check_unchanged, digest_files, identify, stamp_files
+from ingest.notes import say_notes
 from ingest.split import Split, arrange
 from ingest.spool import Spool
 from ingest.staging import StagingFolder
-from store.console import say
 from store.datasets import DatasetSpec
-from store.digests import sha256
 from store.errors import ConfigError, SourceError, StoreError
 from store.layout import Layout, shard_path
-from store.opening import open_unchecked
 from store.sources import Source, open_sources
+from store.sources.source import fitting_datasets
 from store.writer import SampleTable
 
 
@@ -96,12 +97,11 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     ConfigError
         If `memory` is too small for the largest block of a source.
     """
-    sources = open_sources(job.sources, job.spec)
-    staging = StagingFolder(job.output)
-    with staging.held():
-        check_output(job.output, overwrite=job.overwrite)
-        for note in filter(None, (source.note for source in sources)):
-            say(note)
+    output = find_destination(job.output, job.sources)
+    staging = StagingFolder(output)
+    with removing_unused_folders(output), staging.held():
+        check_output(output, overwrite=job.overwrite)
+        sources = _open_sources(job)
         try:
             _build(job, sources, staging, executor)
         except (SourceError, ConfigError):
@@ -111,41 +111,45 @@ def ingest(job: Ingest, executor: Executor) -> Path:
             if error.errno != errno.ENOSPC:
                 raise
             raise StoreError(
-                f"{job.output.parent}: {error.strerror}; make room and run this again: it resumes where it stopped"
+                f"{output.parent}: {error.strerror}; make room and run this again: it resumes where it stopped"
             ) from error
         staging.publish()
     return job.output
 
 
-def check_output(output: Path, *, overwrite: bool) -> None:
-    """Raise StoreError if the output exists, unless it is a store and may be overwritten."""
-    if not output.exists():
-        return
-    if not overwrite:
-        raise StoreError(f"{output}: already exists; --overwrite replaces it")
+def _open_sources(job: Ingest) -> list[Source]:
+    """Open the sources, and say what the user should know about them."""
     try:
-        open_unchecked(output)
-    except StoreError:
-        raise StoreError(f"{output}: is not a store; --overwrite replaces only stores") from None
+        sources = open_sources(job.sources, job.spec)
+    except SourceError as error:
+        names = [name for name in fitting_datasets(job.sources) if name != job.spec.name]
+        if not names:
+            raise
+        raise SourceError(f"{error}; --dataset {names[0]} fits") from error
+    check_distinct(sources)
+    say_notes(sources)
+    return sources
 
 
 def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, executor: Executor) -> None:
     """Make the complete store in the staging folder."""
     layout = Layout.of(job.spec.sample_bytes)
     budget = share_memory(job.memory, sources, executor.count)
+    stamps = stamp_files(sources)
     table = _arrange_samples(job, sources)
-    modified = [_modification_time(source) for source in sources]
-    identities = _identify(sources, executor)
+    digests = digest_files(sources, executor)
+    identities = identify(sources, digests)
     check_space(staging, sources)
     spool = staging.start(_record(job, identities, layout))
 
     spilled = _spill_images(sources, table, layout, budget, spool, executor)
-    _check_unchanged(sources, modified, identities)
+    check_unchanged(stamps, digests)
     shards = _assemble_images(spilled, table, layout, spool, staging.root, executor)
 
+    simulation = " ".join(job.simulation.split())
     attributes = {
         "sources": identities,
-        "simulated": ", ".join(sorted({source.simulated or job.simulation for source in sources} - {""})),
+        "simulated": ", ".join(sorted({source.simulated or simulation for source in sources} - {""})),
         "empty_images": sum(stretch.empty for stretch in spilled),
         "split_scheme": job.split.scheme,
         "seed": job.seed,
@@ -175,28 +179,14 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
     )
 
 
-def _modification_time(source: Source) -> int:
-    return source.path.stat().st_mtime_ns
-
-
-def _identify(sources: Sequence[Source], executor: Executor) -> list[dict[str, Any]]:
-    """Return what a store records of each source: name, size in bytes, sha256 and number of rows."""
-    digests = executor.run(sha256, [(source.path,) for source in sources], "sha256 of sources")
-    for source, digest in zip(sources, digests, strict=True):
-        first = sources[digests.index(digest)]
-        if first is not source:
-            raise SourceError(f"{source.path}: has the same content as {first.path}")
-    return [
-        {"name": source.path.name, "size": source.path.stat().st_size, "sha256": digest, "rows": source.rows}
-        for source, digest in zip(sources, digests, strict=True)
-    ]
-
-
 def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -> dict[str, Any]:
     """Return everything that decides a store's content; an interrupted ingest is resumed only if this is the same."""
     return {
         "dataset": job.spec.name,
-        "sources": [f"{identity['name']}, sha256 {identity['sha256']}" for identity in identities],
+        "sources": [
+            ", ".join(f"{file['name']}, sha256 {file['sha256']}" for file in (identity, *identity.get("parts", ())))
+            for identity in identities
+        ],
         "split": job.split.scheme,
         "seed": job.seed,
         "layout": asdict(layout),
@@ -223,12 +213,6 @@ def _spill_images(
         for number, stretch in cut_stretches(sources)
     ]
     return executor.run(spill, calls, "reading sources", budget.at_once)
-
-
-def _check_unchanged(sources: Sequence[Source], modified: Sequence[int], identities: Sequence[dict[str, Any]]) -> None:
-    for source, time, identity in zip(sources, modified, identities, strict=True):
-        if _modification_time(source) != time and sha256(source.path) != identity["sha256"]:
-            raise SourceError(f"{source.path}: was changed while it was read")
 
 
 def _assemble_images(

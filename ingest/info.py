@@ -1,6 +1,8 @@
 """The content of a store as tables for the terminal."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rich.box
@@ -10,12 +12,23 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.reference import reference_table
+from store.block_reader import MappedReader
 from store.console import printable
 from store.files import folder_bytes
+from store.mounts import file_system
 from store.opening import Store, open_statistics, open_store
 from store.plan import BatchPlan
+from store.pread_reader import PreadReader
+from store.sample_reader import READER_VARIABLE, ZarrReader, choose_reader
 from store.shuffle_quality import shuffle_quality
 from store.shuffles import SHUFFLES
+
+READERS = {
+    MappedReader.kind: "image by image, from a memory map",
+    PreadReader.kind: "image by image, by pread",
+    ZarrReader.kind: "chunk by chunk, through zarr-python",
+}
+"""How each reader reads, by its `kind`."""
 
 
 def describe_store(path: Path, reference: bool = False) -> RenderableType:
@@ -53,12 +66,13 @@ def identity_table(store: Store) -> Table:
     attributes, image = store.attributes, store.image
     samples, stored = image.shape[0], folder_bytes(store.path)
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
-    sources = [f"{s['name']}, {s['rows']:,} rows, sha256 {s['sha256'][:12]}" for s in attributes["sources"]]
+    sources = [_source_line(source) for source in attributes["sources"]]
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("store", f"{store.path} ({attributes['format']} {attributes['format_version']})"),
         ("images", f"{samples:,} of {' x '.join(map(str, image.shape[1:]))}, {image.dtype}"),
         ("stored", f"{stored / 1e6:.1f} MB for {image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes per image"),
+        ("read as", describe_reader(store)),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
         *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.spec.variables),
         ("sources", "\n".join(sources)),
@@ -66,6 +80,23 @@ def identity_table(store: Store) -> Table:
     ):
         table.add_row(Text(name, style="dim"), Text(printable(value)))
     return table
+
+
+def _source_line(source: dict[str, Any]) -> str:
+    parts = len(source.get("parts", ()))
+    line = f"{source['name']}, {source['rows']:,} rows, sha256 {source['sha256'][:12]}"
+    return f"{line}, and {parts} files that it takes values from" if parts else line
+
+
+def describe_reader(store: Store) -> str:
+    """Return how programs on this machine read the images of a store, and why."""
+    kind = choose_reader(store.image, store.path).kind
+    reason = ""
+    if kind != ZarrReader.kind and (chosen := os.environ.get(READER_VARIABLE)):
+        reason = f", as {READER_VARIABLE}={chosen} demands"
+    elif kind == PreadReader.kind:
+        reason = f", because the store is on {file_system(store.path)}"
+    return f"{READERS[kind]}{reason}"
 
 
 def image_table(statistics: xr.Dataset) -> Table:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest.completion import complete_store, content_digest, history_line, versions
-from ingest.convert import check_output
+from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
 from ingest.staging import StagingFolder
 from store.arrays import BoolArray, Int64Array
@@ -65,12 +65,13 @@ def select(job: Selection, executor: Executor) -> Path:
     SourceError
         If the cut leaves a split without a class.
     """
-    store, cut = open_store(job.store), Cut.parse(job.where)
-    positions, table = _select_samples(store, cut)
-    staging = StagingFolder(job.output)
-    with staging.held():
-        check_output(job.output, overwrite=job.overwrite)
-        staging.start({"store": store.digest, "where": cut.text, "versions": versions()})
+    cut, output = Cut.parse(job.where), find_destination(job.output, [job.store])
+    store, staging = open_store(job.store), StagingFolder(output)
+    with removing_unused_folders(output), staging.held():
+        check_output(output, overwrite=job.overwrite)
+        positions, table = _select_samples(store, cut)
+        where = " ".join(cut.text.split())
+        staging.start({"store": store.digest, "where": where, "versions": versions()})
         layout = Layout.of(store.spec.sample_bytes)
         calls = [
             (store.path.absolute(), positions[start : start + layout.shard], layout, shard_path(staging.root, shard))
@@ -81,11 +82,11 @@ def select(job: Selection, executor: Executor) -> Path:
         attributes = {
             **{name: store.attributes[name] for name in ("sources", "simulated", "seed")},
             "empty_images": sum(empty for _, empty in copied),
-            "split_scheme": f"{store.attributes['split_scheme']} where {cut.text}",
-            "selection": {"from": store.digest, "where": cut.text},
+            "split_scheme": f"{store.attributes['split_scheme']} where {where}",
+            "selection": {"from": store.digest, "where": where},
             "content_digest": content_digest(shards, table),
             "versions": versions(),
-            "history": f"{history_line()}\n{store.attributes['history']}",
+            "history": f"{history_line()}\n{store.attributes.get('history', '')}",
         }
         complete_store(staging.root, table, shards, store.spec, layout, attributes, executor)
         staging.publish()

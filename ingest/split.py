@@ -53,7 +53,7 @@ class Split:
             ) from None
         if not (min(train, validation, test) > 0 and abs(train + validation + test - 1) <= 1e-9):
             raise ConfigError(f"split={scheme!r}: the three fractions must be positive and add up to 1")
-        return cls(scheme=scheme, fractions=(train, validation, test))
+        return cls(scheme=",".join(part.strip() for part in scheme.split(",")), fractions=(train, validation, test))
 
     def sizes(self, samples: int, class_name: str) -> tuple[int, int, int]:
         """Return how many samples of a class go to each split.
@@ -71,7 +71,14 @@ class Split:
             sizes = (cuts[0], cuts[1] - cuts[0], samples - cuts[1])
         if sum(sizes) > samples or min(sizes) < 1:
             wanted = ", ".join(f"{size} for {name}" for name, size in zip(SPLITS, sizes, strict=True))
-            raise SourceError(f"{samples} samples of class {class_name} are too few for split={self.scheme} ({wanted})")
+            remedy = (
+                "--split challenge-scaled lowers these numbers in proportion"
+                if self.in_order and not self.scaled
+                else "each needs at least 1: give more samples, or other fractions with --split"
+            )
+            raise SourceError(
+                f"{samples} samples of class {class_name} are too few for split={self.scheme} ({wanted}); {remedy}"
+            )
         return sizes
 
 

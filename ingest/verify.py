@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ingest.executors import Executor
 from ingest.external_shuffle import Stretch, cut_stretches, positions_of_rows
+from ingest.identity import digest_files, find_source
 from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import DIGESTS_FILE, read_digests, sha256
@@ -66,7 +67,7 @@ def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verificat
         store = open_unchecked(path)
         problems += check_format(store)
         if sources:
-            comparisons = _plan_comparisons(store, sources)
+            comparisons = _plan_comparisons(store, sources, executor)
             images = int(sum((positions >= 0).sum() for _, _, positions in comparisons))
             for differences in executor.run(compare_stretch, comparisons, "images against sources"):
                 problems += differences
@@ -163,10 +164,13 @@ def _column(store: Store, name: str) -> npt.NDArray[Any]:
     return np.asarray(store.group[name][:])  # type: ignore[index]
 
 
-def _plan_comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, Stretch, Int64Array]]:
+def _plan_comparisons(
+    store: Store, paths: Sequence[Path], executor: Executor
+) -> list[tuple[Path, Stretch, Int64Array]]:
     """Return the arguments of all calls of `compare_stretch`."""
     sources = open_sources(paths, store.spec)
-    numbers = [_source_number(store, source.path) for source in sources]
+    digests = digest_files(sources, executor)
+    numbers = [find_source(store.attributes["sources"], source, digests) for source in sources]
     source_file, source_row = _column(store, "source_file"), _column(store, "source_row")
     positions = [
         positions_of_rows(source_file, source_row, number, source.rows)
@@ -176,16 +180,6 @@ def _plan_comparisons(store: Store, paths: Sequence[Path]) -> list[tuple[Path, S
         (store.path, stretch, positions[index][stretch.start : stretch.stop])
         for index, stretch in cut_stretches(sources)
     ]
-
-
-def _source_number(store: Store, path: Path) -> int:
-    """Return which of the store's sources a file is."""
-    identities, digest = store.attributes["sources"], sha256(path)
-    for number, identity in enumerate(identities):
-        if identity["sha256"] == digest:
-            return number
-    names = ", ".join(identity["name"] for identity in identities)
-    raise SourceError(f"{path}: sha256 {digest} matches none of the store's sources ({names})")
 
 
 def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
@@ -210,18 +204,19 @@ def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list
     columns: dict[str, npt.NDArray[Any]] = {"label": source.labels(), **source.variables()}
     pairs = [(values[stretch.start :], _column(store, name)) for name, values in columns.items()]
     different: list[int] = []
-    for start in range(0, len(positions), source.block):
-        block = positions[start : start + source.block]
-        rows = np.flatnonzero(block >= 0)
-        samples = block[rows]
-        images = source.read(stretch.start + start, stretch.start + start + len(block))[rows]
+    start = 0
+    for piece in source.pieces(stretch.start, stretch.stop):
+        wanted = positions[start : start + len(piece)]
+        rows = np.flatnonzero(wanted >= 0)
+        samples, images = wanted[rows], piece[rows]
         stored = np.empty_like(images)
         reader.read(samples, stored)
         same = (stored.view(np.uint32) == images.view(np.uint32)).all(axis=(1, 2, 3))
         for values, stored_values in pairs:
             same &= values[start + rows] == stored_values[samples]
         different += samples[~same].tolist()
+        start += len(piece)
     if not different:
         return []
     named = ", ".join(map(str, different[:SHOWN])) + (" ..." if len(different) > SHOWN else "")
-    return [f"{path}: {len(different)} samples differ from {source.path.name}: {named}"]
+    return [f"{path}: {len(different)} samples differ from {source.path}: {named}"]

@@ -112,13 +112,14 @@ def _are_ranges(value: Any) -> bool:
 
 
 def _are_sources(value: Any) -> bool:
-    rules = {"name": _is_text, "size": _is_count, "sha256": _is_digest, "rows": _is_count}
-    return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(
-            isinstance(source, dict) and all(rule(source.get(key)) for key, rule in rules.items()) for source in value
-        )
+    rows = {"rows": _is_count}
+    return _are_files(value, rows) and len(value) > 0 and all(_are_files(s.get("parts", []), {}) for s in value)
+
+
+def _are_files(value: Any, more: dict[str, Callable[[Any], bool]]) -> bool:
+    rules = {"name": _is_text, "size": _is_count, "sha256": _is_digest, **more}
+    return isinstance(value, list) and all(
+        isinstance(file, dict) and all(rule(file.get(key)) for key, rule in rules.items()) for file in value
     )
 
 

@@ -76,7 +76,8 @@ class Hdf5Source:
             labels = [self.spec.label_key] if self.require_labels or self.labelled else []
             for key in (*labels, *(variable.name for variable in self.spec.variables)):
                 others |= check_storage(self._column_dataset(file, key), self.path)
-        object.__setattr__(self, "other_files", tuple(sorted(others)))
+        own = self.path.absolute()
+        object.__setattr__(self, "other_files", tuple(sorted({file.absolute() for file in others} - {own})))
 
     def _column_dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         """Return a dataset of one number per image, (rows,) or (rows, 1)."""
@@ -143,6 +144,13 @@ class Hdf5Source:
         if dtype == np.dtype("<f4"):
             return ""
         return f"{self.path}: {self.image_key} has dtype {dtype.str}; it is stored as float32 without loss"
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """See `Source.unread`."""
+        read = {self.image_key, self.spec.label_key, *(variable.name for variable in self.spec.variables)}
+        with opened(self.path) as file:
+            return tuple(name for name in file if name not in read)
 
     @property
     def labelled(self) -> bool:

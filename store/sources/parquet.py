@@ -164,6 +164,12 @@ class ParquetSource:
         return f"{self.path}: {self.image_key} has type {value}; it is stored as float32 without loss"
 
     @property
+    def unread(self) -> tuple[str, ...]:
+        """See `Source.unread`."""
+        read = {self.image_key, self.spec.label_key, *(variable.name for variable in self.spec.variables)}
+        return tuple(name for name in self._footer.schema.names if name not in read)
+
+    @property
     def labelled(self) -> bool:
         """See `Source.labelled`."""
         return self.spec.label_key in self._footer.schema.names

@@ -2,11 +2,12 @@
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from store.arrays import Float32Array, Float64Array, UInt8Array
-from store.datasets import DatasetSpec
+from store.datasets import DATASETS, DatasetSpec
 from store.errors import ConfigError, SourceError
 from store.sources.probe import probe
 
@@ -48,6 +49,10 @@ class Source(Protocol):
     @property
     def note(self) -> str:
         """What the user should know about how the file is read, or an empty string."""
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names of what the file holds besides the images, labels and variables of `spec`."""
 
     @property
     def labelled(self) -> bool:
@@ -118,7 +123,7 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
     Raises
     ------
     SourceError
-        If there are none or too many, one breaks a rule, or two have the same name.
+        If there are none or too many, one breaks a rule or is given twice.
     ConfigError
         If a file is Parquet and pyarrow is not installed.
     """
@@ -126,16 +131,26 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
         raise SourceError("no source files given")
     if len(paths) > MOST_SOURCES:
         raise SourceError(f"{len(paths)} source files are more than the {MOST_SOURCES} that a store can tell apart")
-    names = [path.name for path in paths]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated:
-        raise SourceError(f"two source files are called {repeated}; rename one, because a store names its sources")
-    unprintable = next((name for name in names if not name.isprintable()), None)
+    unprintable = next((path.name for path in paths if not path.name.isprintable()), None)
     if unprintable:
         raise SourceError(f"the name of the source file {unprintable!r} has unprintable characters; rename it")
     paths = [path.absolute() for path in paths]  # workers of a cluster may run in another folder
-    try_reading(paths, [spec])
+    repeated = next((path for path in paths if paths.count(path) > 1), None)
+    if repeated:
+        raise SourceError(f"{repeated}: is given twice")
+    try_reading(paths, [spec, *DATASETS.values()])
     return [open_tried(path, spec) for path in paths]
+
+
+def fitting_datasets(paths: Sequence[Path]) -> list[str]:
+    """Return the names of the data sets as which files can be opened, after a failure of `open_sources` to do so."""
+
+    def fits(spec: DatasetSpec) -> bool:
+        with suppress(SourceError, ConfigError):
+            return bool([open_tried(path, spec) for path in paths])
+        return False
+
+    return [name for name, spec in DATASETS.items() if fits(spec)]
 
 
 def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
@@ -178,6 +193,8 @@ def try_reading(paths: Sequence[Path], specs: Sequence[DatasetSpec]) -> None:
 
 def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
     """Open a source file that `try_reading` was called for; otherwise as `open_source`."""
+    if path.is_dir():
+        raise SourceError(f"{path}: is a folder; give the files in it")
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     if not is_parquet(path):

@@ -126,7 +126,7 @@ def test_an_image_changed_with_all_its_digests(undisturbed: Undisturbed, copy: P
     write_shard(shard_path(copy, 3), encode_samples(images, layout), layout)
     write_digests(copy)
     (found,) = problems(copy, undisturbed.sources)
-    assert found.startswith(f"{copy}: 1 samples differ from Single")
+    assert found.startswith(f"{copy}: 1 samples differ from /")
     assert found.endswith(f": {3 * layout.shard + 17}")
 
 

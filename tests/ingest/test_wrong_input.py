@@ -28,7 +28,7 @@ def missing(folder):
 def a_folder(folder):
     (folder / "electrons.hdf5").unlink()
     (folder / "electrons.hdf5").mkdir()
-    return "electrons.hdf5: no such file"
+    return "electrons.hdf5: is a folder; give the files in it"
 
 
 def not_hdf5(folder):
@@ -190,7 +190,7 @@ def test_a_wrong_file_is_refused_in_one_line_and_leaves_nothing(folder, spoil):
 def test_the_same_file_twice_is_refused(folder):
     twice = [folder / "photons.hdf5"] * 2
     outcome = run_ingest(*twice, "--output", folder / "out.zarr")
-    assert_one_line(outcome, r"two source files are called photons\.hdf5")
+    assert_one_line(outcome, r"photons\.hdf5: is given twice")
     assert listing(folder) == ["electrons.hdf5", "photons.hdf5"]
 
 
@@ -228,18 +228,19 @@ def test_wrong_usage_is_2_and_leaves_nothing(folder, words):
 
 
 def a_store(path):
-    zarr.create_group(path, zarr_format=3)
+    attributes = {"format": "calostream", "format_version": 1}
+    zarr.create_group(path, zarr_format=3, attributes=attributes)
     return "out.zarr: already exists; --overwrite replaces it"
 
 
 def a_file(path):
     path.write_text("precious")
-    return "out.zarr: already exists; --overwrite replaces it"
+    return "out.zarr: exists and is not a store, and only stores are replaced"
 
 
 def an_empty_folder(path):
     path.mkdir()
-    return "out.zarr: already exists; --overwrite replaces it"
+    return "out.zarr: exists and is not a store, and only stores are replaced"
 
 
 @pytest.mark.parametrize("make", [a_store, a_file, an_empty_folder])
@@ -263,7 +264,9 @@ def test_overwrite_never_replaces_what_is_no_store(folder, make):
     else:
         zarr.create_array(zarr.create_group(path).store_path / "precious", data=np.arange(5))
     before = listing(folder)
-    assert_one_line(ingest(folder, "--overwrite"), r"out\.zarr: is not a store; --overwrite replaces only stores")
+    assert_one_line(
+        ingest(folder, "--overwrite"), r"out\.zarr: exists and is not a store, and only stores are replaced"
+    )
     assert listing(folder) == before
 
 

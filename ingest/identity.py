@@ -1,0 +1,143 @@
+"""What a store records of its sources, and whether they are still the files that were recorded.
+
+A source is more than one file if HDF5 takes a part of its values from others: virtual datasets, links, external
+storage.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ingest.executors import Executor
+from store.digests import sha256
+from store.errors import SourceError, printable
+from store.sources import Source
+
+Stamp = tuple[int, int, int]
+"""Time of the last change in nanoseconds, size in bytes and number of a file: a file with the same stamp is the same."""
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Return all files that a source takes values from, its own first."""
+    return source.path, *source.other_files
+
+
+def check_distinct(sources: Sequence[Source]) -> None:
+    """Raise SourceError if one source takes its values from another, so that images would be in the store twice."""
+    given = {source.path.resolve() for source in sources}
+    for source in sources:
+        for part in source.other_files:
+            if part.resolve() in given:
+                raise SourceError(
+                    f"{source.path}: takes values from {part}, which is given as a source too; give only one of them"
+                )
+
+
+def stamp_files(sources: Sequence[Source]) -> dict[Path, Stamp]:
+    """Return the stamp of every file of some sources."""
+    return {file: _stamp(file) for source in sources for file in files_of(source)}
+
+
+def _stamp(path: Path) -> Stamp:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def digest_files(sources: Sequence[Source], executor: Executor) -> dict[Path, str]:
+    """Return the sha256 of every file of some sources."""
+    files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
+    return dict(zip(files, executor.run(sha256, [(file,) for file in files], "sha256 of sources"), strict=True))
+
+
+def identify(sources: Sequence[Source], digests: Mapping[Path, str]) -> list[dict[str, Any]]:
+    """Return what a store records of each source.
+
+    Parameters
+    ----------
+    sources
+        The sources.
+    digests
+        The sha256 of each of their files.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``size`` in bytes, ``sha256``, ``rows`` and, if the source takes values from other files, ``parts``:
+        ``name``, ``size`` and ``sha256`` of each of these.
+
+    Raises
+    ------
+    SourceError
+        If two sources have the same content.
+    """
+    first: dict[tuple[str, ...], Source] = {}
+    identities = []
+    for source, name in zip(sources, source_names([source.path for source in sources]), strict=True):
+        same = first.setdefault(tuple(digests[file] for file in files_of(source)), source)
+        if same is not source:
+            raise SourceError(f"{source.path}: has the same content as {same.path}")
+        folder = source.path.parent
+        parts = [_identify_file(part, os.path.relpath(part, folder), digests) for part in source.other_files]
+        identity = {**_identify_file(source.path, name, digests), "rows": source.rows}
+        identities.append({**identity, "parts": parts} if parts else identity)
+    return identities
+
+
+def _identify_file(path: Path, name: str, digests: Mapping[Path, str]) -> dict[str, Any]:
+    return {"name": printable(name), "size": path.stat().st_size, "sha256": digests[path]}
+
+
+def source_names(paths: Sequence[Path]) -> list[str]:
+    """Return names that tell files apart: those of the files, or paths relative to the folder that has all of them."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    folder = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def check_unchanged(stamps: Mapping[Path, Stamp], digests: Mapping[Path, str]) -> None:
+    """Raise SourceError if a file is gone, or its content is no longer the one that was digested."""
+    for file, stamp in stamps.items():
+        try:
+            changed = _stamp(file) != stamp and sha256(file) != digests[file]
+        except FileNotFoundError:
+            raise SourceError(f"{file}: was removed while it was read") from None
+        if changed:
+            raise SourceError(f"{file}: was changed while it was read")
+
+
+def find_source(identities: Sequence[Mapping[str, Any]], source: Source, digests: Mapping[Path, str]) -> int:
+    """Return which of a store's sources a source is.
+
+    Parameters
+    ----------
+    identities
+        What the store records; see `identify`.
+    source
+        The source.
+    digests
+        The sha256 of each of its files.
+
+    Raises
+    ------
+    SourceError
+        If it is none of them, or takes values from other files than when the store was made.
+    """
+    own, *parts = (digests[file] for file in files_of(source))
+    candidates = [number for number, identity in enumerate(identities) if identity["sha256"] == own]
+    if not candidates:
+        names = ", ".join(identity["name"] for identity in identities)
+        raise SourceError(f"{source.path}: sha256 {own} matches none of the store's sources ({names})")
+    recorded = [[part["sha256"] for part in identities[number].get("parts", [])] for number in candidates]
+    for number, known in zip(candidates, recorded, strict=True):
+        if sorted(known) == sorted(parts):
+            return number
+    changed = next((file for file in source.other_files if digests[file] not in recorded[0]), None)
+    if changed is None:
+        raise SourceError(f"{source.path}: takes values from {len(parts)} other files, {len(recorded[0])} are recorded")
+    raise SourceError(
+        f"{changed}: sha256 {digests[changed]} matches none of the {len(recorded[0])} files from which "
+        f"{source.path} took values when the store was made"
+    )
