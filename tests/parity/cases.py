@@ -42,7 +42,7 @@ EVERYTHING: dict[str, Any] = {
 }
 # Has options that a file may describe but that no built-in network uses.
 OPTIONS = Architecture(
-    name="options",
+    name="_options, é/v1.0",  # not a name that a Keras model may have
     source="made up",
     layers=(
         *(ShowerFeatures(time=True), Crop(rows=9, columns=31)),

@@ -21,9 +21,9 @@ from train.pytorch.model import Classifier
 ROOT = Path(__file__).parents[2]
 
 
-def run_python(*words: str | Path, cwd: Path) -> None:
+def run_python(*words: str | Path, cwd: Path, backend: str = "tensorflow") -> None:
     """Run Python in a separate process; if it fails, show what it wrote to standard error."""
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -1,5 +1,7 @@
 """The same model in both frameworks: parameters, outputs with the same weights, initial weights, exported files."""
 
+import importlib.util
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -72,11 +74,12 @@ def test_weights_survive_the_journey(sides: Sides, name: str) -> None:
 
 
 KERAS = """
-import sys, keras, numpy as np
+import os, sys, keras, numpy as np
+assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 for name in sys.argv[1:]:
     model = keras.models.load_model(f"{name}/model.keras", safe_mode=True)
     inputs = list(np.load(f"{name}/inputs.npz").values())
-    np.save(f"{name}/keras-scores.npy", model.predict(inputs if inputs[1:] else inputs[0], verbose=0)[:, 0])
+    np.save(f"{name}/scores.npy", model.predict(inputs if inputs[1:] else inputs[0], verbose=0)[:, 0])
 assert not {"store", "train"} & set(sys.modules)
 """
 TORCH = """
@@ -85,21 +88,36 @@ from train.pytorch.model import load_model
 for name in sys.argv[1:]:
     inputs = map(torch.from_numpy, np.load(f"{name}/inputs.npz").values())
     with torch.inference_mode():
-        np.save(f"{name}/torch-scores.npy", load_model(name).score(*inputs).numpy())
+        np.save(f"{name}/scores.npy", load_model(name).score(*inputs).numpy())
 """
 
 
-# With -I, Python does not look for modules in the current folder, so that this project cannot be imported.
-@pytest.mark.parametrize(("framework", "program", "words"), [("keras", KERAS, ["-I"]), ("torch", TORCH, [])])
-def test_exported_models_score_alike_in_a_fresh_process(
-    sides: Sides, framework: str, program: str, words: list[str]
-) -> None:
+@pytest.fixture(scope="module")
+def exported(sides: Sides) -> Sides:
+    """Both sides, with the models of Keras on TensorFlow and of PyTorch exported, and inputs for each."""
     for name in MODELS:
         np.savez(sides.folder / name / "inputs.npz", *example_inputs(sides.folder, name))
         save_model(carried(sides, model_specification(sides.folder, name), f"{name}-keras.npz"), sides.folder / name)
-    (sides.folder / "reload.py").write_text(program)
-    run_python(*words, "reload.py", *MODELS, cwd=sides.folder)
+    return sides
+
+
+def assert_scores_of_a_fresh_process(exported: Sides, program: str, *words: str, backend: str = "tensorflow") -> None:
+    """Run a program that scores with the exported models, and compare with the scores of the models in training."""
+    (exported.folder / "reload.py").write_text(program)
+    run_python(*words, "reload.py", *MODELS, cwd=exported.folder, backend=backend)
     for name in MODELS:
-        expected = np.load(sides.folder / f"{name}-logits.npz")["of_keras"].astype(np.float64)
-        scores = np.load(sides.folder / name / f"{framework}-scores.npy")
+        expected = np.load(exported.folder / f"{name}-logits.npz")["of_keras"].astype(np.float64)
+        scores = np.load(exported.folder / name / "scores.npy")
         np.testing.assert_allclose(scores, sigmoid(expected), atol=1e-5, err_msg=name)
+
+
+def test_exported_torch_models_score_alike_in_a_fresh_process(exported: Sides) -> None:
+    assert_scores_of_a_fresh_process(exported, TORCH)
+
+
+# With -I, Python does not look for modules in the current folder, so that this project cannot be imported.
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+def test_exported_keras_models_score_alike_on_every_backend(exported: Sides, backend: str) -> None:
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed")
+    assert_scores_of_a_fresh_process(exported, KERAS, "-I", backend=backend)

@@ -15,7 +15,7 @@ from store.errors import ConfigError
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.keras.feed import Inputs, feed
-from train.keras.model import build_model, get_weights, save_model, set_weights
+from train.keras.model import build_model, get_weights, neutral_name, save_model, set_weights
 from train.model.specification import Specification
 from train.model.weights import initial_weights
 from train.variables import read_variables
@@ -196,7 +196,7 @@ class KerasBackend:
         """Return the TensorFlow variables of the optimiser, the dropout layers and the EMA, by name."""
         optimiser = {f"optimiser/{index}": variable for index, variable in enumerate(self._optimiser.variables)}
         random = {
-            f"random/{layer.name}": layer.seed_generator.state
+            f"random/{neutral_name(layer)}": layer.seed_generator.state
             for layer in self.model.layers
             if isinstance(layer, keras.layers.Dropout)
         }

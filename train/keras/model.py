@@ -1,9 +1,11 @@
 """Models in Keras, built from a specification.
 
-Images are channel-last, (batch, ieta, iphi, channel). Layers have the names that `train.model.weights` uses.
+Images are channel-last, (batch, ieta, iphi, channel). Layers have the names that `train.model.weights` uses, with ``_``
+in place of ``.``, which Keras on PyTorch does not allow in a name: ``residual1_body_conv1``.
 """
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,7 @@ def convolve(conv: Conv, image: Any, name: str) -> Any:
     padding = conv.padding
     if padding == "same" and conv.stride > 1:
         # Keras would pad a strided convolution on the far side only.
-        image = keras.layers.ZeroPadding2D(conv.zero_padding, data_format="channels_last", name=f"{name}.zeros")(image)
+        image = keras.layers.ZeroPadding2D(conv.zero_padding, data_format="channels_last", name=f"{name}_zeros")(image)
         padding = "valid"
     return keras.layers.Conv2D(
         conv.filters,
@@ -85,29 +87,29 @@ def embed_patches(patches: Patches, shape: Shape, image: Any, name: str) -> Any:
     """Return tokens (batch, token, width) for images (batch, ieta, iphi, channel), see `train.model.layers.Patches`."""
     (rows, columns), (below, right), grid = patches.patch_size(shape), patches.zero_padding(shape), patches.grid
     padding = ((0, below), (0, right))
-    x = keras.layers.ZeroPadding2D(padding, data_format="channels_last", name=f"{name}.zeros")(image)
-    x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}.cut")(x)
+    x = keras.layers.ZeroPadding2D(padding, data_format="channels_last", name=f"{name}_zeros")(image)
+    x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}_cut")(x)
     project = keras.layers.EinsumDense(
         "bricjk,ijkw->brcw",
         output_shape=(grid, grid, patches.width),
         bias_axes="rcw",
         name=name,
     )
-    return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}.row")(project(x))
+    return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}_row")(project(x))
 
 
 def self_attention(heads: int, shape: Shape, token: Any, name: str) -> Any:
     """Return (batch, token, width) for tokens of the same shape, see `train.model.layers.Attention`."""
     tokens, width = shape
     query, key, value = (
-        keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}.{part}.heads")(
-            keras.layers.Dense(width, name=f"{name}.{part}")(token)
+        keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}_{part}_heads")(
+            keras.layers.Dense(width, name=f"{name}_{part}")(token)
         )
         for part in ("query", "key", "value")
     )
     mixed = keras.ops.dot_product_attention(query, key, value)
-    mixed = keras.layers.Reshape((tokens, width), name=f"{name}.mixed")(mixed)
-    return keras.layers.Dense(width, name=f"{name}.output")(mixed)
+    mixed = keras.layers.Reshape((tokens, width), name=f"{name}_mixed")(mixed)
+    return keras.layers.Dense(width, name=f"{name}_output")(mixed)
 
 
 def apply_layers(nodes: Iterable[Node], x: Any, prefix: str) -> Any:
@@ -127,7 +129,7 @@ def apply_layer(node: Node, x: Any, name: str) -> Any:
             return keras.layers.Dense(units, activation=activation, name=name)(x)
         case BatchNorm(momentum=momentum, epsilon=epsilon, activation=activation):
             x = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(x)
-            return keras.layers.Activation(activation, name=f"{name}.{activation}")(x)
+            return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
         case LayerNorm(epsilon=epsilon):
             return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
         case Patches() as patches:
@@ -136,11 +138,11 @@ def apply_layer(node: Node, x: Any, name: str) -> Any:
             return self_attention(heads, shape, x, name)
         case Residual(body=body, shortcut=shortcut, activation=activation):
             branches = [
-                apply_layers(trace_layers(body, shape), x, f"{name}.body."),
-                apply_layers(trace_layers(shortcut, shape), x, f"{name}.shortcut."),
+                apply_layers(trace_layers(body, shape), x, f"{name}_body_"),
+                apply_layers(trace_layers(shortcut, shape), x, f"{name}_shortcut_"),
             ]
             x = keras.layers.Add(name=name)(branches)
-            return keras.layers.Activation(activation, name=f"{name}.{activation}")(x)
+            return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
         case MaxPool(size=size):
             return keras.layers.MaxPooling2D(size, data_format="channels_last", name=name)(x)
         case GlobalPool(maximum=maximum):
@@ -175,7 +177,10 @@ def build_model(specification: Specification) -> keras.Model:
         if isinstance(node.layer, Join):
             x = [x, normalise(specification.variables.normalisation, inputs[1], "standardise")]
         x = apply_layer(node, x, node.name)
-    return keras.Model(inputs, x, name=specification.architecture.name.replace("-", "_"))
+    name = re.sub(r"[^A-Za-z0-9]+", "_", specification.architecture.name).strip(
+        "_"
+    )  # as TensorFlow and PyTorch need it
+    return keras.Model(inputs, x, name=name or "model")
 
 
 def get_weights(model: keras.Model) -> Weights:
@@ -200,10 +205,16 @@ def set_weights(model: keras.Model, values: Weights) -> None:
 def weights_by_name(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the weights of a model by their neutral names."""
     return {
-        f"{layer.name}.{NEUTRAL_NAMES.get(weight.name, weight.name)}": weight
+        f"{neutral_name(layer)}.{NEUTRAL_NAMES.get(weight.name, weight.name)}": weight
         for layer in model.layers
         for weight in layer.weights
     }
+
+
+def neutral_name(layer: keras.Layer) -> str:
+    """Return the name of a layer in `train.model.graph`, such as ``residual1.body.conv1``."""
+    name: str = layer.name
+    return name.replace("_", ".")
 
 
 def save_model(model: keras.Model, folder: Path) -> None:

@@ -15,6 +15,7 @@ from train.config import TrainConfig
 from train.keras import backend as keras_backend
 from train.keras.backend import KerasBackend
 from train.model.architecture import Architecture
+from train.model.graph import Residual
 from train.model.layers import BatchNorm, Conv, Dense
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
@@ -27,6 +28,12 @@ NOISY = Architecture(
     name="noisy",
     source="tests",
     layers=(Conv(filters=4, activation="linear"), BatchNorm(activation="relu"), Dropout(rate=0.5), *END),
+    initialiser="he",
+)
+NESTED = Architecture(
+    name="nested",
+    source="tests",
+    layers=(Residual(body=(Conv(filters=2), Dropout(rate=0.5))), *END),
     initialiser="he",
 )
 # The gradient norms of some batches are above the clipping bound, those of others below.
@@ -111,6 +118,10 @@ def device_placement(store: Store) -> dict[str, list[str]]:
     return {kind: sorted({op.device for op in operations if op.type == kind}) for kind in kinds}
 
 
+def names_in_a_checkpoint(store: Store) -> list[str]:
+    return [name for name in make(NESTED, store).state_dict() if name.startswith(("weights/residual1", "random/"))]
+
+
 def refusal(store: Store, **settings: Any) -> str:
     try:
         make(PLAIN, store, **settings)
@@ -132,6 +143,7 @@ def main(path: str) -> None:
         "resumed": compare_with_resumed(store),
         "logits": logits_of_one_image(store),
         "finite": finite_after_one_sample(store),
+        "names": names_in_a_checkpoint(store),
         "cuda": refusal(store, device="cuda"),
     }
     os.environ["WORLD_SIZE"] = "2"

@@ -49,6 +49,11 @@ def test_resumed_training_is_the_same_bit_for_bit(report: dict[str, Any]) -> Non
     assert report["resumed"]
 
 
+def test_checkpoints_keep_the_names_of_older_ones(report: dict[str, Any]) -> None:
+    weights = [f"weights/residual1.body.conv1.{kind}" for kind in ("kernel", "bias")]
+    assert report["names"] == [*weights, "random/residual1.body.dropout1"]
+
+
 def test_refuses_ranks_and_missing_devices(report: dict[str, Any]) -> None:
     assert report["ranks"].startswith("WORLD_SIZE is above 1, but Keras trains in one process")
     assert report["cuda"].startswith("device='cuda' but TensorFlow finds no CUDA device")
