@@ -14,7 +14,7 @@ from store.layout import MIN_SAMPLE_BYTES
 from store.mounts import on_network
 from store.pread_reader import PreadReader
 
-VARIABLE = "CALOSTREAM_READER"
+READER_VARIABLE = "CALOSTREAM_READER"
 READERS = {"map": MappedReader, "pread": PreadReader}
 """How blocks can be read, by the value of the environment variable that chooses it."""
 
@@ -92,9 +92,9 @@ def choose_reader(image: ImageArray, root: Path) -> "type[BlockReader] | type[Za
     ConfigError
         If the environment variable has another value.
     """
-    chosen = os.environ.get(VARIABLE, "")
+    chosen = os.environ.get(READER_VARIABLE, "")
     if chosen not in ("", *READERS):
-        raise ConfigError(f"{VARIABLE}={chosen!r}: unknown reader; known: {', '.join(READERS)}")
+        raise ConfigError(f"{READER_VARIABLE}={chosen!r}: unknown reader; known: {', '.join(READERS)}")
     if not has_sample_blocks(image):
         return ZarrReader
     return READERS[chosen or ("pread" if on_network(root / image.path) else "map")]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
+from store import sample_reader
 from store.opening import open_statistics
 from tests.examples import run_ingest, showers, write_hdf5
 
@@ -34,6 +35,21 @@ def test_info_shows_attributes_without_what_would_command_a_terminal(bundled, tm
     assert [c for c in out if not c.isprintable() and c != "\n"] == []
     for shown in (r"\x1b]0;owned\x07", r"\x1b[2J, not CMS data", r"scheme \x9b31m\r, seed 0"):
         assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("chosen", "network", "shown"),
+    [
+        ("", False, "image by image, from a memory map\n"),
+        ("", True, "image by image, by pread, because the store is on "),
+        ("pread", False, "image by image, by pread, as CALOSTREAM_READER=pread demands\n"),
+    ],
+)
+def test_info_shows_how_a_store_is_read(bundled, monkeypatch, chosen, network, shown):
+    monkeypatch.setenv("CALOSTREAM_READER", chosen)
+    monkeypatch.setattr(sample_reader, "on_network", lambda path: network)
+    out = run_ingest("info", bundled[0]).out
+    assert f"read as  {shown}" in re.sub(r" +\n", "\n", out)
 
 
 def test_info_shows_the_statistics(bundled):

@@ -138,7 +138,7 @@ def test_a_fault_that_is_not_in_a_mapped_file_is_left_to_others(tmp_path):
 
 
 FEW_FILES = """
-import resource, sys
+import os, resource, sys
 import numpy as np
 from store.stream import BatchStream
 from tests.examples import tell_tale_images, tell_tale_labels
@@ -150,7 +150,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 streams = [BatchStream(path, split=split, batch_size=32) for split in ("train", "validation", "test", "train")]
 seen = 0
 for stream in streams:
-    assert stream.reader == "blocks"
+    assert stream.reader == ("blocks, by pread" if os.environ["CALOSTREAM_READER"] == "pread" else "blocks")
     for batch in stream:
         assert np.array_equal(batch.image, images[batch.sample])
         assert np.array_equal(batch.label, labels[batch.sample])
@@ -159,11 +159,13 @@ print(seen)
 """
 
 
-def test_a_store_with_more_shards_than_files_may_be_open_is_read_by_several_streams(tmp_path):
+@pytest.mark.parametrize("reader", ["map", "pread"])
+def test_a_store_with_more_shards_than_files_may_be_open_is_read_by_several_streams(tmp_path, reader):
     sizes = (300, 60, 41)
     path = write_store(tmp_path / "store.zarr", split_sizes=sizes, chunk=1, shard=1)
     assert Layout(sample_bytes=336, chunk=1, shard=1).shard_count(sum(sizes)) == 401
     assert len(list((path / "image").glob("c.*"))) == 401
     words = [sys.executable, "-c", FEW_FILES, path, str(sum(sizes))]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    environment = {**os.environ, "CALOSTREAM_READER": reader}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, env=environment)
     assert done.stdout.split() == [str(2 * sizes[0] + sizes[1] + sizes[2])], done.stderr

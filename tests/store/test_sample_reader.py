@@ -1,21 +1,27 @@
+import ctypes
+import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
+import psutil
 import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
-from store import block_reader
+from store import block_reader, pread_reader, sample_reader
 from store.block_reader import MappedReader
-from store.errors import CorruptStoreError
+from store.errors import ConfigError, CorruptStoreError
 from store.layout import Layout, shard_path
+from store.pread_reader import PreadReader
 from store.sample_reader import ZarrReader, open_reader
 from tests.examples import tell_tale_images, write_foreign, write_images
 from tests.strategies import SHAPES, foreign_arrays, images, layouts
@@ -23,6 +29,7 @@ from tests.strategies import SHAPES, foreign_arrays, images, layouts
 ROOT = Path(__file__).parents[2]
 SHAPE = (8, 8, 2)
 LAYOUT = Layout(sample_bytes=512, chunk=3, shard=6)
+BLOCK_READERS = [MappedReader, PreadReader]
 CODEC = {"cname": "lz4", "clevel": 5, "typesize": 32}
 
 
@@ -56,11 +63,11 @@ def test_the_block_reader_gives_what_plain_zarr_gives_of_what_we_write(tmp_path_
     write_images(root, images, layout)
     samples = some_samples(data.draw, len(images))
     image = open_image(root)
-    reader = open_reader(image, root)
-    assert reader.kind == "blocks"
-    got = read(reader, samples, image.shape[1:])
-    assert np.array_equal(got, read(ZarrReader(image), samples, image.shape[1:]))
-    assert np.array_equal(got, images[samples].view(np.uint32))
+    assert open_reader(image, root).kind == "blocks"
+    expected = read(ZarrReader(image), samples, image.shape[1:])
+    assert np.array_equal(expected, images[samples].view(np.uint32))
+    for reader in BLOCK_READERS:
+        assert np.array_equal(read(reader(image, root), samples, image.shape[1:]), expected)
 
 
 @given(foreign_arrays(), st.data())
@@ -69,19 +76,19 @@ def test_the_block_reader_gives_what_plain_zarr_gives_of_what_zarr_writes(tmp_pa
     image = write_foreign(root, **drawn)
     samples = some_samples(data.draw, len(drawn["images"]))
     image = open_image(root)
-    reader = open_reader(image, root)
-    assert reader.kind == "blocks"
-    got = read(reader, samples, image.shape[1:])
-    assert np.array_equal(got, read(ZarrReader(image), samples, image.shape[1:]))
-    assert np.array_equal(got, np.asarray(image[:])[samples].view(np.uint32))
+    assert open_reader(image, root).kind == "blocks"
+    expected = read(ZarrReader(image), samples, image.shape[1:])
+    assert np.array_equal(expected, np.asarray(image[:])[samples].view(np.uint32))
+    for reader in BLOCK_READERS:
+        assert np.array_equal(read(reader(image, root), samples, image.shape[1:]), expected)
 
 
-def test_missing_chunks_and_shards_are_zeros(tmp_path):
+@pytest.mark.parametrize("reader_class", BLOCK_READERS)
+def test_missing_chunks_and_shards_are_zeros(tmp_path, reader_class):
     stack = tell_tale_images(20, SHAPE)
     holes = [3, 12, 13, 14, 15, 16, 17]  # one chunk of the first shard, and the whole third shard
     write_foreign(tmp_path, images=stack, layout=LAYOUT, codec=CODEC, holes=holes)
-    reader = open_reader(open_image(tmp_path), tmp_path)
-    assert reader.kind == "blocks"
+    reader = reader_class(open_image(tmp_path), tmp_path)
     expected = stack.copy()
     expected[[3, 4, 5, *range(12, 18)]] = 0
     assert np.array_equal(read(reader, np.arange(20), SHAPE), expected.view(np.uint32))
@@ -152,12 +159,15 @@ def test_samples_too_small_to_be_blocks_are_read_through_zarr(tmp_path):
     assert np.array_equal(read(reader, [19, 0, 5], (4, 4, 1)), stack[[19, 0, 5]].view(np.uint32))
 
 
-def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("reader_class", BLOCK_READERS)
+def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_named(
+    tmp_path, monkeypatch, reader_class
+):
     stack = tell_tale_images(20, SHAPE)
     write_images(tmp_path, stack, LAYOUT)
     monkeypatch.setattr(block_reader, "lz4_address", lambda: 0)
-    reader = open_reader(open_image(tmp_path), tmp_path)
-    assert reader.kind.startswith("blocks, decoded one by one")
+    reader = reader_class(open_image(tmp_path), tmp_path)
+    assert reader.kind == reader_class.kind + ", decoded one by one through numcodecs"
     order = [19, 0, 5, 5, 7]
     assert np.array_equal(read(reader, order, SHAPE), stack[order].view(np.uint32))
     shard = shard_path(tmp_path, 0)
@@ -166,14 +176,14 @@ def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_n
     data[start + 4 : start + 16] = b"\xff" * 12  # the first block's data
     shard.write_bytes(data)
     with pytest.raises(CorruptStoreError, match=r"c\.0.*sample 0 .*does not decode"):
-        read(open_reader(open_image(tmp_path), tmp_path), [0], SHAPE)
+        read(reader_class(open_image(tmp_path), tmp_path), [0], SHAPE)
 
 
-@pytest.fixture
-def stored(tmp_path):
-    """Return a store of 20 images in four shards, and its reader."""
+@pytest.fixture(params=BLOCK_READERS, ids=["map", "pread"])
+def stored(request, tmp_path):
+    """Return a store of 20 images in four shards, and a reader of it."""
     write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    return tmp_path, open_reader(open_image(tmp_path), tmp_path)
+    return tmp_path, request.param(open_image(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +210,17 @@ def test_samples_outside_the_array_are_refused(stored, sample):
         stored[1].read(np.array([0, sample]), np.empty((2, *SHAPE), np.float32))
 
 
-def test_a_reader_keeps_giving_the_images_of_a_store_that_is_replaced(stored):
-    root, reader = stored
+def test_a_map_keeps_giving_the_images_of_a_store_that_is_replaced(tmp_path):
+    write_images(root := tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
+    reader = MappedReader(open_image(root), root)
     shutil.rmtree(root / "image")
     assert np.array_equal(read(reader, np.arange(20), SHAPE), tell_tale_images(20, SHAPE).view(np.uint32))
+
+
+def replace(path, content):
+    """Replace a file by another one; the old one may still be mapped."""
+    path.unlink()
+    path.write_bytes(content)
 
 
 def damage_empty(data):
@@ -259,11 +276,11 @@ def damage_endless(data):
     ],
 )
 def test_a_damaged_index_is_named_when_the_store_is_opened(stored, damage, reason):
-    root, _ = stored
+    root, reader = stored
     path = shard_path(root, 2)
-    path.write_bytes(damage(path.read_bytes()))
+    replace(path, damage(path.read_bytes()))
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: {reason}")):
-        MappedReader(open_image(root), root)
+        type(reader)(open_image(root), root)
 
 
 @pytest.mark.parametrize(
@@ -282,29 +299,152 @@ def test_a_damaged_index_is_named_when_the_store_is_opened(stored, damage, reaso
     ids=["version", "codec", "filter", "size", "block size", "far offset", "offset into the table", "long", "negative"],
 )
 def test_a_damaged_chunk_is_named_when_it_is_read(stored, at, value, reason):
-    root, _ = stored
+    root, reader = stored
     path = shard_path(root, 1)
     data = bytearray(path.read_bytes())
     data[at] = value
-    path.write_bytes(data)
-    reader = open_reader(open_image(root), root)
+    replace(path, data)
+    reader = type(reader)(open_image(root), root)
     assert read(reader, [0, 5, 9, 19], SHAPE).any(axis=(1, 2, 3)).all(), "the rest can still be read"
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 6 is corrupt: {reason}")):
         read(reader, [0, 6, 19], SHAPE)
 
 
 def test_a_block_that_does_not_decode_is_named(stored):
-    root, _ = stored
+    root, reader = stored
     path = shard_path(root, 0)
     data = bytearray(path.read_bytes())
     data[32:48] = b"\xff" * 16
-    path.write_bytes(data)
+    replace(path, data)
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 0 is corrupt: a block does not decode")):
-        read(open_reader(open_image(root), root), [5, 0], SHAPE)
+        read(type(reader)(open_image(root), root), [5, 0], SHAPE)
 
 
-def test_the_zarr_reader_names_what_it_cannot_read(stored):
-    root, _ = stored
+def test_a_block_that_is_longer_than_the_table_says_is_read_whole(tmp_path):
+    write_images(tmp_path, tell_tale_images(6, SHAPE), LAYOUT)
+    path = shard_path(tmp_path, 0)
+    data = bytearray(path.read_bytes())
+    second = int.from_bytes(data[20:24], "little")
+    data[24:28] = (second + 8).to_bytes(4, "little")  # the third block seems to begin within the second
+    path.write_bytes(data)
+    image = open_image(tmp_path)
+    readers = [reader(image, tmp_path) for reader in BLOCK_READERS]
+    assert [read(reader, [1], SHAPE).tolist() for reader in readers] == [
+        tell_tale_images(6, SHAPE)[[1]].view(np.uint32).tolist()
+    ] * 2
+
+
+def change_length(path):
+    os.truncate(path, 16)
+    return "was cut short by another program while it was being read, from [0-9]+ bytes to 16; copy it again"
+
+
+def change_content(path):
+    path.write_bytes(bytes(path.stat().st_size))
+    os.utime(path, ns=(0, 0))
+    return "was changed by another program while the store was being read"
+
+
+def change_name(path):
+    path.rename(path.with_name("elsewhere"))
+    return r"can no longer be read \(No such file or directory\)"
+
+
+@pytest.mark.parametrize("change", [change_length, change_content, change_name])
+def test_a_shard_that_changes_is_an_error_that_names_it_if_it_is_read_with_pread(tmp_path, change):
+    write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
+    reader = PreadReader(open_image(tmp_path), tmp_path)
+    path = shard_path(tmp_path, 1)
+    if change is change_length:
+        read(reader, [6], SHAPE)  # opens the shard, which is then shortened while it is open
+    reason = change(path)
+    for _ in range(2):
+        with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: ") + reason):
+            read(reader, [0, 7], SHAPE)
+    assert np.array_equal(read(reader, [0, 19], SHAPE), tell_tale_images(20, SHAPE)[[0, 19]].view(np.uint32))
+
+
+def test_a_read_that_is_interrupted_or_short_is_repeated(tmp_path, monkeypatch):
+    write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
+    reader = PreadReader(open_image(tmp_path), tmp_path)
+    monkeypatch.setattr(reader, "_pread", FAILING_PREAD)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, begin: pread(file, min(size, 100), begin))
+    order = [19, 3, 3, 0, 11, 8, 4]
+    assert np.array_equal(read(reader, order, SHAPE), tell_tale_images(20, SHAPE)[order].view(np.uint32))
+
+
+@ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_long)
+def fail(*_):
+    return -1
+
+
+FAILING_PREAD = ctypes.cast(fail, ctypes.c_void_p).value
+
+
+def test_few_shards_stay_open_and_none_after_the_reader_is_gone(tmp_path):
+    write_images(tmp_path, tell_tale_images(500, SHAPE), Layout(sample_bytes=512, chunk=1, shard=1))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limit[1]))
+    try:
+        reader = PreadReader(open_image(tmp_path), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    order = np.random.default_rng(0).permutation(500)
+    with ThreadPoolExecutor(4) as pool:
+        batches = [*pool.map(lambda part, reader=reader: read(reader, part, SHAPE), np.split(order, 10))]
+    assert np.array_equal(np.concatenate(batches), tell_tale_images(500, SHAPE)[order].view(np.uint32))
+    assert len(open_below(tmp_path)) == 256 // 8
+    del reader
+    assert not open_below(tmp_path)
+
+
+def open_below(folder):
+    """Return the descriptors of this process whose files are in a folder."""
+    return [file.fd for file in psutil.Process().open_files() if Path(file.path).is_relative_to(folder)]
+
+
+def test_the_chunks_of_a_large_batch_are_fetched_in_parts(tmp_path, monkeypatch):
+    write_images(tmp_path, tell_tale_images(60, SHAPE), LAYOUT)
+    monkeypatch.setattr(pread_reader, "FETCHED", 2000)
+    reader = PreadReader(open_image(tmp_path), tmp_path)
+    order = np.random.default_rng(0).integers(0, 60, 200)
+    assert np.array_equal(read(reader, order, SHAPE), tell_tale_images(60, SHAPE)[order].view(np.uint32))
+    assert reader._memory.chunks.size <= 2000
+    path = shard_path(tmp_path, 3)
+    data = bytearray(path.read_bytes())
+    data[0] = 3
+    replace(path, data)
+    reader = PreadReader(open_image(tmp_path), tmp_path)
+    with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 19 is corrupt: its Blosc header")):
+        read(reader, [0, 3, 30, 40, 50, 59, 1, 6, 19, 18], SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("value", "network", "kind"),
+    [
+        ("", False, "blocks"),
+        ("", True, "blocks, by pread"),
+        ("map", True, "blocks"),
+        ("pread", False, "blocks, by pread"),
+    ],
+)
+def test_the_reader_is_pread_on_a_network_unless_the_user_chooses(tmp_path, monkeypatch, value, network, kind):
+    write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
+    monkeypatch.setenv("CALOSTREAM_READER", value)
+    monkeypatch.setattr(sample_reader, "on_network", lambda path: network and path == tmp_path / "image")
+    assert open_reader(open_image(tmp_path), tmp_path).kind == kind
+
+
+def test_an_unknown_reader_is_refused(tmp_path, monkeypatch):
+    write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
+    monkeypatch.setenv("CALOSTREAM_READER", "mmap")
+    with pytest.raises(ConfigError, match="CALOSTREAM_READER='mmap': unknown reader; known: map, pread"):
+        open_reader(open_image(tmp_path), tmp_path)
+
+
+def test_the_zarr_reader_names_what_it_cannot_read(tmp_path):
+    write_images(root := tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
     path = shard_path(root, 1)
     path.write_bytes(damage_index(path.read_bytes()))
     with pytest.raises(CorruptStoreError, match=r"image/c\.1\.0\.0\.0: samples 6 to 7 cannot be read"):

@@ -20,7 +20,7 @@ from tests.store.streams import assert_same, assert_true, open_stream, samples
 RANGES = {"train": (0, 350), "validation": (350, 403), "test": (403, 500)}
 
 
-@pytest.mark.parametrize("kind", ["blocks", "zarr"])
+@pytest.mark.parametrize("kind", ["blocks", "blocks, by pread", "zarr"])
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 @pytest.mark.parametrize("split", RANGES)
 def test_an_epoch_gives_every_sample_of_the_split_once_with_its_image_and_label(
@@ -28,6 +28,8 @@ def test_an_epoch_gives_every_sample_of_the_split_once_with_its_image_and_label(
 ):
     if kind == "zarr":
         monkeypatch.setattr(sample_reader, "has_sample_blocks", lambda image: False)
+    if kind == "blocks, by pread":
+        monkeypatch.setenv(sample_reader.READER_VARIABLE, "pread")
     stream = open_stream(made_up, split=split, shuffle=shuffle)
     assert stream.reader == kind
     batches = list(stream)
@@ -37,6 +39,13 @@ def test_an_epoch_gives_every_sample_of_the_split_once_with_its_image_and_label(
     assert np.array_equal(np.sort(samples(batches)), np.arange(start, stop))
     assert len(stream) == len(batches) == -(-(stop - start) // 16)
     assert {batch.sample.size for batch in batches[:-1]} == {16}
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_both_readers_of_blocks_give_the_same_batches(made_up, shuffle, monkeypatch):
+    mapped = list(open_stream(made_up, shuffle=shuffle, threads=4))
+    monkeypatch.setenv(sample_reader.READER_VARIABLE, "pread")
+    assert_same(mapped, open_stream(made_up, shuffle=shuffle, threads=4))
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
