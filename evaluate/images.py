@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 import store
 from store.arrays import Float32Array, Float64Array, UInt8Array
+from store.console import say
 from store.datasets import SPLITS, DatasetSpec, Variable
 from store.errors import ConfigError, SourceError
 from store.opening import Store
-from store.sources import Source, open_source
+from store.sources import Source, describe_oddities, open_source
 from store.sources.values import WEIGHT_KEY, as_variable, as_weights
 
 BLOCK_BYTES = 16 << 20
@@ -84,6 +85,8 @@ def _find_variable(spec: DatasetSpec, name: str) -> Variable:
 
 def _open_file(path: Path, spec: DatasetSpec) -> Images:
     source = open_source(path, spec, require_labels=False)
+    if warning := describe_oddities(source):
+        say(warning)
     return Images(
         path=path,
         rows=source.rows,

@@ -31,6 +31,8 @@ from store.sources import Source, open_sources
 from store.sources.source import fitting_datasets
 from store.writer import SampleTable
 
+SHOWN = 3  # sources named in one message
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ingest:
@@ -163,6 +165,13 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
 def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
     """Decide which row of which source each sample of the store is, and read its label and variables."""
     label = np.concatenate([source.labels() for source in sources])
+    for code, name in enumerate(job.spec.classes):
+        if not np.any(label == code):
+            given = ", ".join(str(source.path) for source in sources[:SHOWN])
+            more = f" and {len(sources) - SHOWN} more" if len(sources) > SHOWN else ""
+            raise SourceError(
+                f"{given}{more}: no sample of class {name} (label {code}); give files that hold samples of all classes"
+            )
     variables = [source.variables() for source in sources]
     order, split_sizes = arrange(label, job.split, job.seed, job.spec.classes)
     first_row = np.cumsum([0, *(source.rows for source in sources)])

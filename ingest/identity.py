@@ -15,7 +15,7 @@ from store.errors import SourceError, printable
 from store.sources import Source
 
 Stamp = tuple[int, int, int]
-"""Time of the last change in nanoseconds, size in bytes and number of a file: a file with the same stamp is the same."""
+"""Time of the last change in nanoseconds, size in bytes, and inode: a file with the same stamp has the same content."""
 
 
 def files_of(source: Source) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from ingest.spool import Spool
 from store import files
 from store.console import say
 from store.errors import StateError, StoreError
+from store.no_store import staging_path
 
 
 class StagingFolder:
@@ -38,7 +39,7 @@ class StagingFolder:
 
     def __init__(self, output: Path) -> None:
         self.output = output.absolute()  # workers of a cluster may run in another folder
-        self.path = self.output.with_name(f".{output.name}.ingest")
+        self.path = staging_path(self.output)
         self.root, self.spool = self.path / "store", self.path / "spool"
         self._record_file, self._replaced = self.path / "ingest.json", self.path / "replaced"
         self._started = False

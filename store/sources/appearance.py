@@ -13,7 +13,7 @@ from store.datasets import DatasetSpec
 from store.errors import SourceError
 from store.sources.source import Source
 
-LOOK_BYTES = 16 << 20  # images that are looked at in each of two places of a file
+LOOK_BYTES = 8 << 20  # images that are looked at in each of two places of a file
 MOST_IMAGES = 250  # and no more than this many in each
 FEWEST_IMAGES = 20  # fewer say nothing about what is usual
 OUTSIDE = 3  # a value is far outside the published range beyond this many times its bounds
@@ -58,7 +58,7 @@ def find_oddities(images: Float32Array, spec: DatasetSpec) -> list[str]:
         if channel.published is None:
             continue
         least, most = channel.published
-        low, high = float(values.min()), float(values.max())
+        low, high = float(values.min()) + 0.0, float(values.max()) + 0.0  # no negative zero
         small = len(images) >= FEWEST_IMAGES and max(-low, high) < most / SMALL
         if low < OUTSIDE * least or high > OUTSIDE * most or small:
             oddities.append(f"{channel.name} is {low:.4g} to {high:.4g}, published {least:.4g} to {most:.4g}")
@@ -66,7 +66,7 @@ def find_oddities(images: Float32Array, spec: DatasetSpec) -> list[str]:
         share, count = _peak_share(images[..., 0], spec.seed, spec.core)
         if count >= FEWEST_IMAGES and share < USUAL:
             place = f"within {spec.core} cells of" if spec.core else "in"
-            oddities.append(f"the largest {spec.channels[0].name} is {place} the cell {spec.seed} in {share:.0%} only")
+            oddities.append(f"the largest {spec.channels[0].name} is {place} the cell {spec.seed} in only {share:.0%}")
     return oddities
 
 
