@@ -1,5 +1,6 @@
 """The memory and disk space of an ingest: memory is shared between concurrent calls, disk space checked beforehand."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from store.console import say
 from store.errors import ConfigError, StoreError
 from store.sources import Source
 
-LEAST_HELD = 8 << 20  # compressed bytes that a run should have at least to be worth a file
+MIB = 1 << 20
+LEAST_HELD = 8 * MIB  # compressed bytes that a run should have at least to be worth a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +38,16 @@ def share_memory(memory: int, sources: Sequence[Source], workers: int) -> Budget
     ConfigError
         If the memory is too small to read one stretch.
     """
-    largest = max(sources, key=_block_bytes)
-    reading = 3 * _block_bytes(largest)  # a block as it is stored, decompressed, and in the order of axes of a store
-    at_once = min(workers, memory // (reading + 2 * LEAST_HELD))
+    reading = [source.reading_bytes for source in sources]
+    needed = max(reading) + 2 * LEAST_HELD
+    at_once = min(workers, memory // needed)
     if at_once < 1:
+        largest = sources[reading.index(max(reading))]
         raise ConfigError(
-            f"memory={memory} is too small: {largest.path} is read in blocks of {largest.block} images, which takes "
-            f"{reading + 2 * LEAST_HELD} bytes"
+            f"memory={memory} is too small: reading {largest.path} takes {needed} bytes; "
+            f"give --memory {math.ceil(needed / MIB)}MiB"
         )
-    return Budget(at_once=at_once, held=(memory // at_once - reading) // 2)
+    return Budget(at_once=at_once, held=(memory // at_once - max(reading)) // 2)
 
 
 def check_space(staging: StagingFolder, sources: Sequence[Source]) -> None:
@@ -58,13 +61,9 @@ def check_space(staging: StagingFolder, sources: Sequence[Source]) -> None:
     StoreError
         If the disk is too small.
     """
-    images = sum(min(2 * source.stored_bytes, source.rows * _block_bytes(source) // source.block) for source in sources)
+    images = sum(min(2 * source.stored_bytes, source.rows * source.spec.sample_bytes) for source in sources)
     free, reusable = shutil.disk_usage(staging.path).free, staging.used()
     numbers = f"{images / 1e6:,.0f} MB for the spool and as much for the store, at most; {free / 1e6:,.0f} MB are free"
     if 2 * images > free + reusable:
         raise StoreError(f"{staging.output.parent}: the disk is too small: {numbers}")
     say(f"disk space: {numbers}")
-
-
-def _block_bytes(source: Source) -> int:
-    return source.block * source.spec.sample_bytes

@@ -171,14 +171,13 @@ def _find_finished(stretch: Stretch, rows: list[int], spool: Spool) -> SpilledSt
 
 def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterator[tuple[int, bytes]]:
     """Yield position and compressed image of each row of a stretch that is in the store."""
-    source = stretch.source
-    for start in range(stretch.start, stretch.stop, source.block):
-        images = source.read(start, min(stretch.stop, start + source.block))
-        block_positions = positions[start - stretch.start :][: len(images)].tolist()
+    start = 0
+    for images in stretch.source.pieces(stretch.start, stretch.stop):
         for first in range(0, len(images), ENCODE):
             samples = encode_samples(images[first : first + ENCODE], layout)
-            pairs = zip(block_positions[first : first + ENCODE], samples, strict=True)
+            pairs = zip(positions[start + first :][: len(samples)].tolist(), samples, strict=True)
             yield from ((position, sample) for position, sample in pairs if position >= 0)
+        start += len(images)
 
 
 def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], path: Path) -> str:

@@ -176,6 +176,16 @@ class Hdf5Source:
         names = [variable.name for variable in self.spec.variables]
         return {name: as_variable(self.path, name, self._column(name)) for name in names}
 
+    @property
+    def reading_bytes(self) -> int:
+        """See `Source.reading_bytes`: a block as it is stored, decompressed, and in the order of bytes of a store."""
+        return 3 * self.block * self.spec.sample_bytes
+
+    def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
+        """See `Source.pieces`: block after block."""
+        for first in range(start, stop, self.block):
+            yield self.read(first, min(stop, first + self.block))
+
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
         with self._name_rows_in_errors(start, stop), open_file(self.path) as file:

@@ -5,9 +5,8 @@ bytes: little-endian float32 in the order ieta, iphi, channel. A row group may h
 decoded a few at a time, so that memory does not depend on its size.
 """
 
-import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +16,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
+from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.datasets import DatasetSpec
-from store.errors import SourceError
+from store.errors import SourceError, printable
+from store.sources.parquet_storage import (
+    Footer,
+    check_pages,
+    check_promises,
+    find_leaf,
+    name_errors,
+    open_file,
+    page_memory,
+    read_chunk,
+    read_footer,
+)
 from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
 
-BLOCK_BYTES = 8 << 20  # images read in one call, if row groups are smaller
-BATCH_BYTES = 2 << 20  # images decoded at once
-BUFFER_BYTES = 1 << 20  # read from the file at once, however large a row group is
+PIECE_BYTES = 4 << 20  # images that `pieces` yields at once
+BATCH_BYTES = 1 << 20  # images decoded at once
+DECODING = 24  # times the size of a batch: its values as double, with two levels each, in buffers that grow by doubling
+IMAGE_TYPES = (pa.float16(), pa.float32(), pa.float64())
 
 
 @dataclass(frozen=True)
@@ -54,27 +64,34 @@ class ParquetSource:
     other_files: ClassVar[tuple[Path, ...]] = ()
 
     def __post_init__(self) -> None:
-        try:
-            names = self._footer.schema.names
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{self.path}: not a readable Parquet file ({error})") from None
         labels = [self.spec.label_key] if self.require_labels or self.labelled else []
         columns = [*labels, *(variable.name for variable in self.spec.variables)]
-        for name in (self.image_key, *columns):
-            if name not in names:
-                raise SourceError(
-                    f"{self.path}: no column {name!r}; the file has {', '.join(map(repr, names)) or 'nothing'}"
-                )
+        self._check_name(self.image_key)
         for name in columns:
             self._check_column(name)
         self._check_images()
         if not self.rows:
             raise SourceError(f"{self.path}: {self.image_key} has no rows")
 
+    def _check_name(self, name: str) -> None:
+        names = self._footer.schema.names
+        if name not in names:
+            raise SourceError(
+                f"{self.path}: no column {name!r}; the file has {', '.join(map(repr, names)) or 'nothing'}"
+            )
+        if names.count(name) > 1:
+            raise SourceError(
+                f"{self.path}: {names.count(name)} columns are called {name!r}; rename or remove all but one"
+            )
+
     def _check_column(self, name: str) -> None:
+        self._check_name(name)
         kind = self._type(name)
-        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-            raise SourceError(f"{self.path}: {name} has type {kind}, expected numbers")
+        numbers = kind.value_type if pa.types.is_dictionary(kind) else kind
+        tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
+        if not any(test(numbers) for test in tests):
+            raise SourceError(f"{self.path}: {name} has type {printable(str(kind))}, expected numbers")
+        check_promises(self.path, self._footer, name, 1)
 
     def _check_images(self) -> None:
         kind, size = self._type(self.image_key), self.spec.sample_bytes
@@ -84,15 +101,17 @@ class ParquetSource:
                     f"{self.path}: {self.image_key} has {kind.byte_width} bytes per row, "
                     f"expected {size} for float32 {self.spec.image_shape}"
                 )
-        elif self._value_type not in (pa.float32(), pa.float64()):
+        elif self._value_type not in IMAGE_TYPES:
             raise SourceError(
-                f"{self.path}: {self.image_key} has type {kind}, "
-                f"expected float or double in three nested lists, or {size} bytes per row"
+                f"{self.path}: {self.image_key} has type {printable(str(kind))}, expected float or double in three "
+                f"nested lists, or {size} bytes per row (fixed_size_binary[{size}])"
             )
+        in_bytes = pa.types.is_fixed_size_binary(kind)
+        check_promises(self.path, self._footer, self.image_key, 1 if in_bytes else math.prod(self._list_sizes))
 
     @property
-    def _footer(self) -> "_Footer":
-        return _read_footer(self.path, self.path.stat().st_mtime_ns)
+    def _footer(self) -> Footer:
+        return read_footer(self.path, self.path.stat().st_mtime_ns)
 
     def _type(self, name: str) -> Any:
         """Arrow's type of a column."""
@@ -114,15 +133,6 @@ class ParquetSource:
             value = getattr(value, "value_type", None)
         return value
 
-    @contextmanager
-    def _open(self, what: str) -> Iterator[pq.ParquetFile]:
-        """Open the file; an error while it is read names the file and what cannot be read."""
-        try:
-            with pq.ParquetFile(self.path, metadata=self._footer.metadata, buffer_size=BUFFER_BYTES) as file:
-                yield file
-        except (pa.ArrowException, OSError) as error:
-            raise OSError(f"{self.path}: {what} cannot be read ({error})") from error
-
     @cached_property
     def image_key(self) -> str:
         """Name of the images in this file."""
@@ -136,18 +146,22 @@ class ParquetSource:
 
     @cached_property
     def block(self) -> int:
-        """See `Source.block`: rows of the largest row group, or of as many row groups as have about 8 MiB of images."""
-        largest = int(np.diff(self._footer.first_row).max())
-        return largest * max(1, BLOCK_BYTES // (largest * self.spec.sample_bytes))
+        """See `Source.block`: rows of the largest row group."""
+        return int(np.diff(self._footer.first_row).max())
+
+    @cached_property
+    def reading_bytes(self) -> int:
+        """See `Source.reading_bytes`."""
+        size = self.spec.sample_bytes
+        decoding = DECODING * max(BATCH_BYTES, size) + page_memory(self.path, self._footer, self.image_key)
+        return 2 * max(PIECE_BYTES, size) + decoding
 
     @cached_property
     def stored_bytes(self) -> int:
         """See `Source.stored_bytes`."""
-        metadata = self._footer.metadata
-        paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
-        leaf = next(leaf for leaf, path in enumerate(paths) if path.split(".")[0] == self.image_key)
-        groups = map(metadata.row_group, range(metadata.num_row_groups))
-        return sum(group.column(leaf).total_compressed_size for group in groups)
+        leaf = find_leaf(self._footer, self.image_key)
+        chunks = (read_chunk(self._footer, group, leaf) for group in range(self._footer.metadata.num_row_groups))
+        return sum(chunk.stop - chunk.start for chunk in chunks)
 
     @property
     def simulated(self) -> str:
@@ -194,37 +208,67 @@ class ParquetSource:
         columns = self._columns([variable.name for variable in self.spec.variables])
         return {name: as_variable(self.path, name, values) for name, values in columns.items()}
 
-    def _columns(self, names: list[str]) -> dict[str, npt.NDArray[Any]]:
+    def _columns(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Return columns of numbers by name; a missing value becomes NaN."""
-        with self._open("columns of numbers") as file:
-            table = file.read(names, use_threads=False)
-        columns = {name: table[name] for name in names}
-        return {name: (c.cast(pa.float64()) if c.null_count else c).to_numpy() for name, c in columns.items()}
+        with (
+            name_errors(self.path, "columns of numbers cannot be read"),
+            open_file(self.path, self._footer.metadata) as file,
+        ):
+            table = file.read(list(names), use_threads=False)
+            columns = {name: _as_numbers(table[name]) for name in names}
+        for name, column in columns.items():
+            if len(column) != self.rows:
+                raise SourceError(f"{self.path}: {name} has {len(column):,} values, but the file {self.rows:,} rows")
+        return columns
 
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
-        images = np.empty((stop - start, *self.spec.image_shape), np.float32)
-        batch_rows, first_row = max(1, BATCH_BYTES // self.spec.sample_bytes), self._footer.first_row
-        groups = range(*np.searchsorted(first_row, [start, stop - 1], side="right") - [1, 0])
-        with self._open(f"rows {start} to {stop - 1}") as file:
-            for group in groups:
-                row = int(first_row[group])
-                for batch in file.iter_batches(
-                    batch_rows, row_groups=[group], columns=[self.image_key], use_threads=False
-                ):
-                    begin, end = max(start, row), min(stop, row + len(batch))
-                    if begin < end:
-                        images[begin - start : end - start] = self._images(batch[0][begin - row : end - row], begin)
-                    row += len(batch)
+        (images,) = self._parts(stop - start, start, stop)
         return images
+
+    def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
+        """See `Source.pieces`."""
+        return self._parts(max(1, PIECE_BYTES // self.spec.sample_bytes), start, stop)
 
     def scan(self, rows: int) -> Iterator[Float32Array]:
         """See `Source.scan`."""
-        start = 0
-        with self._open(self.image_key) as file:
-            for batch in file.iter_batches(rows, columns=[self.image_key], use_threads=False):
-                yield np.ascontiguousarray(self._images(batch[0], start))
-                start += len(batch)
+        return self._parts(rows, 0, self.rows)
+
+    def _parts(self, rows: int, start: int, stop: int) -> Iterator[Float32Array]:
+        """Yield the images of rows [start, stop), `rows` at a time."""
+        part, filled = np.empty((min(rows, stop - start), *self.spec.image_shape), np.float32), 0
+        for images in self._batches(start, stop):
+            while len(images):
+                taken = images[: len(part) - filled]
+                part[filled : filled + len(taken)] = taken
+                filled, images = filled + len(taken), images[len(taken) :]
+                if filled == len(part):
+                    yield part
+                    start += filled
+                    part, filled = np.empty((min(rows, stop - start), *self.spec.image_shape), np.float32), 0
+
+    def _batches(self, start: int, stop: int) -> Iterator[Float32Array]:
+        """Yield the images of rows [start, stop) as they are decoded, as views."""
+        footer, key, batch_rows = self._footer, self.image_key, max(1, BATCH_BYTES // self.spec.sample_bytes)
+        groups = range(*np.searchsorted(footer.first_row, [start, stop - 1], side="right") - [1, 0])
+        with (
+            name_errors(self.path, f"rows {start} to {stop - 1} cannot be read"),
+            open_file(self.path, footer.metadata) as file,
+        ):
+            for group in groups:
+                check_pages(self.path, footer, [key], [group])
+                row, after = footer.first_row[group : group + 2].tolist()
+                for batch in file.iter_batches(batch_rows, row_groups=[group], columns=[key], use_threads=False):
+                    begin, end = max(start, row), min(stop, row + len(batch), after)
+                    if begin < end:
+                        yield self._images(batch.column(key)[begin - row : end - row], begin)
+                    row += len(batch)
+                    if row >= stop:
+                        break
+                if row < min(stop, after):
+                    raise SourceError(
+                        f"{self.path}: {key} has no row {row}, but row group {group} promises rows up to {after - 1}"
+                    )
 
     def _images(self, column: Any, start: int) -> Float32Array:
         """Return some images as float32 (n, ieta, iphi, channel), as a view; `start` is the row of the first."""
@@ -259,26 +303,10 @@ class ParquetSource:
         return np.moveaxis(as_images(self.path, self.image_key, values, start), 1, -1)
 
 
-@dataclass(frozen=True)
-class _Footer:
-    """The footer of a Parquet file, with its metadata.
-
-    Attributes
-    ----------
-    metadata, schema
-        As pyarrow represents them.
-    first_row
-        int64 (row groups + 1,), first row of each group and, last, the number of rows.
-    """
-
-    metadata: Any
-    schema: Any
-    first_row: Int64Array
-
-
-@functools.lru_cache(maxsize=8)
-def _read_footer(path: Path, modified: int) -> _Footer:
-    """Read a footer, once for each time of modification, because it takes half a kilobyte per row group."""
-    metadata = pq.read_metadata(path)
-    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    return _Footer(metadata, metadata.schema.to_arrow_schema(), np.cumsum([0, *rows]))
+def _as_numbers(column: Any) -> npt.NDArray[Any]:
+    """Return a column of Arrow's as an array, (rows,); a missing value becomes NaN."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.null_count or pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    return np.asarray(column.to_numpy())

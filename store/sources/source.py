@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @property
     def block(self) -> int:
-        """Number of rows to `read` at once: reads of this length from its multiples on decompress nothing twice."""
+        """Rows of the largest part that is decompressed as a whole: see `pieces`."""
 
     @property
     def other_files(self) -> tuple[Path, ...]:
@@ -41,6 +41,16 @@ class Source(Protocol):
     @property
     def stored_bytes(self) -> int:
         """Size of the images in the file, as they are stored there, in bytes."""
+
+    @property
+    def reading_bytes(self) -> int:
+        """Memory that `pieces` needs, with the piece that it yielded last, in bytes.
+
+        Raises
+        ------
+        SourceError
+            If this machine has less, or the file is damaged.
+        """
 
     @property
     def simulated(self) -> str:
@@ -100,10 +110,24 @@ class Source(Protocol):
             If the file cannot be read.
         """
 
+    def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
+        """Yield the images of rows [start, stop) in order, a few at a time, as it suits the file.
+
+        Nothing is decompressed twice if `start` is a multiple of `block`.
+
+        Yields
+        ------
+        numpy.ndarray
+            float32 (n, ieta, iphi, channel), C-contiguous.
+
+        Raises
+        ------
+        SourceError, OSError
+            As `read`.
+        """
+
     def scan(self, rows: int) -> Iterator[Float32Array]:
         """Yield all images in order, `rows` at a time, without decompressing anything twice.
-
-        Unlike reading block after block, it holds little more than `rows` images even if the file has large row groups.
 
         Yields
         ------

@@ -70,19 +70,24 @@ def test_any_range_of_rows_is_read_bit_for_bit_from_any_row_groups(tmp_path, mon
 
 @pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
 @pytest.mark.parametrize("form", FORMS)
+def test_any_range_of_rows_comes_in_pieces_smaller_than_a_row_group(tmp_path, monkeypatch, form, groups):
+    monkeypatch.setattr("store.sources.parquet.PIECE_BYTES", 3 * TINY.sample_bytes)
+    source = open_source(write(tmp_path / "a.parquet", table(X_jets=FORMS[form]), groups), TINY)
+    assert source.block == max(groups)
+    for start, stop in ((0, 25), (3, 4), (2, 19), (7, 14)):
+        pieces = list(source.pieces(start, stop))
+        assert max(map(len, pieces)) <= 3
+        assert_same_bits(np.concatenate(pieces), IMAGES[start:stop])
+
+
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize("form", FORMS)
 def test_a_scan_gives_all_rows_in_parts_of_the_asked_size(tmp_path, form, groups):
     source = open_source(write(tmp_path / "a.parquet", table(X_jets=FORMS[form]), groups), TINY)
     parts = list(source.scan(4))
     assert [len(part) for part in parts] == [4] * 6 + [1]
     for number, part in enumerate(parts):
         assert_same_bits(part, IMAGES[4 * number : 4 * number + 4])
-
-
-def test_a_block_is_whole_row_groups_of_about_8_mib(tmp_path, monkeypatch):
-    for groups, blocks in (((1,) * 25, (1, 10)), ((7, 7, 7, 4), (7, 7)), ((25,), (25, 25))):
-        for at_once, block in zip((1, 10), blocks, strict=True):
-            monkeypatch.setattr("store.sources.parquet.BLOCK_BYTES", at_once * TINY.sample_bytes)
-            assert open_source(write(tmp_path / "a.parquet", table(), groups), TINY).block == block
 
 
 TYPES = {
