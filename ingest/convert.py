@@ -28,7 +28,6 @@ from store.datasets import DatasetSpec
 from store.errors import ConfigError, SourceError, StoreError
 from store.layout import Layout, shard_path
 from store.sources import Source, open_sources
-from store.sources.source import fitting_datasets
 from store.writer import SampleTable
 
 SHOWN = 3  # sources named in one message
@@ -103,7 +102,9 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     staging = StagingFolder(output)
     with removing_unused_folders(output), staging.held():
         check_output(output, overwrite=job.overwrite)
-        sources = _open_sources(job)
+        sources = open_sources(job.sources, job.spec)
+        check_distinct(sources)
+        say_notes(sources)
         try:
             _build(job, sources, staging, executor)
         except (SourceError, ConfigError):
@@ -117,20 +118,6 @@ def ingest(job: Ingest, executor: Executor) -> Path:
             ) from error
         staging.publish()
     return job.output
-
-
-def _open_sources(job: Ingest) -> list[Source]:
-    """Open the sources, and say what the user should know about them."""
-    try:
-        sources = open_sources(job.sources, job.spec)
-    except SourceError as error:
-        names = [name for name in fitting_datasets(job.sources) if name != job.spec.name]
-        if not names:
-            raise
-        raise SourceError(f"{error}; --dataset {names[0]} fits") from error
-    check_distinct(sources)
-    say_notes(sources)
-    return sources
 
 
 def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, executor: Executor) -> None:

@@ -163,18 +163,20 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
     if repeated:
         raise SourceError(f"{repeated}: is given twice")
     try_reading(paths, [spec, *DATASETS.values()])
-    return [open_tried(path, spec) for path in paths]
+    try:
+        return [open_tried(path, spec) for path in paths]
+    except SourceError as error:
+        fitting = next((name for name, other in DATASETS.items() if _fit(paths, other)), None)
+        if fitting is None:
+            raise
+        raise SourceError(f"{error}; --dataset {fitting} fits") from error
 
 
-def fitting_datasets(paths: Sequence[Path]) -> list[str]:
-    """Return the names of the data sets as which files can be opened, after a failure of `open_sources` to do so."""
-
-    def fits(spec: DatasetSpec) -> bool:
-        with suppress(SourceError, ConfigError):
-            return bool([open_tried(path, spec) for path in paths])
-        return False
-
-    return [name for name, spec in DATASETS.items() if fits(spec)]
+def _fit(paths: Sequence[Path], spec: DatasetSpec) -> bool:
+    """Return whether files that `try_reading` was called for can be opened as a data set."""
+    with suppress(SourceError, ConfigError):
+        return bool([open_tried(path, spec) for path in paths])
+    return False
 
 
 def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
