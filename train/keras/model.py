@@ -177,9 +177,8 @@ def build_model(specification: Specification) -> keras.Model:
         if isinstance(node.layer, Join):
             x = [x, normalise(specification.variables.normalisation, inputs[1], "standardise")]
         x = apply_layer(node, x, node.name)
-    name = re.sub(r"[^A-Za-z0-9]+", "_", specification.architecture.name).strip(
-        "_"
-    )  # as TensorFlow and PyTorch need it
+    # TensorFlow takes ASCII letters, digits and some signs in a name, PyTorch no dots.
+    name = re.sub(r"[^A-Za-z0-9]+", "_", specification.architecture.name).strip("_")
     return keras.Model(inputs, x, name=name or "model")
 
 
