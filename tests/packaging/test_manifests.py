@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PIXI = tomllib.loads((ROOT / "pixi.toml").read_text())
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DEFAULT = ("torch", "keras", "onnx", "test")  # the extras of the default environment
 SCHEMA = Path(os.environ.get("CALOSTREAM_PIXI_SCHEMA", ROOT.parent / "shared" / "packaging" / "pixi.schema.json"))
 
 
@@ -60,11 +61,11 @@ def test_imported_distributions_are_declared(folder: str) -> None:
         "store": ["filters", "parquet"],
         "evaluate": ["parquet"],
         "train": [*frameworks, "onnx"],
-        "tests": [*frameworks, "test"],
+        "tests": [*frameworks, "test", "adapters"],
     }
     needs = requirements(*extras.get(folder, []))
     declared = {canonicalize_name(name) for need in needs for name in {need.name, *need.extras}}  # dask[distributed]
-    owners = importlib.metadata.packages_distributions()
+    owners = {"mlflow": ["mlflow-skinny"], **importlib.metadata.packages_distributions()}
     for name in imports(folder) - {"backend"}:
         assert declared & {canonicalize_name(owner) for owner in owners.get(name, [name])}, f"{folder} imports {name}"
 
@@ -74,8 +75,11 @@ def installed(*names: str) -> bool:
     return known.issuperset(names)
 
 
-def constraints() -> dict[str, str]:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+ENVIRONMENTS = {"constraints.txt": DEFAULT, "constraints-adapters.txt": (*DEFAULT, "adapters")}
+
+
+def constraints(name: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
     return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
 
 
@@ -86,32 +90,40 @@ def requirements(*extras: str) -> list[Requirement]:
     return [need for need in map(Requirement, lines) if need.marker is None or need.marker.evaluate()]
 
 
-@pytest.mark.parametrize("need", requirements("torch", "keras", "onnx", "test"), ids=lambda need: need.name)
-def test_constraint_lies_in_the_declared_range(need: Requirement) -> None:
-    exact = constraints()
-    if need.name == "tensorflow":
-        pytest.skip("constraints.txt was made where tensorflow is tensorflow-cpu")
-    assert need.specifier.contains(exact[canonicalize_name(need.name)])
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_constraints_lie_in_the_declared_ranges(name: str) -> None:
+    exact = constraints(name)
+    needs = [need for need in requirements(*ENVIRONMENTS[name]) if need.name != "tensorflow"]  # there tensorflow-cpu
+    assert [need for need in needs if not need.specifier.contains(exact[canonicalize_name(need.name)])] == []
 
 
-def test_constraints_hold_exact_versions_without_local_suffix() -> None:
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_constraints_hold_exact_versions_without_local_suffix(name: str) -> None:
     # With `+cpu`, the GPU environments could not install the CUDA wheels.
-    assert not [version for version in constraints().values() if "+" in version or "*" in version]
+    assert not [version for version in constraints(name).values() if "+" in version or "*" in version]
+
+
+def test_the_adapters_need_another_version_only_where_a_comment_says_so() -> None:
+    default, adapters = map(constraints, ENVIRONMENTS)
+    assert {name for name, version in default.items() if adapters[name] != version} == {"importlib-metadata"}
 
 
 @pytest.mark.skipif(
     sys.platform != "linux" or sys.version_info[:2] != (3, 11) or not installed("torch", "tensorflow-cpu"),
-    reason="constraints.txt describes the default environment on Linux with Python 3.11",
+    reason="the constraints describe environments on Linux with Python 3.11",
 )
-def test_constraints_are_what_is_needed_and_nothing_else() -> None:
-    waiting = [(need.name, frozenset(need.extras)) for need in requirements("torch", "keras", "onnx", "test")]
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_constraints_are_what_is_needed_and_nothing_else(name: str) -> None:
+    if "adapters" in ENVIRONMENTS[name] and not installed("lightning"):
+        pytest.skip("needs the environment itself: ./pixiw run -e adapters test tests/packaging")
+    waiting = [(need.name, frozenset(need.extras)) for need in requirements(*ENVIRONMENTS[name])]
     seen = set(waiting)
     while waiting:
-        name, extras = waiting.pop()
-        for need in map(Requirement, importlib.metadata.requires(name) or []):
+        package, extras = waiting.pop()
+        for need in map(Requirement, importlib.metadata.requires(package) or []):
             step = (need.name, frozenset(need.extras))
             wanted = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras})
             if wanted and step not in seen:
                 seen.add(step)
                 waiting.append(step)
-    assert {canonicalize_name(name) for name, _ in seen} == set(constraints())
+    assert {canonicalize_name(package) for package, _ in seen} == set(constraints(name))
