@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import ConfigError, RunError
+from store.errors import ConfigError, RunError, SourceError, printable
 from store.sources.source import check_pyarrow, is_parquet
 
 WriteRows = Callable[[dict[str, NDArray[Any]]], None]
@@ -50,26 +50,42 @@ def read_table(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     if not is_parquet(path):
         return _read_csv(path, names)
     check_pyarrow(path)
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        with pq.ParquetFile(path) as file:
-            table = file.read([name for name in names if name in file.schema_arrow.names])
-            return {name: table[name].to_numpy() for name in table.column_names}
-    except (pa.ArrowException, OSError) as error:
-        raise RunError(f"{path}: not a readable Parquet file ({error})") from None
+        return _read_parquet(path, names)
+    except (SourceError, OSError) as error:
+        raise RunError(str(error)) from None
+
+
+def _read_parquet(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    from store.sources.parquet_columns import check_column, read_columns
+    from store.sources.parquet_storage import read_footer
+
+    footer = read_footer(path, path.stat().st_mtime_ns)
+    present = [name for name in names if name in footer.schema.names]
+    for name in present:
+        check_column(path, footer, name)
+    return read_columns(path, footer, present)
 
 
 def _read_csv(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
-        with path.open(encoding="ascii", newline="") as file, warnings.catch_warnings(action="error"):
+        with path.open(encoding="utf-8-sig", newline="") as file, warnings.catch_warnings(action="error"):
             header = next(csv.reader(file), [])
-            columns = [header.index(name) for name in names if name in header]
-            values = np.loadtxt(file, delimiter=",", ndmin=2, usecols=columns) if columns else np.empty((0, 0))
+            present = [name for name in names if name in header]
+            columns = [header.index(name) for name in present]
+            values = (
+                np.loadtxt(file, delimiter=",", quotechar='"', ndmin=2, usecols=columns)
+                if columns
+                else np.empty((0, 0))
+            )
     except (ValueError, csv.Error, UserWarning) as error:
-        raise RunError(f"{path}: not a table of numbers ({error})") from None
-    return dict(zip((header[column] for column in columns), values.T, strict=True))
+        raise RunError(f"{path}: not a table of numbers ({printable(' '.join(str(error).split()))})") from None
+    repeated = next((name for name in present if header.count(name) > 1), None)
+    if repeated:
+        raise RunError(
+            f"{path}: {header.count(repeated)} columns are called {repeated!r}; rename or remove all but one"
+        )
+    return dict(zip(present, values.T, strict=True))
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import SourceError, printable
+from store.sources.parquet_columns import check_column, check_name, read_columns
 from store.sources.parquet_storage import (
     Footer,
     check_pages,
@@ -66,32 +67,12 @@ class ParquetSource:
     def __post_init__(self) -> None:
         labels = [self.spec.label_key] if self.require_labels or self.labelled else []
         columns = [*labels, *(variable.name for variable in self.spec.variables)]
-        self._check_name(self.image_key)
+        check_name(self.path, self._footer, self.image_key)
         for name in columns:
-            self._check_column(name)
+            check_column(self.path, self._footer, name)
         self._check_images()
         if not self.rows:
             raise SourceError(f"{self.path}: {self.image_key} has no rows")
-
-    def _check_name(self, name: str) -> None:
-        names = self._footer.schema.names
-        if name not in names:
-            raise SourceError(
-                f"{self.path}: no column {name!r}; the file has {', '.join(map(repr, names)) or 'nothing'}"
-            )
-        if names.count(name) > 1:
-            raise SourceError(
-                f"{self.path}: {names.count(name)} columns are called {name!r}; rename or remove all but one"
-            )
-
-    def _check_column(self, name: str) -> None:
-        self._check_name(name)
-        kind = self._type(name)
-        numbers = kind.value_type if pa.types.is_dictionary(kind) else kind
-        tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
-        if not any(test(numbers) for test in tests):
-            raise SourceError(f"{self.path}: {name} has type {printable(str(kind))}, expected numbers")
-        check_promises(self.path, self._footer, name, 1)
 
     def _check_images(self) -> None:
         kind, size = self._type(self.image_key), self.spec.sample_bytes
@@ -200,7 +181,7 @@ class ParquetSource:
 
     def weights(self) -> Float64Array:
         """See `Source.weights`."""
-        self._check_column(WEIGHT_KEY)
+        check_column(self.path, self._footer, WEIGHT_KEY)
         return as_weights(self.path, WEIGHT_KEY, self._columns([WEIGHT_KEY])[WEIGHT_KEY])
 
     def variables(self) -> dict[str, Float32Array]:
@@ -210,16 +191,7 @@ class ParquetSource:
 
     def _columns(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Return columns of numbers by name; a missing value becomes NaN."""
-        with (
-            name_errors(self.path, "columns of numbers cannot be read"),
-            open_file(self.path, self._footer.metadata) as file,
-        ):
-            table = file.read(list(names), use_threads=False)
-            columns = {name: _as_numbers(table[name]) for name in names}
-        for name, column in columns.items():
-            if len(column) != self.rows:
-                raise SourceError(f"{self.path}: {name} has {len(column):,} values, but the file {self.rows:,} rows")
-        return columns
+        return read_columns(self.path, self._footer, names)
 
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
@@ -301,12 +273,3 @@ class ParquetSource:
             column = column.flatten()
         values = column.to_numpy(zero_copy_only=False).reshape(shape)  # copies only to set NaN for missing values
         return np.moveaxis(as_images(self.path, self.image_key, values, start), 1, -1)
-
-
-def _as_numbers(column: Any) -> npt.NDArray[Any]:
-    """Return a column of Arrow's as an array, (rows,); a missing value becomes NaN."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if column.null_count or pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    return np.asarray(column.to_numpy())
