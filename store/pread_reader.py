@@ -1,24 +1,21 @@
 """Reading images with ``pread`` instead of a memory map, for files that other computers may change meanwhile."""
 
-import ctypes
 import errno
 import functools
 import os
 import resource
-import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from store.arrays import Float32Array, Int64Array
+from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.block_reader import BlockReader, ImageArray
 from store.bus_errors import explain
-from store.compiled.decode import decode_samples, fetch_blocks, pread_address
+from store.compiled.decode import UNREADABLE, pread_address, read_samples
 from store.errors import CorruptStoreError
 
-FETCHED = 16 << 20  # bytes of chunks that a thread fetches before it decodes them
 MOST_OPEN = 2048  # shards that stay open, however many files the process may open
 
 
@@ -58,8 +55,8 @@ class OpenShard:
 class PreadReader(BlockReader):
     """Reads images with ``pread``, so that a shard that is shortened or unreadable is an error and not a signal.
 
-    Some shards stay open: at most an eighth of the files that the process may open. Each thread needs memory for 16 MiB
-    of chunks, or for one chunk if that is larger.
+    Some shards stay open: at most an eighth of the files that the process may open. Each thread has one chunk in memory
+    at a time.
     """
 
     kind = "blocks, by pread"
@@ -70,10 +67,8 @@ class PreadReader(BlockReader):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         kept = min(MOST_OPEN, limit // 8) if limit != resource.RLIM_INFINITY else MOST_OPEN
         self._open = functools.lru_cache(kept)(OpenShard)
-        self._at_once = max(1, kept // 8)  # shards from which a thread reads in one call
-        self._samples_at_once = max(1, FETCHED // max(1, int(self._size.max(initial=0))))
+        self._at_once = max(1, kept // 8)  # shards that a thread holds open
         self._pread = pread_address()
-        self._memory = threading.local()
 
     def _open_shard(self, shard: int, read_ahead: bool) -> None:
         path = self._shards[shard]
@@ -81,70 +76,60 @@ class PreadReader(BlockReader):
             status = os.fstat(file.fileno())
             if read_ahead and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+            shard_file = self._files[shard] = ShardFile(path, status.st_size, status.st_mtime_ns)
             begin = max(0, status.st_size - self._tail_bytes)
-            tail = _read_exactly(path, file.fileno(), begin, status.st_size - begin, status.st_size)
+            tail = _read_exactly(shard_file, file.fileno(), begin, status.st_size - begin)
         self._record_chunks(shard, 0, status.st_size, np.frombuffer(tail, np.uint8))
-        self._files[shard] = ShardFile(path, status.st_size, status.st_mtime_ns)
 
     def _decode(self, samples: Int64Array, out: Float32Array) -> tuple[int, int]:
-        for first in range(0, samples.size, self._samples_at_once):
-            rows = slice(first, first + self._samples_at_once)
-            failed, defect = self._decode_some(samples[rows], out[rows])
+        order = np.argsort(samples, kind="stable")  # so that each shard is opened and each chunk read only once
+        ascending = samples[order]
+        memory = np.empty(int(self._size[ascending // self._chunk].max(initial=0)), np.uint8)
+        samples_per_shard = self._chunk * self._chunks_per_shard
+        shards, first, count = np.unique(ascending // samples_per_shard, return_index=True, return_counts=True)
+        for start in range(0, shards.size, self._at_once):
+            group = slice(start, start + self._at_once)
+            opened = [self._open(self._files[s]) if s in self._files else None for s in shards[group].tolist()]
+            file = np.repeat([shard.descriptor if shard else -1 for shard in opened], count[group])
+            rows = order[first[start] : first[start] + file.size]
+            failed, defect = self._read(samples[rows], rows, out, file, memory)
             if defect:
-                return first + failed, defect
+                return int(rows[failed]), defect
         return 0, 0
 
-    def _decode_some(self, samples: Int64Array, out: Float32Array) -> tuple[int, int]:
-        """Fetch what is needed of the chunks of some samples, and decode it."""
-        chunks, inverse = np.unique(samples // self._chunk, return_inverse=True)
-        positions = inverse * self._chunk + samples % self._chunk  # as if the store had only these chunks
-        size = self._size[chunks]
-        end = np.cumsum(size)
-        address = self._room(int(end[-1])) + end - size
-        self._fetch(chunks, address, size, np.sort(positions))
-        failed, defect = decode_samples(
-            self._lz4, address, size, self._chunk, self._sample_bytes, positions, out.ctypes.data
-        )
-        return failed, defect
-
-    def _fetch(self, chunks: Int64Array, address: Int64Array, size: Int64Array, positions: Int64Array) -> None:
-        """Read into memory what is needed of some chunks, from a few shards at a time."""
-        shards = chunks // self._chunks_per_shard
-        stored = np.unique(shards[size > 0])
-        for first in range(0, stored.size, self._at_once):
-            group = stored[first : first + self._at_once]
-            opened = [self._open(self._files[shard]) for shard in group.tolist()]
-            descriptors = np.array([shard.descriptor for shard in opened])
-            start, stop = np.searchsorted(shards, [group[0], group[-1] + 1]).tolist()
-            file = descriptors[np.searchsorted(group, shards[start:stop])]
-            part = slice(start, stop)
-            wanted = positions[slice(*np.searchsorted(positions, [start * self._chunk, stop * self._chunk]))]
-            wanted = wanted - start * self._chunk
-            while wanted.size:
-                failed = fetch_blocks(
-                    self._pread, file, self._start[chunks[part]], address[part], size[part], self._chunk, wanted
-                )
-                if failed < 0:
-                    break
-                self._fetch_chunk(int(chunks[start + failed]), int(file[failed]), int(address[start + failed]))
-                wanted = wanted[np.searchsorted(wanted, (failed + 1) * self._chunk) :]
-
-    def _fetch_chunk(self, chunk: int, descriptor: int, address: int) -> None:
-        """Read a whole chunk into memory with Python's own functions, which repeat a read that was interrupted."""
-        file = self._files[chunk // self._chunks_per_shard]
-        data = _read_exactly(file.path, descriptor, int(self._start[chunk]), int(self._size[chunk]), file.size)
-        ctypes.memmove(address, data, len(data))
-
-    def _room(self, size: int) -> int:
-        """Return the address of memory of at least this size that belongs to the calling thread."""
-        memory = getattr(self._memory, "chunks", None)
-        if memory is None or memory.size < size:
-            memory = self._memory.chunks = np.empty(size, np.uint8)
-        return int(memory.ctypes.data)
+    def _read(
+        self, samples: Int64Array, rows: Int64Array, out: Float32Array, file: Int64Array, memory: UInt8Array
+    ) -> tuple[int, int]:
+        """Read samples, in ascending order, into rows of `out`, through `memory`; return as `_decode` does."""
+        done, in_memory = 0, -1
+        while True:
+            failed, defect = read_samples(
+                self._lz4,
+                self._pread,
+                file[done:],
+                self._start,
+                self._size,
+                self._chunk,
+                self._sample_bytes,
+                samples[done:],
+                rows[done:],
+                out.ctypes.data,
+                memory.ctypes.data,
+                in_memory,
+            )
+            done += failed
+            if defect != UNREADABLE:
+                return done, defect
+            # Python's own function repeats a read that was interrupted, and says why it fails.
+            in_memory = int(samples[done]) // self._chunk
+            size = int(self._size[in_memory])
+            shard = self._files[in_memory // self._chunks_per_shard]
+            data = _read_exactly(shard, int(file[done]), int(self._start[in_memory]), size)
+            memory[:size] = np.frombuffer(data, np.uint8)
 
 
-def _read_exactly(path: Path, descriptor: int, begin: int, size: int, file_bytes: int) -> bytes:
-    """Return a part of an open file, which had `file_bytes` bytes when it was opened.
+def _read_exactly(shard: ShardFile, descriptor: int, begin: int, size: int) -> bytes:
+    """Return a part of an open shard.
 
     Raises
     ------
@@ -156,9 +141,9 @@ def _read_exactly(path: Path, descriptor: int, begin: int, size: int, file_bytes
         try:
             part = os.pread(descriptor, size, begin)
         except OSError as error:
-            raise CorruptStoreError(f"{path}: cannot be read ({error.strerror})") from error
+            raise CorruptStoreError(f"{shard.path}: cannot be read ({error.strerror})") from error
         if not part:
-            raise CorruptStoreError(f"{path}: {explain(path, file_bytes)}")
+            raise CorruptStoreError(f"{shard.path}: {explain(shard.path, shard.size)}")
         parts.append(part)
         begin, size = begin + len(part), size - len(part)
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""Decoding samples out of chunks in memory, and fetching the parts of chunks that this needs from files.
+"""Decoding samples out of the chunks of shards, which are mapped into memory or read from files.
 
 Each sample is an LZ4 block, decoded by the bounds-checked C function ``LZ4_decompress_safe``, which the Blosc extension
 of numcodecs contains. Its address is passed to the compiled loop as a number at run time: numba could not keep machine
@@ -16,7 +16,7 @@ from store.compiled.compiler import compiled
 from store.compiled.intrinsics import call_lz4, call_pread, copy_bytes, fill_zero, load_int32, prefetch
 
 AHEAD = 12  # samples between requesting the cache lines of a sample and decoding it
-WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK = 1, 2, 3
+WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK, UNREADABLE = 1, 2, 3, 4
 
 
 def lz4_address() -> int:
@@ -76,7 +76,6 @@ def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
         ``(0, 0)``, or the index in `samples` of the first that cannot be decoded and the reason: `WRONG_HEADER`,
         `WRONG_OFFSET` or `WRONG_BLOCK`.
     """
-    table_end = 16 + 4 * chunk
     for k in range(samples.size):
         if k + 2 * AHEAD < samples.size:
             sample = samples[k + 2 * AHEAD]
@@ -85,105 +84,90 @@ def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
         if k + AHEAD < samples.size:
             sample = samples[k + AHEAD]
             start = address[sample // chunk]
-            if size[sample // chunk] >= table_end:
+            if size[sample // chunk] >= 16 + 4 * chunk:
                 block = start + load_int32(start + 16 + 4 * (sample % chunk))
                 for line in range(0, 512, 64):
                     prefetch(block + line)
-        sample = samples[k]
-        start, length = address[sample // chunk], size[sample // chunk]
-        row = out + k * sample_bytes
-        if length == 0:
-            fill_zero(row, sample_bytes)
-            continue
-        if length < table_end:
-            return k, WRONG_OFFSET
-        versions = load_int32(start)
-        flags = (versions >> 16) & 0xFF
-        if (versions & 0xFF) != 2 or (flags & 0x5) != 0 or (flags >> 5) != 1:
-            return k, WRONG_HEADER
-        if load_int32(start + 4) != chunk * sample_bytes or load_int32(start + 8) != sample_bytes:
-            return k, WRONG_HEADER
-        if flags & 0x2:
-            if length < 16 + chunk * sample_bytes:
-                return k, WRONG_OFFSET
-            copy_bytes(start + 16 + (sample % chunk) * sample_bytes, row, sample_bytes)
-            continue
-        offset = load_int32(start + 16 + 4 * (sample % chunk))
-        if offset < table_end or offset > length - 4:
-            return k, WRONG_OFFSET
-        packed = load_int32(start + offset)
-        if packed <= 0 or packed > length - 4 - offset:
-            return k, WRONG_OFFSET
-        if packed == sample_bytes:
-            copy_bytes(start + offset + 4, row, sample_bytes)
-        elif call_lz4(lz4, start + offset + 4, row, packed, sample_bytes) != sample_bytes:
-            return k, WRONG_BLOCK
+        number = samples[k] // chunk
+        defect = _decode_sample(
+            lz4, address[number], size[number], chunk, sample_bytes, samples[k] % chunk, out + k * sample_bytes
+        )
+        if defect:
+            return k, defect
     return 0, 0
 
 
 @compiled
-def fetch_blocks(pread, file, offset, address, size, chunk, samples):
-    """Read what `decode_samples` needs of the chunks of some samples into memory, where each chunk has room as a whole.
+def read_samples(lz4, pread, file, offset, size, chunk, sample_bytes, samples, rows, out, memory, number_in_memory):
+    """Read chunks from files, one after another, and decode samples of each before the next one is read.
 
     Parameters
     ----------
+    lz4, size, chunk, sample_bytes, out
+        As for `decode_samples`.
     pread
         Address of the C function ``pread``.
-    file, offset
-        int64 (chunk count,), descriptor of the file of each chunk, and position of the chunk in it.
-    address, size
-        int64 (chunk count,), as for `decode_samples`: where each chunk goes in memory, and its bytes.
-    chunk
-        Samples per chunk.
+    file
+        int64 (n,), descriptor of the file with the chunk of each sample; it is not used for a chunk of zeros.
+    offset
+        int64 (chunk count,), position of each chunk in its file.
     samples
-        int64 (n,), positions of the samples, ascending.
+        int64 (n,), positions of the samples; the samples of a chunk should follow each other.
+    rows
+        int64 (n,), row of the output for each sample.
+    memory
+        Address of memory for one chunk.
+    number_in_memory
+        Number of the chunk that is there already, or -1.
 
     Returns
     -------
-    int
-        -1, or the chunk that could not be read.
+    (int, int)
+        As for `decode_samples`; the reason may also be `UNREADABLE`.
     """
-    table_end = 16 + 4 * chunk
-    k = 0
-    while k < samples.size:
+    for k in range(samples.size):
         number = samples[k] // chunk
-        first = k
-        while k < samples.size and samples[k] // chunk == number:
-            k += 1
-        start, length = address[number], size[number]
-        if length == 0:
-            continue
-        head = min(length, table_end)  # a shorter chunk is refused when it is decoded
-        if call_pread(pread, file[number], start, head, offset[number]) != head:
-            return number
-        if length <= table_end:
-            continue
-        begin, end = _span(start, length, chunk, samples[first:k])
-        if call_pread(pread, file[number], start + begin, end - begin, offset[number] + begin) != end - begin:
-            return number
-        for sample in samples[first:k]:
-            block = load_int32(start + 16 + 4 * (sample % chunk))
-            # In a damaged chunk, a block may be longer than the table says. It is decoded as if the chunk were mapped.
-            if end < length and block + 4 + load_int32(start + block) > end:
-                begin, end = table_end, length
-                if call_pread(pread, file[number], start + begin, end - begin, offset[number] + begin) != end - begin:
-                    return number
-    return -1
+        length = size[number]
+        if number != number_in_memory and length > 0:
+            if call_pread(pread, file[k], memory, length, offset[number]) != length:
+                return k, UNREADABLE
+            number_in_memory = number
+        defect = _decode_sample(
+            lz4, memory, length, chunk, sample_bytes, samples[k] % chunk, out + rows[k] * sample_bytes
+        )
+        if defect:
+            return k, defect
+    return 0, 0
 
 
 @compiled
-def _span(start, length, chunk, samples):
-    """Return where the blocks of some samples begin and end in their chunk, whose table of offsets is in memory."""
+def _decode_sample(lz4, start, length, chunk, sample_bytes, index, row):
+    """Decode one sample of a chunk of `length` bytes at address `start` to address `row`; return its defect, or 0."""
     table_end = 16 + 4 * chunk
-    lowest, highest = length, 0
-    for sample in samples:
-        block = load_int32(start + 16 + 4 * (sample % chunk))
-        lowest, highest = min(lowest, block), max(highest, block)
-    if ((load_int32(start) >> 16) & 0x2) or lowest < table_end or highest > length - 4:
-        return table_end, length  # samples that are not compressed, or a damaged table
-    end = length
-    for k in range(chunk):
-        block = load_int32(start + 16 + 4 * k)
-        if highest < block < end:
-            end = block
-    return lowest, max(end, highest + 4)
+    if length == 0:
+        fill_zero(row, sample_bytes)
+        return 0
+    if length < table_end:
+        return WRONG_OFFSET
+    versions = load_int32(start)
+    flags = (versions >> 16) & 0xFF
+    if (versions & 0xFF) != 2 or (flags & 0x5) != 0 or (flags >> 5) != 1:
+        return WRONG_HEADER
+    if load_int32(start + 4) != chunk * sample_bytes or load_int32(start + 8) != sample_bytes:
+        return WRONG_HEADER
+    if flags & 0x2:
+        if length < 16 + chunk * sample_bytes:
+            return WRONG_OFFSET
+        copy_bytes(start + 16 + index * sample_bytes, row, sample_bytes)
+        return 0
+    offset = load_int32(start + 16 + 4 * index)
+    if offset < table_end or offset > length - 4:
+        return WRONG_OFFSET
+    packed = load_int32(start + offset)
+    if packed <= 0 or packed > length - 4 - offset:
+        return WRONG_OFFSET
+    if packed == sample_bytes:
+        copy_bytes(start + offset + 4, row, sample_bytes)
+    elif call_lz4(lz4, start + offset + 4, row, packed, sample_bytes) != sample_bytes:
+        return WRONG_BLOCK
+    return 0

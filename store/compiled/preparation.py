@@ -8,7 +8,7 @@ import numpy as np
 
 from store import console
 from store.compiled import compiler
-from store.compiled.decode import decode_samples, fetch_blocks
+from store.compiled.decode import decode_samples, read_samples
 from store.compiled.permutation import fill_chunks, fill_full, make_keys
 from store.compiled.symmetries import apply_random_symmetries
 
@@ -20,8 +20,8 @@ def prepare() -> None:
     with _announced("the decoder"):
         fill_full(0, 0, 1, keys, zero)
         fill_chunks(0, 0, 1, 1, 0, keys, zero)
-        fetch_blocks(0, zero, zero, zero, zero, 1, zero)
         decode_samples(0, zero, zero, 1, sample.nbytes, zero, sample.ctypes.data)
+        read_samples(0, 0, zero, zero, zero, 1, sample.nbytes, zero, zero, sample.ctypes.data, 0, -1)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
-from store import block_reader, pread_reader, sample_reader
+from store import block_reader, sample_reader
 from store.block_reader import MappedReader
 from store.errors import ConfigError, CorruptStoreError
 from store.layout import Layout, shard_path
@@ -320,20 +320,6 @@ def test_a_block_that_does_not_decode_is_named(stored):
         read(type(reader)(open_image(root), root), [5, 0], SHAPE)
 
 
-def test_a_block_that_is_longer_than_the_table_says_is_read_whole(tmp_path):
-    write_images(tmp_path, tell_tale_images(6, SHAPE), LAYOUT)
-    path = shard_path(tmp_path, 0)
-    data = bytearray(path.read_bytes())
-    second = int.from_bytes(data[20:24], "little")
-    data[24:28] = (second + 8).to_bytes(4, "little")  # the third block seems to begin within the second
-    path.write_bytes(data)
-    image = open_image(tmp_path)
-    readers = [reader(image, tmp_path) for reader in BLOCK_READERS]
-    assert [read(reader, [1], SHAPE).tolist() for reader in readers] == [
-        tell_tale_images(6, SHAPE)[[1]].view(np.uint32).tolist()
-    ] * 2
-
-
 def change_length(path):
     os.truncate(path, 16)
     return "was cut short by another program while it was being read, from [0-9]+ bytes to 16; copy it again"
@@ -402,22 +388,6 @@ def test_few_shards_stay_open_and_none_after_the_reader_is_gone(tmp_path):
 def open_below(folder):
     """Return the descriptors of this process whose files are in a folder."""
     return [file.fd for file in psutil.Process().open_files() if Path(file.path).is_relative_to(folder)]
-
-
-def test_the_chunks_of_a_large_batch_are_fetched_in_parts(tmp_path, monkeypatch):
-    write_images(tmp_path, tell_tale_images(60, SHAPE), LAYOUT)
-    monkeypatch.setattr(pread_reader, "FETCHED", 2000)
-    reader = PreadReader(open_image(tmp_path), tmp_path)
-    order = np.random.default_rng(0).integers(0, 60, 200)
-    assert np.array_equal(read(reader, order, SHAPE), tell_tale_images(60, SHAPE)[order].view(np.uint32))
-    assert reader._memory.chunks.size <= 2000
-    path = shard_path(tmp_path, 3)
-    data = bytearray(path.read_bytes())
-    data[0] = 3
-    replace(path, data)
-    reader = PreadReader(open_image(tmp_path), tmp_path)
-    with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 19 is corrupt: its Blosc header")):
-        read(reader, [0, 3, 30, 40, 50, 59, 1, 6, 19, 18], SHAPE)
 
 
 @pytest.mark.parametrize(
