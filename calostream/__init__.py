@@ -1,6 +1,7 @@
 """calostream: calorimeter images from one Zarr store to PyTorch and Keras.
 
-``import calostream as cs`` gives every public name. Each is imported when it is first used.
+``import calostream as cs`` gives every public name. Each is imported when it is first used. It also gives xarray's
+datasets the accessor ``dataset.calo``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ingest.convert import Ingest, ingest
     from ingest.executors import open_executor
     from ingest.split import Split
+    from store.accessor import CaloAccessor
     from store.datasets import DatasetSpec, find_dataset
     from store.errors import (
         CalostreamError,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     )
     from store.opening import Store, open_dataset, open_statistics, open_store
     from store.plan import BatchPlan
-    from store.plotting import plot_shower
+    from store.plotting import plot_shower, plot_showers
     from store.predictions import Predictions
     from store.shuffle_quality import ShuffleQuality, shuffle_quality
     from store.stream import Batch, BatchStream
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
     __version__: str
 else:
+    from calostream.accessor import register
+
+    register()
+    del register
 
     def __getattr__(name: str) -> Any:
         if name == "__version__":
@@ -57,6 +63,7 @@ __all__ = [
     "Batch",
     "BatchPlan",
     "BatchStream",
+    "CaloAccessor",
     "CalostreamError",
     "ConfigError",
     "CorruptStoreError",
@@ -88,6 +95,7 @@ __all__ = [
     "open_statistics",
     "open_store",
     "plot_shower",
+    "plot_showers",
     "roc",
     "shuffle_quality",
 ]

@@ -1,6 +1,5 @@
 """Opening a store: as a labelled xarray dataset, or as a `Store` for programs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +19,8 @@ from store.even_chunks import even_chunks
 from store.integrity import check_store, naming
 from store.no_store import describe_absence
 
-COORDINATES = (
-    *("label", "class_name", "split", "source_file", "source_row"),
-    *("ieta", "iphi", "channel", "scale", "unit"),
-)
-"""Coordinates in the order in which a dataset shows them."""
+COLUMNS = ("label", "class_name", "split", "source_file", "source_row")
+AXES = ("ieta", "iphi", "channel", "scale", "unit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +184,7 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
         shard = (store.image.shards or store.image.chunks)[0]
         lazy = {name: array for name, array in dataset.data_vars.items() if array.dims != ("sample",)}
         dataset = dataset.assign({name: _chunk(array, shard) for name, array in lazy.items()})
-    return _in_order(dataset, ["image", *(variable.name for variable in store.spec.variables)])
+    return _in_order(dataset, "image", *(variable.name for variable in store.spec.variables), *COLUMNS, *AXES)
 
 
 def _ready_to_write(dataset: xr.Dataset) -> xr.Dataset:
@@ -206,10 +202,9 @@ def _chunk(array: xr.DataArray, size: int) -> xr.DataArray:
     return array.copy(data=even_chunks(array.data)) if array.dims[:1] == ("sample",) else array
 
 
-def _in_order(dataset: xr.Dataset, first: Sequence[str] = ()) -> xr.Dataset:
-    """Return a dataset in which the given variables come first, then coordinates in their order, then by name."""
-    names = [*first, *COORDINATES]
-    order = sorted(dataset.variables, key=lambda name: (names.index(name) if name in names else len(names), str(name)))
+def _in_order(dataset: xr.Dataset, *first: str) -> xr.Dataset:
+    """Return a dataset in which the given variables and coordinates come first, and others follow by name."""
+    order = sorted(dataset.variables, key=lambda name: (first.index(name) if name in first else len(first), str(name)))
     data, coordinates = (
         {name: dataset.variables[name] for name in order if (name in dataset.coords) is wanted}
         for wanted in (False, True)

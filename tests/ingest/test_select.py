@@ -34,7 +34,8 @@ def test_a_selection_is_a_store_of_its_own(jets, tmp_path):
     label = part.label.values[part.split.values == 0]
     expected = [images[label == code].mean((0, 1, 2)) for code in (0, 1)]
     np.testing.assert_allclose(store.open_statistics(output)["mean"].values, expected, rtol=1e-9)
-    assert part.attrs["selection"] == {"from": whole.attrs["content_digest"], "where": "pt > 100 and m0 < 40"}
+    selection = store.open_store(output).attributes["selection"]
+    assert selection == {"from": whole.attrs["content_digest"], "where": "pt > 100 and m0 < 40"}
     assert part.attrs["content_digest"] != whole.attrs["content_digest"]
     verified = run_ingest("verify", output, BUNDLED)
     assert verified.status == 0, verified.err
