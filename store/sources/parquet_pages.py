@@ -59,11 +59,11 @@ def read_pages(file: int, start: int, stop: int) -> Iterator[Page]:
             kind, decompressed, stored = header[1], header[2], header[3]
             counts = header.get(5) or header.get(7) or header.get(8) or {1: 0}  # of data, a dictionary, data version 2
             page = Page(dictionary=kind == DICTIONARY_PAGE, stored=stored, decompressed=decompressed, values=counts[1])
-            sound = min(stored, decompressed, page.values) >= 0
+            sound = all(0 <= number < 2**31 for number in (stored, decompressed, page.values))
         except (KeyError, TypeError, AttributeError):
             sound = False
         if not sound:
-            raise SourceError(f"the header of the page at byte {start} is damaged")
+            raise SourceError(f"the page at byte {start} has no valid header")
         if start + length + stored > stop:
             raise SourceError(
                 f"the page at byte {start} promises {stored:,} bytes, but only {stop - start - length:,} remain in its "
@@ -82,7 +82,7 @@ def _read_header(file: int, start: int, stop: int) -> tuple[int, dict[int, Any]]
             return _read_struct(data, 0, 0)
         except (IndexError, ValueError) as error:
             if isinstance(error, ValueError) or len(data) < size or size >= MOST_HEADER_BYTES:
-                raise SourceError(f"the header of the page at byte {start} is damaged") from None
+                raise SourceError(f"the page at byte {start} has no valid header") from None
         size *= 16
 
 

@@ -5,7 +5,6 @@ values without their lists.
 """
 
 import functools
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,33 +161,15 @@ def check_pages(path: Path, footer: Footer, names: Iterable[str], groups: Iterab
     Raises
     ------
     SourceError
-        If a page promises more bytes or values than the footer, or a header is damaged.
+        If a page promises more bytes or values than the footer, or has no valid header.
     """
     leaves = {name: find_leaf(footer, name) for name in names}
-    file = os.open(path, os.O_RDONLY)
-    try:
+    with path.open("rb", buffering=0) as file:
         for group in groups:
             for name, leaf in leaves.items():
-                _check_chunk(file, f"{path}: {name} in row group {group}", read_chunk(footer, group, leaf))
-    finally:
-        os.close(file)
-
-
-def _check_chunk(file: int, where: str, chunk: Chunk) -> None:
-    if chunk.stop - chunk.start < SMALL_CHUNK:
-        return
-    values = 0
-    for page in _pages(file, where, chunk):
-        if page.decompressed > max(SMALL_PAGE, chunk.decompressed):
-            raise SourceError(
-                f"{where}: a page promises {page.decompressed:,} bytes, all pages together {chunk.decompressed:,}; "
-                "the file is damaged"
-            )
-        if page.dictionary and page.values > page.decompressed:
-            raise SourceError(f"{where}: a dictionary promises {page.values:,} values in {page.decompressed:,} bytes")
-        values += 0 if page.dictionary else page.values
-        if values > chunk.values:
-            raise SourceError(f"{where}: its pages promise {values:,} values, the file {chunk.values:,}")
+                chunk = read_chunk(footer, group, leaf)
+                if chunk.stop - chunk.start >= SMALL_CHUNK:
+                    _largest_page(file.fileno(), f"{path}: {name} in row group {group}", chunk)
 
 
 def page_memory(path: Path, footer: Footer, name: str) -> int:
@@ -197,26 +178,33 @@ def page_memory(path: Path, footer: Footer, name: str) -> int:
     Raises
     ------
     SourceError
-        If this machine has less.
+        If this machine has less, or as `check_pages`.
     """
     leaf, largest = find_leaf(footer, name), 0
-    file = os.open(path, os.O_RDONLY)
-    try:
+    with path.open("rb", buffering=0) as file:
         for group in range(footer.metadata.num_row_groups):
             chunk = read_chunk(footer, group, leaf)
-            if chunk.decompressed <= SMALL_PAGE:
-                largest = max(largest, chunk.decompressed)
-            else:
-                pages = _pages(file, f"{path}: {name} in row group {group}", chunk)
-                largest = max(largest, *(page.decompressed for page in pages))
-    finally:
-        os.close(file)
+            size = chunk.decompressed
+            if size > SMALL_PAGE:
+                size = _largest_page(file.fileno(), f"{path}: {name} in row group {group}", chunk)
+            largest = max(largest, size)
     check_memory(path, f"pages of {largest:,} bytes", COPIES * largest)
     return COPIES * largest
 
 
-def _pages(file: int, where: str, chunk: Chunk) -> Iterator[Any]:
+def _largest_page(file: int, where: str, chunk: Chunk) -> int:
+    """Return the size of the largest page of a chunk after decompression, after checking what all pages promise."""
+    values = largest = 0
     try:
-        yield from read_pages(file, chunk.start, chunk.stop)
+        for page in read_pages(file, chunk.start, chunk.stop):
+            if page.decompressed > max(SMALL_PAGE, chunk.decompressed):
+                raise SourceError(f"a page promises {page.decompressed:,} bytes, but the footer {chunk.decompressed:,}")
+            if page.dictionary and page.values > page.decompressed:
+                raise SourceError(f"a dictionary promises {page.values:,} values in {page.decompressed:,} bytes")
+            values += 0 if page.dictionary else page.values
+            if values > chunk.values:
+                raise SourceError(f"the pages promise {values:,} values, but the footer {chunk.values:,}")
+            largest = max(largest, page.decompressed)
     except SourceError as error:
         raise SourceError(f"{where}: {error}; the file is damaged") from None
+    return largest

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from tests.fuzz.damage import Damage, Level, Mutation, changed_range, damage_bytes
 from tests.fuzz.values import ESCAPES
+from tests.page_headers import NUMBERS, write_number
 
 SIZES = (3, 125, 125)  # of the nested lists: channel, ieta, iphi
 OPTIONS: dict[str, Any] = {
@@ -45,6 +46,14 @@ def parquet_bytes(random: np.random.Generator, path: Path) -> Damage:
     first, last = changed_range(good, bad)
     level = Level.READING if last <= footer else Level.NOBODY
     return Damage(f"bytes {first} to {last} of {len(good)}, footer at {footer}, now {len(bad)}", level, path.name)
+
+
+def page_headers(random: np.random.Generator, path: Path) -> Damage:
+    """Change a number in the header of a page: of a type, a size, or how many values there are."""
+    column, name = pick(random, ("X_jets", "pt", "m0", "y")), pick(random, NUMBERS)
+    group, value = int(random.integers(4)), pick(random, (None, 0, 1, 2, 3, 10))
+    value = write_number(path, column, name, value, group)
+    return Damage(f"{name} of {column} in row group {group} is {value}", Level.READING, path.name)
 
 
 Change = Callable[[np.random.Generator, pa.Table], tuple[pa.Table, dict[str, Any]]]
@@ -228,4 +237,4 @@ def metadata(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, di
 
 OTHER_VALUES = {image_type, column_type}
 """Changes that may give a file that is different but valid."""
-PARQUET: tuple[Mutation, ...] = (parquet_bytes, parquet_structure)
+PARQUET: tuple[Mutation, ...] = (parquet_bytes, parquet_structure, page_headers)
