@@ -3,6 +3,7 @@
 After Mitchell et al., "Model cards for model reporting", FAT* 2019.
 """
 
+import functools
 import json
 import re
 import shlex
@@ -33,8 +34,14 @@ def escape_markdown(value: object) -> object:
     return re.sub(r"([\\`<>\[\]|&*])", r"\\\1", printable(" ".join(value.split())))
 
 
-def write_card(document: MetricsDocument, run: RunResults) -> str:
-    """Return the model card of one of the runs of a report."""
+def inline_code(text: str) -> Markup:
+    """Return a text as inline code, or as escaped text where it has a character that could end the code or a cell."""
+    text = printable(" ".join(text.split()))
+    return Markup(escape_markdown(text) if re.search(r"[\\`|]", text) else f"`{text}`")
+
+
+@functools.cache  # a template is compiled once
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evaluate", ""),
         undefined=jinja2.StrictUndefined,
@@ -45,21 +52,32 @@ def write_card(document: MetricsDocument, run: RunResults) -> str:
     )
     environment.filters |= {
         "plus_minus": plus_minus,
-        "code": lambda text: Markup(printable(" ".join(text.split())).replace("`", "'")),
+        "code": inline_code,
         "shell": lambda text: Markup(printable(" ".join(shlex.quote(text).split()))),
         "python": lambda text: Markup(printable(json.dumps(text, ensure_ascii=False))),
         "thousands": lambda number: f"{number:,}",
     }
+    return environment
+
+
+def write_card(document: MetricsDocument, run: RunResults) -> str:
+    """Return the model card of one of the runs of a report."""
     variables = run.config.get("variables")
-    return environment.get_template("card.md.jinja").render(
-        document=document,
-        gaps={name: getattr(run.generalisation_gap, name, None) for name in ROWS},
-        rows=ROWS,
-        run=run,
-        schema=METRICS_SCHEMA,
-        scorers=SCORERS,
-        settings={name: value if isinstance(value, str) else json.dumps(value) for name, value in run.config.items()},
-        splits=dict(run.splits.items()),
-        variables=variables if isinstance(variables, list) else [],
-        warnings=[warning for warning in document.warnings if warning.startswith(f"{run.name}:")],
+    return (
+        _environment()
+        .get_template("card.md.jinja")
+        .render(
+            document=document,
+            gaps={name: getattr(run.generalisation_gap, name, None) for name in ROWS},
+            rows=ROWS,
+            run=run,
+            schema=METRICS_SCHEMA,
+            scorers=SCORERS,
+            settings={
+                name: value if isinstance(value, str) else json.dumps(value) for name, value in run.config.items()
+            },
+            splits=dict(run.splits.items()),
+            variables=variables if isinstance(variables, list) else [],
+            warnings=[warning for warning in document.warnings if warning.startswith(f"{run.name}:")],
+        )
     )

@@ -13,6 +13,7 @@ from evaluate.document import Gallery, GallerySample
 from evaluate.showers import SIGNED
 from store.arrays import Float32Array, Int64Array
 from store.datasets import DatasetSpec
+from store.integrity import naming
 from store.predictions import Predictions
 
 SHOWN = 4
@@ -67,7 +68,8 @@ def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample]
     channels that fall well below zero. Hits in large images are widened by `widen`.
     """
     channels = spec.channels
-    images = store.open_dataset(path)["image"].isel(sample=[chosen.sample for chosen in samples]).to_numpy()
+    with naming(path):
+        images = store.open_dataset(path)["image"].isel(sample=[chosen.sample for chosen in samples]).to_numpy()
     figure = Figure(figsize=(style.WIDTH, 0.55 + 1.15 * len(channels)), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
     panels = figure.subplots(len(channels), SHOWN, squeeze=False)

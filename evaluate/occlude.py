@@ -13,6 +13,7 @@ from evaluate.score import variables_of
 from evaluate.stores import check_digest
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.errors import ConfigError
+from store.integrity import naming
 
 PATCHES = 16  # along each side of an image
 
@@ -45,7 +46,9 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     if run.framework in ("trees", "logistic") and names:
         raise ConfigError(f"{path}: its model takes only {', '.join(names)} and no images")
     check_digest(run.store)
-    dataset = store.open_dataset(run.store.path, "test").isel(sample=slice(samples))
+    with naming(Path(run.store.path)):
+        dataset = store.open_dataset(run.store.path, "test")[["image", "label", *names]]
+        dataset = dataset.isel(sample=slice(samples)).load()
     images, label = dataset["image"].to_numpy(), dataset["label"].to_numpy()
     variables = np.empty((len(images), 0), np.float32)
     if names:

@@ -1,6 +1,7 @@
 """One self-contained page about any number of runs, with its numbers as JSON and its figures as files."""
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,7 +88,8 @@ def _write_figure(drawing: Drawing, folder: Path, origin: str) -> Markup:
     return Markup(style.inline_svg(svg.read_text(encoding="utf-8"), drawing.name, drawing.alt))
 
 
-def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> str:
+@functools.cache  # a template is compiled once
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -97,23 +99,32 @@ def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> 
         finalize=_printable,
     )
     environment.filters["plus_minus"] = plus_minus
+    return environment
+
+
+def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> str:
     background, signal = class_names(runs)
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.jinja").render(
-        background=background,
-        document=document,
-        efficiencies={
-            str(efficiency): Markup(f"rejection at {100 * efficiency:g}&nbsp;%") for efficiency in SIGNAL_EFFICIENCIES
-        },
-        environments=_settings(run.environment for run in runs),
-        run_colours=[index % len(style.RUN_COLOURS) for index in range(len(runs))],
-        script=Markup(script),
-        script_hash=_content_hash(script),
-        settings=_settings(run.config for run in runs),
-        signal=signal,
-        simulated=_simulated(runs),
-        theme=style.THEME,
-        **parts,
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            background=background,
+            document=document,
+            efficiencies={
+                str(efficiency): Markup(f"rejection at {100 * efficiency:g}&nbsp;%")
+                for efficiency in SIGNAL_EFFICIENCIES
+            },
+            environments=_settings(run.environment for run in runs),
+            run_colours=[index % len(style.RUN_COLOURS) for index in range(len(runs))],
+            script=Markup(script),
+            script_hash=_content_hash(script),
+            settings=_settings(run.config for run in runs),
+            signal=signal,
+            simulated=_simulated(runs),
+            theme=style.THEME,
+            **parts,
+        )
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from evaluate.card import escape_markdown
+from evaluate.card import escape_markdown, inline_code
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,11 @@ def test_what_a_store_or_run_brings_is_plain_text_in_a_card(text, escaped):
 
 def test_values_that_are_no_text_stay():
     assert escape_markdown(3.5) == 3.5
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("runs/cnn", "`runs/cnn`"), ("a`b", r"a\`b"), ("a | <b>", r"a \| \<b\>"), ("", "``"), ("\x1b", r"\\x1b")],
+)
+def test_code_ends_where_its_text_ends(text, code):
+    assert inline_code(text) == code

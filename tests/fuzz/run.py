@@ -7,6 +7,7 @@ are. If one crashes, or does not answer in time, that is a finding, and a new pr
 import argparse
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20  # seconds for one case
+PATIENCE = 20  # seconds of processor time for one case
+LONGEST = 120  # seconds for one case on a busy machine, or for one that only waits
 START = 180  # seconds in which a process must be ready for its first case
 ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",  # memory is limited by address space, and each arena reserves much of it
@@ -39,6 +41,15 @@ def listen(stream: IO[str], lines: "queue.Queue[str]") -> None:
     for line in stream:
         lines.put(line)
     lines.put("")
+
+
+def processor_time(process: int) -> float:
+    """Return the processor time in seconds that a process has taken; 0 for one that has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Fuzzer:
@@ -84,11 +95,11 @@ class Fuzzer:
         line = self._read(START)  # the first case of a target reads the undamaged input too, and compiles functions
         if line:
             damage = json.loads(line)
-            line = self._read(PATIENCE)
+            line = self._read(LONGEST, PATIENCE)
         if line:
             return json.loads(line)  # type: ignore[no-any-return]
         if line is None:
-            kind, words = "hang", f"no answer in {PATIENCE} s"
+            kind, words = "hang", f"no answer in {time.perf_counter() - began:.0f} s"
             self._end()
         else:
             kind, words = "crash", self._last_words(process)
@@ -122,12 +133,14 @@ class Fuzzer:
             raise RuntimeError(f"the fuzzer does not start: {self._last_words(self.process)}")
         return self.process
 
-    def _read(self, seconds: float) -> str | None:
+    def _read(self, seconds: float, processor_seconds: float = math.inf) -> str | None:
         """Return the next line: empty when the process has ended, None if it printed nothing in that time."""
-        try:
-            return self._lines.get(timeout=seconds)
-        except queue.Empty:
-            return None
+        assert self.process
+        end, limit = time.monotonic() + seconds, processor_time(self.process.pid) + processor_seconds
+        while time.monotonic() < end and processor_time(self.process.pid) < limit:
+            with contextlib.suppress(queue.Empty):
+                return self._lines.get(timeout=min(seconds, 0.5))
+        return None
 
     def _last_words(self, process: "subprocess.Popen[str]") -> str:
         """Return how the process ended, and the last lines that it printed."""

@@ -1,0 +1,148 @@
+"""Reports and model cards from hostile texts, in parsers and in a real browser."""
+
+import json
+import re
+import unicodedata
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.evaluate.hostile import PAYLOADS, PLAIN, write_hostile_report
+from tests.evaluate.test_browser import browse, needs_browser
+from tests.evaluate.test_report import Page
+
+HARMLESS = re.compile(
+    r"#[\w.-]+|figures/[\w.-]+|model-card-\d\.md|metrics\.json|data:[\w,/;+=]*|data:image/png;base64,.*", re.S
+)
+WITNESS = """
+const all = [...document.querySelectorAll("*")];
+document.documentElement.dataset.seen = JSON.stringify({
+  requests: performance.getEntriesByType("resource").length,
+  scripts: document.scripts.length,
+  frames: frames.length,
+  handlers: all.filter(element => element.getAttributeNames().some(name => name.startsWith("on"))).length,
+}).replaceAll('"', "'");
+"""
+LINKS = ("href", "src", "xlink:href", "action", "style")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, real_store):
+    """The report as it is with harmless texts, from which the others may differ only in the texts."""
+    return write_hostile_report(real_store, tmp_path_factory.mktemp("plain"), PLAIN)[0]
+
+
+@pytest.fixture(scope="module", params=PAYLOADS)
+def hostile(request, tmp_path_factory, real_store):
+    return write_hostile_report(real_store, tmp_path_factory.mktemp(request.param), PAYLOADS[request.param])
+
+
+def read(path: Path) -> str:
+    return path.read_bytes().decode()
+
+
+def elements(page: Page) -> set[tuple[str, ...]]:
+    """Return each kind of element with the names of its attributes."""
+    return {(tag, *sorted(attributes)) for tag, attributes in page.elements}
+
+
+def outside_figures(page: Page) -> Counter[tuple[str, ...]]:
+    drawn = {"svg", "g", "path", "text", "tspan", "use", "defs", "rect", "clippath", "image", "line"}
+    return Counter((tag, *sorted(attributes)) for tag, attributes in page.elements if tag not in drawn)
+
+
+def test_texts_add_no_element_and_no_attribute_to_the_page(hostile, plain):
+    page, expected = (Page(read(report / "index.html")) for report in (hostile[0], plain))
+    assert outside_figures(page) == outside_figures(expected)
+    assert elements(page) <= elements(expected)
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_texts_are_in_the_page(hostile):
+    report, places = hostile
+    text = "".join(Page(read(report / "index.html")).text)
+    shown = {int(number) for number in re.findall(r"place-(\d+)", text)}
+    missing = [place for number, place in enumerate(places.places, 1) if number not in shown]
+    assert len(shown) > 30, missing
+
+
+def test_the_page_links_to_nothing_but_its_own_files(hostile):
+    report, _ = hostile
+    links = [
+        (name, value)
+        for _, attributes in Page(read(report / "index.html")).elements
+        for name, value in attributes.items()
+        if name in LINKS and not (name == "style" and "url(" not in value)
+    ]
+    assert links
+    assert [link for link in links if link[0] != "style" and not HARMLESS.fullmatch(link[1])] == []
+    assert [link for link in links if link[0] == "style" and not re.fullmatch(r"[^()]*", link[1])] == []
+
+
+def test_the_policy_allows_the_own_script_and_no_other(hostile):
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', read(hostile[0] / "index.html"))
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert re.fullmatch(r"'sha256-[\w+/=]+'", rules["script-src"])
+
+
+def test_figures_are_well_formed_and_have_no_other_elements(hostile, plain):
+    def kinds(report):
+        trees = [ET.parse(path) for path in sorted((report / "figures").glob("*.svg"))]
+        return {(element.tag, *sorted(element.attrib)) for tree in trees for element in tree.iter()}
+
+    found = kinds(hostile[0])
+    assert found
+    assert found <= kinds(plain)
+
+
+def test_no_file_has_invisible_characters_or_a_name_that_needs_quotes(hostile):
+    report, _ = hostile
+    for path in report.rglob("*"):
+        assert re.fullmatch(r"[\w.-]{1,150}", path.name)
+        if path.suffix in (".html", ".md", ".svg", ".json"):
+            unseen = {c for c in read(path) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")} - {"\n"}
+            assert not unseen, path
+
+
+def test_a_model_card_has_no_other_elements(hostile, plain):
+    markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
+    for number in (1, 2):
+        name = f"model-card-{number}.md"
+        page, expected = (Page(markdown.render(read(report / name))) for report in (hostile[0], plain))
+        found, wanted = (Counter(tag for tag, _ in one.elements) for one in (page, expected))
+        assert found <= wanted
+        assert (wanted - found).keys() <= {"code"}  # some texts cannot be code
+        assert not page.attributes("a")
+        assert not page.attributes("img")
+
+
+def test_numbers_are_json(hostile):
+    assert len(json.loads(read(hostile[0] / "metrics.json"))["runs"]) == 2
+
+
+@needs_browser
+def test_texts_run_no_script_and_ask_for_nothing_even_without_a_policy(hostile, tmp_path):
+    report, places = hostile
+    protected = read(report / "index.html")
+    open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", protected)
+    assert open_page != protected
+    unprotected = tmp_path / "index.html"
+    unprotected.write_text(open_page.replace("</body>", f"<script>{WITNESS}</script></body>"))
+    for page in (report / "index.html", unprotected):
+        html, complaints = browse(page, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
+        assert complaints == []
+        ran = re.search(r'<html[^>]*data-ran="place-(\d+)', html)
+        assert not ran, places.places[int(ran[1]) - 1]
+    seen = json.loads(re.search(r'data-seen="([^"]*)"', html)[1].replace("'", '"'))
+    assert seen == {"requests": 0, "scripts": 2, "frames": 0, "handlers": 0}
+
+
+@needs_browser
+def test_a_script_of_a_hostile_text_would_be_noticed(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(f"<p>{PAYLOADS['markup'].replace('{n}', 'place-1')}</p>")
+    assert 'data-ran="place-1"' in browse(page, tmp_path, "--dump-dom", "--virtual-time-budget=2000")[0]
