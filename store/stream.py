@@ -132,6 +132,11 @@ class BatchStream:
         return self._reader.kind
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the further columns that each batch has."""
+        return tuple(self._columns)
+
+    @property
     def sample_count(self) -> int:
         """Number of samples in an epoch, over all ranks."""
         return self._plan.sample_count
@@ -180,17 +185,23 @@ class BatchStream:
                 self._iterating = None
         self._plan, self._batch = plan.at_epoch(plan.epoch + 1), 0
 
-    def batches(self, indices: Sequence[int]) -> Generator[Batch]:
-        """Yield chosen batches of the current epoch, by number and in the given order, reading ahead.
+    def batches(self, indices: Sequence[int], epoch: int | None = None) -> Generator[Batch]:
+        """Yield chosen batches of an epoch, reading ahead, without moving the position of the stream.
 
-        This does not move the position of the stream.
+        Parameters
+        ----------
+        indices
+            Numbers of the batches, in any order.
+        epoch
+            The epoch, the current one by default.
 
         Raises
         ------
         PlanError
             If an index is not that of a batch of the epoch.
         """
-        plan, pending, owner = self._plan, deque[Future[Batch]](), os.getpid()
+        plan = self._plan if epoch is None else self._plan.at_epoch(epoch)
+        pending, owner = deque[Future[Batch]](), os.getpid()
         pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
         submitted = 0
         try:
@@ -225,14 +236,16 @@ class BatchStream:
         Raises
         ------
         PlanError
-            If the plan was given and cannot be divided, or an iteration is under way.
+            If the plan was given and cannot be divided, an iteration is under way, or the stream is in the middle of an
+            epoch.
         """
         if self._iterating == os.getpid():
             raise PlanError("an iteration of this stream is under way: end or close it before dividing the stream")
         if not isinstance(self._plan, DividedPlan):
             raise PlanError("a given plan cannot be divided among ranks: give each rank a plan of its own")
+        if self._batch:
+            raise PlanError(f"the stream is at batch {self._batch} of its epoch: divide it before its first batch")
         self._plan = self._plan.divide(rank=rank, world_size=world_size)
-        self._batch = min(self._batch, len(self._plan))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the stream as JSON values: store, plan, epoch, and number of batches given so far.
@@ -270,7 +283,7 @@ class BatchStream:
         arguments = {
             "path": self.path.absolute(),
             "plan": self._plan,
-            "columns": tuple(self._columns),
+            "columns": self.columns,
             "memory": self._memory,
             "threads": self._read_ahead.threads,
             "transform": self._transform,
