@@ -130,9 +130,9 @@ def find_source(identities: Sequence[Mapping[str, Any]], source: Source, digests
     if not candidates:
         names = ", ".join(identity["name"] for identity in identities)
         raise SourceError(f"{source.path}: sha256 {own} matches none of the store's sources ({names})")
-    recorded = [[part["sha256"] for part in identities[number].get("parts", [])] for number in candidates]
+    recorded = [[part["sha256"] for part in identities[number].get("parts", ())] for number in candidates]
     for number, known in zip(candidates, recorded, strict=True):
-        if sorted(known) == sorted(parts):
+        if sorted(known) == sorted(parts) or "parts" not in identities[number]:  # made before parts were recorded
             return number
     changed = next((file for file in source.other_files if digests[file] not in recorded[0]), None)
     if changed is None:
