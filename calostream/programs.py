@@ -7,27 +7,27 @@ import sys
 
 from calostream.shadowing import PACKAGES, find_shadow
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def start(module: str, main: str) -> None:
     """Call the function `main` of a module; if another package shadows one of the project's, say so and exit with 1.
 
-    While the module is imported, an interrupt ends the process at once, with one line.
+    A request to end the program, such as Ctrl-C, ends it at once while modules are imported, and again after `main`.
     """
-    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it is ignored in the background
-    if interruptible:
-        signal.signal(signal.SIGINT, _stop)
+    for number in NUMBERS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as it is in the background
+            signal.signal(number, _stop)
     if problem := find_shadow(*PACKAGES):
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(1)
-    function = getattr(importlib.import_module(module), main)
-    if interruptible:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    function()
+    getattr(importlib.import_module(module), main)()
 
 
-def _stop(*_: object) -> None:
-    os.write(2, b"interrupted\n")
-    os._exit(1)
+def _stop(number: int, _: object) -> None:
+    interrupted = number == signal.SIGINT
+    os.write(2, b"interrupted\n" if interrupted else f"ended by {signal.Signals(number).name}\n".encode())
+    os._exit(1 if interrupted else 128 + number)
 
 
 def ingest() -> None:

@@ -1,9 +1,12 @@
 """What all programs share: exit statuses, errors on one line, ``-h`` and ``--version``, lines and progress bars."""
 
+import errno
 import io
+import os
+import resource
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,12 +14,15 @@ import typer
 import typer.main
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from typer.exceptions import TyperException
 
 from store.errors import CalostreamError
 from store.errors import printable as printable
+from store.interruption import Interruption
 
 T = TypeVar("T")
-INTERRUPTED = 130  # the status with which typer exits, silently, after a keyboard interrupt
+INTERRUPTED = 130  # what typer returns after a keyboard interrupt
+OPEN_FILES = 10240  # the most that macOS allows; no program needs more
 HELP = ("-h", "--help")
 
 
@@ -73,6 +79,8 @@ def _expand_home(word: str) -> str:
 def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None = None) -> None:
     r"""Run a program and exit: 0 on success, 2 for wrong usage, 1 and one line on standard error for any other failure.
 
+    After SIGTERM or SIGHUP the status is 128 plus the number of the signal; the program cleans up as after Ctrl-C.
+
     Characters that the terminal or file cannot show are escaped, as in ``\xb1``.
 
     Parameters
@@ -91,30 +99,69 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     names = {command.name for command in app.registered_commands} | {*HELP, "--version"}
     if default is not None and (not words or words[0] not in names):
         words.insert(0, default)
-    command = typer.main.get_command(app)
-    command.context_settings["help_option_names"] = list(HELP)
-    command.params += typer.main.get_command(_version_app).params
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = Output.over(sys.stdout)
-    status: int | str | None = 0
-    try:
-        command(words)
-    except Exception as error:
-        if debug:
-            raise
-        status = 1
-        fail(one_line(error))
-    except SystemExit as end:
-        status = end.code
-        if status == INTERRUPTED:
+    with Interruption() as interruption:
+        try:
+            _allow_open_files()
+            command = typer.main.get_command(app)
+            command.context_settings["help_option_names"] = list(HELP)
+            command.params += typer.main.get_command(_version_app).params
+            status = command(words, standalone_mode=False) or 0
+            if status == INTERRUPTED:
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+        except TyperException as error:
+            status = error.exit_code
+            fail(_usage_error(error, words))
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                raise
             status = 1
-            console.print("interrupted", style="red")
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        status = 1
-        fail(one_line(error))
+            # A library may raise an error of its own when it is interrupted.
+            if interruption.number is not None or isinstance(error, KeyboardInterrupt):
+                status = interruption.status
+                say(interruption.text, style="red")
+            elif not isinstance(error, BrokenPipeError):  # nobody reads the output any more
+                fail(one_line(error))
+    _drop_output()
     sys.exit(status)
+
+
+def _drop_output() -> None:
+    """Discard output that could not be written, so that Python does not try again at its end."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _usage_error(error: TyperException, words: Sequence[str]) -> str:
+    """Return what is wrong with a command line, and how to see what is right."""
+    text = error.format_message().strip().rstrip(".")
+    value = _value_of(getattr(getattr(error, "param", None), "opts", ()), words)
+    if value is not None and repr(value) not in text:
+        text += f", got {value!r}"
+    context = getattr(error, "ctx", None)
+    return f"{text}; see `{context.command_path} --help`" if context else text
+
+
+def _value_of(flags: Collection[str], words: Sequence[str]) -> str | None:
+    """Return what the command line gives for an option, or None if it gives nothing."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in flags:
+            return value if equals else following
+    return None
+
+
+def _allow_open_files() -> None:
+    """Raise the limit on open files of this process as far as its user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _show_version(wanted: bool) -> None:
@@ -150,7 +197,19 @@ def one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}"
     else:
         text = str(error) if isinstance(error, CalostreamError) else f"{type(error).__name__}: {error}"
+    if _is_too_many_files(error):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        text += f"; this process may open {limit} files, and `ulimit -n {max(4096, 2 * limit)}` allows more"
     return printable(" ".join(text.split()))
+
+
+def _is_too_many_files(error: BaseException | None) -> bool:
+    """Return whether an error, or one that led to it, is that the process has too many open files."""
+    while error is not None:
+        if getattr(error, "errno", None) == errno.EMFILE or os.strerror(errno.EMFILE) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def fail(text: str) -> None:
@@ -158,9 +217,9 @@ def fail(text: str) -> None:
     console.print(f"error: {printable(text)}", style="red", markup=False, soft_wrap=True)
 
 
-def say(text: str) -> None:
+def say(text: str, style: str | None = None) -> None:
     """Print a line on standard error, without markup and without wrapping."""
-    console.print(printable(text), markup=False, soft_wrap=True)
+    console.print(printable(text), style=style, markup=False, soft_wrap=True)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:

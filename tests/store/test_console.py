@@ -1,6 +1,9 @@
+import errno
 import importlib.metadata
 import io
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from rich.table import Table
 
 from store.console import Screen, _expand_home, console, one_line, run, say, track
 from store.errors import SourceError
+from store.interruption import NUMBERS
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -181,27 +185,123 @@ def test_characters_that_a_terminal_lacks_are_escaped():
     assert process.returncode == 0
 
 
-def test_an_interruption_while_a_program_is_imported_is_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGINT, 1, "interrupted\n"),
+        (signal.SIGTERM, 143, "ended by SIGTERM\n"),
+        (signal.SIGHUP, 129, "ended by SIGHUP\n"),
+    ],
+)
+def test_an_interruption_while_a_program_is_imported_is_one_line(tmp_path, number, status, line):
     (tmp_path / "slow.py").write_text("import time; print('importing', flush=True); time.sleep(100)")
     code = (
         f"import sys; sys.path.append({str(tmp_path)!r}); from calostream.programs import start; start('slow', 'main')"
     )
     with start(code) as process:
         assert process.stdout.readline() == "importing\n"
-        process.send_signal(signal.SIGINT)
-        assert process.communicate() == ("", "interrupted\n")
-    assert process.returncode == 1
+        process.send_signal(number)
+        assert process.communicate() == ("", line)
+    assert process.returncode == status
 
 
-def test_an_interruption_after_the_imports_is_one_of_python(tmp_path):
-    (tmp_path / "quick.py").write_text(
-        "import signal\ndef main(): print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    )
-    code = (
-        f"import sys; sys.path.append({str(tmp_path)!r}); from calostream.programs import start; start('quick', 'main')"
-    )
+CLEANING = """
+import os, signal, sys, time, typer
+from store import console
+
+app = typer.Typer()
+
+@app.command()
+def work() -> None:
+    try:
+        print("working", flush=True)
+        time.sleep(100)
+    finally:
+        os.kill(os.getpid(), int(sys.argv[1]))  # as a scheduler does: once to the process, once to its group
+        print("cleaned up", flush=True)
+
+console.run(app, argv=[])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGINT, 1, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+)
+def test_a_request_to_end_lets_a_program_clean_up(number, status, line):
+    with start(CLEANING, str(int(number))) as process:
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(number)
+        assert process.communicate() == ("cleaned up\n", f"{line}\n")
+    assert process.returncode == status
+
+
+def test_an_error_that_an_interruption_causes_in_a_library_is_no_error_of_the_program():
+    code = CLEANING.replace("finally:", "except BaseException as error:\n        raise RuntimeError('cancelled')")
+    with start(code.partition("        os.kill")[0] + "\nconsole.run(app, argv=[])") as process:
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate() == ("", "ended by SIGTERM\n")
+    assert process.returncode == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_is_ignored_stays_ignored(number):
+    code = f"import signal; signal.signal({int(number)}, signal.SIG_IGN)" + CLEANING.replace("sleep(100)", "sleep(0.5)")
+    with start(code, str(int(number))) as process:
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(number)
+        assert process.communicate() == ("cleaned up\n", "")
+    assert process.returncode == 0
+
+
+def test_a_program_leaves_the_handlers_of_its_caller(app):
+    before = [signal.getsignal(number) for number in NUMBERS]
+    with pytest.raises(SystemExit):
+        run(app, argv=["work"])
+    assert [signal.getsignal(number) for number in NUMBERS] == before
+
+
+@pytest.mark.parametrize("words", ["--x\x1b[31m", "work --number=\x1b[31m", "work a \x9b31m\u202e"])
+def test_wrong_usage_is_one_line_that_cannot_command_the_terminal(status, words):
+    code, out, err = status(*words.split(" "))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert re.search(r"\\x1b\[31m|\\x9b31m\\u202e", err)
+    assert [c for c in err if not c.isprintable()] == ["\n"]
+
+
+def test_too_many_open_files_are_named_with_the_limit_and_the_command_that_raises_it(status, app):
+    @app.command("open")
+    def open_files(wrapped: bool = False) -> None:
+        try:
+            raise OSError(errno.EMFILE, "Too many open files", "c.3")
+        except OSError as error:
+            if not wrapped:
+                raise
+            raise SourceError("a.hdf5: cannot be opened") from error
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    hint = f"; this process may open {limit} files, and `ulimit -n {max(4096, 2 * limit)}` allows more\n"
+    assert status("open") == (1, "", "error: c.3: Too many open files" + hint)
+    assert status("open", "--wrapped") == (1, "", "error: a.hdf5: cannot be opened" + hint)
+
+
+def test_the_limit_on_open_files_is_raised_as_far_as_allowed():
+    code = """
+import resource, typer
+from store import console
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
+app = typer.Typer()
+app.command()(lambda: print(resource.getrlimit(resource.RLIMIT_NOFILE)))
+console.run(app, argv=[])
+"""
     with start(code) as process:
-        assert process.communicate() == ("True\n", "")
+        assert process.communicate() == ("(300, 300)\n", "")
 
 
 def test_an_error_has_one_line_however_it_was_written():
