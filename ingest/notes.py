@@ -25,6 +25,6 @@ def describe_unread(sources: Sequence[Source]) -> str:
     names = list(dict.fromkeys(name for source in sources for name in source.unread))
     shown = ", ".join(repr(name[:LONGEST]) for name in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    others = f" and {len(sources) - 1} more files" if len(sources) > 1 else ""
+    others = {1: "", 2: " and 1 more file"}.get(len(sources), f" and {len(sources) - 1} more files")
     weights = "; samples of a store have no weights" if WEIGHTS.intersection(names) else ""
     return f"{sources[0].path}{others}: left out of the store: {shown}{more}{weights}"
