@@ -4,6 +4,7 @@ from calostream.shadowing import require_own
 
 require_own("train")
 
+from train.pytorch.loader import Loader  # noqa: E402
 from train.pytorch.model import Classifier, load_model  # noqa: E402
 
-__all__ = ["Classifier", "load_model"]
+__all__ = ["Classifier", "Loader", "load_model"]

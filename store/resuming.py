@@ -1,7 +1,7 @@
 """Whether a saved state belongs to a stream, and the plan with which the stream continues from it."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from store.errors import StateError
 from store.given_plan import EpochPlan
@@ -35,12 +35,11 @@ def continued_plan(plan: EpochPlan, state: Mapping[str, Any]) -> EpochPlan:
         If the state is of another order, or its position is not in the epoch.
     """
     identity = plan.identity
-    divided = isinstance(plan, DividedPlan)
-    ignored = {*POSITION, *(DIVISION if divided else ())}
+    ignored = {*POSITION, *(DIVISION if isinstance(plan, DividedPlan) else ())}
     for name in [*identity, *(name for name in state if name not in identity)]:
         if name not in ignored and state.get(name) != identity.get(name):
             raise StateError(f"the state has {name}={state.get(name)!r}, this stream {identity.get(name)!r}")
-    if divided:
+    if isinstance(plan, DividedPlan):
         plan = _divided_alike(plan, identity, state)
     epoch, batch = state.get("epoch"), state.get("batch")
     if not _is_count(epoch):
@@ -70,5 +69,5 @@ def _divided_alike(plan: DividedPlan, identity: Mapping[str, Any], state: Mappin
     return plan.divide(parts=None if parts == identity["world_size"] else parts)
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

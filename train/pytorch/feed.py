@@ -13,6 +13,14 @@ from train.variables import model_inputs
 Inputs = tuple[Tensor, ...]
 
 
+def batch_tensors(batch: Batch) -> tuple[Tensor, Tensor] | tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Return (image, label), or (image, columns, label) if the batch has columns; the tensors share its memory."""
+    image, label = torch.from_numpy(batch.image), torch.from_numpy(batch.label)
+    if not batch.columns:
+        return image, label
+    return image, {name: torch.from_numpy(values) for name, values in batch.columns.items()}, label
+
+
 def feed(
     stream: BatchStream, device: torch.device, variables: Float32Array | None = None
 ) -> Iterator[tuple[Batch, Inputs, Tensor]]:
