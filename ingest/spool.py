@@ -66,11 +66,10 @@ class Spool:
 
     def write_record(self, name: str, content: dict[str, Any]) -> None:
         """Write a record; see `ingest.records.write_record`."""
-        files.sync_folder(self.folder)  # the names of the files that the record stands for
         write_record(self.folder / f"{name}.json", content, self.ingest)
 
     def write_run(self, prefix: str, samples: list[tuple[int, bytes]]) -> Run:
-        """Sort position and compressed image of samples by position, and write them to a new run.
+        """Sort position and compressed image of samples by position, and write them to a new run, synced to disk.
 
         Its name begins with `prefix` and is unique, because a call that is repeated on another worker may run beside
         the first one.
@@ -88,6 +87,7 @@ class Spool:
             file.writelines(blocks)
             file.flush()
             os.fsync(file.fileno())
+        files.sync_folder(self.folder)
         return run
 
     def is_whole(self, run: Run) -> bool:

@@ -42,6 +42,7 @@ class StagingFolder:
         self.path = staging_path(self.output)
         self.root, self.spool = self.path / "store", self.path / "spool"
         self._record_file, self._replaced = self.path / "ingest.json", self.path / "replaced"
+        self._own = (self.root, self.spool, self._record_file, self._replaced)
         self._started = False
 
     @contextmanager
@@ -113,6 +114,9 @@ class StagingFolder:
                 )
         elif self._record_file.exists():
             say(f"{self._record_file}: is damaged; finished work is used where it is undamaged and of this ingest")
+        for path in self.path.iterdir():
+            if path.name not in (files.LOCK, *(own.name for own in self._own)):
+                files.remove(path)
         for folder in (self.spool, self.root, self.root / "image"):
             files.make_folder(folder)
             files.sync_folder(folder.parent)

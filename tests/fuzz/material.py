@@ -22,6 +22,8 @@ READY = "ready"
 SHOWERS = ("electrons.hdf5", "photons.hdf5")
 SPOOLS = tuple(f"spool-{number}" for number in range(6))
 """Files left by an ingest that was interrupted early (0) to late (5)."""
+OTHER_SPOOL = "spool-of-another"
+"""Files left by an ingest with another seed and split."""
 
 
 class Interrupted(OSError):
@@ -116,11 +118,18 @@ def write_spools(folder: Path) -> None:
 
     sys.addaudithook(interrupt)
     check(run_ingest(*words, folder / "whole.zarr"))
-    for name, end in zip(SPOOLS, np.linspace(1, renames["seen"] - 1, len(SPOOLS)).astype(int), strict=True):
-        renames["left"] = int(end)
-        outcome = run_ingest(*words, folder / name / "store.zarr")
-        renames["left"] = sys.maxsize
-        assert outcome.status == 1, outcome.err
+    last = renames["seen"] - 1
+    for name, end in zip(SPOOLS, np.linspace(1, last, len(SPOOLS)).astype(int), strict=True):
+        _run_until(int(end), renames, *words, folder / name / "store.zarr")
+    _run_until(last, renames, *words, folder / OTHER_SPOOL / "store.zarr", "--seed", 1, "--split", "0.6,0.2,0.2")
+
+
+def _run_until(end: int, renames: dict[str, int], *words: object) -> None:
+    """Run an ingest that is interrupted after `end` renames."""
+    renames["left"] = end
+    outcome = run_ingest(*words)
+    renames["left"] = sys.maxsize
+    assert outcome.status == 1, outcome.err
 
 
 def write_models(folder: Path) -> None:

@@ -11,7 +11,7 @@ from tests.fuzz.archives import archive_of
 from tests.fuzz.damage import Damage, Mutation, bytes_of, bytes_without_checksum
 from tests.fuzz.hdf5 import hdf5_structure
 from tests.fuzz.hdf5_bytes import hdf5_bytes
-from tests.fuzz.material import SPOOLS
+from tests.fuzz.material import OTHER_SPOOL, SPOOLS
 from tests.fuzz.parquet import PARQUET
 from tests.fuzz.stores import STORE
 from tests.fuzz.values import json_of, toml_of
@@ -57,7 +57,7 @@ class Target:
             if source.is_dir():
                 shutil.copytree(source, copy, dirs_exist_ok=True)
             else:
-                shutil.copy(source, copy)
+                shutil.copy2(source, copy)  # an ingest that is resumed looks at the times of its sources
         return folder / name
 
     def damage(self, name: str, number: int, victim: Path) -> Damage:
@@ -106,5 +106,5 @@ TARGETS = {
         ("showers.zarr",),
         partner="showers.zarr",
     ),
-    "spool": Target(SPOOLS, spools.SPOOL, readers.resume, 500, ("electrons.hdf5", "photons.hdf5")),
+    "spool": Target(SPOOLS, spools.SPOOL, readers.resume, 500, ("electrons.hdf5", "photons.hdf5", OTHER_SPOOL)),
 }

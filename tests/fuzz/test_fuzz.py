@@ -20,7 +20,6 @@ KNOWN = {
     "hdf5-ingest": HDF5,
     "hdf5-score": HDF5,
     "table-compare": "two columns of one name are a KeyError without the file's name",
-    "spool": "a damaged shard or record makes every attempt fail alike",
 }
 """Targets with open findings, and what they are. Targets are removed from here when their findings are fixed."""
 light_targets = [

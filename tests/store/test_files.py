@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,20 @@ import numpy as np
 import pytest
 
 from store.errors import ConfigError
-from store.files import clear_folder, folder_bytes, is_partial, locked, parse_size, replacing, write_whole
+from store.files import (
+    LOCK,
+    clear_folder,
+    folder_bytes,
+    is_partial,
+    is_regular,
+    locked,
+    make_folder,
+    parse_size,
+    remove,
+    replacing,
+    sync_tree,
+    write_whole,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,6 +215,64 @@ def test_another_error_of_the_lock_is_raised_with_its_file(tmp_path, monkeypatch
     with pytest.raises(OSError, match="error") as caught, locked(tmp_path):
         pass
     assert caught.value.filename == str(tmp_path / ".lock")
+
+
+def test_whatever_has_a_name_is_removed_and_what_links_point_to_stays(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    path = tmp_path / "x"
+    for make in (
+        path.touch,
+        path.mkdir,
+        lambda: shutil.copytree(tmp_path / "kept", path),
+        lambda: path.symlink_to("kept"),
+        lambda: path.symlink_to("nowhere"),
+        lambda: os.mkfifo(path),
+        lambda: None,
+    ):
+        make()
+        remove(path)
+        assert [left.name for left in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept" / "file").exists()
+
+
+def test_a_folder_is_made_where_anything_else_was_and_stays_where_it_is(tmp_path):
+    (tmp_path / "kept").mkdir()
+    path = tmp_path / "x"
+    for make in (lambda: None, path.touch, lambda: path.symlink_to("kept"), lambda: path.symlink_to("nowhere")):
+        make()
+        make_folder(path)
+        assert path.is_dir()
+        assert not path.is_symlink()
+        (path / "file").touch()
+        make_folder(path)
+        assert (path / "file").exists()
+        remove(path)
+    assert not list((tmp_path / "kept").iterdir())
+
+
+def test_only_a_file_itself_is_regular(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    names = ["file", "link", "pipe", ".", "nothing"]
+    assert [name for name in names if is_regular(tmp_path / name)] == ["file"]
+
+
+def test_a_folder_is_synced_with_everything_in_it(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").touch()
+    (tmp_path / "file").touch()
+    sync_tree(tmp_path)
+    assert sorted(synced) == sorted(path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*")))
+
+
+def test_a_folder_in_the_place_of_a_lock_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder, where a lock belongs; delete it"), locked(tmp_path):
+        pass
 
 
 def test_clearing_a_folder_leaves_its_lock_and_what_links_point_to(tmp_path):

@@ -1,0 +1,116 @@
+import os
+
+import numpy as np
+import pytest
+
+from ingest.spool import Spool
+from store.errors import StoreError
+
+POSITIONS = (7, 3, 30, 12, 5)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return Spool(folder=tmp_path, ingest="one ingest")
+
+
+@pytest.fixture
+def run(spool):
+    return spool.write_run("000001", samples())
+
+
+def samples():
+    random = np.random.default_rng(0)
+    return [(position, random.bytes(position)) for position in POSITIONS]
+
+
+def file_of(spool, run):
+    return spool.folder / f"{run.name}.run"
+
+
+def test_a_run_gives_its_samples_by_position(spool, run):
+    expected = sorted(samples())
+    assert list(spool.read_run(run, 0, 31)) == expected
+    assert list(spool.read_run(run, 5, 12)) == expected[1:3]
+    assert list(spool.read_run(run, 13, 30)) == []
+    assert spool.is_whole(run)
+
+
+def test_a_run_may_have_no_samples(spool):
+    run = spool.write_run("000001", [])
+    assert list(spool.read_run(run, 0, 100)) == []
+    assert spool.is_whole(run)
+
+
+def test_a_flipped_bit_anywhere_in_a_run_is_noticed(spool, run):
+    path = file_of(spool, run)
+    good = path.read_bytes()
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        assert not spool.is_whole(run)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes() + b"\0"),
+        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: path.symlink_to(path.rename(path.with_name("elsewhere"))),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+    ],
+    ids=["missing", "empty", "shorter", "longer", "folder", "link", "pipe"],
+)
+def test_a_run_that_is_not_the_file_that_was_written_is_noticed(spool, run, damage):
+    damage(file_of(spool, run))
+    assert not spool.is_whole(run)
+
+
+def test_two_runs_that_were_exchanged_are_noticed(spool, run):
+    other = spool.write_run("000002", [(position, block[::-1]) for position, block in samples()])
+    first, second = file_of(spool, run), file_of(spool, other)
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    assert not spool.is_whole(run)
+    assert not spool.is_whole(other)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:-1] + b"x", lambda data: data[:20]])
+def test_damage_while_the_ingest_runs_is_noticed_too(spool, run, damage):
+    path = file_of(spool, run)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError, match=rf"{path}: was damaged after it was written; run this again"):
+        list(spool.read_run(run, 0, 31))
+
+
+def test_only_what_records_stand_for_is_kept(spool, run):
+    spool.write_run("000002", samples())
+    spool.write_record("000001", {"runs": [vars(run)]})
+    spool.write_record("shard-000000", {"sha256": "0"})
+    Spool(folder=spool.folder, ingest="another ingest").write_record("000003", {"runs": []})
+    (spool.folder / "000004.json").write_bytes(b"")
+    (spool.folder / "000005.json").mkdir()
+    (spool.folder / "000006.run").symlink_to("nowhere")
+    spool.delete_unfinished()
+    kept = {path.name for path in spool.folder.iterdir()}
+    assert kept == {"000001.json", f"{run.name}.run", "shard-000000.json"}
+
+
+def test_a_run_and_its_name_are_on_the_disk_before_the_record(spool, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor)))
+
+    def check(path, content, ingest):
+        inodes = [(status.st_ino, status.st_size) for status in synced]
+        written, folder = file_of(spool, run).stat(), spool.folder.stat()
+        assert inodes.index((written.st_ino, written.st_size)) < inodes.index((folder.st_ino, folder.st_size))
+        checked.append(path.name)
+
+    checked = []
+    monkeypatch.setattr("ingest.spool.write_record", check)
+    run = spool.write_run("000001", samples())
+    spool.write_record("000001", {"runs": [vars(run)]})
+    assert checked == ["000001.json"]
