@@ -111,9 +111,12 @@ def load_run(path: Path, name: str) -> Run:
 
 def _parse_store(run: Path, identity: Mapping[str, Any]) -> StoreIdentity:
     try:
-        return msgspec.convert(identity, StoreIdentity)
-    except msgspec.ValidationError as error:
+        store = msgspec.convert(identity, StoreIdentity)
+        if store.sources is not msgspec.UNSET and any(type(source.get("rows")) is not int for source in store.sources):
+            raise ValueError("one of its sources has no number of rows")
+    except ValueError as error:  # msgspec.ValidationError is one
         raise RunError(f"{run}: environment.json does not describe the store: {error}") from None
+    return store
 
 
 def _load_history(folder: RunFolder) -> dict[str, Float64Array]:

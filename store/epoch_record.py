@@ -69,7 +69,14 @@ class EpochRecord:
         record: dict[str, Any] = {column.name: values.get(column.name) for column in columns}
         may_be_null = {column.name for column in columns if column.type == float | None}
         for name, value in record.items():
-            is_number = isinstance(value, int | float) and math.isfinite(value)
-            if not is_number and not (value is None and name in may_be_null):
+            if not _is_finite(value) and not (value is None and name in may_be_null):
                 raise ValueError(f"{name}={value!r} is not a finite number")
         return cls(**record)
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a number that a float can hold."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False

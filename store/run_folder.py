@@ -17,6 +17,7 @@ import fnmatch
 import importlib.metadata
 import itertools
 import json
+import math
 import platform
 import shlex
 import shutil
@@ -271,8 +272,10 @@ class RunFolder:
         kinds = {"framework": str, "model": str, "parameters": int}
         _require(path, "the file", config, tuple(kinds))
         for key, kind in kinds.items():
-            if not isinstance(config[key], kind):
+            if type(config[key]) is not kind:  # True is an int too
                 raise RunError(f"{path}: {key} must be of type {kind.__name__}, got {config[key]!r}")
+        if config["parameters"] < 0:
+            raise RunError(f"{path}: parameters = {config['parameters']} is below 0")
         return config
 
     def read_environment(self) -> dict[str, Any]:
@@ -350,13 +353,21 @@ class RunFolder:
         if not self.path.is_dir():
             raise RunError(f"{self.path}: no such run directory")
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
         except FileNotFoundError:
             raise RunError(f"{path}: no such file; is {self.path} a run directory, and has the run ended?") from None
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path}: not JSON ({error})") from None
         _require(path, "the file", value, ())
         return value  # type: ignore[no-any-return]
+
+
+def _finite(text: str) -> float:
+    """Return the number that a text in a JSON file stands for; infinities and NaN are none, and cannot be written."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.20} is not a finite number")
+    return number
 
 
 def _require(path: Path, what: str, value: object, keys: Sequence[str]) -> None:

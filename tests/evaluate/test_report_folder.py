@@ -111,3 +111,13 @@ def test_a_failed_swap_puts_the_older_report_back(tmp_path, monkeypatch):
         write_report(output, "new")
     assert (output / "index.html").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("files", ['[["index.html"]]', "{}", '"index.html"', "[1]", "[" * 100_000])
+def test_a_list_of_files_that_is_none_belongs_to_no_report(tmp_path, files):
+    (tmp_path / "report").mkdir()
+    text = f'{{"schema": "calostream-metrics/2", "files": {files}}}'
+    (tmp_path / "report" / "metrics.json").write_text(text)
+    message = r"metrics\.json, which does not belong to a report"
+    with pytest.raises(ConfigError, match=message), replacing_folder(tmp_path / "report"):
+        pass

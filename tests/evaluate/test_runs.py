@@ -104,6 +104,10 @@ BREAKS = {
         "split_ranges.validation must be two numbers, got 5",
     ),
     "odd digest": (lambda run: edit_store(run / "environment.json", digest=5), "store.digest must be text, got 5"),
+    "source without rows": (
+        lambda run: edit_store(run / "environment.json", sources=[{"name": "a.hdf5", "rows": "many"}]),
+        "environment.json does not describe the store: one of its sources has no number of rows",
+    ),
     "no test range": (
         lambda run: edit_store(run / "environment.json", split_ranges={"train": [0, 1], "validation": [1, 2]}),
         "store.split_ranges lacks test",
