@@ -20,6 +20,7 @@ MAGIC = b"\x93NUMPY"
 HEADER_BYTES = 1 << 16  # largest header that is read; numpy's own limit is 10,000
 BLOCK = 1 << 20  # bytes read at once
 LARGEST_RATIO = 1032  # deflate cannot compress any further
+HARMLESS_RATIO, HARMLESS_BYTES = 100, 1 << 28  # arrays that exceed both are a trap, scores compress much less
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 HARMLESS_FLAGS = 0b1000_0000_1110  # how well it was deflated, sizes after the data, UTF-8; others mean encryption
 TYPE = re.compile(r"[<>|](?:[biufc][1-9]\d?|[US][1-9]\d{0,8})")
@@ -84,6 +85,9 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
         members[name] = info
     if sum(info.compress_size for info in members.values()) > size:
         raise ValueError(f"its arrays take more bytes than the file has, which is {size}")
+    memory = sum(info.file_size for info in members.values())
+    if memory > max(HARMLESS_BYTES, HARMLESS_RATIO * size):
+        raise ValueError(f"its arrays would take {memory} bytes of memory, {memory // size} times those of the file")
     return members
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from store import npz
 from store.npz import read_npz
 
 GOOD = {
@@ -86,6 +87,16 @@ def test_what_is_no_plain_array_is_refused(tmp_path: Path, members: list[tuple[s
         read_npz(tmp_path / "a.npz", ["a"])
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
+
+
+def test_a_small_file_does_not_take_much_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(1 << 17))
+    assert read_npz(tmp_path / "a.npz")["a"].size == 1 << 17
+    monkeypatch.setattr(npz, "HARMLESS_BYTES", 1 << 18)
+    with pytest.raises(ValueError, match=r"would take 1048704 bytes of memory, \d{3} times those of the file"):
+        read_npz(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", a=np.zeros(1 << 17))
+    assert read_npz(tmp_path / "a.npz")["a"].size == 1 << 17
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
