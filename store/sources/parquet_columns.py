@@ -25,9 +25,8 @@ def check_column(path: Path, footer: Footer, name: str) -> None:
     """Raise SourceError unless a column exists once, has numbers, and the file can hold as many as it promises."""
     check_name(path, footer, name)
     kind = footer.schema.field(name).type
-    numbers = kind.value_type if pa.types.is_dictionary(kind) else kind
     tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
-    if not any(test(numbers) for test in tests):
+    if not any(test(_value_type(kind)) for test in tests):
         raise SourceError(f"{path}: {name} has type {printable(str(kind))}, expected numbers")
     check_promises(path, footer, name, 1)
 
@@ -53,10 +52,16 @@ def read_columns(path: Path, footer: Footer, names: Sequence[str]) -> dict[str, 
     return columns
 
 
+def _value_type(kind: Any) -> Any:
+    """Return Arrow's type of the values, without the dictionary or extension that they come in."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind.storage_type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _as_numbers(column: Any) -> npt.NDArray[Any]:
     """Return a column of Arrow's as an array."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = column.cast(_value_type(column.type))
     if column.null_count or pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     return np.asarray(column.to_numpy())

@@ -86,7 +86,6 @@ def open_file(path: Path, metadata: Any = None) -> pq.ParquetFile:
         buffer_size=BUFFER_BYTES,
         pre_buffer=False,  # else whole row groups are read at once
         page_checksum_verification=True,
-        arrow_extensions_enabled=False,
     )
 
 
