@@ -104,7 +104,6 @@ def ingest(job: Ingest, executor: Executor) -> Path:
         check_output(output, overwrite=job.overwrite)
         sources = open_sources(job.sources, job.spec)
         check_distinct(sources)
-        say_notes(sources)
         try:
             _build(job, sources, staging, executor)
         except (SourceError, ConfigError):
@@ -124,6 +123,7 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
     """Make the complete store in the staging folder."""
     layout = Layout.of(job.spec.sample_bytes)
     budget = share_memory(job.memory, sources, executor.count)
+    say_notes(sources)
     stamps = stamp_files(sources)
     table = _arrange_samples(job, sources)
     digests = digest_files(sources, executor)

@@ -112,8 +112,11 @@ def _are_ranges(value: Any) -> bool:
 
 
 def _are_sources(value: Any) -> bool:
-    rows = {"rows": _is_count}
-    return _are_files(value, rows) and len(value) > 0 and all(_are_files(s.get("parts", []), {}) for s in value)
+    return (
+        _are_files(value, {"rows": _is_count})
+        and len(value) > 0
+        and all(_are_files(s.get("parts", []), {}) for s in value)
+    )
 
 
 def _are_files(value: Any, more: dict[str, Callable[[Any], bool]]) -> bool:

@@ -136,7 +136,7 @@ def test_memory_is_bounded_whatever_the_size_of_a_row_group(images, tmp_path):
 def test_images_that_look_unlike_the_data_set_are_warned_of(images, label, tmp_path, capsys):
     file = write_hdf5(tmp_path / "swapped.hdf5", images[..., ::-1], label)
     open_images(file, ELECTRON_PHOTON)
-    assert f"warning: {file}: 500 images look unlike those of electron-photon: energy is -" in capsys.readouterr().err
+    assert f"warning: {file}: 250 images look unlike those of electron-photon: energy is -" in capsys.readouterr().err
     usual = images.copy()
     usual[:, 16, 16, 0] = 4
     open_images(write_hdf5(tmp_path / "usual.hdf5", usual, label), ELECTRON_PHOTON)
