@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from evaluate.cli import app
 from tests.evaluate.hostile import PAYLOADS, PLAIN, write_hostile_report
 from tests.evaluate.test_browser import browse, needs_browser
 from tests.evaluate.test_report import Page
+from tests.examples import run_ingest, run_program
 
 HARMLESS = re.compile(
     r"#[\w.-]+|figures/[\w.-]+|model-card-\d\.md|metrics\.json|data:[\w,/;+=]*|data:image/png;base64,.*", re.S
@@ -38,6 +40,14 @@ def plain(tmp_path_factory, real_store):
 @pytest.fixture(scope="module", params=PAYLOADS)
 def hostile(request, tmp_path_factory, real_store):
     return write_hostile_report(real_store, tmp_path_factory.mktemp(request.param), PAYLOADS[request.param])
+
+
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def unseen(text: str) -> set[str]:
+    """Return the characters of a text that cannot be seen, or that change how what follows is shown."""
+    return {character for character in text if unicodedata.category(character) in UNSEEN} - {"\n"}
 
 
 def read(path: Path) -> str:
@@ -104,8 +114,21 @@ def test_no_file_has_invisible_characters_or_a_name_that_needs_quotes(hostile):
     for path in report.rglob("*"):
         assert re.fullmatch(r"[\w.-]{1,150}", path.name)
         if path.suffix in (".html", ".md", ".svg", ".json"):
-            unseen = {c for c in read(path) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")} - {"\n"}
-            assert not unseen, path
+            assert not unseen(read(path)), path
+
+
+def test_a_terminal_shows_no_invisible_characters(hostile, tmp_path):
+    report, _ = hostile
+    first, second = sorted(path.parent for path in report.parent.rglob("config.json"))
+    (store,) = (path.parent.parent for path in report.parent.rglob("image/zarr.json"))
+    table = tmp_path / f"{first.name}.csv"
+    table.write_bytes(b"row,score,\x1b[2J<script>\n1,0.5,\x1b]0;x\x07\n2,0.25,b\n")
+    outcomes = [
+        run_program(app, "report", "compare", *pair) for pair in ((first, first), (first, second), (table, table))
+    ]
+    outcomes += [run_program(app, "report", second, table), run_ingest("info", store)]
+    assert [outcome.status for outcome in outcomes] == [0, 1, 0, 1, 0]
+    assert unseen("".join(outcome.out + outcome.err for outcome in outcomes)) == set()
 
 
 def test_a_model_card_has_no_other_elements(hostile, plain):
