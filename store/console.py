@@ -73,7 +73,12 @@ console = Screen(stderr=True, highlight=False)
 def _expand_home(word: str) -> str:
     """Replace ``~`` by the home folder where the shell has not, as in ``--output=~/x`` or in a list of arguments."""
     name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    return f"{name}{equals}{Path(value).expanduser()}" if value == "~" or value.startswith("~/") else word
+    if not value.startswith("~"):
+        return word
+    try:
+        return f"{name}{equals}{Path(value).expanduser()}"
+    except RuntimeError:  # no user has that name
+        return word
 
 
 def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None = None) -> None:

@@ -240,3 +240,17 @@ def test_what_simulated_the_jets_can_be_said_where_the_file_does_not(tmp_path):
         outcome = run_ingest(*words, *more, "--overwrite")
         assert outcome.status == 0, outcome.err
         assert open_store(tmp_path / "jets.zarr").attributes["simulated"] == expected
+
+
+@pytest.mark.parametrize("source", [HDF5, PARQUET], ids=lambda path: path.suffix)
+def test_jets_taken_for_showers_and_showers_for_jets_are_told_the_data_set_that_fits(source, tmp_path):
+    outcome = run_ingest(source, "--output", tmp_path / "out.zarr")
+    assert outcome.status == 1
+    assert outcome.err.endswith("; --dataset quark-gluon fits\n")
+    images = write_hdf5(tmp_path / "showers.hdf5", showers(60), np.arange(60) % 2)
+    outcome = run_ingest(images, "--dataset", "quark-gluon", "--output", tmp_path / "out.zarr")
+    assert outcome.status == 1
+    assert outcome.err.endswith("; --dataset electron-photon fits\n")
+    outcome = run_ingest(images, source, "--output", tmp_path / "out.zarr")
+    assert outcome.status == 1
+    assert "fits" not in outcome.err, "no data set has both"

@@ -324,6 +324,8 @@ def test_track_gives_the_items_and_draws_on_standard_error(capsys):
         ("--output=~/x", "/home/someone/x"),
         ("--output=~", "/home/someone"),
         ("a~/x", "a~/x"),
+        ("--output=~root/x", f"{Path('~root').expanduser()}/x"),
+        ("--output=~nobody-has-this-name/x", "~nobody-has-this-name/x"),
         ("--where=x ~ y", "x ~ y"),
     ],
 )
