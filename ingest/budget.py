@@ -43,9 +43,9 @@ def share_memory(memory: int, sources: Sequence[Source], workers: int) -> Budget
     at_once = min(workers, memory // needed)
     if at_once < 1:
         largest = sources[reading.index(max(reading))]
+        enough = math.ceil(needed / MIB)
         raise ConfigError(
-            f"memory={memory} is too small: reading {largest.path} takes {needed} bytes; "
-            f"give --memory {math.ceil(needed / MIB)}MiB"
+            f"memory={memory} is too small: reading {largest.path} takes {enough} MiB; give --memory {enough}MiB"
         )
     return Budget(at_once=at_once, held=(memory // at_once - max(reading)) // 2)
 
