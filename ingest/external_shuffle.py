@@ -135,7 +135,7 @@ def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Spool,
             runs.append(spool.write_run(name, pending))
             pending, pending_bytes = [], 0
     runs.append(spool.write_run(name, pending))
-    if rows == _identify_rows(stretch):
+    if rows and rows == _identify_rows(stretch):
         spool.write_record(name, {"rows": rows, "runs": [asdict(run) for run in runs], "empty": empty})
     return SpilledStretch(runs=tuple(runs), empty=empty)
 

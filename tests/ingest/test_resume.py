@@ -88,6 +88,8 @@ def test_what_is_undamaged_is_not_done_again(interrupt, pair, tmp_path, expected
 def test_what_is_damaged_is_done_again(interrupt, pair, tmp_path, expected, pattern, damage):
     staging = interrupt()
     DAMAGES[damage](find(staging, pattern))
+    if pattern.endswith(".run"):
+        find(staging, "c.0.0.0.0").unlink()  # runs are needed only for shards that are missing
     ingest_to(tmp_path / "out.zarr", *pair)
     assert content(tmp_path / "out.zarr") == expected
     assert not any(path.is_symlink() for path in (tmp_path / "out.zarr").rglob("*"))
