@@ -134,6 +134,8 @@ def select(store: "Store", where: str, start: int, stop: int) -> Int64Array:
 
 
 def _parse(text: str) -> ast.expr:
+    if not isinstance(text, str):
+        raise PlanError(f"a cut is text such as 'pt > 100 and m0 < 30', not {text!r:.60}")
     if len(text) > LONGEST:
         raise PlanError(f"a cut of {len(text)} characters is longer than {LONGEST}")
     try:
