@@ -64,6 +64,11 @@ Mutation = Callable[[np.random.Generator, Path], Damage]
 """Damages a file or folder in place."""
 
 
+def choose(random: np.random.Generator, paths: list[Path]) -> Path:
+    """Return one of some paths."""
+    return paths[random.integers(len(paths))]
+
+
 def hot_spots(data: bytes) -> list[int]:
     """Return the offsets at which structures begin."""
     spots = []

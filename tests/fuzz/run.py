@@ -203,6 +203,7 @@ def main() -> None:
         cases = [(words.target[0], int(words.target[1]))]
     else:
         cases = choose_cases(words.cases, words.target)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the folder in memory is deleted even then
     kinds: Counter[tuple[str, str]] = Counter()
     began = time.monotonic()
     quick = QUICK if QUICK.is_dir() else None

@@ -10,7 +10,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from tests.fuzz.archives import archive_of
-from tests.fuzz.damage import Damage, Level, Mutation, bytes_of, bytes_without_checksum
+from tests.fuzz.damage import Damage, Level, Mutation, bytes_of, bytes_without_checksum, choose
 from tests.fuzz.values import ESCAPES, json_of
 
 MODELS = ("cnn.json", "resnet15.json", "shower.json")
@@ -19,10 +19,6 @@ MODELS = ("cnn.json", "resnet15.json", "shower.json")
 def files_of(run: Path, *suffixes: str) -> list[Path]:
     """Return the files of a run with one of some suffixes, in a fixed order."""
     return sorted(path for path in run.rglob("*") if path.suffix in suffixes)
-
-
-def choose(random: np.random.Generator, paths: list[Path]) -> Path:
-    return paths[random.integers(len(paths))]
 
 
 def run_json(random: np.random.Generator, run: Path) -> Damage:

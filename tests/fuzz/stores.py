@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from tests.fuzz.damage import Damage, Level, Mutation, damage_bytes
+from tests.fuzz.damage import Damage, Level, Mutation, choose, damage_bytes
 from tests.fuzz.values import HOSTILE, damage_tree, to_json
 
 DIGESTS = "image/SHA256SUMS"
@@ -19,10 +19,6 @@ DIGESTS = "image/SHA256SUMS"
 def files_of(store: Path) -> list[Path]:
     """Return the files of a store, in a fixed order."""
     return sorted(path for path in store.rglob("*") if path.is_file())
-
-
-def choose(random: np.random.Generator, paths: list[Path]) -> Path:
-    return paths[random.integers(len(paths))]
 
 
 def shards_of(store: Path) -> list[Path]:
