@@ -19,7 +19,6 @@ HDF5 = "what h5py raises reaches the user without the file's name; lost parts of
 KNOWN = {
     "hdf5-ingest": HDF5,
     "hdf5-score": HDF5,
-    "table-compare": "two columns of one name are a KeyError without the file's name",
 }
 """Targets with open findings, and what they are. Targets are removed from here when their findings are fixed."""
 light_targets = [
