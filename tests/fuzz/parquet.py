@@ -90,10 +90,13 @@ def image_lists(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table,
     image = rows[0]
     depth = random.integers(3)
     victim = image if depth == 0 else image[1] if depth == 1 else image[1][7]
-    if random.integers(2):
-        victim.pop()
-    else:
-        victim.append(victim[0])
+    match random.integers(3):
+        case 0:
+            victim.pop()
+        case 1:
+            victim.append(victim[0])
+        case _:
+            victim *= 100
     damaged = pa.chunked_array(
         [
             table["X_jets"].slice(0, row).combine_chunks(),
@@ -198,8 +201,10 @@ def column_values(random: np.random.Generator, table: pa.Table) -> tuple[pa.Tabl
 
 @change
 def columns(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
-    name = pick(random, table.column_names)
-    match random.integers(5):
+    kind = random.integers(5)
+    names = [name for name in table.column_names if name != "y" or kind not in (0, 2)]
+    name = pick(random, names)
+    match kind:
         case 0:
             return table.drop_columns([name]), {}
         case 1:
@@ -215,10 +220,18 @@ def columns(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dic
 
 
 @change
+def without_labels(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+    """Remove or rename the labels, which an ingest needs and a score does not."""
+    if random.integers(2):
+        return table.drop_columns(["y"]), {}
+    return table.rename_columns([ESCAPES if old == "y" else old for old in table.column_names]), {}
+
+
+@change
 def form(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
     choices: tuple[dict[str, Any], ...] = (
         {"row_group_size": 1}, {"row_group_size": 100}, {"compression": "zstd"}, {"compression": "none"},
-        {"use_dictionary": True}, {"data_page_size": 1000}, {"version": "1.0"},
+        {"use_dictionary": True}, {"data_page_size": 1000}, {"data_page_size": 1 << 30}, {"version": "1.0"},
         {"data_page_version": "2.0"}, {"use_byte_stream_split": ["pt"]},
     )  # fmt: skip
     return table, pick(random, choices)
@@ -226,7 +239,13 @@ def form(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[s
 
 @change
 def rows(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
-    return table.slice(0, 0), {}
+    """Write no rows, or so many equal ones that they take nearly no space in the file."""
+    if random.integers(2):
+        return table.slice(0, 0), {}
+    index = np.zeros(pick(random, (10**6, 10**7)), np.int32)
+    values = {"X_jets": pa.array([bytes(187_500)], pa.binary(187_500)), **{name: [1.0] for name in ("y", "pt", "m0")}}
+    columns = {name: pa.DictionaryArray.from_arrays(index, value) for name, value in values.items()}
+    return pa.table(columns), {"store_schema": False, "use_dictionary": True, "row_group_size": 10**7}
 
 
 @change
@@ -235,6 +254,6 @@ def metadata(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, di
     return table.replace_schema_metadata({b"simulation": value}), {}
 
 
-OTHER_VALUES = {image_type, column_type}
+OTHER_VALUES = {image_type, column_type, without_labels}
 """Changes that may give a file that is different but valid."""
 PARQUET: tuple[Mutation, ...] = (parquet_bytes, parquet_structure, page_headers)
