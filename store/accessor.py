@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELLS = ("ieta", "iphi")
+MOST_BINS = 1_000_000
 
 
 @xr.register_dataset_accessor("calo")  # type: ignore[no-untyped-call]
@@ -144,6 +145,8 @@ class CaloAccessor:
             raise ConfigError("weights must be finite numbers")
         numbers = values.values.astype(np.float64)
         finite = np.isfinite(numbers)
+        if isinstance(bins, int) and not 1 <= bins <= MOST_BINS:
+            raise ConfigError(f"bins={bins} is not between 1 and {MOST_BINS:,}")
         try:
             edges = np.histogram_bin_edges(numbers[finite], bins).astype(np.float64)
         except (TypeError, ValueError) as error:

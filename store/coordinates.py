@@ -36,7 +36,7 @@ def add_coordinates(dataset: xr.Dataset, spec: DatasetSpec) -> xr.Dataset:
     """
     dataset = dataset.set_coords("label")
     label, channel = dataset["label"].load(), dataset["channel"]
-    codes = label.fillna(-1).astype(np.int64)
+    codes = label if label.dtype.kind in "iu" else label.fillna(-1).astype(np.int64)
     if ((codes != label) | (codes < 0) | (codes >= len(spec.classes))).any():
         raise StoreError(
             f"labels must be below {len(spec.classes)}; after `where`, drop the samples that it masks: drop=True"
@@ -48,8 +48,10 @@ def add_coordinates(dataset: xr.Dataset, spec: DatasetSpec) -> xr.Dataset:
     def by_channel(values: list[float] | list[str], dtype: type) -> np.ndarray:
         return np.array(values, dtype).reshape(channel.shape)
 
+    class_name = np.array(spec.classes, object)[codes.values]
     return dataset.assign_coords(
-        class_name=(label.dims, np.array(spec.classes, object)[codes.values], {"long_name": "name of the class"}),
+        # By the fast path, samples of a class share one str; otherwise pandas would make a str for each.
+        class_name=xr.Variable(label.dims, class_name, {"long_name": "name of the class"}, fastpath=True),
         channel=(channel.dims, by_channel(names, object), channel.attrs),
         scale=(channel.dims, by_channel([c.scale for c in channels], float), {"long_name": "unit per stored value"}),
         unit=(channel.dims, by_channel([c.unit for c in channels], object), {"long_name": "unit of value times scale"}),
@@ -66,9 +68,10 @@ def with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     """
     if all(name in dataset.coords for name in ADDED):
         return dataset
-    if dataset.attrs.get("dataset") not in DATASETS or not {"image", "label", "channel"} <= set(dataset.variables):
-        raise StoreError("this dataset is not from a calostream store: it needs image, label, channel and attributes")
-    return add_coordinates(dataset, find_dataset(dataset.attrs["dataset"]))
+    name = dataset.attrs.get("dataset")
+    if not isinstance(name, str) or name not in DATASETS or not {"label", "channel"} <= set(dataset.variables):
+        raise StoreError("this dataset is not from a calostream store: it needs label, channel and attributes of one")
+    return add_coordinates(dataset, find_dataset(name))
 
 
 def select_channels(dataset: xr.Dataset, channel: str | Sequence[str] | None = None) -> xr.Dataset:
@@ -85,9 +88,15 @@ def select_channels(dataset: xr.Dataset, channel: str | Sequence[str] | None = N
     ------
     ConfigError
         If there is no such channel, no channel has a unit of energy, or the channels have different units.
+    StoreError
+        If the dataset has no images.
     """
+    if not {"image", *ADDED, "channel"} <= set(dataset.variables):
+        raise StoreError(f"no images in this dataset, only {', '.join(map(str, dataset.data_vars)) or 'coordinates'}")
     if not dataset["channel"].dims:
-        dataset = dataset.expand_dims("channel", axis=-1)
+        scalars = {name: ("channel", [dataset[name].item()]) for name in ("channel", "scale", "unit")}
+        image = dataset["image"].drop_vars(scalars).expand_dims("channel", axis=-1)
+        dataset = dataset.drop_vars(scalars).assign(image=image).assign_coords(scalars)
     names, units = ([str(text) for text in dataset[name].values] for name in ("channel", "unit"))
     if channel is None:
         chosen = [name for name, unit in zip(names, units, strict=True) if unit in ENERGY_UNITS]

@@ -182,8 +182,9 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
                 variable.load()
         dataset = add_coordinates(_ready_to_write(dataset), store.spec)
         shard = (store.image.shards or store.image.chunks)[0]
-        lazy = {name: array for name, array in dataset.data_vars.items() if array.dims != ("sample",)}
-        dataset = dataset.assign({name: _chunk(array, shard) for name, array in lazy.items()})
+        variables = {name: dataset.variables[name] for name in dataset.data_vars}
+        lazy = {name: _chunk(variable, shard) for name, variable in variables.items() if variable.dims != ("sample",)}
+        dataset = dataset.assign(lazy)
     return _in_order(dataset, "image", *(variable.name for variable in store.spec.variables), *COLUMNS, *AXES)
 
 
@@ -196,10 +197,12 @@ def _ready_to_write(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
-def _chunk(array: xr.DataArray, size: int) -> xr.DataArray:
-    """Return an array as a dask array, with chunks of `size` samples."""
-    array = array.chunk({"sample": size} if "sample" in array.dims else {})
-    return array.copy(data=even_chunks(array.data)) if array.dims[:1] == ("sample",) else array
+def _chunk(variable: xr.Variable, size: int) -> xr.Variable:
+    """Return a variable as a dask array, with chunks of `size` samples."""
+    variable = variable.chunk({"sample": size} if "sample" in variable.dims else {})
+    if variable.dims[:1] != ("sample",):
+        return variable
+    return xr.Variable(variable.dims, even_chunks(variable.data), variable.attrs)
 
 
 def _in_order(dataset: xr.Dataset, *first: str) -> xr.Dataset:

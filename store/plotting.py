@@ -173,16 +173,16 @@ def _scale(image: Float32Array) -> _Scale:
     low, high = float(image.min()), max(float(image.max()), 0.0)
     whole = SymLogNorm(floor, vmin=-largest, vmax=largest)
     colours = ListedColormap(colormaps["RdBu_r"](np.linspace(float(whole(low)), float(whole(high)), 256)))
-    above = [tick for tick in _ticks(floor, largest) if tick >= largest / 1000]  # others would lie too close to zero
+    above = _ticks(max(floor, largest / 1000), largest, fewest=1)  # smaller ones would lie too close to zero
     ticks = [tick for tick in (*(-tick for tick in reversed(above)), 0.0, *above) if low <= tick <= high]
     return _Scale(norm=SymLogNorm(floor, vmin=low, vmax=high), colours=colours, ticks=ticks)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Return the powers of ten between two positive numbers; if there are fewer than three, also 2 and 5 times each."""
+def _ticks(low: float, high: float, fewest: int = 3) -> list[float]:
+    """Return the powers of ten between two positive numbers, and 2 and 5 times each if there would be too few."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 2, 5)):
         ticks = [tick for e in exponents for digit in digits if low <= (tick := digit * 10.0**e) <= high]
-        if len(ticks) > 2:
+        if len(ticks) >= fewest:
             break
     return ticks
