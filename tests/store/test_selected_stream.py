@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.errors import PlanError, StateError
-from store.opening import open_store
 from store.shuffles import SHUFFLES
 from store.stream import BatchStream
 from tests.examples import write_store
