@@ -4,6 +4,7 @@ from calostream.shadowing import require_own
 
 require_own("train")
 
+from train.keras.dataset import Dataset  # noqa: E402
 from train.keras.model import build_model, load_model  # noqa: E402
 
-__all__ = ["build_model", "load_model"]
+__all__ = ["Dataset", "build_model", "load_model"]
