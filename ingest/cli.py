@@ -198,9 +198,17 @@ def info(
     reference: Annotated[
         bool, typer.Option("--reference", help="Compare with the statistics published for the real files.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
     """Show the splits, sources and statistics of a store."""
-    print_info(store, reference)
+    if as_json:
+        import json
+
+        from ingest.summary import summarise_store
+
+        typer.echo(json.dumps(summarise_store(store, reference), indent=2, allow_nan=False))
+    else:
+        print_info(store, reference)
 
 
 def print_info(path: Path, reference: bool = False) -> None:

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rich.box
 import xarray as xr
 from rich.console import Group, RenderableType
@@ -20,7 +19,7 @@ from store.opening import Store, open_statistics, open_store
 from store.plan import BatchPlan
 from store.pread_reader import PreadReader
 from store.sample_reader import READER_VARIABLE, ZarrReader, choose_reader
-from store.shuffle_quality import shuffle_quality
+from store.shuffle_quality import ShuffleQuality, shuffle_quality
 from store.shuffles import SHUFFLES
 
 READERS = {
@@ -133,8 +132,26 @@ def variable_table(statistics: xr.Dataset) -> Table:
     return table
 
 
-def shuffle_table(store: Store, batch_size: int = 512) -> Table:
-    """Return how well each kind of shuffling of `store.BatchStream` mixes the training split."""
+def shuffle_qualities(store: Store, batch_size: int = 512) -> tuple[int, dict[str, ShuffleQuality]]:
+    """Return how well each kind of shuffling of `store.BatchStream` mixes the training split, and the batch size.
+
+    The batch size is lower if the split has fewer than two such batches; nothing can be computed below two samples per
+    batch.
+    """
+    start, stop = store.split_range("train")
+    label = store.column("label", start, stop)
+    batch_size = min(batch_size, label.size // 2)
+    kinds = SHUFFLES if batch_size > 1 else ()
+    plans = {
+        kind: BatchPlan(start=start, stop=stop, batch_size=batch_size, shuffle=kind, chunk=store.image.chunks[0])
+        for kind in kinds
+    }
+    return batch_size, {kind: shuffle_quality(plan, label) for kind, plan in plans.items()}
+
+
+def shuffle_table(store: Store) -> Table:
+    """Return what `shuffle_qualities` returns, as a table."""
+    batch_size, qualities = shuffle_qualities(store)
     table = Table(
         title=f"shuffling in batches of {batch_size}; 1 for a random permutation",
         box=rich.box.SIMPLE_HEAD,
@@ -143,13 +160,6 @@ def shuffle_table(store: Store, batch_size: int = 512) -> Table:
     table.add_column("shuffle")
     table.add_column("pairs kept together", justify="right")
     table.add_column("class balance", justify="right")
-    start, stop = store.split_range("train")
-    label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
-    batch_size = min(batch_size, label.size // 2)
-    if batch_size < 2:  # no two samples share a batch
-        return table
-    for shuffle in SHUFFLES:
-        plan = BatchPlan(start=start, stop=stop, batch_size=batch_size, shuffle=shuffle, chunk=store.image.chunks[0])
-        quality = shuffle_quality(plan, label)
-        table.add_row(shuffle, f"{quality.companions:.3g}", f"{quality.balance:.3g}")
+    for kind, quality in qualities.items():
+        table.add_row(kind, f"{quality.companions:.3g}", f"{quality.balance:.3g}")
     return table

@@ -74,8 +74,8 @@ def published_quantities(statistics: xr.Dataset) -> Rows:
     return rows
 
 
-def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
-    """Return a table of published values beside those of a store, class by class.
+def compare_published(dataset: str, statistics: xr.Dataset) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the published and the measured value of each quantity, by class.
 
     Raises
     ------
@@ -84,17 +84,32 @@ def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
     """
     if dataset not in PUBLISHED:
         raise StoreError(f"no statistics are published for dataset {dataset!r}, only for {', '.join(PUBLISHED)}")
-    published, measured = PUBLISHED[dataset], published_quantities(statistics)
+    measured = published_quantities(statistics)
+    return {
+        name: {key: {"published": value, "measured": measured[name][key]} for key, value in values.items()}
+        for name, values in PUBLISHED[dataset].items()
+    }
+
+
+def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
+    """Return a table of published values beside those of a store, class by class.
+
+    Raises
+    ------
+    StoreError
+        If nothing is published for the data set.
+    """
+    compared = compare_published(dataset, statistics)
     table = Table(
         title="published (all real images) and this store (training split)",
         box=rich.box.SIMPLE_HEAD,
         title_justify="left",
     )
     table.add_column("")
-    for name in published:
+    for name in compared:
         for heading in ("published", "this store"):
             table.add_column(f"{name}\n{heading}", justify="right", no_wrap=True)
-    for key in next(iter(published.values())):
-        cells = (f"{values[key]:.5g}" for name in published for values in (published[name], measured[name]))
+    for key in next(iter(compared.values())):
+        cells = (f"{value:.5g}" for values in compared.values() for value in values[key].values())
         table.add_row(key, *cells)
     return table

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import zarr
 
+from ingest.summary import _finite
 from store import sample_reader
 from store.opening import open_statistics
 from tests.examples import run_ingest, showers, write_hdf5
+from tests.jets import write_jet_store
 
 
 def test_info_shows_what_is_in_a_store(bundled):
@@ -89,3 +91,95 @@ def test_a_store_of_three_showers_per_class_is_made_and_shown(tmp_path):
     made = run_ingest(*sources, "--split", "0.34,0.33,0.33", "--output", tmp_path / "tiny.zarr")
     assert made.status == 0, made.err
     assert "train 2, validation 2, test 2" in run_ingest("info", tmp_path / "tiny.zarr").out
+
+
+def strict(text):
+    """Return the one JSON document in a text; numbers that are not JSON are refused."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_holds_what_the_tables_show(bundled):
+    outcome = run_ingest("info", bundled[0], "--json", "--reference")
+    assert (outcome.status, outcome.err) == (0, "")
+    document, group = strict(outcome.out), zarr.open_group(bundled[0], mode="r")
+    assert (document["summary_version"], document["format_version"]) == (1, 1)
+    for key in ("dataset", "title", "simulated", "split_scheme", "seed", "sources", "content_digest", "history"):
+        assert document[key] == group.attrs[key]
+    assert (document["samples"], document["image_shape"], document["dtype"]) == (11_000, [32, 32, 2], "float32")
+    assert [(c["name"], c["scale"], c["unit"]) for c in document["channels"]] == [
+        ("energy", 50, "GeV"),
+        ("time", 50, "ns"),
+    ]
+    assert document["bytes_stored"] == sum(file.stat().st_size for file in bundled[0].rglob("*") if file.is_file())
+    assert document["bytes_of_images"] == 11_000 * 8192
+    label, statistics = group["label"][:], open_statistics(bundled[0])
+    for split, (start, stop) in group.attrs["split_ranges"].items():
+        found = document["splits"][split]
+        assert (found["start"], found["stop"], found["samples"]) == (start, stop, stop - start)
+        counts = np.bincount(label[start:stop])
+        assert found["samples_by_class"] == {"photon": counts[0], "electron": counts[1]}
+    assert len(document["statistics"]["images"]) == 4
+    for row in document["statistics"]["images"]:
+        values = statistics.sel({"class": row["class"], "channel": row["channel"]})
+        for key in ("mean", "std", "minimum", "maximum", "nonzero_share", "images", "empty_images"):
+            assert row[key] == values[key], key
+    assert document["statistics"]["variables"] == []
+    assert document["reader"]["description"] in run_ingest("info", bundled[0]).out
+    assert document["shuffling"]["batch_size"] == 512
+    assert document["shuffling"]["kinds"]["full"]["companions"] == pytest.approx(1, abs=0.2)
+    assert document["reference"]["photon"]["energy mean"]["published"] == 0.0012235
+
+
+def test_json_of_jets_has_their_variables(tmp_path):
+    path = write_jet_store(tmp_path)
+    document, statistics = strict(run_ingest("info", path, "--json").out), open_statistics(path)
+    assert [(v["name"], v["units"]) for v in document["variables"]] == [("pt", "GeV"), ("m0", "GeV")]
+    for row in document["statistics"]["variables"]:
+        values = statistics.sel({"class": row["class"], "variable": row["variable"]})
+        assert (row["mean"], row["units"]) == (values["variable_mean"], "GeV")
+        assert row["median"] == values["variable_quantile"].sel(probability=0.5)
+    assert (document["reference"], document["selection"]) == (None, None)
+    run_ingest("select", path, "--where", "source_row >= 0", "--output", tmp_path / "cut.zarr")
+    cut = strict(run_ingest("info", tmp_path / "cut.zarr", "--json").out)
+    assert cut["selection"] == {"from": document["content_digest"], "where": "source_row >= 0"}
+
+
+def test_json_is_valid_for_a_class_whose_images_are_empty(tmp_path):
+    images = showers(6)
+    images[3:] = 0
+    source = write_hdf5(tmp_path / "a.hdf5", images, np.repeat([0.0, 1.0], 3))
+    made = run_ingest(source, "--split", "0.34,0.33,0.33", "--output", tmp_path / "tiny.zarr")
+    assert made.status == 0, made.err
+    strict(run_ingest("info", tmp_path / "tiny.zarr", "--json").out)
+
+
+def test_numbers_that_are_not_json_become_null():
+    assert _finite({"a": [float("nan"), 1.0], "b": {"c": float("inf")}}) == {"a": [None, 1.0], "b": {"c": None}}
+
+
+def test_json_escapes_control_characters(bundled, tmp_path):
+    path = Path(shutil.copytree(bundled[0], tmp_path / "copy.zarr"))
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"]["title"] = "\x1b]0;owned\x07\x9b"
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    out = run_ingest("info", path, "--json").out
+    assert [c for c in out if not c.isprintable() and c != "\n"] == []
+    assert strict(out)["title"] == "\x1b]0;owned\x07\x9b"
+
+
+@pytest.mark.parametrize(("words", "message"), [(("no.zarr",), "no.zarr"), (("JETS", "--reference"), "quark-gluon")])
+def test_a_failure_of_json_prints_nothing_but_one_line_of_error(tmp_path, words, message):
+    path = write_jet_store(tmp_path) if words[0] == "JETS" else tmp_path / words[0]
+    outcome = run_ingest("info", path, *words[1:], "--json")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith("error: ")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_the_title_of_the_shuffles_names_the_batch_size_that_they_have(tmp_path):
+    assert "shuffling in batches of 6;" in run_ingest("info", write_jet_store(tmp_path)).out

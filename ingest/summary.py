@@ -1,0 +1,119 @@
+"""The content of a store as one JSON document, for programs; docs/ingest.md describes it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ingest.info import READERS, shuffle_qualities
+from ingest.reference import compare_published
+from store.files import folder_bytes
+from store.opening import Store, open_statistics, open_store
+from store.sample_reader import choose_reader
+
+SUMMARY_VERSION = 1
+IMAGE_KEYS = ("mean", "std", "minimum", "maximum", "nonzero_share")
+
+
+def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
+    """Return what `ingest.info.describe_store` shows, as values that JSON can hold.
+
+    Parameters
+    ----------
+    path
+        The store.
+    reference
+        Whether to add the published statistics of the real files.
+
+    Returns
+    -------
+    dict
+        Numbers that are not finite are None.
+
+    Raises
+    ------
+    StoreError
+        If the path holds no store, or one without statistics, or nothing is published for `reference`.
+    """
+    store, statistics = open_store(path), open_statistics(path)
+    spec, image, attributes = store.spec, store.image, store.attributes
+    batch_size, qualities = shuffle_qualities(store)
+    reader = choose_reader(image, store.path).kind
+    document = {
+        "summary_version": SUMMARY_VERSION,
+        "store": str(path),
+        **{key: attributes[key] for key in ("format", "format_version", "dataset", "title", "simulated")},
+        "samples": image.shape[0],
+        "image_shape": list(image.shape[1:]),
+        "dtype": str(image.dtype),
+        "channels": [{key: getattr(c, key) for key in ("name", "long_name", "scale", "unit")} for c in spec.channels],
+        "classes": list(spec.classes),
+        "variables": [{key: getattr(v, key) for key in ("name", "long_name", "units")} for v in spec.variables],
+        "splits": _splits(store),
+        **{key: attributes[key] for key in ("split_scheme", "seed")},
+        "selection": attributes.get("selection"),
+        "bytes_stored": folder_bytes(store.path),
+        "bytes_of_images": image.nbytes,
+        "samples_per_chunk": image.chunks[0],
+        "samples_per_shard": (image.shards or image.chunks)[0],
+        "reader": {"kind": reader, "description": READERS[reader]},
+        "sources": attributes["sources"],
+        "content_digest": store.digest,
+        **{key: attributes.get(key) for key in ("versions", "history")},
+        "statistics": {"images": _image_rows(statistics), "variables": _variable_rows(statistics)},
+        "shuffling": {
+            "batch_size": batch_size,
+            "kinds": {
+                shuffle: {"companions": quality.companions, "balance": quality.balance}
+                for shuffle, quality in qualities.items()
+            },
+        },
+        "reference": compare_published(attributes["dataset"], statistics) if reference else None,
+    }
+    finite: dict[str, Any] = _finite(document)
+    return finite
+
+
+def _splits(store: Store) -> dict[str, Any]:
+    """Return range, number of samples, and number of samples of each class, by split."""
+    splits = {}
+    for split, (start, stop) in store.attributes["split_ranges"].items():
+        label = store.column("label", start, stop)
+        by_class = {name: int((label == code).sum()) for code, name in enumerate(store.spec.classes)}
+        splits[split] = {"start": start, "stop": stop, "samples": stop - start, "samples_by_class": by_class}
+    return splits
+
+
+def _image_rows(statistics: xr.Dataset) -> list[dict[str, Any]]:
+    rows = []
+    for name in statistics["class"].values:
+        for channel in statistics["channel"].values:
+            values = statistics.sel({"class": name, "channel": channel})
+            numbers = {key: float(values[key]) for key in IMAGE_KEYS}
+            counts = {key: int(values[key]) for key in ("images", "empty_images")}
+            rows.append({"class": str(name), "channel": str(channel), **numbers, **counts})
+    return rows
+
+
+def _variable_rows(statistics: xr.Dataset) -> list[dict[str, Any]]:
+    rows = []
+    for name in statistics["class"].values if "variable" in statistics.dims else ():
+        for variable in statistics["variable"].values:
+            values = statistics.sel({"class": name, "variable": variable})
+            numbers = {key: float(values[f"variable_{key}"]) for key in ("mean", "std", "minimum", "maximum")}
+            median = float(values["variable_quantile"].sel(probability=0.5))
+            units = str(values["variable_units"].values)
+            rows.append(
+                {"class": str(name), "variable": str(variable), "units": units, **numbers, "median": median},
+            )
+    return rows
+
+
+def _finite(value: Any) -> Any:
+    """Return a nested value with None in place of numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
