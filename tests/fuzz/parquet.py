@@ -243,8 +243,8 @@ def rows(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[s
     if random.integers(2):
         return table.slice(0, 0), {}
     index = np.zeros(pick(random, (10**6, 10**7)), np.int32)
-    values = {"X_jets": pa.array([bytes(187_500)], pa.binary(187_500)), **{name: [1.0] for name in ("y", "pt", "m0")}}
-    columns = {name: pa.DictionaryArray.from_arrays(index, value) for name, value in values.items()}
+    ones = pa.DictionaryArray.from_arrays(index, pa.array([1.0]))
+    columns = {"X_jets": pa.nulls(len(index)), **dict.fromkeys(("y", "pt", "m0"), ones)}
     return pa.table(columns), {"store_schema": False, "use_dictionary": True, "row_group_size": 10**7}
 
 

@@ -105,6 +105,21 @@ def test_a_footer_of_other_files_is_refused_with_the_name_of_one(tmp_path):
     check_refused(tmp_path / "_metadata", message)
 
 
+def test_rows_that_a_row_group_promises_and_lacks_are_refused(tmp_path):
+    path = write(tmp_path / "a.parquet", table(), (25,))
+    whole = path.read_bytes()
+    start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    footer = whole[start:-8].replace(b"\x16\x32", b"\x16\x34")  # 25 and 26, as Thrift writes numbers of 64 bits
+    path.write_bytes(whole[:start] + footer + whole[-8:])
+    source = open_source(path, TINY)
+    assert source.rows == 26
+    assert np.array_equal(source.read(3, 20), IMAGES[3:20])
+    with pytest.raises(SourceError, match=r"a\.parquet: X_jets has no row 25, but row group 0 promises rows up to 25$"):
+        list(source.pieces(0, 26))
+    with pytest.raises((SourceError, OSError), match=r"a\.parquet: (y has 25 values|columns of numbers cannot)"):
+        source.labels()
+
+
 def test_row_groups_with_a_wrong_number_of_values_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
     images = np.moveaxis(IMAGES, -1, 1).tolist()
     images[7][1][4] *= 1000
