@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -112,7 +113,8 @@ class StagingFolder:
                     f"{self.path}: an interrupted ingest has {key}={before!r}, this one {requested!r}; "
                     "finish that one, or delete the folder"
                 )
-        elif self._record_file.exists():
+        elif os.path.lexists(self._record_file):
+            files.remove(self._record_file)
             say(f"{self._record_file}: is damaged; finished work is used where it is undamaged and of this ingest")
         for path in self.path.iterdir():
             if path.name not in (files.LOCK, *(own.name for own in self._own)):
@@ -121,7 +123,6 @@ class StagingFolder:
             files.make_folder(folder)
             files.sync_folder(folder.parent)
         if interrupted is None:
-            files.remove(self._record_file)
             write_record(self._record_file, record)
         self._started = True
         return Spool(folder=self.spool, ingest=hashlib.sha256(json.dumps(record).encode()).hexdigest())
