@@ -12,7 +12,6 @@ from store.files import write_whole
 app = typer.Typer(
     help="Measure how well trained classifiers do. `evaluate RUN ...` is short for `evaluate report RUN ...`.",
     no_args_is_help=False,
-    add_completion=False,
 )
 
 

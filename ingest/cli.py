@@ -10,7 +10,6 @@ from store import console
 app = typer.Typer(
     help="Make, select from and check stores of images. `ingest FILE …` is short for `ingest convert FILE …`.",
     no_args_is_help=False,
-    add_completion=False,
 )
 WORKERS = Annotated[
     int | None,
@@ -81,7 +80,8 @@ def convert(
     )
     with open_executor(workers, scheduler) as executor:
         ingest(job, executor)
-    print_info(job.output)
+    if not console.console.quiet:
+        print_info(job.output)
 
 
 def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path, ...]:
@@ -131,7 +131,8 @@ def statistics(store: STORE = DEFAULT_STORE, workers: WORKERS = None, scheduler:
 
     with open_executor(workers, scheduler) as executor:
         recompute_statistics(store, executor)
-    print_info(store)
+    if not console.console.quiet:
+        print_info(store)
 
 
 @app.command("select")
@@ -158,7 +159,8 @@ def select(
     job = Selection(store=store, where=where, output=output, overwrite=overwrite)
     with open_executor(workers, scheduler) as executor:
         make_selection(job, executor)
-    print_info(output)
+    if not console.console.quiet:
+        print_info(output)
 
 
 @app.command("verify")

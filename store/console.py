@@ -1,4 +1,4 @@
-"""What all programs share: exit statuses, errors on one line, ``-h`` and ``--version``, lines and progress bars."""
+"""What all programs share: exit statuses, errors on one line, the options of every program, lines and progress bars."""
 
 import errno
 import io
@@ -24,6 +24,8 @@ T = TypeVar("T")
 INTERRUPTED = 130  # what typer returns after a keyboard interrupt
 OPEN_FILES = 10240  # the most that macOS allows; no program needs more
 HELP = ("-h", "--help")
+QUIET = {"-q", "--quiet"}
+COMPLETION = ("--install-completion", "--show-completion")
 
 
 class Output(io.TextIOWrapper):
@@ -91,17 +93,19 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     Parameters
     ----------
     app
-        The typer application; it gets the options ``-h`` and ``--version``.
+        The typer application; all of its commands get the options ``-h``, ``--version`` and ``--quiet``.
     default
         The command to run if the first word is not the name of a command: ``ingest a.hdf5`` runs
         ``ingest convert a.hdf5``.
     argv
-        Words of the command line, by default those of this process. ``--debug`` anywhere shows tracebacks.
+        Words of the command line, by default those of this process. Anywhere in it, ``--quiet`` leaves only results
+        and errors on the terminal, and ``--debug`` shows tracebacks.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    words = [_expand_home(word) for word in words if word != "--debug"]
-    names = {command.name for command in app.registered_commands} | {*HELP, "--version"}
+    console.quiet = not QUIET.isdisjoint(words)
+    words = [_expand_home(word) for word in words if word not in {"--debug", *QUIET}]
+    names = {command.name for command in app.registered_commands} | {*HELP, "--version", *COMPLETION}
     if default is not None and (not words or words[0] not in names):
         words.insert(0, default)
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
@@ -111,7 +115,8 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
             _allow_open_files()
             command = typer.main.get_command(app)
             command.context_settings["help_option_names"] = list(HELP)
-            command.params += typer.main.get_command(_version_app).params
+            for part in (command, *getattr(command, "commands", {}).values()):
+                part.params += typer.main.get_command(_common_app).params
             status = command(words, standalone_mode=False) or 0
             if status == INTERRUPTED:
                 raise KeyboardInterrupt
@@ -177,11 +182,14 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-_version_app = typer.Typer(add_completion=False)
+_common_app = typer.Typer(add_completion=False)
 
 
-@_version_app.command()
-def _version_option(
+@_common_app.command()
+def _common_options(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", expose_value=False, help="Show only results and errors, no progress.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -193,7 +201,7 @@ def _version_option(
         ),
     ] = False,
 ) -> None:
-    """Define the option ``--version``, which `run` adds to every program."""
+    """Define the options that `run` adds to every command."""
 
 
 def one_line(error: BaseException) -> str:
@@ -218,8 +226,10 @@ def _is_too_many_files(error: BaseException | None) -> bool:
 
 
 def fail(text: str) -> None:
-    """Print an error on standard error, in red."""
+    """Print an error on standard error, in red, also if the program is quiet."""
+    quiet, console.quiet = console.quiet, False
     console.print(f"error: {printable(text)}", style="red", markup=False, soft_wrap=True)
+    console.quiet = quiet
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """All settings of a training run, checked when a configuration is made."""
 
 import dataclasses
+import difflib
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -202,6 +203,10 @@ class TrainConfig:
 
 SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 """The fields of `TrainConfig` by name."""
+NAMES = {
+    alias.strip("-"): name for name, field in SETTINGS.items() for alias in (name, *field.metadata.get("aliases", ()))
+}
+"""The name of each setting by all names that it has in a file, such as ``lr`` and ``learning_rate``."""
 
 
 def check_setting(name: str, value: Any) -> Any:
@@ -239,7 +244,7 @@ def check_type(name: str, value: Any, kind: Any) -> None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read settings by name from a TOML file.
+    """Read settings by name from a TOML file, which may have the names of the flags: ``learning-rate`` or ``lr``.
 
     Raises
     ------
@@ -251,13 +256,24 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable TOML file ({error})") from None
-    for name, value in values.items():
-        if name in RENAMED:
-            raise ConfigError(f"{path}: the setting {name!r} is now called {RENAMED[name]!r}")
-        if name not in SETTINGS:
-            raise ConfigError(f"{path}: unknown setting {name!r}; known: {', '.join(SETTINGS)}")
+    settings: dict[str, Any] = {}
+    for key, value in values.items():
+        name = NAMES.get(key.replace("-", "_"))
+        if key in RENAMED:
+            raise ConfigError(f"{path}: the setting {key!r} is now called {RENAMED[key]!r}")
+        if name is None:
+            raise ConfigError(f"{path}: unknown setting {key!r}; {suggest_names(key)}")
+        if name in settings:
+            raise ConfigError(f"{path}: the setting {name!r} is given twice, the second time as {key!r}")
         try:
             check_setting(name, value)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-    return values
+        settings[name] = value
+    return settings
+
+
+def suggest_names(key: str) -> str:
+    """Return the names of the settings that are most like a misspelled one, or of all settings if none is."""
+    nearest = dict.fromkeys(NAMES[name] for name in difflib.get_close_matches(key.replace("-", "_"), NAMES))
+    return f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(SETTINGS)}"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from train.config import SETTINGS, TrainConfig, read_settings
+from store.errors import ConfigError
+from train.config import SETTINGS, TrainConfig, check_setting, read_settings
 from train.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def flag(name: str) -> Any:
 
 def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
     """Return the program that trains in one framework, ``"torch"`` or ``"keras"``."""
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer()
 
     @app.command(help=f"Train a classifier with {framework} and write a run directory.")
     def train(
@@ -84,11 +85,28 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
         settings = {
             **(preset(preset_name) if preset_name else {}),
             **(read_settings(config_file) if config_file else {}),
-            **{name: value for name, value in context.params.items() if name in SETTINGS and is_given(context, name)},
+            **given_settings(context),
         }
         start_training(settings, framework, make_backend, resume=resume, overwrite=overwrite)
 
     return app
+
+
+def given_settings(context: typer.Context) -> dict[str, Any]:
+    """Return the settings whose flags are on the command line, by name.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed; the message names the flag.
+    """
+    given = {name: value for name, value in context.params.items() if name in SETTINGS and is_given(context, name)}
+    for name, value in given.items():
+        try:
+            check_setting(name, value)
+        except ConfigError as error:
+            raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
+    return given
 
 
 def is_given(context: typer.Context, name: str) -> bool:

@@ -333,3 +333,45 @@ def test_the_home_folder_is_expanded_where_the_shell_does_not(word, expanded, mo
     monkeypatch.setenv("HOME", "/home/someone")
     name = word.partition("=")[0] + "=" if word.startswith("--") else ""
     assert _expand_home(word) == name + expanded
+
+
+@pytest.mark.parametrize("words", [("--quiet", "fail", "own"), ("fail", "own", "-q"), ("fail", "--quiet", "own")])
+def test_quiet_anywhere_leaves_errors(status, words):
+    code, out, err = status(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: a.hdf5")
+
+
+def test_quiet_leaves_results_but_no_progress(capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def work():
+        say("working")
+        list(track([1, 2], "working"))
+        typer.echo("worked")
+
+    for words, said in (([], True), (["-q"], False)):
+        with pytest.raises(SystemExit):
+            run(app, argv=words)
+        out, err = capsys.readouterr()
+        assert out == "worked\n"
+        assert bool(err) == said
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "completed"),
+    [
+        ("train-torch", "train-torch --learning", "--learning-rate"),
+        ("ingest", "ingest conv", "convert"),
+        ("evaluate", "evaluate report --out", "--output"),
+    ],
+)
+def test_shells_complete_the_words_of_an_installed_program(program, words, completed):
+    name = program.replace("-", "_").upper()
+    variables = {f"_{name}_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    command = [Path(sys.executable).with_name(program)]
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
+    assert done.stdout.split() == [completed]
+    shown = subprocess.run([*command, "--show-completion", "bash"], capture_output=True, text=True, check=True)
+    assert f"_{name}_COMPLETE=complete_bash" in shown.stdout

@@ -83,10 +83,19 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
     assert read_settings(path) == {"model": "cnn", "epochs": 3, "class_weights": [1, 2]}
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "learning-rate", "lr"])
+def test_settings_in_a_file_may_have_the_names_of_flags(tmp_path: Path, name: str) -> None:
+    (path := tmp_path / "settings.toml").write_text(f"{name} = 0.25\n")
+    assert read_settings(path) == {"learning_rate": 0.25}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "settings.toml: unknown setting 'epoch'; known: run, store"),
+        ("epoch = 3", r"settings.toml: unknown setting 'epoch'; did you mean epochs\?"),
+        ("learnin-rate = 3", r"settings.toml: unknown setting 'learnin-rate'; did you mean learning_rate"),
+        ("zzz = 3", "settings.toml: unknown setting 'zzz'; known: run, store"),
+        ("lr = 0.1\nlearning_rate = 0.1", "the setting 'learning_rate' is given twice, the second time as 'learning_r"),
         ("epochs: 3", "settings.toml: not a readable TOML"),
         ("epochs = 2.5", r"settings.toml: epochs=2\.5 is not a whole number"),
         ("epochs = true", "settings.toml: epochs=True is not a whole number"),

@@ -16,8 +16,8 @@ from train.options import OverwriteOption, RunOption, StoreOption, VariablesOpti
 
 TREES = TreesConfig(run=Path("runs/trees"))
 LOGISTIC = LogisticConfig(run=Path("runs/logistic"))
-trees_app = typer.Typer(add_completion=False)
-logistic_app = typer.Typer(add_completion=False)
+trees_app = typer.Typer()
+logistic_app = typer.Typer()
 
 
 @trees_app.command()

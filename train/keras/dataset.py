@@ -21,7 +21,7 @@ LOST = ("y", "sample_weight", "class_weight")
 """Arguments of ``fit`` that Keras does not pass on to a data adapter."""
 
 
-class Dataset(keras.utils.PyDataset, DataAdapter):  # type: ignore[misc]
+class Dataset(keras.utils.PyDataset, DataAdapter):
     """The batches of a stream, for Keras.
 
     Each item is ``(image, label)``: float32 (batch, ieta, iphi, channel) and uint8 (batch,), in the memory of the

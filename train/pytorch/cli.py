@@ -28,7 +28,7 @@ def make_backend(specification: "Specification", config: "TrainConfig") -> "Back
 
 
 app = application("torch", make_backend)
-onnx_app = typer.Typer(add_completion=False)
+onnx_app = typer.Typer()
 
 
 @onnx_app.command()
