@@ -81,7 +81,7 @@ plt.title("mean energy, electron - photon")
 plt.show()
 
 # %% [markdown]
-# One photon and one electron. Most cells are empty; energy is in units of 50 GeV and time in units of 50 ns.
+# One photon and one electron. Most cells are empty.
 
 # %%
 training = cs.open_dataset(showers, split="train")

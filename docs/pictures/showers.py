@@ -12,7 +12,6 @@ from matplotlib.colors import LogNorm, SymLogNorm
 
 import calostream as cs
 
-GEV = 50  # a stored energy of 1 is 50 GeV
 CENTRE = 10  # largest distance from the seed that is drawn, in crystals
 
 
@@ -26,14 +25,14 @@ def draw(store: Path, picture: Path) -> None:
     picture
         The file to write; its ending chooses the format.
     """
-    shower = cs.open_dataset(store, split="test").image.sel(channel="energy") * GEV
-    label = cs.open_dataset(store, split="test").label.values
-    mean = cs.open_statistics(store)["mean_image"].sel(channel="energy") * GEV
+    test = cs.open_dataset(store, split="test")
+    shower, label = test.calo.cells(), test.label.values
+    mean = cs.open_statistics(store)["mean_image"].sel(channel="energy") * float(test.scale.sel(channel="energy"))
     photon, electron = (int(np.argmax(label == kind)) for kind in (0, 1))
     figure, panels = plt.subplots(1, 3, figsize=(9, 3), layout="constrained", sharey=True)
     for panel, sample, name in zip(panels, (photon, electron), ("a photon", "an electron"), strict=False):
         energy = shower[sample].load()
-        mesh = show(panel, energy.where(energy > 0), cmap="viridis_r", norm=LogNorm(0.05, GEV))
+        mesh = show(panel, energy.where(energy > 0), cmap="viridis_r", norm=LogNorm(0.05, 50))
         panel.set_title(name)
     figure.colorbar(mesh, ax=panels[1], label="energy, GeV", format="%g")
     difference = mean.isel({"class": 1}) - mean.isel({"class": 0})
@@ -41,7 +40,7 @@ def draw(store: Path, picture: Path) -> None:
     panels[2].set_title("mean electron - mean photon")
     figure.colorbar(mesh, ax=panels[2], label="energy, GeV", ticks=[-1, -0.1, 0, 0.1, 1], format="%g")
     panels[0].set_ylabel("ieta from the seed")
-    figure.suptitle(cs.open_dataset(store).attrs["simulated"], fontsize="medium")
+    figure.suptitle(test.attrs["simulated"], fontsize="medium")
     figure.savefig(picture, dpi=110)
     plt.close(figure)
 

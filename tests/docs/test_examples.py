@@ -17,7 +17,8 @@ PAGE = "docs/python.md"
 STORE = Path("data/electron-photon.zarr")
 RUN_IN = {
     "xr.open_zarr": "here",
-    "plot_shower": "here",
+    "to_netcdf": "here",
+    "plot_showers": "here",
     "BatchStream": "here",
     "my_plan": "here",
     "cs.torch.load_model": "tests/train/test_trainers.py",
@@ -56,9 +57,26 @@ def test_xarray_opens_a_store(capsys: pytest.CaptureFixture[str]) -> None:
     plt.close("all")
 
 
-def test_a_shower_is_drawn(tmp_path: Path) -> None:
-    exec(example(PAGE, "plot_shower"), {})
-    assert (tmp_path / "shower.png").stat().st_size > 1000
+def test_a_physicist_types_what_the_page_says(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "to_netcdf"), names)
+    stored = open_dataset(STORE, "train").load()
+    assert (tmp_path / "electrons.nc").stat().st_size > 1000
+    assert names["electrons"].sizes["sample"] == 120
+    np.testing.assert_allclose(names["energy"], 50 * stored.image[..., 0])
+    assert names["mean"].class_name.values.tolist() == ["electron", "photon"]
+    assert names["hits"].shape == (240, 2)
+
+
+def test_showers_are_drawn_and_their_energies_are_in_gev(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "plot_showers"), names)
+    for picture in ("shower.png", "showers.png"):
+        assert (tmp_path / picture).stat().st_size > 1000
+    assert names["energy"].shape == (240,)
+    np.testing.assert_allclose(names["cells"].sum(("ieta", "iphi")), names["energy"], rtol=1e-5)
+    assert (names["hard"].calo.energy() > 60).all()
+    assert names["spectrum"].content.sum() == (names["energy"] <= 100).sum()
 
 
 def test_batches_are_streamed() -> None:

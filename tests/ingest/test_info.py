@@ -134,6 +134,12 @@ def test_json_holds_what_the_tables_show(bundled):
     assert document["reference"]["photon"]["energy mean"]["published"] == 0.0012235
 
 
+def test_the_page_describes_each_field_of_json(bundled):
+    page = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text().partition("as JSON\n")[2]
+    named = [name for cell in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(named) == sorted(strict(run_ingest("info", bundled[0], "--json").out))
+
+
 def test_json_of_jets_has_their_variables(tmp_path):
     path = write_jet_store(tmp_path)
     document, statistics = strict(run_ingest("info", path, "--json").out), open_statistics(path)
