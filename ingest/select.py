@@ -1,5 +1,6 @@
 """Making a store of a selection: the samples of another store that pass a cut, each in the split that it was in."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from store.datasets import SPLITS
 from store.errors import SourceError
 from store.layout import Layout, shard_path
 from store.opening import Store, open_store
-from store.sample_reader import open_reader
+from store.sample_reader import SampleReader, open_reader
 from store.selection import Cut
 from store.writer import SampleTable, write_shard
 
@@ -74,10 +75,17 @@ def select(job: Selection, executor: Executor) -> Path:
         staging.start({"store": store.digest, "where": where, "versions": versions()})
         layout = Layout.of(store.spec.sample_bytes)
         calls = [
-            (store.path.absolute(), positions[start : start + layout.shard], layout, shard_path(staging.root, shard))
+            (
+                store.path.absolute(),
+                store.digest,
+                positions[start : start + layout.shard],
+                layout,
+                shard_path(staging.root, shard),
+            )
             for shard, start in enumerate(range(0, len(positions), layout.shard))
         ]
         copied = executor.run(copy_shard, calls, "writing shards")
+        _open_once.cache_clear()
         shards = [digest for digest, _ in copied]
         attributes = {
             **{name: store.attributes[name] for name in ("sources", "simulated", "seed")},
@@ -122,13 +130,22 @@ def _check_classes(store: Store, cut: Cut, label: BoolArray, split: BoolArray, p
                 )
 
 
-def copy_shard(path: Path, positions: Int64Array, layout: Layout, target: Path) -> tuple[str, int]:
+@functools.lru_cache(1)  # opening a store takes longer the more shards it has
+def _open_once(path: Path, digest: str) -> tuple[Store, SampleReader]:
+    """Return a store with this digest and its reader, opened once in each process for all calls of `copy_shard`."""
+    store = open_store(path)
+    return store, open_reader(store.image, store.path)
+
+
+def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, target: Path) -> tuple[str, int]:
     """Write one shard of some samples of another store.
 
     Parameters
     ----------
     path
         The store to read.
+    digest
+        Its content digest.
     positions
         Positions of the samples in it, int64 (n,), at most `layout.shard`.
     layout
@@ -143,8 +160,7 @@ def copy_shard(path: Path, positions: Int64Array, layout: Layout, target: Path) 
     empty : int
         Number of images without any non-zero value.
     """
-    store = open_store(path)
-    reader = open_reader(store.image, store.path)
+    store, reader = _open_once(path, digest)
     blocks: list[bytes] = []
     empty = 0
     for start in range(0, len(positions), layout.chunk):

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 import store
+from ingest import select
+from ingest.executors import ThreadExecutor
 from store.digests import read_digests
+from store.opening import open_store
 from tests.examples import run_ingest
 
 BUNDLED = Path(__file__).parents[2] / "ingest" / "sample" / "quark-gluon" / "quark-gluon_pythia_n400.hdf5"
@@ -17,6 +20,19 @@ def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcome = run_ingest(BUNDLED, "--dataset", "quark-gluon", "--output", output)
     assert outcome.status == 0, outcome.err
     return output
+
+
+def test_a_store_is_opened_once_however_many_shards_are_written(jets, tmp_path, monkeypatch):
+    monkeypatch.setattr("store.layout.CHUNK_BYTES", 1)
+    monkeypatch.setattr("store.layout.SHARD_BYTES", 1)
+    opened = []
+    monkeypatch.setattr(select, "open_store", lambda path: (opened.append(path), open_store(path))[1])
+    threads = 2  # each may be the first
+    select.select(
+        select.Selection(store=jets, where="m0 < 40", output=tmp_path / "cut.zarr"), ThreadExecutor(count=threads)
+    )
+    assert len(list((tmp_path / "cut.zarr" / "image").glob("c.*"))) > 100
+    assert len(opened) <= 1 + threads
 
 
 def test_a_selection_is_a_store_of_its_own(jets, tmp_path):
