@@ -15,11 +15,7 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import GOOD
 
 LIGHT = 10
-HDF5 = "what h5py raises reaches the user without the file's name; lost parts of virtual data sets read as zeros"
-KNOWN = {
-    "hdf5-ingest": HDF5,
-    "hdf5-score": HDF5,
-}
+KNOWN: dict[str, str] = {}
 """Targets with open findings, and what they are. Targets are removed from here when their findings are fixed."""
 light_targets = [
     pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name], strict=False) if name in KNOWN else ())
