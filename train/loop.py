@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from store.epoch_record import EpochRecord
-from store.errors import StateError
+from store.errors import RunError, StateError
 from store.run_folder import RunFolder
 from store.stream import BatchStream
 from train.backend import Backend
@@ -72,13 +72,22 @@ class TrainingLoop:
         self._earlier = Outputs(**checkpoint.outputs) if checkpoint.outputs else None
 
     def run(self) -> None:
-        """Train, and write the history and the checkpoints. Collective: every rank must call this."""
+        """Train, and write the history and the checkpoints. Collective: every rank must call this.
+
+        Raises
+        ------
+        RunError
+            If the loss becomes NaN or infinite; the message names the run directory.
+        """
         with ExitStack() as stack:
             history = None
             if self._backend.rank == 0:
                 history = stack.enter_context(closing(HistoryWriter(self._folder, epochs=self._epochs)))
             while self._epochs < self._config.epochs and not self._stopping.stops(self._stopping_state):
-                record = self._run_epoch()
+                try:
+                    record = self._run_epoch()
+                except RunError as error:
+                    raise RunError(f"{self._folder.path}: {error}") from None
                 if history:
                     history.write(record)
                 announce_epoch(record, self._config.epochs)
