@@ -62,7 +62,6 @@ def _environment() -> jinja2.Environment:
 
 def write_card(document: MetricsDocument, run: RunResults) -> str:
     """Return the model card of one of the runs of a report."""
-    variables = run.config.get("variables")
     return (
         _environment()
         .get_template("card.md.jinja")
@@ -77,7 +76,7 @@ def write_card(document: MetricsDocument, run: RunResults) -> str:
                 name: value if isinstance(value, str) else json.dumps(value) for name, value in run.config.items()
             },
             splits=dict(run.splits.items()),
-            variables=variables if isinstance(variables, list) else [],
+            variables=run.config.get("variables", []),
             warnings=[warning for warning in document.warnings if warning.startswith(f"{run.name}:")],
         )
     )

@@ -14,6 +14,7 @@ from evaluate.stores import check_digest
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.errors import ConfigError
 from store.integrity import naming
+from store.run_folder import RunFolder
 
 PATCHES = 16  # along each side of an image
 
@@ -42,7 +43,7 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     if samples < 1:
         raise ConfigError(f"samples={samples} must be at least 1")
     run = load_run(path, path.resolve().name)
-    names = variables_of(run.config)
+    names = variables_of(RunFolder(path=path), run.config, run.spec)
     if run.framework in ("trees", "logistic") and names:
         raise ConfigError(f"{path}: its model takes only {', '.join(names)} and no images")
     check_digest(run.store)

@@ -15,6 +15,7 @@ from evaluate.report_folder import check_output_file
 from evaluate.score_tables import WriteRows, choose_format
 from store.arrays import Float64Array
 from store.datasets import DatasetSpec, find_dataset
+from store.errors import RunError
 from store.files import replacing
 from store.run_folder import RunFolder
 
@@ -52,7 +53,7 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     folder = RunFolder(path=run)
     config, store = folder.read_config(), folder.read_environment()["store"]
     spec = find_dataset(store["dataset"])
-    images = open_images(file, spec, variables_of(config))
+    images = open_images(file, spec, variables_of(folder, config, spec))
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(document_path) as partial_document, replacing(output) as partial_table:
         with open_table(partial_table) as write, open_model(config["framework"], run) as score_block:
@@ -62,9 +63,23 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     return document
 
 
-def variables_of(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the variables that the model of a run takes besides the image."""
-    return tuple(config.get("variables", ()))
+def variables_of(folder: RunFolder, config: Mapping[str, Any], spec: DatasetSpec) -> tuple[str, ...]:
+    """Return the names of the variables that the model of a run takes besides the image.
+
+    Raises
+    ------
+    RunError
+        If the data set has no variable of that name.
+    """
+    known = [variable.name for variable in spec.variables]
+    names = tuple(config.get("variables", ()))
+    for name in names:
+        if name not in known:
+            raise RunError(
+                f"{folder.path / 'config.json'}: the data set {spec.name} has no variable {name!r}; "
+                f"known: {', '.join(known) or 'none'}"
+            )
+    return names
 
 
 def _score_blocks(images: Images, score_block: ScoreBlock, write: WriteRows) -> Float64Array:

@@ -263,6 +263,8 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """Read ``config.json``, which contains at least ``framework``, ``model`` (str) and ``parameters`` (int).
 
+        ``variables``, the names of what the model takes besides images, may be missing.
+
         Raises
         ------
         RunError
@@ -276,6 +278,9 @@ class RunFolder:
                 raise RunError(f"{path}: {key} must be of type {kind.__name__}, got {config[key]!r}")
         if config["parameters"] < 0:
             raise RunError(f"{path}: parameters = {config['parameters']} is below 0")
+        variables = config.get("variables", [])
+        if not isinstance(variables, list) or not all(isinstance(name, str) for name in variables):
+            raise RunError(f"{path}: variables must be a list of names, got {variables!r:.60}")
         return config
 
     def read_environment(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
+from store.arrays import Float32Array
 from store.compiled.preparation import prepare
 from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
@@ -26,6 +27,7 @@ from train.model.specification import Specification
 from train.outputs import predict
 from train.progress import announce, announce_split, announce_start
 from train.variables import VariableInputs
+from train.weighting import balanced_class_weights, read_weights, select_samples
 
 CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
 """Settings that may change when a run is resumed."""
@@ -68,12 +70,13 @@ def run_training(
     store = open_store(config.store)
     config = resolve_config(config, store)
     specification = make_specification(config, store)
+    check_samples(config, store)
     prepare()
     augmentation = make_augmentation(config, store)
     backend = make_backend(specification, config)
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
-    training = open_stream(config, "train", config.shuffle, ranks, augmentation)
+    training = open_stream(config, "train", config.shuffle, ranks, augmentation, training=True)
     ordered = {split: open_stream(config, split, "none", ranks) for split in SPLITS}
     with folder.locked() if backend.rank == 0 else nullcontext():
         if backend.rank == 0:
@@ -97,7 +100,7 @@ def run_training(
             loop.load(folder.last_checkpoint)
         try:
             loop.run()
-            export_best(folder, backend, ordered)
+            export_best(folder, backend, ordered, read_weights(config))
         except KeyboardInterrupt:
             announce(f"`train-{framework} --run {shlex.quote(str(folder.path))} --resume` continues this run")
             raise
@@ -109,7 +112,8 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
     Raises
     ------
     RunError
-        If the folder holds no run, the run was trained with the other framework, or a change would affect the result.
+        If the folder holds no run, its configuration is damaged, the run was trained with the other framework, or a
+        change would affect the result.
     """
     recorded_framework = folder.framework
     if recorded_framework is None:
@@ -119,7 +123,10 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
             f"{folder.path}: was trained with {recorded_framework}; resume it with train-{recorded_framework} --resume"
         )
     recorded = folder.read_config()
-    before = TrainConfig.from_dict(recorded)
+    try:
+        before = TrainConfig.from_dict(recorded)
+    except ConfigError as error:
+        raise RunError(f"{folder.path / 'config.json'}: {error}") from None
     # Settings that default to `auto` were resolved when the run started; a device is chosen anew each time.
     changes = {name: value for name, value in changes.items() if value != AUTO or name == "device"}
     after = TrainConfig.from_dict({**recorded, **changes, "run": folder.path})
@@ -146,8 +153,7 @@ def resolve_config(config: TrainConfig, store: Store) -> TrainConfig:
         config = replace(config, normalisation="none" if find_architecture(config.model).takes_raw_images else "log")
     classes = len(store.spec.classes)
     if config.class_weights == BALANCED:
-        images = open_statistics(store.path)["images"].values
-        config = replace(config, class_weights=tuple(images.sum() / (classes * images)))
+        config = replace(config, class_weights=tuple(balanced_class_weights(config, store).tolist()))
     if config.class_weights != NONE and len(config.class_weights) != classes:
         raise ConfigError(f"class_weights={config.class_weights}: expected {classes}, one per class of {store.path}")
     return config
@@ -162,18 +168,35 @@ def make_specification(config: TrainConfig, store: Store) -> Specification:
         If the architecture does not fit the images or the variables; the message names the file it was read from.
     """
     try:
-        architecture = find_architecture(config.model).with_variables(len(config.variables))
-        architecture.weight_specs(store.image.shape[1:])
+        return Specification(
+            architecture=find_architecture(config.model).with_variables(len(config.variables)),
+            normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
+            image_shape=store.image.shape[1:],
+            variables=VariableInputs.from_store(config.variables, store),
+        )
     except ConfigError as error:
         if config.model.endswith(".json") and config.model not in str(error):
             raise ConfigError(f"{config.model}: {error}") from None
         raise
-    return Specification(
-        architecture=architecture,
-        normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
-        image_shape=store.image.shape[1:],
-        variables=VariableInputs.from_store(config.variables, store),
-    )
+
+
+def check_samples(config: TrainConfig, store: Store) -> None:
+    """Check that the cut leaves samples of every class in each split, and that weights can be used.
+
+    Raises
+    ------
+    ConfigError
+        If it leaves none of a class in a split, or see `train.weighting.read_weights`.
+    """
+    read_weights(config)
+    if config.where == NONE:
+        return
+    label = store.column("label")
+    for split in SPLITS:
+        left = set(label[select_samples(config, store, split)].tolist())
+        for number, name in enumerate(store.spec.classes):
+            if number not in left:
+                raise ConfigError(f"{store.path}: where={config.where!r} leaves no {name} in split {split!r}")
 
 
 def make_augmentation(config: TrainConfig, store: Store) -> Augmentation | None:
@@ -184,9 +207,27 @@ def make_augmentation(config: TrainConfig, store: Store) -> Augmentation | None:
 
 
 def open_stream(
-    config: TrainConfig, split: str, shuffle: str, ranks: tuple[int, int], transform: Augmentation | None = None
+    config: TrainConfig,
+    split: str,
+    shuffle: str,
+    ranks: tuple[int, int],
+    transform: Augmentation | None = None,
+    *,
+    training: bool = False,
 ) -> BatchStream:
-    """Open a stream of a split of the configured store; `ranks` is (rank, world size)."""
+    """Open a stream of a split of the configured store.
+
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    split, shuffle, transform
+        See `BatchStream`.
+    ranks
+        Rank and world size.
+    training
+        Whether the model is trained on the stream, so that it is balanced if the run is.
+    """
     rank, world_size = ranks
     return BatchStream(
         config.store,
@@ -197,6 +238,8 @@ def open_stream(
         rank=rank,
         world_size=world_size,
         samples=config.train_samples or None if split == "train" else None,
+        where=None if config.where == NONE else config.where,
+        balance=None if config.balance == NONE or not training else config.balance,
         memory=config.memory,
         threads=config.threads,
         transform=transform,
@@ -219,8 +262,22 @@ def prepare_folder(folder: RunFolder, specification: Specification, *, resume: b
         raise RunError(f"{path}: the run was started with another model; start another --run")
 
 
-def export_best(folder: RunFolder, backend: Backend, ordered: Mapping[str, BatchStream]) -> None:
-    """Export the best model and write its predictions for each split. Collective: every rank must call this."""
+def export_best(
+    folder: RunFolder, backend: Backend, ordered: Mapping[str, BatchStream], weights: Float32Array | None
+) -> None:
+    """Export the best model and write its predictions for each split. Collective: every rank must call this.
+
+    Parameters
+    ----------
+    folder
+        The run directory.
+    backend
+        The model.
+    ordered
+        For each split, its samples in the order of the store.
+    weights
+        Weights of the samples in the metrics, see `train.weighting.read_weights`.
+    """
     backend.barrier()  # rank 0 has written the best checkpoint
     Checkpoint.load(folder.best_checkpoint).restore(backend, folder.best_checkpoint)
     if backend.rank == 0:
@@ -229,5 +286,5 @@ def export_best(folder: RunFolder, backend: Backend, ordered: Mapping[str, Batch
         outputs = predict(backend, stream, f"predictions for {split}")
         if backend.rank == 0:
             outputs.predictions.save(folder.predictions(split))
-        announce_split(split, outputs.metrics)
+        announce_split(split, outputs.metrics(weights))
     announce(f"{folder.path} is complete; `evaluate {folder.path}` reports on it")

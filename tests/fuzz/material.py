@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tests.examples import run_ingest, run_program, showers
 from tests.fuzz.hdf5 import CHUNK
 from tests.fuzz.parquet import OPTIONS, image_column
+from tests.fuzz.readers import trainer
 from tests.fuzz.runs import MODELS
 from tests.fuzz.values import to_toml
 
@@ -75,7 +76,7 @@ def write_sources(folder: Path) -> None:
 
 
 def write_runs(folder: Path) -> None:
-    """Write a run on the showers, a table of scores and an occlusion map; and a run that takes variables of jets."""
+    """Write runs on the showers, tables of scores and an occlusion map; and a run that takes variables of jets."""
     from evaluate.cli import app
     from train.baselines.cli import logistic_app, trees_app
 
@@ -88,6 +89,8 @@ def write_runs(folder: Path) -> None:
         )
     shutil.copy(folder / "scores.csv", folder / "other.csv")
     check(run_program(app, "report", "occlude", run, "--samples", 4))
+    words = ("--store", folder / "showers.zarr", "--run", folder / "begun", "--epochs", 1, "--model", "cnn-small")
+    check(run_program(trainer(), None, *words))
     shutil.copytree(run, folder / "jet-run")
     for name, change in (("config", _take_variables), ("environment", _be_of_jets)):
         path = folder / "jet-run" / f"{name}.json"

@@ -14,6 +14,7 @@ import numpy as np
 import calostream as cs
 from store import console
 from tests.examples import Outcome, run_ingest, run_program, showers
+from tests.train.conftest import LineBackend
 
 RECORDS = ("zarr.json", "image/SHA256SUMS")
 """Files of a store that record the command and the time, and therefore differ between stores."""
@@ -129,6 +130,11 @@ def score(folder: Path, victim: Path, run: str = "run") -> Reading:
     return Reading(outcome, output.read_text())
 
 
+def score_with(folder: Path, victim: Path) -> Reading:
+    """Score undamaged images with a damaged run."""
+    return score(folder, folder / "electrons.hdf5", victim.name)
+
+
 def score_jets(folder: Path, victim: Path) -> Reading:
     return score(folder, victim, "jet-run")
 
@@ -191,6 +197,12 @@ def occlude(folder: Path, victim: Path) -> Reading:
     return Reading(outcome, hash_of(dict(np.load(folder / "run" / "predictions" / "occlusion.npz"))))
 
 
+def occlude_with(folder: Path, victim: Path) -> Reading:
+    """Occlude undamaged images for a damaged run."""
+    outcome = evaluate("occlude", victim, "--samples", 2)
+    return Reading(outcome)
+
+
 def report_on_store(folder: Path, victim: Path) -> Reading:
     """Write a report, which must be complete except for what it cannot read of the store, and must say so."""
     use_store(folder / "run", victim)
@@ -214,6 +226,13 @@ def compare_tables(folder: Path, victim: Path) -> Reading:
     return compare(folder, victim, "other.csv")
 
 
+def trainer() -> Any:
+    """Return the program ``train-torch``, which trains a model that needs no framework."""
+    from train.options import application
+
+    return application("torch", LineBackend)
+
+
 def checkpoint(folder: Path, victim: Path) -> Reading:
     from train.checkpoint import Checkpoint
 
@@ -232,6 +251,14 @@ def baseline(folder: Path, victim: Path) -> Reading:
     images = showers(20)
     kind = Trees if victim.name == "trees.npz" else Logistic
     return called(lambda: hash_of([kind.load(victim.parent).score(images)]))
+
+
+def resume_training(folder: Path, victim: Path) -> Reading:
+    """Continue a training of one epoch for another one."""
+    outcome = run_program(trainer(), None, "--run", victim, "--resume", "--epochs", 2, "--device", "cpu")
+    if outcome.status:
+        return Reading(outcome)
+    return Reading(outcome, hash_of(dict(np.load(victim / "predictions" / "test.npz"))))
 
 
 def start_training(*words: object) -> Reading:

@@ -37,6 +37,12 @@ def run_archive(random: np.random.Generator, run: Path) -> Damage:
     return mutation(random, choose(random, files_of(run / "predictions", ".npz")))
 
 
+def run_checkpoint(random: np.random.Generator, run: Path) -> Damage:
+    """Damage a checkpoint."""
+    mutation = (archive_of, bytes_of)[random.integers(2)]
+    return mutation(random, choose(random, files_of(run / "checkpoints", ".npz")))
+
+
 def run_files(random: np.random.Generator, run: Path) -> Damage:
     """Delete, empty or exchange files."""
     victim, other = (choose(random, files_of(run / "predictions", ".npz")) for _ in range(2))
@@ -60,6 +66,7 @@ def run_files(random: np.random.Generator, run: Path) -> Damage:
 
 
 RUN: tuple[Mutation, ...] = (run_json, run_archive, run_files, run_json, run_text)
+BEGUN: tuple[Mutation, ...] = (run_json, run_checkpoint, run_files, run_checkpoint, run_text)
 
 
 def table(random: np.random.Generator, path: Path) -> Damage:

@@ -85,6 +85,9 @@ TARGETS = {
     "store-report": Target(("showers.zarr",), STORE, readers.report_on_store, 150, ("run",)),
     "run-report": Target(("run",), runs.RUN, readers.report, 600),
     "run-compare": Target(("run",), runs.RUN, readers.compare, 1000, ("trees",)),
+    "run-score": Target(("run",), runs.RUN, readers.score_with, 400, ("electrons.hdf5",)),
+    "run-occlude": Target(("run",), runs.RUN, readers.occlude_with, 300),
+    "run-resume": Target(("begun",), runs.BEGUN, readers.resume_training, 500),
     "table-compare": Target(
         ("scores.csv", "scores.parquet"),
         (bytes_without_checksum, runs.table),

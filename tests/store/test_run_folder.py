@@ -141,6 +141,8 @@ CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.jsonl
         (edit(CONFIG, framework=None, model=None), "config.json: the file lacks framework, model$"),
         (edit(CONFIG, parameters="7"), "config.json: parameters must be of type int, got '7'"),
         (edit(CONFIG, parameters=True), "config.json: parameters must be of type int, got True"),
+        (edit(CONFIG, variables=5), "config.json: variables must be a list of names, got 5"),
+        (edit(CONFIG, variables=["pt", []]), r"config.json: variables must be a list of names, got \['pt', \[\]\]"),
         (edit(CONFIG, parameters=-1), "config.json: parameters = -1 is below 0"),
         (edit(CONFIG, rate=float("nan")), r"config.json: not JSON \(NaN is not a finite number\)"),
         (write(CONFIG, '{"rate": 1e999}'), r"config.json: not JSON \(1e999 is not a finite number\)"),

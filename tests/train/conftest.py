@@ -66,6 +66,8 @@ class LineBackend:
         return {"weights": self.weights}
 
     def load_state_dict(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        if arrays["weights"].shape != self.weights.shape:
+            raise ValueError(f"weights have shape {arrays['weights'].shape}")
         self.weights = arrays["weights"]
 
     def export(self, folder: Path) -> None:

@@ -136,7 +136,7 @@ def test_every_step_has_its_rate(config: TrainConfig) -> None:
 
 def test_nan_ends_in_one_error(config: TrainConfig) -> None:
     # With 5 batches per epoch, the eighth batch is the third one of the second epoch.
-    with pytest.raises(RunError, match="the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
+    with pytest.raises(RunError, match=r"run: the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
         run_training(config, "torch", Factory(broken_from=8))
     assert len(history(config.run)) == 1
 

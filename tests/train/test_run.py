@@ -43,6 +43,13 @@ def test_does_not_continue_as_another_run(run: RunFolder, changes: dict[str, Any
         resumed_config(run, "torch", changes)
 
 
+def test_a_damaged_configuration_is_named(run: RunFolder) -> None:
+    config = run.path / "config.json"
+    config.write_text(config.read_text().replace('"epochs": ', '"epochs": -'))
+    with pytest.raises(RunError, match=r"run/config\.json: epochs=-\d+ is not between 1 and"):
+        resumed_config(run, "torch", {})
+
+
 def test_does_not_continue_in_the_other_framework(run: RunFolder) -> None:
     with pytest.raises(RunError, match="was trained with torch; resume it with train-torch --resume"):
         resumed_config(run, "keras", {})
