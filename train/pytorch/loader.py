@@ -51,6 +51,8 @@ class Loader(IterableDataset[Sample]):
         If only one of `rank` and `world_size` is given, or they are out of bounds.
     """
 
+    batch_sampler = None  # Lightning asks for it where there is a sampler
+
     def __init__(self, stream: BatchStream, *, rank: int | None = None, world_size: int | None = None) -> None:
         if (rank is None) != (world_size is None):
             raise PlanError(f"rank={rank} and world_size={world_size}: give both or neither")
@@ -126,6 +128,11 @@ class Loader(IterableDataset[Sample]):
         position, _ = self._register.next()
         self._position = None
         self._register.begin_at(position if position.epoch == epoch else Position(epoch, 0))
+
+    @property
+    def sampler(self) -> "Loader":
+        """The loader itself: Lightning calls `set_epoch` of a data loader's sampler at the beginning of each epoch."""
+        return self
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values, those of `BatchStream.state_dict`: the batches given so far count.
