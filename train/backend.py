@@ -28,10 +28,13 @@ class Backend(Protocol):
     world_size: int
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
-        """Yield each batch of an epoch with the model's inputs and the labels (batch,) as tensors on the device."""
+        """Yield each batch of an epoch with the model's inputs and the target as tensors on the device.
+
+        The target is the labels (batch,), or ``(labels, weights)``, both (batch,), if the samples have weights.
+        """
         ...
 
-    def train(self, inputs: Any, label: Any) -> Any:
+    def train(self, inputs: Any, target: Any) -> Any:
         """Take one optimiser step; return the logits (batch,) of its forward pass, on the device.
 
         Collective: every rank must call this.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from store.errors import ConfigError
+from store.errors import ConfigError, PlanError
 from store.files import parse_size
+from store.selection import Cut
 from store.shuffles import SHUFFLES
 from train.augmentation import SYMMETRIES
 from train.model.networks import ARCHITECTURES, find_architecture
@@ -50,6 +51,20 @@ def parse_names(value: Any) -> tuple[str, ...]:
     if not isinstance(names, (list, tuple)) or not all(names) or len(set(map(str, names))) < len(names):
         raise ConfigError(f"variables={value!r} is neither {NONE} nor distinct names such as pt,m0")
     return tuple(map(str, names))
+
+
+def parse_cut(value: Any) -> str:
+    """Return ``"none"``, or a cut as `store.selection.Cut.canonical` writes it.
+
+    Raises
+    ------
+    ConfigError
+        If the value is not a cut.
+    """
+    try:
+        return NONE if value == NONE else Cut.parse(value).canonical
+    except PlanError as error:
+        raise ConfigError(str(error)) from None
 
 
 def parse_class_weights(value: Any) -> str | tuple[float, ...]:
@@ -129,6 +144,20 @@ class TrainConfig:
     )
     train_samples: int = setting(
         0, "Use only this many samples, from the beginning of the training split; 0 uses all.", bounds=(0, 2**62)
+    )
+    where: str = setting(
+        NONE,
+        "Use only samples of each split that pass a cut on per-sample columns: none, or a cut such as "
+        "'pt > 100 and m0 < 30'.",
+        parse=parse_cut,
+    )
+    balance: str = setting(
+        NONE,
+        "Draw the training samples so that classes, or bins of a column, have equal shares: none, class, or a column "
+        "such as pt.",
+    )
+    weight: str = setting(
+        NONE, "Per-sample column of the store that weights samples in the loss and the metrics: none, or its name."
     )
     epochs: int = setting(24, "Maximum number of epochs.", bounds=(1, 2**31))
     patience: int = setting(24, "Stop early after this many epochs without a lower validation loss.", bounds=(1, 2**31))

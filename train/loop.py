@@ -17,6 +17,7 @@ from train.history import HistoryWriter
 from train.outputs import Collector, Outputs, predict
 from train.progress import Throughput, announce, announce_epoch, watch
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up_factor
+from train.weighting import read_weights
 
 
 class TrainingLoop:
@@ -41,6 +42,7 @@ class TrainingLoop:
     ) -> None:
         self._config, self._folder, self._backend = config, folder, backend
         self._training, self._validation = training, validation
+        self._weights = read_weights(config)
         self._schedule, self._stopping = SCHEDULES[config.schedule], EarlyStopping(patience=config.patience)
         self._epochs, self._schedule_state, self._stopping_state = (
             0,
@@ -98,8 +100,9 @@ class TrainingLoop:
         """Train for one epoch, or for the rest of an interrupted one, and validate."""
         number, began = self._epochs + 1, time.perf_counter()
         outputs, samples_per_second, waiting_share = self._train(f"epoch {number}")
-        training = outputs.metrics
-        validation = predict(self._backend, self._validation, f"validation after epoch {number}").metrics
+        training = outputs.metrics(self._weights)
+        validated = predict(self._backend, self._validation, f"validation after epoch {number}")
+        validation = validated.metrics(self._weights)
         return EpochRecord(
             epoch=number,
             train_loss=training.loss,
@@ -131,9 +134,9 @@ class TrainingLoop:
         throughput = Throughput(stream, skip_first=self._first_step)
         with watch(title, stream, throughput) as show:
             collector = Collector(backend, title, show, self._earlier, first)
-            for index, (batch, inputs, label) in enumerate(backend.feed(stream), start=first):
+            for index, (batch, inputs, target) in enumerate(backend.feed(stream), start=first):
                 backend.set_learning_rate(self._learning_rate(index))
-                collector.add(batch.sample, batch.label, backend.train(inputs, label))
+                collector.add(batch.sample, batch.label, backend.train(inputs, target))
                 throughput.add(len(batch.sample))
                 due = time.monotonic() - saved >= self._config.save_every and index + 1 < len(stream)
                 # Several ranks would have to agree on when to save, so they save only after epochs.

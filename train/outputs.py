@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from store.arrays import Float64Array, Int64Array, UInt8Array
+from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from store.errors import RunError
 from store.predictions import Predictions
 from store.stream import BatchStream
@@ -47,10 +47,9 @@ class Outputs:
         """Return the outputs of all ranks. Collective: every rank must call this."""
         return Outputs(**{name: backend.all_gather(column) for name, column in vars(self).items()})
 
-    @property
-    def metrics(self) -> TrainingMetrics:
-        """Loss, accuracy and AUC."""
-        return compute_metrics(self.label, self.logit)
+    def metrics(self, weights: Float32Array | None) -> TrainingMetrics:
+        """Return loss, accuracy and AUC; `weights` is what `train.weighting.read_weights` returned."""
+        return compute_metrics(self.label, self.logit, None if weights is None else weights[self.sample])
 
     @property
     def predictions(self) -> Predictions:

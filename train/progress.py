@@ -14,7 +14,7 @@ from store.console import console, say
 from store.epoch_record import EpochRecord
 from store.opening import Store
 from store.stream import BatchStream
-from train.config import TrainConfig
+from train.config import NONE, TrainConfig
 from train.metrics import TrainingMetrics, compute_metrics
 
 RECENT = 32  # number of batches that the live loss and AUC are computed from
@@ -106,7 +106,9 @@ def announce_start(
     simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
     together = f", {ranks} ranks" if ranks > 1 else ""
     announce(f"{config.model}: {parameters:,} parameters, {framework} on {device}{together}")
-    announce(f"{store.path}{simulated}: {stream.sample_count:,} training images")
+    chosen = {"with": config.where, "balanced by": config.balance, "weighted by": config.weight}
+    choice = "".join(f", {how} {value}" for how, value in chosen.items() if value != NONE)
+    announce(f"{store.path}{simulated}: {stream.sample_count:,} training images{choice}")
     announce(
         f"shuffle {config.shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches"
     )

@@ -14,11 +14,12 @@ from store.arrays import Float32Array
 from store.errors import ConfigError
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
-from train.keras.feed import Inputs, feed
+from train.keras.feed import Inputs, Target, feed
 from train.keras.model import build_model, get_weights, neutral_name, save_model, set_weights
 from train.model.specification import Specification
 from train.model.weights import initial_weights
 from train.variables import read_variables
+from train.weighting import read_weights
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -72,18 +73,19 @@ class KerasBackend:
             self._class_weights = tf.constant(config.class_weights, tf.float32)
         names = specification.variables.names
         self._variables = read_variables(names, config.store) if names else None
+        self._weights = read_weights(config)
         self._train = tf.function(self._train_step, jit_compile=config.compile)
         self._predict = tf.function(self._predict_step, jit_compile=config.compile)
         self._trace()
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, tf.Tensor]]:
-        """Yield each batch of an epoch with the model's inputs and the labels (batch,) as tensors on the device."""
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Target]]:
+        """Yield each batch of an epoch with the model's inputs and the target as tensors on the device."""
         device = self._devices[0].name if len(self._devices) == 1 else "/device:CPU:0"
-        return feed(stream, device, self._variables)
+        return feed(stream, device, self._variables, self._weights)
 
-    def train(self, inputs: Inputs, label: tf.Tensor) -> tf.Tensor:
+    def train(self, inputs: Inputs, target: Target) -> tf.Tensor:
         """Take one optimiser step; return the logits (batch,) of its forward pass, on the device."""
-        return self._train(self._divide(*inputs, label))
+        return self._train(self._divide(*inputs, *(target if isinstance(target, tuple) else (target,))))
 
     def predict(self, inputs: Inputs) -> tf.Tensor:
         """Return logits (batch,) on the device, computed with the EMA unless it is disabled."""
@@ -133,8 +135,9 @@ class KerasBackend:
     def _trace(self) -> None:
         """Trace both steps for batches of any size; only a batch with fewer samples than devices is traced later."""
         inputs = tuple(tf.TensorSpec(tensor.shape, tf.float32) for tensor in self.model.inputs)
-        label = tf.TensorSpec((None,), tf.uint8)
-        self._train.get_concrete_function([(*inputs, label)] * len(self._devices))
+        label, weight = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((None,), tf.float32)
+        target = (label,) if self._weights is None else (label, weight)
+        self._train.get_concrete_function([(*inputs, *target)] * len(self._devices))
         self._predict.get_concrete_function([inputs] * len(self._devices))
 
     def _divide(self, *batch: tf.Tensor) -> list[tuple[tf.Tensor, ...]]:
@@ -147,14 +150,14 @@ class KerasBackend:
         return [tuple(tensor[start:stop] for tensor in batch) for start, stop in bounds]
 
     def _train_step(self, parts: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
-        weights = self.model.trainable_variables
-        samples = tf.add_n([tf.size(label) for *_, label in parts])
+        weights, inputs = self.model.trainable_variables, len(self.model.inputs)
+        samples = tf.add_n([tf.size(part[inputs]) for part in parts])
         logits, gradients = [], []
-        for device, (*inputs, label) in zip(self._devices, parts, strict=False):
+        for device, part in zip(self._devices, parts, strict=False):
             with tf.device(device.name):
                 with tf.GradientTape() as tape:
-                    logit = tf.cast(self.model(inputs, training=True)[:, 0], tf.float32)
-                    loss = self._loss(logit, label, samples)
+                    logit = tf.cast(self.model(list(part[:inputs]), training=True)[:, 0], tf.float32)
+                    loss = self._loss(samples, logit, *part[inputs:])
                 logits.append(logit)
                 gradients.append(tape.gradient(loss, weights))
         self._optimiser.apply([tf.add_n(terms) for terms in zip(*gradients, strict=True)], weights)
@@ -169,9 +172,13 @@ class KerasBackend:
                 logits.append(tf.cast(self._predictor(inputs, training=False)[:, 0], tf.float32))
         return tf.concat(logits, 0)
 
-    def _loss(self, logit: tf.Tensor, label: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+    def _loss(
+        self, samples: tf.Tensor, logit: tf.Tensor, label: tf.Tensor, weight: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Return one device's part of the loss; their sum is the mean over all samples of the batch."""
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
+        if weight is not None:
+            losses *= weight
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, tf.cast(label, tf.int32))
         loss = tf.reduce_sum(losses) / tf.cast(samples, tf.float32)

@@ -21,9 +21,10 @@ from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
 from train.model.weights import initial_weights
-from train.pytorch.feed import Inputs, feed
+from train.pytorch.feed import Inputs, Target, feed
 from train.pytorch.model import Classifier, save_model
 from train.variables import read_variables
+from train.weighting import read_weights
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -74,12 +75,13 @@ class TorchBackend:
             self._class_weights = torch.tensor(config.class_weights, dtype=torch.float32, device=self._device)
         names = specification.variables.names
         self._variables = read_variables(names, config.store) if names else None
+        self._weights = read_weights(config)
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Tensor]]:
-        """Yield each batch of an epoch with the model's inputs and the labels (batch,) as tensors on the device."""
-        return feed(stream, self._device, self._variables)
+    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Target]]:
+        """Yield each batch of an epoch with the model's inputs and the target as tensors on the device."""
+        return feed(stream, self._device, self._variables, self._weights)
 
-    def train(self, inputs: Inputs, label: Tensor) -> Tensor:
+    def train(self, inputs: Inputs, target: Target) -> Tensor:
         """Take one optimiser step; return the logits (batch,) of its forward pass, on the device.
 
         Collective: every rank must call this.
@@ -87,7 +89,7 @@ class TorchBackend:
         self.model.train()
         with self._autocast():
             logit: Tensor = self._train_forward(*inputs).float()
-        loss = self._loss(logit, label)
+        loss = self._loss(logit, *(target if isinstance(target, tuple) else (target,)))
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip_norm:
@@ -182,9 +184,11 @@ class TorchBackend:
         """Write ``model.safetensors`` and ``architecture.json`` into a run directory."""
         save_model(self._predictor, folder)
 
-    def _loss(self, logit: Tensor, label: Tensor) -> Tensor:
+    def _loss(self, logit: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return this rank's part of the loss; its mean over the ranks is the mean over all samples of the step."""
-        weight = None if self._class_weights is None else self._class_weights[label.long()]
+        if self._class_weights is not None:
+            of_class = self._class_weights[label.long()]
+            weight = of_class if weight is None else weight * of_class
         losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
         return losses * self.world_size / self._count_on_all_ranks(len(label))
 

@@ -1,0 +1,97 @@
+"""Weights of samples in the loss and in the metrics, from a column of the store."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from store.arrays import Float32Array, Float64Array, Int64Array
+from store.datasets import SPLITS
+from store.errors import ConfigError
+from train.config import NONE, TrainConfig
+
+if TYPE_CHECKING:
+    from store.opening import Store
+    from store.stream import Batch
+
+
+def select_samples(config: TrainConfig, store: "Store", split: str) -> Int64Array:
+    """Return the positions, int64 (n,), of the samples of a split that the configured run uses.
+
+    Raises
+    ------
+    PlanError
+        If the store does not have a column that the cut reads.
+    """
+    from store.selection import select
+
+    start, stop = store.split_range(split)
+    position = np.arange(start, stop) if config.where == NONE else select(store, config.where, start, stop)
+    return position[: config.train_samples or None] if split == "train" else position
+
+
+def read_weights(config: TrainConfig) -> Float32Array | None:
+    """Return the weight of every sample of the configured store, or None if the samples have none.
+
+    Returns
+    -------
+    Float32Array or None
+        float32 (sample,), divided by the mean weight of the training samples, so that the learning rate means the same
+        for weights of any size. Negative weights, as some simulations give, are kept.
+
+    Raises
+    ------
+    PlanError
+        If the store has no such column.
+    ConfigError
+        If a weight is not a finite number, or the weights of a split do not have a positive sum.
+    """
+    if config.weight == NONE:
+        return None
+    from store.opening import open_store
+    from store.sample_columns import check_column
+
+    store = open_store(config.store)
+    check_column(store, config.weight, "weight")
+    column = store.column(config.weight)
+    if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
+        raise ConfigError(f"{store.path}: the weights {config.weight!r} are not all finite numbers")
+    weight = column.astype(np.float64)
+    for split in SPLITS:
+        total = weight[select_samples(config, store, split)].sum()
+        if not total > 0:
+            raise ConfigError(f"{store.path}: the weights {config.weight!r} of split {split!r} sum to {total}")
+    weight /= weight[select_samples(config, store, "train")].mean()
+    return weight.astype(np.float32)
+
+
+def balanced_class_weights(config: TrainConfig, store: "Store") -> Float64Array:
+    """Return the weight of each class with which all classes count the same in the training split, float64 (class,).
+
+    Raises
+    ------
+    ConfigError
+        See `read_weights`.
+    """
+    classes, weights = len(store.spec.classes), read_weights(config)
+    samples = select_samples(replace(config, train_samples=0), store, "train")
+    label = store.column("label")[samples]
+    total = np.bincount(label, None if weights is None else weights[samples], classes).astype(np.float64)
+    if not (total > 0).all():
+        raise ConfigError(f"class_weights='balanced': the training samples of the classes weigh {total.tolist()}")
+    weight: Float64Array = total.sum() / (classes * total)
+    return weight
+
+
+def model_targets(batch: "Batch", weights: Float32Array | None) -> tuple[npt.NDArray[Any], ...]:
+    """Return what the loss of a batch depends on besides the logits: ``(label,)``, or ``(label, weight)``.
+
+    Parameters
+    ----------
+    batch
+        The batch.
+    weights
+        What `read_weights` returned.
+    """
+    return (batch.label,) if weights is None else (batch.label, weights[batch.sample])
