@@ -1,4 +1,5 @@
 import contextlib
+import shutil
 
 import numpy as np
 import pytest
@@ -86,3 +87,17 @@ def test_what_cannot_be_hidden_is_refused(run, tmp_path, monkeypatch):
     assert Occlusion.load(run) is None
     with pytest.raises(StoreError, match="no store here"):
         occlude(write_run(tmp_path / "gone"))
+
+
+def test_a_damaged_image_is_refused_with_the_name_of_its_store(run, real_store, tmp_path):
+    damaged = tmp_path / "damaged.zarr"
+    shutil.copytree(real_store, damaged)
+    for shard in damaged.glob("image/c.*"):
+        content = bytearray(shard.read_bytes())
+        content[64::64] = bytes(len(content[64::64]))
+        shard.write_bytes(content)
+    environment = run / "environment.json"
+    environment.write_text(environment.read_text().replace(str(real_store), str(damaged)))
+    with pytest.raises(StoreError, match=r"damaged\.zarr: cannot be read"):
+        occlude(run)
+    assert Occlusion.load(run) is None

@@ -60,7 +60,26 @@ def test_inline_svg_is_named_and_its_ids_are_its_own(figure, tmp_path):
     assert {first or second for first, second in references} <= set(ids)
 
 
-@pytest.mark.parametrize(("text", "length", "expected"), [("short", 5, "short"), ("abcdefgh", 5, "ab…gh")])
+def test_a_text_that_looks_like_an_attribute_stays_as_it_is(tmp_path):
+    text = 'a font-family: b; id="c" href="#d" url(#e) : #1b1e24 <style> viewBox="f"'
+    figure, _ = style.new_figure("title", text[:60], text[60:])
+    svg = style.inline_svg(style.save(figure, tmp_path / "figure")[0].read_text(), "one", "alt")
+    shown = [element.text for element in ET.fromstring(svg.replace("xlink:", "")).iter() if element.tag == "text"]
+    assert {text[:60], text[60:].strip()} <= set(shown)
+
+
+def test_a_long_or_invisible_text_does_not_reach_a_figure(tmp_path):
+    text = "x\n" * 5000 + "\u202e\x1b\ud800"
+    figure, _ = style.new_figure(text, text, text)
+    svg = style.save(figure, tmp_path / "figure", text)[0].read_text()
+    assert max(len(element.text or "") for element in ET.fromstring(svg).iter()) <= style.LONGEST_ORIGIN
+    assert r"\u202e\x1b\ud800" in svg
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "expected"),
+    [("short", 5, "short"), ("abcdefgh", 5, "ab…gh"), ("two\nlines", 9, "two lines"), ("\x1b", 4, r"\x1b")],
+)
 def test_shorten(text, length, expected):
     assert style.shorten(text, length) == expected
 
@@ -71,6 +90,12 @@ def test_identifiers_have_only_harmless_characters(text):
     assert re.fullmatch(r"[A-Za-z0-9._-]+", identifier)
     assert not identifier.startswith("..")
     assert re.sub(r"\.([0-9a-f]+)\.", lambda match: chr(int(match[1], 16)), identifier) == text
+
+
+def test_long_identifiers_are_cut_and_stay_different():
+    first, second = (style.as_identifier("<" * 250 + end) for end in "ab")
+    assert first != second
+    assert len(first) == len(second) < 100
 
 
 def test_ordinary_names_are_their_own_identifiers():
