@@ -2,7 +2,12 @@
 
 import copy
 import itertools
+import json
+import os
 import pickle  # noqa: TID251
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +19,7 @@ from store.stream import BatchStream
 from tests.examples import tell_tale_images, tell_tale_labels, write_store
 from train.pytorch.loader import Loader
 
+ROOT = Path(__file__).parents[3]
 SPLIT = 350
 IMAGES, LABELS = torch.from_numpy(tell_tale_images(500)), torch.from_numpy(tell_tale_labels(500))
 
@@ -61,14 +67,18 @@ def test_it_is_an_iterable_dataset_with_the_length_of_an_epoch(path):
 
 
 @pytest.mark.parametrize(
-    ("workers", "method"),
-    [(0, None), (1, "fork"), (3, "fork"), (2, "spawn"), (2, "forkserver")],
-    ids=lambda value: str(value),
+    ("workers", "method", "persistent"),
+    [
+        (0, None, False),
+        (1, "fork", False),
+        (3, "fork", False),
+        (3, "fork", True),
+        (2, "spawn", False),
+        (2, "spawn", True),
+        (2, "forkserver", False),
+    ],
 )
-@pytest.mark.parametrize("persistent", [False, True])
 def test_batches_come_once_in_the_order_of_the_stream_and_differ_from_epoch_to_epoch(path, workers, method, persistent):
-    if persistent and not workers:
-        pytest.skip("there are no workers that could persist")
     data = load(open_loader(path), workers, method, persistent_workers=persistent)
     assert len(data) == 22
     for epoch in range(2 if method in ("spawn", "forkserver") else 3):
@@ -132,12 +142,12 @@ def test_the_state_after_an_epoch_is_the_beginning_of_the_next(path):
     assert orders(after) == expected(path, 1)
 
 
-@pytest.mark.parametrize(("workers", "method"), [(2, "fork"), (3, "fork"), (1, "spawn")])
-def test_workers_continue_from_a_state(path, workers, method):
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_continue_from_a_state(path, workers):
     before, after = open_loader(path), open_loader(path)
     list(itertools.islice(before, 7))
     after.load_state_dict(before.state_dict())
-    data = load(after, workers, method)
+    data = load(after, workers)
     assert orders(data) == expected(path)[7:]
     assert orders(data) == expected(path, 1)
 
@@ -205,6 +215,32 @@ def test_given_ranks_share_every_batch(path, workers):
         for rank in range(2)
     ]
     assert [first + second for first, second in zip(*ranks, strict=True)] == whole
+
+
+def test_the_ranks_of_torchrun_share_every_batch_without_being_told(path, tmp_path):
+    torchrun = Path(sys.executable).with_name("torchrun")
+    words = ("--standalone", "--nproc-per-node", "2", "-m", "tests.train.pytorch.loader_side", path, tmp_path)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([torchrun, *words], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    for epoch in range(3):
+        together = [first + second for first, second in zip(*(rank["epochs"][epoch] for rank in ranks), strict=True)]
+        assert together == expected(path, epoch, batch_size=32)
+    assert [rank["length"] for rank in ranks] == [11, 11]
+    assert [rank["state"]["rank"] for rank in ranks] == [0, 1]
+    assert [rank["alone"] for rank in ranks] == [53, 53], "each rank was told to read everything"
+    alone = open_loader(path, batch_size=32)
+    alone.load_state_dict(ranks[1]["state"])
+    assert orders(alone) == expected(path, 3, batch_size=32)
+
+
+def test_a_given_plan_is_not_read_by_every_rank_in_silence(path, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    loader = Loader(BatchStream(path, plan=[np.array([1]), np.array([2])]))
+    with pytest.raises(PlanError, match="a given plan cannot be divided among 2 ranks: give each rank a plan of its"):
+        next(iter(loader))
 
 
 @pytest.mark.parametrize(
