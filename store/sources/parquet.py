@@ -223,12 +223,12 @@ class ParquetSource:
         """Yield the images of rows [start, stop) as they are decoded, as views."""
         footer, key, batch_rows = self._footer, self.image_key, max(1, BATCH_BYTES // self.spec.sample_bytes)
         groups = range(*np.searchsorted(footer.first_row, [start, stop - 1], side="right") - [1, 0])
+        check_pages(self.path, footer, [key], groups)
         with (
             name_errors(self.path, f"rows {start} to {stop - 1} cannot be read"),
             open_file(self.path, footer.metadata) as file,
         ):
             for group in groups:
-                check_pages(self.path, footer, [key], [group])
                 row, after = footer.first_row[group : group + 2].tolist()
                 for batch in file.iter_batches(batch_rows, row_groups=[group], columns=[key], use_threads=False):
                     begin, end = max(start, row), min(stop, row + len(batch), after)
