@@ -6,6 +6,7 @@ import torch
 from calostream.torch import Loader
 from store.stream import BatchStream
 from tests.examples import write_store
+from tests.pages import example
 
 lightning = pytest.importorskip("lightning", reason="needs Lightning: ./pixiw run -e adapters test-adapters")
 loaders = pytest.importorskip("torchdata.stateful_dataloader")
@@ -78,6 +79,13 @@ def train(folder, data, model, **options):
     )
     trainer.fit(model, data, **options)
     return model
+
+
+def test_the_data_module_of_the_page_trains(path, tmp_path):
+    code = example("docs/python.md", "LightningDataModule").replace("data/electron-photon.zarr", str(path))
+    names = {}
+    exec(code.replace("batch_size=512", "batch_size=16"), names)
+    assert train(tmp_path, names["Showers"](), Model()).seen == expected(path)
 
 
 def expected(path):

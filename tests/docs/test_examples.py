@@ -11,6 +11,7 @@ import pytest
 import store.datasets
 from store import open_dataset
 from tests.ingest.test_data_sets import MUONS
+from tests.jets import write_jet_store
 from tests.pages import PAGES, example, examples
 
 PAGE = "docs/python.md"
@@ -21,6 +22,9 @@ RUN_IN = {
     "plot_showers": "here",
     "BatchStream": "here",
     "my_plan": "here",
+    "balance=": "here",
+    "optimiser = ": "here",
+    "LightningDataModule": "tests/adapters/test_lightning.py",
     "cs.torch.load_model": "tests/train/test_trainers.py",
     "keras.models.load_model": "tests/train/test_trainers.py",
     "MUONS": "here",
@@ -81,7 +85,7 @@ def test_showers_are_drawn_and_their_energies_are_in_gev(tmp_path: Path) -> None
 
 def test_batches_are_streamed() -> None:
     names: dict[str, Any] = {}
-    exec(example(PAGE, "state_dict").replace("batch_size=512", "batch_size=50"), names)
+    exec(example(PAGE, "stream.state_dict()").replace("batch_size=512", "batch_size=50"), names)
     state = names["stream"].state_dict()
     assert (state["epoch"], state["batch"]) == (1, 0)
     assert len(names["batch"].image) == 240 % 50
@@ -93,6 +97,25 @@ def test_a_plan_of_ones_own_is_streamed() -> None:
     (batch,) = names["stream"]
     assert len(batch.label) == 120
     assert batch.label.all()
+
+
+def test_a_cut_and_balanced_classes_are_streamed(tmp_path: Path) -> None:
+    STORE.with_name("jets.zarr").symlink_to(write_jet_store(tmp_path))
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "balance="), names)
+    columns = names["batch"].columns
+    assert len(columns["pt"]) == names["stream"].sample_count > 1
+    assert (columns["pt"] > 100).all()
+    assert (columns["m0"] < 60).all()
+    assert np.ptp(np.bincount(names["batch"].label)) <= 1
+
+
+def test_a_plain_loop_of_pytorch_trains() -> None:
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "optimiser = ").replace("batch_size=512", "batch_size=50"), names)
+    state = names["loader"].state_dict()
+    assert (state["epoch"], state["batch"]) == (3, 0)
+    assert names["loss"].isfinite()
 
 
 def test_the_documented_data_set_is_the_one_that_is_ingested_in_a_test() -> None:
