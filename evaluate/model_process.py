@@ -43,6 +43,10 @@ def open_model(framework: str, run: Path) -> Iterator[ScoreBlock]:
         assert process.stdin
         try:
             yield lambda images, variables: _ask(run, process, output, images, variables)
+        except KeyboardInterrupt:
+            process.kill()  # it may still be loading its framework
+            process.wait()
+            raise
         finally:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()

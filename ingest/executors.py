@@ -2,11 +2,13 @@
 
 import functools
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import rich.progress
 from dask import threaded
@@ -17,6 +19,9 @@ from dask.system import CPU_COUNT
 
 from store.console import console
 from store.errors import ConfigError
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 T = TypeVar("T")
 WORKER_TIMEOUT = 10  # seconds to wait for the first worker of a running scheduler
@@ -145,7 +150,7 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
         return
     if processes is not None and scheduler is not None:
         raise ConfigError("workers and scheduler exclude each other: give only one of them")
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     # A client that is the default and reaches no scheduler would receive every other Dask computation of the process.
     if scheduler is not None:
@@ -165,8 +170,29 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
         return
     if processes is not None and processes < 1:
         raise ConfigError(f"workers={processes} is below 1")
-    with (
-        LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with _start_cluster(processes) as cluster, Client(cluster, set_as_default=False) as client:
         yield ClusterExecutor(client=client)
+
+
+def _start_cluster(processes: int | None) -> "LocalCluster":
+    """Start a local cluster of processes with one thread each.
+
+    An interruption meanwhile waits for the start, because a cluster that has not started cannot be closed.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        start = thread.submit(_make_cluster, processes)
+        try:
+            return start.result()
+        except KeyboardInterrupt:
+            with suppress(Exception):
+                start.result().close()
+            raise
+
+
+def _make_cluster(processes: int | None) -> "LocalCluster":
+    """Start a cluster whose processes never see Ctrl-C, which a terminal sends to them, too: this process ends them."""
+    from distributed import LocalCluster
+
+    resource_tracker.ensure_running()  # which would end the blocking, if it started later
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, and of what it starts
+    return LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=":0")
