@@ -108,6 +108,9 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     names = {command.name for command in app.registered_commands} | {*HELP, "--version", *COMPLETION}
     if default is not None and (not words or words[0] not in names):
         words.insert(0, default)
+    # Where the caller has closed them; otherwise the next file that is opened would take their place.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = Output.over(sys.stdout)
     with Interruption() as interruption:

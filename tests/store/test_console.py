@@ -172,6 +172,13 @@ def test_output_that_cannot_be_written_is_one_line():
     assert process.returncode == 1
 
 
+def test_a_program_runs_whose_output_is_closed():
+    code = "import sys; sys.stdout = sys.stderr = None" + PROGRAM
+    with start(code) as process:
+        assert process.communicate() == ("", "")
+    assert process.returncode == 0
+
+
 def test_output_that_nobody_reads_any_more_is_no_traceback():
     with start(PROGRAM) as process:
         process.stdout.close()
