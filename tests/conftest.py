@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("quick")
 OPT_IN = {
     "slow": "takes minutes; run with: ./pixiw run test --slow",
     "faults": "interrupts ingest at many points; run with: ./pixiw run faults",
-    "fuzz": "tries thousands of damaged inputs, for an hour or more; run with: ./pixiw run fuzz",
+    "fuzz": "tries thousands of damaged inputs, for half an hour or more; run with: ./pixiw run fuzz",
     "gpu": "needs a GPU; run with: ./pixiw run -e gpu-torch test --gpu (or -e gpu-keras)",
 }
 

@@ -15,12 +15,6 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import GOOD
 
 LIGHT = 10
-KNOWN: dict[str, str] = {}
-"""Targets with open findings, and what they are. Targets are removed from here when their findings are fixed."""
-light_targets = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name], strict=False) if name in KNOWN else ())
-    for name in TARGETS
-]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +35,7 @@ def check(results: Iterable[dict[str, Any]]) -> None:
     assert not findings, f"{len(findings)} findings; `python -m tests.fuzz.run TARGET NUMBER` repeats one:\n{shown}"
 
 
-@pytest.mark.parametrize("name", light_targets)
+@pytest.mark.parametrize("name", TARGETS)
 def test_a_few_damaged_inputs_are_refused_or_make_no_difference(name, fuzzer):
     check(map(fuzzer.run, choose_cases(LIGHT, [name])))
 
