@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tests.examples import run_ingest, run_program, showers
 from tests.fuzz.hdf5 import CHUNK
 from tests.fuzz.parquet import OPTIONS, image_column
-from tests.fuzz.readers import trainer
+from tests.fuzz.run_readers import trainer
 from tests.fuzz.runs import MODELS
 from tests.fuzz.values import to_toml
 

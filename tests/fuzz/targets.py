@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz import readers, runs, spools
+from tests.fuzz import readers, run_readers, runs, spools
 from tests.fuzz.archives import archive_of
 from tests.fuzz.damage import Damage, Mutation, bytes_of, bytes_without_checksum
 from tests.fuzz.hdf5 import hdf5_structure
@@ -79,32 +79,32 @@ TARGETS = {
     "store-verify": Target(("showers.zarr",), STORE, readers.verify, 500, ("electrons.hdf5", "photons.hdf5")),
     "store-stream": Target(("showers.zarr",), STORE, readers.stream, 2500),
     "store-dataset": Target(("showers.zarr",), STORE, readers.dataset, 800),
-    "store-train": Target(("showers.zarr",), STORE, readers.train, 800),
+    "store-train": Target(("showers.zarr",), STORE, run_readers.train, 800),
     "store-score": Target(("showers.zarr",), STORE, readers.score, 400, ("run",)),
-    "store-occlude": Target(("showers.zarr",), STORE, readers.occlude, 400, ("run",)),
-    "store-report": Target(("showers.zarr",), STORE, readers.report_on_store, 150, ("run",)),
-    "run-report": Target(("run",), runs.RUN, readers.report, 600),
-    "run-compare": Target(("run",), runs.RUN, readers.compare, 1000, ("trees",)),
-    "run-score": Target(("run",), runs.RUN, readers.score_with, 400, ("electrons.hdf5",)),
-    "run-occlude": Target(("run",), runs.RUN, readers.occlude_with, 300),
-    "run-resume": Target(("begun",), runs.BEGUN, readers.resume_training, 500),
+    "store-occlude": Target(("showers.zarr",), STORE, run_readers.occlude, 400, ("run",)),
+    "store-report": Target(("showers.zarr",), STORE, run_readers.report_on_store, 150, ("run",)),
+    "run-report": Target(("run",), runs.RUN, run_readers.report, 600),
+    "run-compare": Target(("run",), runs.RUN, run_readers.compare, 1000, ("trees",)),
+    "run-score": Target(("run",), runs.RUN, run_readers.score_with, 400, ("electrons.hdf5",)),
+    "run-occlude": Target(("run",), runs.RUN, run_readers.occlude_with, 300),
+    "run-resume": Target(("begun",), runs.BEGUN, run_readers.resume_training, 500),
     "table-compare": Target(
         ("scores.csv", "scores.parquet"),
         (bytes_without_checksum, runs.table),
-        readers.compare_tables,
+        run_readers.compare_tables,
         1000,
         ("other.csv",),
     ),
-    "predictions": Target(("trees/predictions/test.npz",), NPZ, readers.compare, 1500, ("run",)),
-    "checkpoint": Target(("checkpoint.npz",), NPZ, readers.checkpoint, 1200),
-    "baseline": Target(("trees/trees.npz", "run/logistic.npz"), NPZ, readers.baseline, 1200),
+    "predictions": Target(("trees/predictions/test.npz",), NPZ, run_readers.compare, 1500, ("run",)),
+    "checkpoint": Target(("checkpoint.npz",), NPZ, run_readers.checkpoint, 1200),
+    "baseline": Target(("trees/trees.npz", "run/logistic.npz"), NPZ, run_readers.baseline, 1200),
     "architecture": Target(
-        runs.MODELS, (json_of, json_of, bytes_without_checksum), readers.architecture, 1000, ("showers.zarr",)
+        runs.MODELS, (json_of, json_of, bytes_without_checksum), run_readers.architecture, 1000, ("showers.zarr",)
     ),
     "settings": Target(
         ("settings.toml",),
         (toml_of, toml_of, bytes_without_checksum),
-        readers.settings,
+        run_readers.settings,
         1000,
         ("showers.zarr",),
         partner="showers.zarr",
