@@ -34,6 +34,8 @@ PAYLOADS = {
     + "<b>x" * 2500,
 }
 """Texts by what they try; ``{{n}}`` stands for the number of the place."""
+SHORT = """{n} '"></text><img src=x onerror=alert()>`|<b>&lt;"""
+"""At most 60 characters, for names of channels and classes."""
 KEPT = {"dataset", "content_digest", "sha256", "format", "path", "digest", "framework", "coordinates", "_FillValue"}
 """Keys whose text is no free text: with another one, a store or a run is refused."""
 
@@ -70,9 +72,39 @@ class Places:
         if not isinstance(tree, dict):
             return tree
         return {
-            key: value if key in KEPT and isinstance(value, str) else self.replace(value, f"{place}.{key}")
+            key: value
+            if key in KEPT and isinstance(value, str)
+            else self.replace_description(value, f"{place}.{key}")
+            if key == "description"
+            else self.replace(value, f"{place}.{key}")
             for key, value in tree.items()
         }
+
+    def replace_description(self, tree: dict[str, Any], place: str) -> dict[str, Any]:
+        """Return the description of a data set with texts that fulfil the rules of `store.descriptions`."""
+        image, label = tree["image"], tree["label"]
+        channels = [
+            {
+                key: self.printable_text(f"{place} {key} of a channel", 60 if key == "name" else 300)
+                if isinstance(value, str)
+                else value
+                for key, value in channel.items()
+            }
+            for channel in image["channels"]
+        ]
+        classes = [self.printable_text(f"{place} class", 60) for _ in label["classes"]]
+        title = self.printable_text(f"{place} title", 300)
+        return {
+            **tree,
+            "title": title,
+            "image": {**image, "channels": channels},
+            "label": {**label, "classes": classes},
+        }
+
+    def printable_text(self, place: str, length: int) -> str:
+        """Return the printable characters of the text for a place, or a shorter text if there are more than `length`."""
+        text = "".join(filter(str.isprintable, self.text(place)))
+        return text if len(text) <= length else SHORT.replace("{n}", f"place-{len(self.places)}")
 
     def replace_in_file(self, path: Path, *keys: str) -> None:
         """Replace every free text in a JSON file, or in the value of one of its keys."""

@@ -112,7 +112,7 @@ def test_figures_are_well_formed_and_have_no_other_elements(hostile, plain):
 def test_no_file_has_invisible_characters_or_a_name_that_needs_quotes(hostile):
     report, _ = hostile
     for path in report.rglob("*"):
-        assert re.fullmatch(r"[\w.-]{1,150}", path.name)
+        assert re.fullmatch(r"[\w.-]{1,240}", path.name)
         if path.suffix in (".html", ".md", ".svg", ".json"):
             assert not unseen(read(path)), path
 

@@ -105,6 +105,7 @@ def _take_variables(config: dict[str, Any]) -> None:
 
 def _be_of_jets(environment: dict[str, Any]) -> None:
     environment["store"]["dataset"] = "quark-gluon"
+    environment["store"].pop("description", None)  # that of the showers
 
 
 def write_spools(folder: Path) -> None:
