@@ -102,7 +102,7 @@ class Places:
         }
 
     def printable_text(self, place: str, length: int) -> str:
-        """Return the printable characters of the text for a place, or a shorter text if there are more than `length`."""
+        """Return the printable characters of the text for a place, or a shorter text if they exceed `length`."""
         text = "".join(filter(str.isprintable, self.text(place)))
         return text if len(text) <= length else SHORT.replace("{n}", f"place-{len(self.places)}")
 
