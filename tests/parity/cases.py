@@ -40,6 +40,7 @@ EVERYTHING: dict[str, Any] = {
     "ema_decay": 0.9,
     "class_weights": (1.0, 2.0),
 }
+WEIGHTED: dict[str, Any] = {"weight": "label", "learning_rate": 10 * RATE}  # photons do not count
 # Has options that a file may describe but that no built-in network uses.
 OPTIONS = Architecture(
     name="_options, é/v1.0",  # not a name that a Keras model may have

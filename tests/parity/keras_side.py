@@ -19,6 +19,7 @@ from tests.parity.cases import (
     RATE,
     STEPS,
     TRAINED_TOGETHER,
+    WEIGHTED,
     batch_loss,
     digest,
     example_inputs,
@@ -140,6 +141,7 @@ def report_settings(folder: Path) -> dict[str, Any]:
     return {
         "everything": train(folder, "shower", **EVERYTHING),
         "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
+        "weighted": train(folder, "cnn-small", **WEIGHTED)[0],
         "compiled": train(folder, "cnn-small", compile=True)[0],
         "float16": refuse_float16(folder),
     }

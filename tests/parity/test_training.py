@@ -13,6 +13,7 @@ from tests.parity.cases import (
     RATE,
     STEPS,
     TRAINED_TOGETHER,
+    WEIGHTED,
     batch_loss,
     example_inputs,
     loss_sequences,
@@ -75,6 +76,14 @@ def test_keras_trains_alike_in_lower_precision_and_compiled(exchange: Path) -> N
     assert settings["bfloat16"] != losses
     np.testing.assert_allclose(settings["compiled"], losses, rtol=0.01)
     assert "precision='float16' needs a GPU" in settings["float16"]
+
+
+def test_samples_have_the_same_weights_in_both(exchange: Path) -> None:
+    expected = run_keras_side(exchange, "settings").keras["weighted"]
+    _, losses = train(exchange, "cnn-small", **WEIGHTED)
+    np.testing.assert_allclose(losses, expected, rtol=0.01)
+    _, unweighted = train(exchange, "cnn-small", **(WEIGHTED | {"weight": "none"}))
+    assert np.mean(losses[-10:]) > np.mean(unweighted[-10:]) + 0.1, "the weights changed the steps"
 
 
 def train(folder: Path, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:

@@ -51,6 +51,7 @@ def test_survives_json() -> None:
         ({"variables": "pt,,m0"}, "variables='pt,,m0' is neither none nor distinct names"),
         ({"variables": ["pt", "pt"]}, "variables=.'pt', 'pt'. is neither none nor distinct"),
         ({"variables": 3}, "variables=3 is neither none nor"),
+        ({"where": "pt >"}, "cut 'pt >' is not an expression"),
         ({"memory": "much"}, "memory='much' is not a size"),
     ],
 )
@@ -76,6 +77,12 @@ def test_variables_are_names(value: Any, names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_settings(name: str) -> None:
     assert TrainConfig(run=Path("runs/x"), **preset(name)).model == PRESETS[name]["model"]
+
+
+def test_a_cut_is_kept_in_one_form() -> None:
+    config = TrainConfig(run=Path("runs/x"), where=" pt>100  and (m0 < 30)")
+    assert config.where == "pt > 100 and m0 < 30"
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_settings_come_from_a_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import store
 from store.datasets import SPLITS
-from store.errors import ConfigError, RunError, StateError, StoreError
+from store.errors import CalostreamError, ConfigError, RunError, StateError, StoreError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 from tests.examples import write_store
@@ -21,7 +21,8 @@ from train.config import TrainConfig
 from train.metrics import compute_metrics, sigmoid
 from train.model.networks import CNN_SMALL
 from train.presets import preset
-from train.run import run_training
+from train.run import resumed_config, run_training
+from train.weighting import balanced_class_weights, read_weights, select_samples
 
 
 class Factory:
@@ -233,6 +234,90 @@ def test_what_depends_on_the_store_is_recorded(config: TrainConfig, showers: Pat
     label = store.open_dataset(showers, split="train").label.values
     assert recorded["class_weights"] == pytest.approx(label.size / (2 * np.bincount(label)))
     assert (recorded["shuffle"], recorded["normalisation"]) == ("full", "log")
+
+
+CHOICE: dict[str, Any] = {"where": "source_row < 150", "balance": "class", "weight": "source_row"}
+
+
+def test_trains_on_a_balanced_selection_and_predicts_all_of_it(config: TrainConfig, showers: Path) -> None:
+    factory = Factory()
+    run_training(replace(config, **CHOICE), "torch", factory)
+    opened = store.open_store(showers)
+    row, label = opened.column("source_row"), opened.column("label")
+    start, stop = opened.split_range("train")
+    passing = start + np.flatnonzero(row[start:stop] < 150)
+    trained = np.concatenate(factory.made[0].trained)
+    assert set(trained) == set(passing), "over four epochs, each sample is drawn"
+    np.testing.assert_array_less(np.abs(np.diff(np.bincount(label[trained].reshape(4, -1)[0]))), 2)
+    for split in SPLITS:
+        sample = Predictions.load(config.run / "predictions" / f"{split}.npz").sample
+        start, stop = opened.split_range(split)
+        np.testing.assert_array_equal(sample, start + np.flatnonzero(row[start:stop] < 150))
+    recorded = json.loads((config.run / "config.json").read_text())
+    assert {name: recorded[name] for name in CHOICE} == CHOICE
+
+
+def test_metrics_of_a_run_are_weighted(config: TrainConfig, showers: Path) -> None:
+    run_training(replace(config, epochs=1, weight="source_row"), "torch", Factory())
+    validation = Predictions.load(config.run / "predictions" / "validation.npz")
+    logit, weight = np.log(validation.score / (1 - validation.score)), store.open_store(showers).column("source_row")
+    metrics = compute_metrics(validation.label, logit, weight[validation.sample].astype(np.float64))
+    epoch = history(config.run)[0]
+    assert epoch["validation_loss"] == pytest.approx(metrics.loss, rel=1e-6)
+    assert epoch["validation_accuracy"] == pytest.approx(metrics.accuracy, rel=1e-6)
+    assert epoch["validation_auc"] == pytest.approx(metrics.auc, rel=1e-6)
+    assert metrics.loss != compute_metrics(validation.label, logit).loss
+
+
+def test_weights_have_mean_one_over_the_training_samples(config: TrainConfig, showers: Path) -> None:
+    assert read_weights(config) is None
+    weights = read_weights(replace(config, where="source_row < 150", weight="source_row"))
+    row = store.open_store(showers).column("source_row")
+    assert weights is not None
+    assert weights[: len(row)][:240][row[:240] < 150].mean() == pytest.approx(1, rel=1e-6)
+    np.testing.assert_allclose(weights / weights.max(), row / row.max(), rtol=1e-6)
+
+
+def test_balanced_classes_weigh_the_same(config: TrainConfig, showers: Path) -> None:
+    opened = store.open_store(showers)
+    config = replace(config, where="source_row < 150 and (label == 1 or source_row > 50)", weight="source_row")
+    of_class = balanced_class_weights(config, opened)
+    weights, samples = read_weights(config), select_samples(config, opened, "train")
+    assert weights is not None
+    total = np.bincount(opened.column("label")[samples], weights[samples]) * of_class
+    np.testing.assert_allclose(total, len(samples) / 2, rtol=1e-5)
+
+
+def test_a_selection_is_resumed(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, **CHOICE)
+    run_training(config, "torch", Factory())
+    other = replace(config, run=tmp_path / "other", save_every=0.0)
+    with pytest.raises(RunError):
+        run_training(other, "torch", Factory(broken_from=6))
+    run_training(other, "torch", Factory(), resume=True)
+    assert timeless(other.run) == timeless(config.run)
+    for name, value in CHOICE.items():
+        changed = {name: "label >= 0" if name == "where" else "none"}
+        with pytest.raises(RunError, match=f"was started with {name}={value} and cannot continue with"):
+            resumed_config(RunFolder(path=other.run), "torch", changed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"where": "pt > 3"}, "asks for the column 'pt'; known: label, source_file"),
+        ({"where": "label == 1"}, "where='label == 1' leaves no photon in split 'train'"),
+        ({"balance": "pt"}, "balance='pt' asks for the column 'pt'"),
+        ({"weight": "pt"}, "weight asks for the column 'pt'"),
+        ({"weight": "split"}, "the weights 'split' of split 'train' sum to 0.0"),
+    ],
+)
+def test_a_selection_that_cannot_be_trained_on_leaves_no_run(
+    config: TrainConfig, changes: dict[str, str], message: str
+) -> None:
+    with pytest.raises(CalostreamError, match=message):
+        run_training(replace(config, **changes), "torch", Factory())
+    assert not config.run.exists()
 
 
 def test_a_full_disk_is_seen_before_the_first_epoch(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
