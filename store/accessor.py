@@ -1,6 +1,6 @@
 """The accessor ``dataset.calo``: energies in GeV, mean images, spectra and pictures of a dataset of a store."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,9 +108,9 @@ class CaloAccessor:
 
     def spectrum(
         self,
-        value: Hashable | xr.DataArray | None = None,
+        value: str | xr.DataArray | npt.ArrayLike | None = None,
         bins: int | Sequence[float] | Float64Array = 50,
-        weights: Hashable | xr.DataArray | None = None,
+        weights: str | xr.DataArray | npt.ArrayLike | None = None,
     ) -> xr.Dataset:
         """Return a histogram of each class, summed in float64.
 
@@ -196,19 +196,20 @@ class CaloAccessor:
 
         return plot_showers(self._dataset, n, channel)
 
-    def _column(self, dataset: xr.Dataset, column: Hashable | xr.DataArray) -> xr.DataArray:
-        """Return a column by name, or the given one if it has the samples of the dataset."""
-        if not isinstance(column, xr.DataArray):
+    def _column(self, dataset: xr.Dataset, column: str | xr.DataArray | npt.ArrayLike) -> xr.DataArray:
+        """Return a column by name, or the given one if it has a number for each sample of the dataset."""
+        if isinstance(column, str):
             names = [str(name) for name, array in dataset.variables.items() if array.dims == ("sample",)]
             if column not in names:
                 raise ConfigError(f"no column {column!r}; per-sample columns: {', '.join(names)}")
             column = dataset[column]
-        if column.dims != ("sample",) or column.size != dataset.sizes["sample"] or column.dtype.kind not in "biuf":
+        values = column.values if isinstance(column, xr.DataArray) else np.asarray(column)
+        if values.shape != (dataset.sizes["sample"],) or values.dtype.kind not in "biuf":
             raise ConfigError(
                 f"expected one number for each of {dataset.sizes['sample']} samples, "
-                f"got {column.dtype} {dict(column.sizes)}"
+                f"got {values.dtype} of shape {values.shape}"
             )
-        return column
+        return column if isinstance(column, xr.DataArray) else xr.DataArray(values, dims="sample")
 
 
 def _named(array: xr.DataArray, name: str, dataset: xr.Dataset) -> xr.DataArray:

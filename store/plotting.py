@@ -90,9 +90,11 @@ def plot_showers(dataset: xr.Dataset, n: int = 12, channel: str | None = None) -
     StoreError
         If the dataset is not from a store, or has no samples.
     """
-    if not 1 <= n <= MOST_SHOWERS:
-        raise ConfigError(f"n={n} is not between 1 and {MOST_SHOWERS}, the number of samples in one figure")
-    few = with_coordinates(dataset.isel(sample=slice(n)))
+    if n not in range(1, MOST_SHOWERS + 1):
+        raise ConfigError(f"n={n!r} is not a number of samples from 1 to {MOST_SHOWERS}")
+    if "sample" not in dataset.dims:
+        dataset = dataset.expand_dims("sample")
+    few = with_coordinates(dataset.isel(sample=slice(int(n))))
     if channel is None:
         units = zip(np.ravel(few["channel"].values), np.ravel(few["unit"].values), strict=True)
         names = [str(name) for name, unit in units if unit in ENERGY_UNITS]
@@ -107,7 +109,7 @@ def plot_showers(dataset: xr.Dataset, n: int = 12, channel: str | None = None) -
     figure = Figure(figsize=(width * columns + 1.1, (width + 0.15) * rows + 0.7), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     scale, described = _scale(images), quantity(few)
-    for axes, image, name in zip(panels.flat, images, few["class_name"].values, strict=False):
+    for axes, image, name in zip(panels.flat, images, np.ravel(few["class_name"].values), strict=False):
         mesh = _draw(axes, few, image, scale)
         axes.set_title(f"{name}{_total(image, described['units'])}", fontsize="medium")
     for axes in panels.flat[len(images) :]:

@@ -134,6 +134,8 @@ def test_a_spectrum_of_a_column_with_weights(jets: Path) -> None:
     spectrum = ds.assign(w=("sample", weights)).calo.spectrum("pt", bins=[50, 100, 200], weights="w")
     given = ds.calo.spectrum(ds.pt, bins=[50, 100, 200], weights=xr.DataArray(weights, dims="sample"))
     assert given.identical(spectrum)
+    numbers = ds.calo.spectrum(ds.pt.values, bins=[50, 100, 200], weights=weights.tolist())
+    assert numbers.content.equals(spectrum.content)
     for code, name in enumerate(("gluon", "quark")):
         for k, (low, high) in enumerate(((50, 100), (100, 200))):
             rows = (ds.label.values == code) & (ds.pt.values >= low) & (ds.pt.values < high)

@@ -196,6 +196,8 @@ def test_a_selection_and_a_plain_dataset_are_drawn(showers):
     ds = open_dataset(showers)
     electrons = ds.isel(sample=ds.label == 1).sel(channel="energy")
     assert {axes.get_title().split(",")[0] for axes in panels(electrons.calo.plot_showers(n=5))} == {"electron"}
+    (single,) = panels(ds.isel(sample=5).calo.plot_showers())
+    assert single.get_title() == panels(plot_showers(ds, 6))[5].get_title()
     plain = xr.open_zarr(showers).calo.plot_showers(2)
     assert [axes.get_title() for axes in panels(plain)] == [axes.get_title() for axes in panels(plot_showers(ds, 2))]
 
@@ -203,8 +205,9 @@ def test_a_selection_and_a_plain_dataset_are_drawn(showers):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 0}, "n=0 is not between 1 and 100"),
-        ({"n": 101}, "n=101 is not between 1 and 100"),
+        ({"n": 0}, "n=0 is not a number of samples from 1 to 100"),
+        ({"n": 101}, "n=101 is not a number of samples from 1 to 100"),
+        ({"n": 2.5}, r"n=2\.5 is not a number of samples from 1 to 100"),
         ({"channel": "ecal"}, "unknown channel 'ecal'; known: energy, time"),
     ],
 )

@@ -149,7 +149,9 @@ def test_a_dataset_is_written_to_netcdf(path: Path, tmp_path: Path) -> None:
         xr.testing.assert_equal(again.load(), ds.load())
         assert again.attrs.keys() == ds.attrs.keys()
         for name, value in open_store(path).attributes.items():
-            assert (json.loads(again.attrs[name]) if isinstance(value, dict | list) else again.attrs[name]) == value
+            assert (json.loads(again.attrs[name]) if isinstance(value, dict | list) else again.attrs[name]) == value, (
+                name
+            )
         assert again.calo.energy(str(ds.channel.values[0])).equals(ds.calo.energy(str(ds.channel.values[0])))
     open_statistics(path).to_netcdf(tmp_path / "statistics.nc")
     with xr.open_dataset(tmp_path / "statistics.nc") as again:
@@ -235,6 +237,17 @@ def test_invalid_text_in_place_of_a_nested_attribute_is_named(made_up: Path, tmp
     with pytest.raises(CorruptStoreError, match=r"copy\.zarr: the attribute split_ranges is ") as refused:
         open_store(copy)
     assert len(str(refused.value)) < 1000
+
+
+def test_a_large_seed_is_written_to_netcdf_and_back_to_the_store(made_up: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made_up, tmp_path / "copy.zarr"))
+    zarr.open_group(copy, mode="r+").attrs["seed"] = 2**40
+    ds = open_dataset(copy)
+    ds.to_netcdf(tmp_path / "whole.nc")
+    with xr.open_dataset(tmp_path / "whole.nc") as again:
+        assert json.loads(again.attrs["seed"]) == 2**40
+    ds.assign(mine=ds.label * 2.0)[["mine"]].to_zarr(copy, mode="a")
+    assert open_store(copy).attributes["seed"] == 2**40
 
 
 def test_nested_attributes_of_users_become_text(made_up: Path, tmp_path: Path) -> None:
