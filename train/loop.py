@@ -19,6 +19,8 @@ from train.progress import Throughput, announce, announce_epoch, watch
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up_factor
 from train.weighting import read_weights
 
+ASK_EVERY = 32  # batches
+
 
 class TrainingLoop:
     """Trains epoch by epoch, until the last epoch or until early stopping.
@@ -63,7 +65,7 @@ class TrainingLoop:
         checkpoint = Checkpoint.load(path)
         checkpoint.restore(self._backend, path)
         try:
-            self._training.load_state_dict({**checkpoint.stream, "rank": self._backend.rank})
+            self._training.load_state_dict(checkpoint.stream)
         except StateError as error:
             raise StateError(f"{path}: {error}") from None
         self._epochs, self._schedule_state, self._stopping_state = (
@@ -71,7 +73,9 @@ class TrainingLoop:
             checkpoint.schedule,
             checkpoint.stopping,
         )
-        self._earlier = Outputs(**checkpoint.outputs) if checkpoint.outputs else None
+        # Those of all ranks, which rank 0 adds to its own: the run may have had another number of ranks.
+        if checkpoint.outputs and self._backend.rank == 0:
+            self._earlier = Outputs(**checkpoint.outputs)
 
     def run(self) -> None:
         """Train, and write the history and the checkpoints. Collective: every rank must call this.
@@ -138,16 +142,25 @@ class TrainingLoop:
                 backend.set_learning_rate(self._learning_rate(index))
                 collector.add(batch.sample, batch.label, backend.train(inputs, target))
                 throughput.add(len(batch.sample))
-                due = time.monotonic() - saved >= self._config.save_every and index + 1 < len(stream)
-                # Several ranks would have to agree on when to save, so they save only after epochs.
-                if due and backend.world_size == 1:
-                    self._save(self._folder.last_checkpoint, collector.outputs(), index + 1)
+                if index + 1 < len(stream) and self._is_due(saved, index + 1):
+                    outputs = collector.outputs().of_all_ranks(backend)
+                    self._save(self._folder.last_checkpoint, outputs, index + 1)
                     saved = time.monotonic()
             outputs = collector.outputs()
             samples_per_second, waiting_share = throughput.current()
         self._earlier, self._first_step = None, False
         total = backend.all_gather(np.array([samples_per_second])).sum()
         return outputs.of_all_ranks(backend), float(total), waiting_share
+
+    def _is_due(self, saved: float, batches: int) -> bool:
+        """Return whether to write a checkpoint after some batches of the epoch. Collective: every rank must call this.
+
+        Rank 0 decides. Several ranks ask it only after every so many batches, since all of them wait for the answer.
+        """
+        due = time.monotonic() - saved >= self._config.save_every
+        if self._backend.world_size == 1:
+            return due
+        return batches % ASK_EVERY == 0 and bool(self._backend.all_gather(np.array([due]))[0])
 
     def _learning_rate(self, batch: int) -> float:
         """Return the learning rate for a batch of the current epoch."""

@@ -29,8 +29,8 @@ from train.progress import announce, announce_split, announce_start
 from train.variables import VariableInputs
 from train.weighting import balanced_class_weights, read_weights, select_samples
 
-CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
-"""Settings that may change when a run is resumed."""
+CHANGEABLE = {"batch_size", "epochs", "patience", "device", "memory", "threads", "save_every"}
+"""Settings that may change when a run is resumed; the batch size only as the number of ranks requires it."""
 
 
 def run_training(
@@ -83,6 +83,10 @@ def run_training(
             samples = sum(stream.sample_count for stream in ordered.values())
             folder.check_space(specification.weight_bytes, samples)
             prepare_folder(folder, specification, resume=resume)
+        loop = TrainingLoop(config, folder, backend, training, ordered["validation"])
+        if resume and folder.last_checkpoint.exists():
+            loop.load(folder.last_checkpoint)
+        if backend.rank == 0:
             folder.write_config(config.to_dict(), framework=framework, parameters=parameters)
             folder.write_specification(specification.to_dict())
             folder.write_environment(store, backend.device)
@@ -95,9 +99,6 @@ def run_training(
             ranks=backend.world_size,
             parameters=parameters,
         )
-        loop = TrainingLoop(config, folder, backend, training, ordered["validation"])
-        if resume and folder.last_checkpoint.exists():
-            loop.load(folder.last_checkpoint)
         try:
             loop.run()
             export_best(folder, backend, ordered, read_weights(config))

@@ -138,9 +138,10 @@ def test_failing_or_interrupted_install_is_reported_and_tried_again_afresh(tmp_p
         leftover.touch()
 
 
-def test_package_with_an_index_of_its_own_comes_from_there(tmp_path: Path) -> None:
+def test_environment_may_have_an_index_and_constraints_of_its_own(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
-    (project.root / "constraints.txt").write_text("special==1")
+    (project.root / "constraints.txt").write_text("special==2")
+    (project.root / "constraints-indexed.txt").write_text("special==1")
     manifest = project.root / "pixi.toml"
     manifest.write_text(manifest.read_text().replace("INDEX", str(tmp_path)))
     shelf = tmp_path / "special"

@@ -1,5 +1,6 @@
 """The training backend in PyTorch, on one device per rank."""
 
+import hashlib
 import math
 import os
 from collections import defaultdict
@@ -176,9 +177,17 @@ class TorchBackend:
             slots[int(parameter)][slot] = torch.tensor(array)
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": slots})
         self._scaler.load_state_dict({name: array.item() for name, array in parts["scaler"].items()})
-        torch.set_rng_state(torch.tensor(parts["random"]["cpu"][self.rank]))
-        if self._device.type == "cuda" and "cuda" in parts["random"]:
-            torch.cuda.set_rng_state(torch.tensor(parts["random"]["cuda"][self.rank]), self._device)
+        self._restore_random_state(parts["random"])
+
+    def _restore_random_state(self, states: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Restore this rank's random state; one that the run did not have before gets a new one."""
+        if self.rank >= len(states["cpu"]):
+            digest = hashlib.sha256(states["cpu"].tobytes() + bytes([self.rank % 256, self.rank // 256]))
+            torch.manual_seed(int.from_bytes(digest.digest()[:7]))
+            return
+        torch.set_rng_state(torch.tensor(states["cpu"][self.rank]))
+        if self._device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(torch.tensor(states["cuda"][self.rank]), self._device)
 
     def export(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``architecture.json`` into a run directory."""

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,5 +90,27 @@ def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
         assert np.array_equal(predictions.sample, np.arange(start, stop))
     assert len(Checkpoint.load(tmp_path / "run" / "checkpoints" / "last.npz").arrays["random/cpu"]) == 2
     config = resumed_config(RunFolder(path=tmp_path / "run"), "torch", {"epochs": 3})
-    with pytest.raises(StateError, match="the state has world_size=2, this stream 1"):
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    with pytest.raises(StateError, match=r"last\.npz: .* batch_size=25 and world_size=2, this stream 25 and 1; .* 50"):
         run_training(config, "torch", TorchBackend, resume=True)
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+    run_training(replace(config, batch_size=50), "torch", TorchBackend, resume=True)
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
+
+
+def test_a_run_stopped_within_an_epoch_continues_with_another_number_of_ranks(showers: Path, tmp_path: Path) -> None:
+    # Once with two ranks to the end; once with two up to a checkpoint within the first epoch, and one from there on.
+    words = (PROGRAM, "--store", showers, "--device", "cpu", "--epochs", 1, "--model", "cnn-small", "--seed", 3)
+    words += ("--shuffle", "window", "--save-every", 0)
+    run_ranks(2, *words, "--batch-size", 3, "--run", tmp_path / "whole")
+    side = (sys.executable, "-m", "tests.train.pytorch.stopped_side", *words[1:])
+    run_ranks(2, *side, "--batch-size", 3, "--run", tmp_path / "stopped")
+    checkpoint = Checkpoint.load(tmp_path / "stopped" / "checkpoints" / "last.npz")
+    assert (checkpoint.epoch, checkpoint.stream["batch"], len(checkpoint.outputs["sample"])) == (0, 32, 32 * 6)
+    run_ranks(1, PROGRAM, "--run", tmp_path / "stopped", "--resume", "--batch-size", 6)
+    one, two = (
+        json.loads((tmp_path / name / "history.jsonl").read_text().splitlines()[0]) for name in ("whole", "stopped")
+    )
+    for name in ("train_loss", "train_auc", "validation_loss", "validation_auc"):
+        assert two[name] == pytest.approx(one[name], rel=1e-3)
