@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from store.arrays import BoolArray, Float64Array, Int64Array
 from store.errors import RunError
+from store.sources.values import WEIGHTS
 
 CONFIDENCE = 0.95
 
@@ -104,8 +105,8 @@ def checked(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None)
     Raises
     ------
     RunError
-        If a label is neither 0 nor 1, a score is not finite, a weight is negative or not finite, all weights are zero,
-        or fewer than two samples are left.
+        If a label is neither 0 nor 1, a score is not finite, a weight is negative, not finite, tiny or huge, all
+        weights are zero, or fewer than two samples are left.
     """
     label, score = np.asarray(label), np.asarray(score, dtype=np.float64)
     if label.ndim != 1 or label.shape != score.shape:
@@ -130,6 +131,8 @@ def _checked_weight(weight: ArrayLike, shape: tuple[int, ...]) -> Float64Array:
     if weight.shape != shape:
         raise RunError(f"weights must be a column of the same length as the scores, got {weight.shape} and {shape}")
     _refuse("weights must be finite and not negative", weight, ~(np.isfinite(weight) & (weight >= 0)))
+    extreme = (weight > 0) & ((weight < WEIGHTS[0]) | (weight > WEIGHTS[1]))
+    _refuse(f"weights must be 0, or {WEIGHTS[0]} to {WEIGHTS[1]}", weight, extreme)
     if weight.size and not weight.any():
         raise RunError(f"weights are zero in all {weight.size} rows")
     return weight

@@ -13,6 +13,7 @@ from store.console import printable
 from store.errors import SourceError
 
 SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
+WEIGHTS = 1e-100, 1e100  # smallest and largest weight: squares and sums of weights must be numbers too
 WEIGHT_KEY = "weight"  # name of the weights in a source file
 
 
@@ -69,13 +70,17 @@ def as_weights(path: Path, key: str, values: npt.NDArray[Any]) -> Float64Array:
     Raises
     ------
     SourceError
-        If a weight is negative or not finite, or all weights are zero.
+        If a weight is negative, not finite or outside `WEIGHTS` without being zero, or all weights are zero.
     """
     weights = values.astype(np.float64)
     usable = np.isfinite(weights) & (weights >= 0)
     if not usable.all():
         row = int(np.argmin(usable))
         raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative")
+    extreme = (weights > 0) & ((weights < WEIGHTS[0]) | (weights > WEIGHTS[1]))
+    if extreme.any():
+        row = int(np.argmax(extreme))
+        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be 0, or {WEIGHTS[0]} to {WEIGHTS[1]}")
     if not weights.any():
         raise SourceError(f"{path}: {key} is zero in all {weights.size} rows")
     return weights

@@ -166,6 +166,8 @@ def test_delongs_error_agrees_with_a_bootstrap():
     [
         ([1, -1, 1, 1], r"weights must be finite and not negative, got -1\.0 in row 1 \(1 in all\)"),
         ([1, 1, math.nan, math.inf], r"not negative, got nan in row 2 \(2 in all\)"),
+        ([1, 1e-320, 1, 1], r"weights must be 0, or 1e-100 to 1e\+100, got 1e-320 in row 1 \(1 in all\)"),
+        ([1, 1, 1, 1e200], r"weights must be 0, or 1e-100 to 1e\+100, got 1e\+200 in row 3"),
         ([0, 0, 0, 0], "weights are zero in all 4 rows"),
         ([1, 1, 1], r"a column of the same length as the scores, got \(3,\) and \(4,\)"),
         ([0, 0, 0, 1], "at least two samples are needed, got 1"),

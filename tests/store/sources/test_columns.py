@@ -79,6 +79,7 @@ def test_weights_of_any_number_type_are_float64(write, dtype):
         ([1.0, 2.0, -0.5, 1.0, 1.0], r"weight\[2\] = -0\.5; weights must be finite and not negative"),
         ([1.0, np.nan, 0.5, 1.0, 1.0], r"weight\[1\] = nan; weights must be finite and not negative"),
         ([1.0, 1.0, 0.5, 1.0, np.inf], r"weight\[4\] = inf; weights must be finite and not negative"),
+        ([1.0, 1e-320, 0.5, 1.0, 1.0], r"weight\[1\] = 1e-320; weights must be 0, or 1e-100 to 1e\+100"),
         ([0.0] * 5, r"weight is zero in all 5 rows"),
         ([b"heavy"] * 5, r"weight has (dtype|type) .*, expected numbers"),
     ],
