@@ -29,8 +29,8 @@ from train.progress import announce, announce_split, announce_start
 from train.variables import VariableInputs
 from train.weighting import balanced_class_weights, read_weights, select_samples
 
-CHANGEABLE = {"batch_size", "epochs", "patience", "device", "memory", "threads", "save_every"}
-"""Settings that may change when a run is resumed; the batch size only as the number of ranks requires it."""
+CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
+"""Settings that may change when a run is resumed."""
 
 
 def run_training(
@@ -131,7 +131,9 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
     # Settings that default to `auto` were resolved when the run started; a device is chosen anew each time.
     changes = {name: value for name, value in changes.items() if value != AUTO or name == "device"}
     after = TrainConfig.from_dict({**recorded, **changes, "run": folder.path})
-    for name in sorted(changes.keys() - CHANGEABLE - {"run", "store"}):
+    # Another number of ranks needs another batch size; whether it is the right one, the checkpoint tells.
+    changeable = CHANGEABLE | {"run", "store"} | ({"batch_size"} if folder.last_checkpoint.exists() else set())
+    for name in sorted(changes.keys() - changeable):
         if getattr(before, name) != getattr(after, name):
             raise RunError(
                 f"{folder.path}: was started with {name}={getattr(before, name)} and cannot continue with "
