@@ -194,6 +194,12 @@ def test_selections_of_a_real_store_are_written(path: Path, tmp_path: Path) -> N
     refuse_as_a_store(tmp_path / "part.zarr")
 
 
+def test_a_dataset_is_written_to_zarr_of_version_2(path: Path, tmp_path: Path) -> None:
+    ds = open_dataset(path)
+    ds.to_zarr(tmp_path / "old.zarr", zarr_format=2)
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "old.zarr").load(), ds.load())
+
+
 @pytest.mark.parametrize("options", [{"chunks": {}, "align": True}, {"chunks": None, "align": False}], ids=str)
 def test_what_plain_xarray_writes_is_no_store(made_up: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     ds = xr.open_zarr(made_up, chunks=options["chunks"])
