@@ -70,12 +70,23 @@ class Balance:
             raise PlanError(f"balance={by!r} is neither 'class' nor the name of a column")
         start, stop = int(position[0]), int(position[-1]) + 1
         column = "label" if by == CLASS else by
-        values = read_columns(store, column, start, stop, f"balance={by!r}")[column][position - start]
-        code = values if column == "label" else _bins(values.astype(np.float64), f"{store.path}: balance={by!r}")
-        found, group = np.unique(code, return_inverse=True)
-        if len(found) < 2:
-            raise PlanError(f"{store.path}: balance={by!r}: all {len(position)} samples have the same {by}")
-        return cls(by=by, group=group.astype(np.uint8), size=np.bincount(group).astype(np.int64))
+        setting = f"balance={by!r}"
+        values = read_columns(store, column, start, stop, setting)[column][position - start]
+        if column == "label":
+            code = values
+        else:
+            finite = np.isfinite(values)
+            if not finite.all():
+                wrong = int(np.argmin(finite))
+                raise PlanError(f"{store.path}: {setting}: {by} of sample {position[wrong]} is {values[wrong]}")
+            code = _bins(values.astype(np.float64))
+        size = np.bincount(code)
+        present = np.flatnonzero(size)
+        if len(present) < 2:
+            raise PlanError(f"{store.path}: {setting}: all {len(position)} samples have the same {by}")
+        group = np.zeros(size.size, np.uint8)
+        group[present] = np.arange(len(present))
+        return cls(by=by, group=group[code], size=size[present].astype(np.int64))
 
     def draw(self, position: Int64Array, seed: int, epoch: int) -> Int64Array:
         """Return the positions, int64 (n,), that an epoch draws from n samples, in the order of these samples.
@@ -96,15 +107,13 @@ class Balance:
         return drawn
 
 
-def _bins(values: Float64Array, what: str) -> Int64Array:
+def _bins(values: Float64Array) -> UInt8Array:
     """Return the bin of each value, from 0 to BINS - 1."""
-    if not np.isfinite(values).all():
-        raise PlanError(f"{what}: value {int(np.argmin(np.isfinite(values)))} of the selected samples is not finite")
     low, high = np.quantile(values, (TAIL, 1 - TAIL), method="nearest")
     if low == high:
         low, high = values.min(), values.max()
     if low == high:
-        return np.zeros(values.size, np.int64)
+        return np.zeros(values.size, np.uint8)
     with np.errstate(over="ignore"):
-        bins: Int64Array = np.clip((values - low) / (high - low) * BINS, 0, BINS - 1).astype(np.int64)
+        bins: UInt8Array = np.clip((values - low) / (high - low) * BINS, 0, BINS - 1).astype(np.uint8)
     return bins

@@ -7,6 +7,7 @@ arithmetic is in float64, also that of labels and other integers.
 
 import ast
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ COMPARISONS: dict[type[ast.AST], Callable[..., Any]] = {
 }
 BLOCK = 1 << 20  # samples that a cut looks at together
 LONGEST = 10_000  # characters; Python's parser is recursive
+DEEPEST = 100  # levels of nesting; looking at a tree is recursive, too
 SHOWN = 200  # characters of an expression that a message repeats
 
 
@@ -139,11 +141,17 @@ def _parse(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise PlanError(f"a cut of {len(text)} characters is longer than {LONGEST}")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise PlanError(
             f"cut {_shorten(text)!r} is not an expression such as 'pt > 100 and m0 < 30' ({error})"
         ) from None
+    depth, level = 0, [tree]
+    while level := [child for node in level for child in ast.iter_child_nodes(node)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise _refusal(text, f"is nested more than {DEEPEST} levels deep")
+    return tree
 
 
 def _refusal(text: str, rule: str) -> PlanError:
@@ -168,6 +176,8 @@ def _check(node: ast.expr, text: str, *, boolean: bool) -> None:
                 raise _refusal(text, f"{part!r} uses a comparison that cuts do not have")
             for value in (left, *comparators):
                 _check(value, text, boolean=False)
+        case ast.BinOp(op=ast.BitAnd() | ast.BitOr()) | ast.UnaryOp(op=ast.Invert()):
+            raise _refusal(text, f"{part!r}: write `and`, `or` and `not` for &, | and ~")
         case _ if boolean:
             raise _refusal(text, f"{part!r} is not a comparison")
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in ARITHMETIC:
@@ -182,8 +192,9 @@ def _check(node: ast.expr, text: str, *, boolean: bool) -> None:
                 )
             for value in arguments:
                 _check(value, text, boolean=False)
-        case ast.Constant(value=value) if type(value) in (int, float):
-            pass
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            if abs(value) > sys.float_info.max and not isinstance(value, float):
+                raise _refusal(text, f"the number {part[:20]}... is too large")
         case ast.Name():
             pass
         case _:

@@ -199,8 +199,15 @@ def test_a_choice_that_cannot_be_made_is_refused(made_up, options, message):
 def test_values_that_are_not_finite_cannot_be_balanced(made_up, monkeypatch):
     column = np.where(ROWS == 17, np.nan, ROWS)
     monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
-    with pytest.raises(PlanError, match="balance='source_row': value 17 of the selected samples is not finite"):
+    with pytest.raises(PlanError, match="balance='source_row': source_row of sample 17 is nan"):
         open_stream(made_up, balance="source_row")
+
+
+def test_most_samples_may_have_one_value(made_up, monkeypatch):
+    column = np.where(ROWS == 17, 1.0, 0.0)  # its first and last percentiles are equal
+    monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
+    drawn = samples(open_stream(made_up, balance="source_row"))
+    assert np.count_nonzero(drawn == 17) == 175
 
 
 def test_batches_have_the_columns_in_the_types_of_the_store(made_up):

@@ -32,6 +32,14 @@ def test_a_cut_passes_the_samples_that_it_says(text, passed):
     assert Cut.parse(text).apply(COLUMNS).tolist() == [bool(value) for value in passed]
 
 
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [(" ( pt>1 )and label==0", "pt > 1 and label == 0"), ("pt > 1.0", "pt > 1.0"), ("not(pt<1)", "not pt < 1")],
+)
+def test_equal_cuts_have_one_canonical_form(text, canonical):
+    assert Cut.parse(text).canonical == canonical
+
+
 def test_it_knows_its_columns():
     assert Cut.parse("pt > abs(eta) and sqrt(pt) < 7").columns == ("eta", "pt")
 
@@ -59,6 +67,13 @@ def test_it_knows_its_columns():
         ("abs(*pt) > 1", "is neither a column"),
         ("pt > 1" + " " * 10_000, "longer than 10000"),
         ("(" * 4000 + "pt > 1" + ")" * 4000, "is not an expression"),
+        ("-" * 2000 + "pt > 1", "is nested more than 100 levels deep"),
+        ("not " * 2000 + "pt > 1", "is nested more than 100 levels deep"),
+        ("pt > " + "+".join(["1"] * 500), "is nested more than 100 levels deep"),
+        ("pt > 1" + "0" * 400, "the number 10000000000000000000... is too large"),
+        ("(pt > 1) & (label == 0)", "write `and`, `or` and `not` for &, | and ~"),
+        ("pt > 1 | label == 0", "write `and`, `or` and `not` for &, | and ~"),
+        ("~(pt > 1)", "write `and`, `or` and `not` for &, | and ~"),
     ],
 )
 def test_anything_else_is_refused(text, rule):
