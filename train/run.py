@@ -21,7 +21,8 @@ from train.backend import Backend, BackendFactory
 from train.checkpoint import Checkpoint
 from train.config import AUTO, BALANCED, NONE, TrainConfig
 from train.loop import TrainingLoop
-from train.model.networks import find_architecture
+from train.model.layers import ShapeError
+from train.model.networks import find_architecture, fitting_architectures
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 from train.outputs import predict
@@ -168,18 +169,23 @@ def make_specification(config: TrainConfig, store: Store) -> Specification:
     Raises
     ------
     ConfigError
-        If the architecture does not fit the images or the variables; the message names the file it was read from.
+        If the architecture does not fit the images or the variables; the message names the file it was read from, or
+        the built-in architectures that fit the images.
     """
+    image_shape = store.image.shape[1:]
     try:
         return Specification(
             architecture=find_architecture(config.model).with_variables(len(config.variables)),
             normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
-            image_shape=store.image.shape[1:],
+            image_shape=image_shape,
             variables=VariableInputs.from_store(config.variables, store),
         )
     except ConfigError as error:
         if config.model.endswith(".json") and config.model not in str(error):
             raise ConfigError(f"{config.model}: {error}") from None
+        fitting = fitting_architectures(image_shape)
+        if isinstance(error, ShapeError) and fitting and config.model not in fitting:
+            raise ConfigError(f"{store.path}: {error}; --model {' or '.join(fitting)} fits") from None
         raise
 
 

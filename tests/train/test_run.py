@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from store.errors import RunError
+from store.errors import ConfigError, RunError
+from store.opening import open_store
 from store.run_folder import RunFolder
 from train.config import TrainConfig
-from train.run import resumed_config
+from train.run import make_specification, resumed_config
 
 
 @pytest.fixture
@@ -53,3 +54,15 @@ def test_a_damaged_configuration_is_named(run: RunFolder) -> None:
 def test_does_not_continue_in_the_other_framework(run: RunFolder) -> None:
     with pytest.raises(RunError, match="was trained with torch; resume it with train-torch --resume"):
         resumed_config(run, "keras", {})
+
+
+def test_images_that_a_model_does_not_take_get_the_models_that_do(jets: Path) -> None:
+    jet_store = open_store(jets)
+    with pytest.raises(ConfigError) as caught:
+        make_specification(TrainConfig(model="shower", normalisation="max"), jet_store)
+    message = str(caught.value)
+    assert message.startswith(f"{jets}: model 'shower' does not fit images of (125, 125, 3)")
+    _, names = message.removesuffix(" fits").split("; --model ")
+    assert "jet-cnn-deep" in names
+    for name in names.split(" or "):
+        make_specification(TrainConfig(model=name, normalisation="max"), jet_store)
