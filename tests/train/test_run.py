@@ -59,10 +59,10 @@ def test_does_not_continue_in_the_other_framework(run: RunFolder) -> None:
 def test_images_that_a_model_does_not_take_get_the_models_that_do(jets: Path) -> None:
     jet_store = open_store(jets)
     with pytest.raises(ConfigError) as caught:
-        make_specification(TrainConfig(model="shower", normalisation="max"), jet_store)
+        make_specification(TrainConfig(run=jets, model="shower", normalisation="max"), jet_store)
     message = str(caught.value)
     assert message.startswith(f"{jets}: model 'shower' does not fit images of (125, 125, 3)")
     _, names = message.removesuffix(" fits").split("; --model ")
     assert "jet-cnn-deep" in names
     for name in names.split(" or "):
-        make_specification(TrainConfig(model=name, normalisation="max"), jet_store)
+        make_specification(TrainConfig(run=jets, model=name, normalisation="max"), jet_store)
