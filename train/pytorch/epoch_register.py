@@ -5,14 +5,16 @@ The processes share an unnamed temporary file: forked ones inherit its descripto
 
 import fcntl
 import json
+import multiprocessing
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.reduction import DupFd
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 KEPT = 16  # iterations that a worker may still join
 
@@ -27,6 +29,22 @@ class Position(NamedTuple):
     def next_epoch(self) -> "Position":
         """The beginning of the next epoch."""
         return Position(self.epoch + 1, 0)
+
+
+class WorkerInfo(Protocol):
+    """What ``torch.utils.data.get_worker_info`` says about a worker."""
+
+    @property
+    def id(self) -> int:
+        """Number of the worker."""
+
+    @property
+    def num_workers(self) -> int:
+        """Number of workers of the iteration."""
+
+    @property
+    def seed(self) -> int:
+        """Base seed of the iteration plus the number of the worker."""
 
 
 class EpochRegister:
@@ -77,25 +95,24 @@ class EpochRegister:
             content.update(next=position.next_epoch, known=True)
         return position
 
-    def join(self, key: int, worker: int) -> Position:
+    def join(self, worker: WorkerInfo) -> Position:
         """Begin an iteration as one of its workers, and return its position, the same for all of its workers.
 
-        Parameters
-        ----------
-        key
-            A number that all workers of the iteration have. A later iteration may have the same: a worker that asks
-            again begins the next one.
-        worker
-            Number of the worker.
+        The workers of one iteration have one base seed, but others can have it as well, if the user sets the random
+        state before each epoch. They have consecutive numbers as processes, or nearly, if another thread starts
+        processes at the same time. A worker that outlives an iteration asks again for the next one.
         """
+        seed, first = worker.seed - worker.id, _process_number() - worker.id
         with self._edited() as content:
-            iterations = [each for each in content.get("iterations", []) if each["key"] == key]
-            if iterations and worker not in iterations[-1]["workers"]:
-                iterations[-1]["workers"].append(worker)
-                return Position(*iterations[-1]["position"])
+            iterations = content.setdefault("iterations", [])
+            for each in iterations:
+                near = abs(each["first"] - first) < worker.num_workers
+                if each["seed"] == seed and near and worker.id not in each["workers"]:
+                    each["workers"].append(worker.id)
+                    return Position(*each["position"])
             position = Position(*content["next"])
-            started = {"key": key, "position": position, "workers": [worker]}
-            content["iterations"] = [*content.get("iterations", []), started][-KEPT:]
+            iterations.append({"seed": seed, "first": first, "position": position, "workers": [worker.id]})
+            del iterations[:-KEPT]
             content.update(next=position.next_epoch, known=False)
         return position
 
@@ -112,6 +129,12 @@ class EpochRegister:
             os.ftruncate(descriptor, len(text))
         finally:
             fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+def _process_number() -> int:
+    """Return the number that the parent process gave to this one, counting those that it started."""
+    digits = re.search(r"\d+$", multiprocessing.current_process().name)
+    return int(digits[0]) if digits else 0
 
 
 def _attach(descriptor: Any) -> EpochRegister:

@@ -105,7 +105,7 @@ class Loader(IterableDataset[Sample]):
         if self._resumed is not None:
             position, self._resumed = self._resumed, None
             return position
-        return self._register.join(worker.seed - worker.id, worker.id)
+        return self._register.join(worker)
 
     def _place_buffers(self) -> None:
         """Have batches decoded into memory that a GPU can copy from, in the process that has the GPU."""
