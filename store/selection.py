@@ -146,7 +146,8 @@ def _parse(text: str) -> ast.expr:
         raise PlanError(
             f"cut {_shorten(text)!r} is not an expression such as 'pt > 100 and m0 < 30' ({error})"
         ) from None
-    depth, level = 0, [tree]
+    depth = 0
+    level: list[ast.AST] = [tree]
     while level := [child for node in level for child in ast.iter_child_nodes(node)]:
         depth += 1
         if depth > DEEPEST:

@@ -1,4 +1,4 @@
-"""From the options of a stream to its plan: all samples of a split, those that pass a cut, or a balanced draw."""
+"""From the arguments of a stream to its plan: all samples of a split, those that pass a cut, or a balanced draw."""
 
 from typing import TYPE_CHECKING, TypedDict
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from store.balance import Balance
 from store.errors import PlanError
-from store.given_plan import EpochPlan
+from store.given_plan import EpochPlan, Plan, RepeatedPlan
 from store.plan import BatchPlan
 from store.selected_plan import SelectedPlan
 from store.selection import Cut, select
@@ -29,6 +29,25 @@ class SplitOptions(TypedDict, total=False):
     samples: int | None
     where: str | None
     balance: str | None
+
+
+def choose_plan(store: Store, plan: Plan | None, options: SplitOptions) -> EpochPlan:
+    """Return the given plan, or the one that follows from the options, after checking that it fits the store.
+
+    Raises
+    ------
+    PlanError
+        If both are given, the options do not make a plan, or the plan contains positions outside the store.
+    """
+    if plan is None:
+        plan = plan_split(store, **options)
+    elif given := [name for name, value in options.items() if value is not None]:
+        raise PlanError(f"plan=... already determines the batches; leave out {', '.join(given)}")
+    chosen = plan if isinstance(plan, EpochPlan) else RepeatedPlan.of(plan)
+    first, last, samples = chosen.start, chosen.stop - 1, store.image.shape[0]
+    if not 0 <= first <= last < samples:
+        raise PlanError(f"{store.path}: the plan has positions {first} to {last}, the store 0 to {samples - 1}")
+    return chosen
 
 
 def plan_split(

@@ -15,13 +15,13 @@ from store.batch import Batch
 from store.buffers import BufferPool
 from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
-from store.given_plan import EpochPlan, Plan, RepeatedPlan
-from store.opening import Store, open_store
+from store.given_plan import EpochPlan, Plan
+from store.opening import open_store
 from store.read_ahead import ReadAhead
 from store.resuming import DividedPlan, continued_plan
 from store.sample_columns import read_columns
 from store.sample_reader import open_reader
-from store.split_plan import SplitOptions, plan_split
+from store.split_plan import SplitOptions, choose_plan
 
 __all__ = ["Batch", "BatchStream"]
 
@@ -100,7 +100,7 @@ class BatchStream:
         **options: Unpack[SplitOptions],
     ) -> None:
         store = open_store(path)
-        self._plan = _choose_plan(store, plan, options)
+        self._plan = choose_plan(store, plan, options)
         prepare()  # compiles here what would otherwise be compiled while the consumer waits for the first batch
         self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
@@ -295,16 +295,3 @@ class BatchStream:
         if self.digest != state["store"]:
             raise StateError(f"{self.path}: was replaced since the stream was pickled or copied")
         self._batch = state["batch"]
-
-
-def _choose_plan(store: Store, plan: Plan | None, options: SplitOptions) -> EpochPlan:
-    """Return the given plan, or the one that follows from the options, after checking that it fits the store."""
-    if plan is None:
-        plan = plan_split(store, **options)
-    elif options:
-        raise PlanError(f"plan=... already determines the batches; leave out {', '.join(options)}")
-    chosen = plan if isinstance(plan, EpochPlan) else RepeatedPlan.of(plan)
-    first, last, samples = chosen.start, chosen.stop - 1, store.image.shape[0]
-    if not 0 <= first <= last < samples:
-        raise PlanError(f"{store.path}: the plan has positions {first} to {last}, the store 0 to {samples - 1}")
-    return chosen
