@@ -62,6 +62,8 @@ def hash_of(arrays: Any) -> str:
     named = sorted(arrays.items()) if hasattr(arrays, "items") else enumerate(arrays)
     for name, values in named:
         values = np.asarray(values)
+        if values.dtype.kind in "OT":  # texts; their bytes would be addresses
+            values = values.astype(str)
         digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
     return digest.hexdigest()
 
