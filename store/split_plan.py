@@ -31,7 +31,7 @@ class SplitOptions(TypedDict, total=False):
     balance: str | None
 
 
-def choose_plan(store: Store, plan: Plan | None, options: SplitOptions) -> EpochPlan:
+def choose_plan(store: "Store", plan: Plan | None, options: SplitOptions) -> EpochPlan:
     """Return the given plan, or the one that follows from the options, after checking that it fits the store.
 
     Raises
