@@ -1,0 +1,83 @@
+"""The files in docs/examples are short and run as they are; those for Lightning and MLflow run in tests/adapters."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.example_files import EXAMPLES, run_example
+from train.config import SETTINGS
+
+RUN = {
+    *("pytorch_loop.py", "keras_fit.py", "several_ranks.py", "scan_learning_rates.py", "slurm.sh"),
+    *("lightning_fit.py", "mlflow_history.py"),
+}
+
+
+def test_every_example_is_run_and_short() -> None:
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == RUN
+    for name in RUN:
+        assert len((EXAMPLES / name).read_text().splitlines()) < 40, name
+
+
+def test_the_plain_loop_resumes(showers: Path, tmp_path: Path) -> None:
+    lines = run_example("pytorch_loop.py", showers, tmp_path / "checkpoint.pt").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert not run_example("pytorch_loop.py", showers, tmp_path / "checkpoint.pt"), "all epochs are done"
+
+
+def test_keras_fits(showers: Path, tmp_path: Path) -> None:
+    shown = run_example("keras_fit.py", showers, tmp_path / "model.keras", KERAS_BACKEND="tensorflow")
+    assert re.search(r"^test AUC 0\.\d{4}$", shown, re.MULTILINE)
+    assert (tmp_path / "model.keras").is_file()
+
+
+def test_several_ranks_share_each_epoch(showers: Path) -> None:
+    words = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    lines = run_example("several_ranks.py", showers, before=words).splitlines()
+    assert [re.sub(r"loss \S+", "loss", line) for line in lines] == [
+        "epoch 1: loss over 240 samples",
+        "epoch 2: loss over 240 samples",
+    ]
+
+
+def test_learning_rates_are_scanned_once(showers: Path, tmp_path: Path) -> None:
+    first = run_example("scan_learning_rates.py", showers, tmp_path)
+    runs = {rate: tmp_path / f"lr-{rate}" for rate in ("0.001", "0.003", "0.01")}
+    losses = {str(run): float(re.search(rf"{run}: lowest validation loss (\S+)", first)[1]) for run in runs.values()}  # type: ignore[index]
+    assert f"best: {min(losses, key=lambda run: losses[run])}" in first
+    assert (tmp_path / "report" / "index.html").is_file()
+    before = {run: (run / "history.jsonl").stat().st_mtime_ns for run in runs.values()}
+    run_example("scan_learning_rates.py", showers, tmp_path)
+    assert {run: (run / "history.jsonl").stat().st_mtime_ns for run in before} == before
+
+
+def test_the_slurm_script_is_valid_and_its_flags_exist() -> None:
+    script = EXAMPLES / "slurm.sh"
+    subprocess.run(["bash", "-n", script], check=True)
+    text = script.read_text().replace("\\\n", " ")
+    (training,) = re.findall(r"train-torch (.*?) \"\$", text)
+    known = {f"--{name.replace('_', '-')}" for name in SETTINGS} | {"--resume"}
+    used = set(re.findall(r"--[a-z-]+", training)) | set(re.findall(r"resume=\((--\S+)\)", text))
+    assert "--resume" in used
+    assert used <= known
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_slurm_script_resumes_a_run_that_is_there(tmp_path: Path, resumed: bool) -> None:
+    (programs := tmp_path / "bin").mkdir()
+    for name in ("torchrun", "evaluate"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    if resumed:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "config.json").touch()
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    words = ["bash", EXAMPLES / "slurm.sh", "store.zarr", "run"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    training, report = done.stdout.splitlines()
+    assert training.startswith("torchrun --nproc-per-node 4 --no-python -- train-torch --store store.zarr --run run")
+    assert training.endswith("--resume") == resumed
+    assert report == "evaluate run --output run-report"
