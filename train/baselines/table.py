@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from store.arrays import Float64Array, Int64Array, UInt8Array
-from store.errors import ConfigError
+from store.errors import ConfigError, CorruptStoreError
 from train.baselines.shower_shapes import shower_shape_matrix
 from train.variables import check_variables, read_variables
 
@@ -60,18 +60,29 @@ def read_features(store: "Store", split: str, variables: Sequence[str] = ()) -> 
     ------
     ConfigError
         If the store has no such features, see `check_features`.
+    CorruptStoreError
+        If a feature is not finite.
     """
     check_features(store, variables)
     if variables:
         start, stop = store.split_range(split)
-        return FeatureTable(
-            feature=read_variables(variables, store.path)[start:stop].astype(np.float64),
-            label=np.asarray(store.group["label"][start:stop]),  # type: ignore[index]
-            sample=np.arange(start, stop),
-        )
+        feature = read_variables(variables, store.path)[start:stop].astype(np.float64)
+        label, sample = np.asarray(store.group["label"][start:stop]), np.arange(start, stop)  # type: ignore[index]
+        return _checked(store, FeatureTable(feature=feature, label=label, sample=sample))
     from store.stream import BatchStream
 
     stream = BatchStream(store.path, split=split, batch_size=BATCH_SIZE, shuffle="none")
     parts = [(shower_shape_matrix(batch.image), batch.label, batch.sample) for batch in stream]
     feature, label, sample = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return FeatureTable(feature=feature, label=label, sample=sample)
+    return _checked(store, FeatureTable(feature=feature, label=label, sample=sample))
+
+
+def _checked(store: "Store", table: FeatureTable) -> FeatureTable:
+    """Return a table after checking that its features are finite, as those of every store are that is not damaged."""
+    finite = np.isfinite(table.feature).all(axis=1)
+    if not finite.all():
+        raise CorruptStoreError(
+            f"{store.path}: sample {table.sample[np.argmin(finite)]} has features that are not finite; "
+            "`ingest verify` finds what is damaged"
+        )
+    return table

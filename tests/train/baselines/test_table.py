@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.errors import ConfigError
+from store.arrays import Float32Array, Float64Array
+from store.errors import ConfigError, CorruptStoreError
 from store.opening import open_dataset, open_store
 from train.baselines.shower_shapes import shower_shape_matrix
 from train.baselines.table import check_features, read_features
@@ -32,3 +33,14 @@ def test_names_features_that_a_store_does_not_have(showers: Path, jets: Path) ->
         read_features(open_store(showers), "train", ("pt",))
     with pytest.raises(ConfigError, match=r"shower shapes need channels energy, time; .* --variables pt,m0 needs no"):
         check_features(open_store(jets), ())
+
+
+def test_images_that_are_not_finite_are_named(showers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shapes(image: Float32Array) -> Float64Array:
+        feature = np.zeros((len(image), 3))
+        feature[5, 1] = np.nan
+        return feature
+
+    monkeypatch.setattr("train.baselines.table.shower_shape_matrix", shapes)
+    with pytest.raises(CorruptStoreError, match=r"sample 245 has features that are not finite; `ingest verify`"):
+        read_features(open_store(showers), "validation")
