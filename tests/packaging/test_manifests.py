@@ -58,6 +58,7 @@ def imports(folder: str) -> set[str]:
 def test_imported_distributions_are_declared(folder: str) -> None:
     frameworks = ["torch", "keras", "keras-gpu"]
     extras = {
+        "ingest": ["parquet"],
         "store": ["filters", "parquet"],
         "evaluate": ["parquet"],
         "train": [*frameworks, "onnx"],
