@@ -22,16 +22,20 @@ def run(showers: Path, tmp_path: Path) -> RunFolder:
     return RunFolder(path=config.run)
 
 
-def test_lightning_fits_and_keeps_a_checkpoint_within_an_epoch(showers: Path, tmp_path: Path) -> None:
+def test_lightning_resumes_within_an_epoch(showers: Path, tmp_path: Path) -> None:
     pytest.importorskip("lightning", reason=HINT.format("Lightning"))
     import torch
 
-    run_example("lightning_fit.py", showers, tmp_path)
-    last = tmp_path / "last.ckpt"
-    assert torch.load(last, weights_only=False)["global_step"] == 6  # of eight: four per epoch, saved after every third
-    run_example("lightning_fit.py", showers, tmp_path)
-    loops = torch.load(last, weights_only=False)["loops"]["fit_loop"]
-    assert loops["epoch_progress"]["current"]["processed"] == 1
+    steps, batches = [], []
+    for _ in range(2):
+        run_example("lightning_fit.py", showers, tmp_path)
+        checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=False)
+        (position,) = checkpoint["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        steps.append(checkpoint["global_step"])
+        batches.append((position["epoch"], position["batch"]))
+    # Two epochs of four steps; the first program saves after every third step, the second begins with the seventh.
+    assert steps == [6, 8]
+    assert batches == [(1, 2), (1, 4)]
 
 
 @pytest.mark.filterwarnings("default")  # MLflow's own
