@@ -190,11 +190,14 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
         ConfigError
             If Keras was given an argument that a dataset already determines.
         """
-        caller = sys._getframe(1).f_locals
+        caller = sys._getframe(1).f_locals  # the only way to learn what Keras would ignore in silence
         if isinstance(caller.get("self"), EpochIterator):
             for name in LOST:
                 if caller.get(name) is not None:
-                    raise ConfigError(f"{name} has no effect beside a Dataset: give Dataset(weight=, class_weight=)")
+                    raise ConfigError(
+                        f"{name} has no effect beside a Dataset, which gives labels and weights itself: "
+                        "see Dataset(weight=..., class_weight=...)"
+                    )
         self._keras_starts = True
         return len(self)
 
