@@ -14,7 +14,7 @@ from evaluate.metrics import checked_probability
 from evaluate.occlusion import Occlusion
 from evaluate.ranking import checked_classes
 from store.arrays import Float64Array
-from store.datasets import SPLITS, DatasetSpec, find_dataset
+from store.datasets import SPLITS, DatasetSpec, stored_dataset
 from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
@@ -38,6 +38,8 @@ class Run:
         Command, device and versions.
     store
         The store that it was trained on.
+    spec
+        Layout and meaning of the images.
     history
         ``epoch``, the ``seconds`` that each epoch took (NaN if not recorded), and each of `CURVES`, float64 (epoch,).
     predictions
@@ -51,6 +53,7 @@ class Run:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     store: StoreIdentity
+    spec: DatasetSpec
     history: Mapping[str, Float64Array]
     predictions: Mapping[str, Predictions]
     occlusion: Occlusion | None
@@ -64,11 +67,6 @@ class Run:
     def model(self) -> str:
         """Name of the architecture."""
         return str(self.config["model"])
-
-    @property
-    def spec(self) -> DatasetSpec:
-        """Layout and meaning of the images."""
-        return find_dataset(self.store.dataset)
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:
@@ -94,13 +92,15 @@ def load_run(path: Path, name: str) -> Run:
     """Read one run directory; raises RunError like `load_runs`."""
     folder = RunFolder(path=path)
     config, environment = folder.read_config(), folder.read_environment()
-    store = _parse_store(path, environment.pop("store"))
+    identity = environment.pop("store")
+    store = _parse_store(path, identity)
     return Run(
         name=name,
         path=path,
         config=config,
         environment=environment,
         store=store,
+        spec=stored_dataset(identity),
         history=_load_history(folder),
         predictions={
             split: _load_predictions(folder.predictions(split), split, *store.split_ranges[split]) for split in SPLITS

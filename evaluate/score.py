@@ -14,7 +14,7 @@ from evaluate.model_process import ScoreBlock, open_model
 from evaluate.report_folder import check_output_file
 from evaluate.score_tables import WriteRows, choose_format
 from store.arrays import Float64Array
-from store.datasets import DatasetSpec, find_dataset
+from store.datasets import DatasetSpec, stored_dataset
 from store.errors import RunError
 from store.files import replacing
 from store.run_folder import RunFolder
@@ -52,7 +52,7 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     check_output_file(document_path, (run, file), SCORES_SCHEMA)
     folder = RunFolder(path=run)
     config, store = folder.read_config(), folder.read_environment()["store"]
-    spec = find_dataset(store["dataset"])
+    spec = stored_dataset(store)
     images = open_images(file, spec, variables_of(folder, config, spec))
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(document_path) as partial_document, replacing(output) as partial_table:

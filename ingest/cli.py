@@ -1,11 +1,14 @@
 """The program ``ingest``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from store import console
+
+if TYPE_CHECKING:
+    from store.datasets import DatasetSpec
 
 app = typer.Typer(
     help="Make, select from and check stores of images. `ingest FILE …` is short for `ingest convert FILE …`.",
@@ -34,8 +37,14 @@ def convert(
             show_default="those of the data set in data/raw, or else the bundled sample",
         ),
     ] = None,
-    dataset: Annotated[str, typer.Option(help="Name of the data set that the files hold.")] = "electron-photon",
-    output: Annotated[Path | None, typer.Option(help="The store to make.", show_default="data/DATASET.zarr")] = None,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="Data set that the files hold: electron-photon, quark-gluon, or a TOML file that describes another "
+            "(`ingest describe` prints one)."
+        ),
+    ] = "electron-photon",
+    output: Annotated[Path | None, typer.Option(help="The store to make.", show_default="data/NAME.zarr")] = None,
     split: Annotated[
         str,
         typer.Option(
@@ -69,9 +78,9 @@ def convert(
 
     spec = find_dataset(dataset)
     job = Ingest(
-        sources=choose_sources(source or [], dataset, sample),
+        sources=choose_sources(source or [], spec, sample),
         spec=spec,
-        output=output or Path("data") / f"{dataset}.zarr",
+        output=output or Path("data") / f"{spec.name}.zarr",
         split=Split.parse(split),
         seed=seed,
         memory=parse_size("memory", memory),
@@ -84,7 +93,7 @@ def convert(
         print_info(job.output)
 
 
-def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path, ...]:
+def choose_sources(given: list[Path], spec: "DatasetSpec", sample: bool) -> tuple[Path, ...]:
     """Return the files to ingest; if none were given, say on the terminal which are used."""
     from store.sources.values import as_simulation
 
@@ -92,35 +101,36 @@ def choose_sources(given: list[Path], dataset: str, sample: bool) -> tuple[Path,
         raise typer.BadParameter("source files and --sample exclude each other: give only one of them")
     if given:
         return tuple(given)
-    raw = [] if sample else raw_files(dataset)
+    raw = [] if sample else raw_files(spec)
     if raw:
         console.console.print(f"[bold]using {len(raw)} files in {RAW}[/bold]")
         return tuple(raw)
-    bundled = sorted((SAMPLES / dataset).glob("*.hdf5"))
+    bundled = sorted((SAMPLES / spec.name).glob("*.hdf5"))
     if not bundled:
-        raise typer.BadParameter(f"give source files: {RAW} has none of {dataset}, and no sample of it is bundled")
+        raise typer.BadParameter(f"give source files: {RAW} has none of {spec.name}, and no sample of it is bundled")
     simulated = as_simulation(bundled[0], "")
     console.console.print(f"[bold yellow]using the bundled sample: a {simulated}, not CMS data[/bold yellow]")
     return tuple(bundled)
 
 
-def raw_files(dataset: str) -> list[Path]:
-    """Return the files in data/raw, except those that hold another data set."""
+def raw_files(spec: "DatasetSpec") -> list[Path]:
+    """Return the files in data/raw, except those that hold a built-in data set and not this one."""
     from store.datasets import DATASETS
     from store.errors import SourceError
     from store.sources.source import open_tried, try_reading
 
-    def holds(path: Path, data_set: str) -> bool:
+    def holds(path: Path, data_set: "DatasetSpec") -> bool:
         try:
-            open_tried(path, DATASETS[data_set])
+            open_tried(path, data_set)
         except SourceError:
             return False
         return True
 
     found = (path for path in RAW.glob("[!.]*") if path.suffix in RAW_SUFFIXES)  # macOS writes ._NAME files
     files = sorted(path for path in found if path.is_file())
-    try_reading(files, list(DATASETS.values()))
-    return [path for path in files if not any(holds(path, name) for name in DATASETS if name != dataset)]
+    others = [other for other in DATASETS.values() if other != spec]
+    try_reading(files, [spec, *others])
+    return [path for path in files if not any(holds(path, other) for other in others) or holds(path, spec)]
 
 
 @app.command("statistics")
@@ -220,6 +230,19 @@ def print_info(path: Path, reference: bool = False) -> None:
     output = console.Screen()
     output.width = max(output.width, 100)
     output.print(describe_store(path, reference))
+
+
+@app.command("describe")
+def describe(
+    file: Annotated[Path, typer.Argument(help="An HDF5 or Parquet file.")],
+) -> None:
+    """Print a description of the data set in a file, to check, complete and give to `ingest --dataset`.
+
+    What only you can know is marked as a guess.
+    """
+    from ingest.describe import describe_file
+
+    typer.echo(describe_file(file), nl=False)
 
 
 @app.command("fetch")

@@ -178,7 +178,7 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
 def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -> dict[str, Any]:
     """Return everything that decides a store's content; an interrupted ingest is resumed only if this is the same."""
     return {
-        "dataset": job.spec.name,
+        "dataset": job.spec.to_dict(),
         "sources": [
             ", ".join(f"{file['name']}, sha256 {file['sha256']}" for file in (identity, *identity.get("parts", ())))
             for identity in identities

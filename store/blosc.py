@@ -21,7 +21,7 @@ STORED = 0x2  # flag: the chunk is not compressed and has no offsets
 
 
 def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[bytes]:
-    """Compress images, each as a Blosc block.
+    """Compress images, each as a Blosc block; or leave their bytes to `join_blocks`, if they cannot be blocks.
 
     Parameters
     ----------
@@ -33,8 +33,10 @@ def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[byte
     Returns
     -------
     list of bytes
-        The Blosc block of each image: size and data.
+        The Blosc block of each image: size and data. The bytes of each image if not `layout.by_sample`.
     """
+    if not layout.by_sample:
+        return [image.tobytes() for image in images]
     chunk = numcodecs.Blosc(**layout.codec).encode(images)
     flags = chunk[2]
     if flags & STORED:
@@ -49,6 +51,8 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
     count = layout.chunk
     if len(blocks) < count:
         blocks = [*blocks, *[zero_block(layout)] * (count - len(blocks))]
+    if not layout.by_sample:
+        return bytes(numcodecs.Blosc(**layout.codec).encode(b"".join(blocks)))
     lengths = np.fromiter(map(len, blocks), np.int64, count)
     starts = HEADER.size + 4 * count + np.cumsum(lengths) - lengths
     total = HEADER.size + 4 * count + int(lengths.sum())

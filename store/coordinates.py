@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from store.datasets import DATASETS, Channel, DatasetSpec, find_dataset
+from store.attributes import restore
+from store.datasets import Channel, DatasetSpec, stored_dataset
 from store.errors import ConfigError, StoreError
 
 ADDED = ("class_name", "scale", "unit")
@@ -68,10 +69,14 @@ def with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     """
     if all(name in dataset.coords for name in ADDED):
         return dataset
-    name = dataset.attrs.get("dataset")
-    if not isinstance(name, str) or name not in DATASETS or not {"label", "channel"} <= set(dataset.variables):
-        raise StoreError("this dataset is not from a calostream store: it needs label, channel and attributes of one")
-    return add_coordinates(dataset, find_dataset(name))
+    foreign = "this dataset is not from a calostream store: it needs label, channel and attributes of one"
+    if not isinstance(dataset.attrs.get("dataset"), str) or not {"label", "channel"} <= set(dataset.variables):
+        raise StoreError(foreign)
+    try:
+        spec = stored_dataset(restore(dataset.attrs))
+    except ConfigError as error:
+        raise StoreError(f"{foreign}; {error}") from None
+    return add_coordinates(dataset, spec)
 
 
 def select_channels(dataset: xr.Dataset, channel: str | Sequence[str] | None = None) -> xr.Dataset:

@@ -1,11 +1,24 @@
-"""What a data set is: the names in its source files, the shape, channels and classes of its images."""
+"""What a data set is: the names in its source files, the shape, channels and classes of its images.
 
+A data set is described in a TOML file (``--dataset FILE.toml``); the built-in ones are such files in ``built_in``. A
+store has a copy of the description, so that whatever reads a store needs no file and no name.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from store.errors import ConfigError
+from store import descriptions
+from store.errors import ConfigError, printable
 
+BUILT_IN = Path(__file__).parent / "built_in"
+LARGEST_FILE = 1 << 18  # bytes of a description; hundreds of channels take less
+DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 FORMAT = "calostream"
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test")
@@ -33,7 +46,7 @@ class Channel:
 
     name: str
     long_name: str
-    comment: str
+    comment: str = ""
     scale: float = 1.0
     unit: str = "1"
     published: tuple[float, float] | None = None
@@ -46,16 +59,23 @@ class Variable:
     Attributes
     ----------
     name
-        Name in the source files and in the store.
+        Name in the store.
     long_name
         The quantity.
     units
         Its unit, such as ``GeV``; ``1`` for a pure number.
+    key
+        Name in the source files; by default `name`.
     """
 
     name: str
     long_name: str
     units: str
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +85,7 @@ class DatasetSpec:
     Attributes
     ----------
     name
-        Name for ``--dataset``.
+        Name of the data set; by default, its store is ``data/NAME.zarr``.
     title
         One line that describes the data set.
     image_keys
@@ -85,11 +105,14 @@ class DatasetSpec:
     core
         Distance from `seed`, in cells along either axis, within which the largest value of the first channel is in most
         images, or None if there is no such distance; `ingest` warns if a source is otherwise.
+    layout
+        Whether an image has its channels on the first or on the last axis in source files, ``channel-first`` or
+        ``channel-last``. None means as usual for the format: first in the nested lists of Parquet, otherwise last.
 
     Raises
     ------
     ConfigError
-        If the number of classes is not two, or the number of channels differs from that in `image_shape`.
+        If a value breaks a rule; see `store.descriptions`.
     """
 
     name: str
@@ -102,97 +125,156 @@ class DatasetSpec:
     seed: tuple[int, int]
     variables: tuple[Variable, ...] = ()
     core: int | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
-        if len(self.channels) != self.image_shape[2]:
-            raise ConfigError(
-                f"{self.name}: expected {self.image_shape[2]} channels as in image_shape, got {len(self.channels)}"
-            )
-        if len(self.classes) != 2:
-            raise ConfigError(f"{self.name}: expected exactly 2 classes, got {len(self.classes)}: {self.classes}")
+        descriptions.parse(self.to_dict())
 
     @property
     def sample_bytes(self) -> int:
         """Size of one image as float32, in bytes."""
         return 4 * int(np.prod(self.image_shape))
 
+    @classmethod
+    def from_dict(cls, values: Any) -> "DatasetSpec":
+        """Return the data set that the values of a description stand for.
 
-ELECTRON_PHOTON = DatasetSpec(
-    name="electron-photon",
-    title="Electron and photon showers in the CMS electromagnetic calorimeter, 32 x 32 crystals",
-    image_keys=("X",),
-    label_key="y",
-    image_shape=(32, 32, 2),
-    channels=(
-        Channel(
-            name="energy",
-            long_name="hit energy",
-            comment="value = energy / 50 GeV",
-            scale=50.0,
-            unit="GeV",
-            published=(0.0, 1.48494),
-        ),
-        Channel(
-            name="time",
-            long_name="hit time",
-            comment="value = time / 50 ns",
-            scale=50.0,
-            unit="ns",
-            published=(-2.5126, 2.278),
-        ),
-    ),
-    classes=("photon", "electron"),
-    seed=(16, 16),
-    core=0,
-)
+        Raises
+        ------
+        ConfigError
+            If the description breaks a rule; the message names the key, the value and the rule.
+        """
+        description = descriptions.parse(values)
+        image = description.image
+        return cls(
+            name=description.name,
+            title=description.title,
+            image_keys=tuple(image.keys),
+            label_key=description.label.key,
+            image_shape=image.shape,
+            channels=tuple(
+                Channel(
+                    name=channel.name,
+                    long_name=channel.long_name or channel.name,
+                    comment=channel.comment,
+                    scale=channel.scale,
+                    unit=channel.unit,
+                    published=channel.published,
+                )
+                for channel in image.channels
+            ),
+            classes=tuple(description.label.classes),
+            seed=image.seed or (image.shape[0] // 2, image.shape[1] // 2),
+            variables=tuple(
+                Variable(name=v.name, long_name=v.long_name or v.name, units=v.unit, key=v.key or v.name)
+                for v in description.variables
+            ),
+            core=image.core,
+            layout=image.layout,
+        )
 
-QUARK_GLUON = DatasetSpec(
-    name="quark-gluon",
-    title="Quark and gluon jets in the CMS tracker and calorimeters, 125 x 125 crystals",
-    image_keys=("X_jets", "X"),
-    label_key="y",
-    image_shape=(125, 125, 3),
-    channels=(
-        Channel(
-            name="tracks",
-            long_name="track transverse momentum",
-            comment="as in the files, which state no scale",
-            published=(0.0, 10.0),
-        ),
-        Channel(
-            name="ecal",
-            long_name="ECAL energy",
-            comment="as in the files, which state no scale; noise below 0",
-            published=(-0.22, 12.7),
-        ),
-        Channel(
-            name="hcal",
-            long_name="HCAL energy",
-            comment="as in the files, which state no scale; noise below 0",
-            published=(-0.001, 0.133),
-        ),
-    ),
-    classes=("gluon", "quark"),
-    seed=(62, 62),
-    core=15,
-    variables=(
-        Variable(name="pt", long_name="jet transverse momentum", units="GeV"),
-        Variable(name="m0", long_name="jet mass", units="GeV"),
-    ),
-)
-
-DATASETS = {spec.name: spec for spec in (ELECTRON_PHOTON, QUARK_GLUON)}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON types, from which `from_dict` makes an equal data set."""
+        image = {
+            "keys": list(self.image_keys),
+            "shape": list(self.image_shape),
+            "layout": self.layout,
+            "seed": list(self.seed),
+            "core": self.core,
+            "channels": [
+                {
+                    "name": channel.name,
+                    "long_name": channel.long_name,
+                    "unit": channel.unit,
+                    "scale": channel.scale,
+                    "comment": channel.comment,
+                    "published": channel.published and list(channel.published),
+                }
+                for channel in self.channels
+            ],
+        }
+        return {
+            "name": self.name,
+            "title": self.title,
+            "image": image,
+            "label": {"key": self.label_key, "classes": list(self.classes)},
+            "variables": [
+                {"name": v.name, "key": v.key, "long_name": v.long_name, "unit": v.units} for v in self.variables
+            ],
+        }
 
 
-def find_dataset(name: str) -> DatasetSpec:
-    """Return the built-in data set with a name.
+def read_dataset(path: Path) -> DatasetSpec:
+    """Read the description of a data set from a TOML file; docs/data-sets.md lists what it can say.
 
     Raises
     ------
     ConfigError
-        If there is no such data set; the message lists the known ones.
+        If the file cannot be read or is not TOML, or the description breaks a rule; the message names the file, the key
+        and the rule.
     """
+    if not path.is_file():
+        raise ConfigError(f"{path}: is not a file" if path.exists() else f"{path}: no such file")
     try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise ValueError(f"it is larger than {LARGEST_FILE:,} bytes, the most that a description may have")
+        text = content.decode("utf-8-sig")
+        if DEEP_KEY.search(text):  # tomllib would take time that grows with the square of the depth
+            raise ValueError("keys are nested too deeply")
+        values = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:  # ValueError also for a number of too many digits
+        raise ConfigError(f"{path}: not a readable TOML file ({printable(str(error))})") from None
+    try:
+        return DatasetSpec.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+DATASETS = {path.stem: read_dataset(path) for path in sorted(BUILT_IN.glob("*.toml"))}
+"""The built-in data sets by name."""
+ELECTRON_PHOTON = DATASETS["electron-photon"]
+QUARK_GLUON = DATASETS["quark-gluon"]
+
+
+def find_dataset(name: str | Path) -> DatasetSpec:
+    """Return a data set: a built-in one by its name, or that of a TOML file; see `read_dataset`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such data set; the message lists the built-in ones. If the description in the file breaks a rule,
+        or has the name of a built-in data set and is another one.
+    """
+    if str(name) in DATASETS:
+        return DATASETS[str(name)]
+    path = Path(name).expanduser()
+    if path.suffix != ".toml" and not path.exists():
+        known = ", ".join(DATASETS)
+        raise ConfigError(f"unknown dataset {str(name)!r}; known: {known}, or the name of a description, FILE.toml")
+    spec = read_dataset(path)
+    if spec.name in DATASETS and spec != DATASETS[spec.name]:
+        raise ConfigError(f"{path}: name = {spec.name!r}: is the name of a built-in data set; choose another")
+    return spec
+
+
+def stored_dataset(attributes: Mapping[str, Any]) -> DatasetSpec:
+    """Return the data set of a store, from attributes of its root group or from what a run directory repeats of them.
+
+    This is the only place that looks up a name, for stores that were made before they had a description.
+
+    Raises
+    ------
+    ConfigError
+        If the description breaks a rule or names another data set, or there is none and the name is not built in.
+    """
+    name = attributes["dataset"]
+    if "description" not in attributes:
+        if name not in DATASETS:
+            raise ConfigError(f"unknown dataset {name!r}; known without a description: {', '.join(DATASETS)}")
         return DATASETS[name]
-    except KeyError:
-        raise ConfigError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}") from None
+    spec = DatasetSpec.from_dict(attributes["description"])
+    if spec.name != name:
+        raise ConfigError(f"the description is of {spec.name!r}, the attribute dataset says {name!r}")
+    return spec

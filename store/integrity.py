@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from store.arrays import UInt8Array
-from store.datasets import DATASETS, SPLITS
+from store.datasets import SPLITS, stored_dataset
 from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, shard_digests
-from store.errors import CalostreamError, CorruptStoreError
+from store.errors import CalostreamError, ConfigError, CorruptStoreError
 from store.files import folder_bytes
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _are_files(value: Any, more: dict[str, Callable[[Any], bool]]) -> bool:
 
 
 ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "dataset": (lambda value: isinstance(value, str) and value in DATASETS, f"one of {', '.join(DATASETS)}"),
+    "dataset": (_is_text, "the name of a data set"),
     "title": (_is_text, "text"),
     "simulated": (_is_text, "text"),
     "split_scheme": (_is_text, "text"),
@@ -145,7 +145,7 @@ def check_attributes(store: "Store") -> None:
     Raises
     ------
     CorruptStoreError
-        If one is missing or breaks its rule.
+        If one is missing or breaks its rule, or the data set in the store is neither described nor known.
     """
     for name, (rule, words) in ATTRIBUTES.items():
         if name not in store.attributes:
@@ -153,6 +153,10 @@ def check_attributes(store: "Store") -> None:
         if not rule(store.attributes[name]):
             shown = f"{store.attributes[name]!r:.60}"
             raise CorruptStoreError(f"{store.path}: the attribute {name} is {shown} instead of {words}; {REMEDY}")
+    try:
+        stored_dataset(store.attributes)
+    except ConfigError as error:
+        raise CorruptStoreError(f"{store.path}: {error}; {REMEDY}") from None
 
 
 def _check_files(store: "Store", recorded: dict[str, str]) -> None:
@@ -185,7 +189,12 @@ def check_lengths(store: "Store") -> None:
     CorruptStoreError
         If a column is missing or has another type or length, or the files of the images are too small for their number.
     """
-    samples = store.image.shape[0]
+    samples, *shape = store.image.shape
+    if tuple(shape) != store.spec.image_shape:
+        expected = store.spec.image_shape
+        raise CorruptStoreError(
+            f"{store.path / 'image'}: has images of shape {tuple(shape)}, expected {expected}; {REMEDY}"
+        )
     stored = folder_bytes(store.path / "image")
     if samples > stored:  # the smallest image takes several bytes
         raise CorruptStoreError(f"{store.path / 'image'}: {samples} samples in {stored} bytes; {REMEDY}")

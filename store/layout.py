@@ -1,6 +1,7 @@
 """How images are stored: one sample per Blosc block, blocks in chunks, chunks in shards; and where the shards are.
 
-Since each sample is a Blosc block, it can be decoded on its own, while other Zarr readers see ordinary chunks.
+Since each sample is a Blosc block, it can be decoded on its own, while other Zarr readers see ordinary chunks. Blosc
+cannot do this for samples of a few sizes, see `Layout.by_sample`; chunks of these are compressed as a whole.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Layout:
     Attributes
     ----------
     sample_bytes
-        Size of one decoded sample, in bytes; also the Blosc block size.
+        Size of one decoded sample, in bytes; also the Blosc block size if samples are blocks.
     chunk
         Samples per chunk.
     shard
@@ -33,7 +34,7 @@ class Layout:
     Raises
     ------
     ConfigError
-        If samples of this size cannot be Blosc blocks of their own, or `shard` is not a multiple of `chunk`.
+        If `shard` is not a multiple of `chunk`.
     """
 
     sample_bytes: int
@@ -41,11 +42,6 @@ class Layout:
     shard: int
 
     def __post_init__(self) -> None:
-        if self.sample_bytes < MIN_SAMPLE_BYTES or not self.typesize:
-            raise ConfigError(
-                f"sample_bytes={self.sample_bytes}: a sample must have at least {MIN_SAMPLE_BYTES} bytes "
-                "and a divisor from 17 to 255 to be a Blosc block of its own"
-            )
         if self.chunk < 1 or self.shard < 1 or self.shard % self.chunk:
             raise ConfigError(f"shard={self.shard} is not a multiple of chunk={self.chunk}")
 
@@ -56,23 +52,28 @@ class Layout:
         return cls(sample_bytes=sample_bytes, chunk=chunk, shard=chunk * max(1, SHARD_BYTES // (chunk * sample_bytes)))
 
     @property
+    def by_sample(self) -> bool:
+        """Whether samples are Blosc blocks: at least 128 bytes, and a number of bytes with a divisor from 17 to 255."""
+        return self.sample_bytes >= MIN_SAMPLE_BYTES and self.typesize > 16
+
+    @property
     def typesize(self) -> int:
-        """Element size for Blosc: a divisor of the sample size from 17 to 255, or 0 if there is none.
+        """Element size for Blosc: a divisor of the sample size from 17 to 255, or that of float32 if there is none.
 
         Above 16 Blosc neither splits blocks nor changes their size. Without a shuffle filter the element size has no
         other effect.
         """
-        return next((size for size in range(17, 256) if self.sample_bytes % size == 0), 0)
+        return next((size for size in range(17, 256) if self.sample_bytes % size == 0), 4)
 
     @property
     def codec(self) -> dict[str, Any]:
-        """Arguments of ``numcodecs.Blosc``."""
+        """Arguments of ``numcodecs.Blosc``; a block size of 0 leaves the size to Blosc."""
         return {
             "cname": COMPRESSOR,
             "clevel": LEVEL,
             "shuffle": 0,
             "typesize": self.typesize,
-            "blocksize": self.sample_bytes,
+            "blocksize": self.sample_bytes if self.by_sample else 0,
         }
 
     def shard_count(self, samples: int) -> int:

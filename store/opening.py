@@ -13,7 +13,7 @@ import zarr
 import store.accessor as _accessor  # noqa: F401  registers `dataset.calo`
 from store.attributes import flatten, restore
 from store.coordinates import add_coordinates
-from store.datasets import FORMAT, FORMAT_VERSION, DatasetSpec, find_dataset
+from store.datasets import FORMAT, FORMAT_VERSION, DatasetSpec, stored_dataset
 from store.errors import CorruptStoreError, PlanError, StoreError
 from store.even_chunks import even_chunks
 from store.integrity import check_store, naming
@@ -74,10 +74,10 @@ class Store:
         """The images, float32 (sample, ieta, iphi, channel)."""
         return self.array("image")
 
-    @property
+    @cached_property
     def spec(self) -> DatasetSpec:
         """Specification of the data set in the store."""
-        return find_dataset(self.attributes["dataset"])
+        return stored_dataset(self.attributes)
 
     @property
     def digest(self) -> str:

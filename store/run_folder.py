@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store import files
-from store.datasets import SPLITS, find_dataset
+from store.datasets import SPLITS, stored_dataset
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError, RunError
 
@@ -44,7 +44,7 @@ SCORERS = {
 }
 """For each framework in ``config.json``, the module that is run to score images; see `store.score_pipe`."""
 STORE_KEYS = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
-"""Root attributes of the store that ``environment.json`` repeats, beside the store's path and digest."""
+"""Root attributes of the store that ``environment.json`` repeats, beside its path, digest and ``description``."""
 WRITTEN = (
     *("config.json", "environment.json", "architecture.json", "history.jsonl", "trees.npz", "logistic.npz"),
     *(
@@ -228,7 +228,7 @@ class RunFolder:
         device
             Name of the device that the training uses.
         """
-        identity = {"path": str(store.path), "digest": store.digest}
+        identity = {"path": str(store.path), "digest": store.digest, "description": store.spec.to_dict()}
         self._write_json(
             "environment.json",
             {
@@ -308,7 +308,7 @@ class RunFolder:
             if not isinstance(store[key], str):
                 raise RunError(f"{path}: store.{key} must be text, got {store[key]!r}")
         try:
-            find_dataset(store["dataset"])
+            stored_dataset(store)
         except ConfigError as error:
             raise RunError(f"{path}: {error}") from None
         return environment

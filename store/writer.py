@@ -177,8 +177,8 @@ def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: 
         "split": ("sample", split, {"long_name": "part of the data set", "units": "1", **flags(SPLITS)}),
         "source_file": ("sample", table.source_file, {"long_name": "source file", "units": "1", **flags(sources)}),
         "source_row": ("sample", table.source_row, {"long_name": "row in the source file", "units": "1"}),
-        "ieta": ("ieta", ieta.astype(np.int16), {"long_name": "crystals from the seed along eta", "units": "1"}),
-        "iphi": ("iphi", iphi.astype(np.int16), {"long_name": "crystals from the seed along phi", "units": "1"}),
+        "ieta": ("ieta", ieta.astype(np.int16), {"long_name": "cells from the seed along eta", "units": "1"}),
+        "iphi": ("iphi", iphi.astype(np.int16), {"long_name": "cells from the seed along phi", "units": "1"}),
         "channel": (
             "channel",
             np.array([channel.name for channel in spec.channels], dtype=np.dtypes.StringDType()),
@@ -194,6 +194,7 @@ def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: 
             "format_version": FORMAT_VERSION,
             "title": spec.title,
             "dataset": spec.name,
+            "description": spec.to_dict(),
             "split_ranges": table.split_ranges,
             **attributes,
         },

@@ -62,9 +62,10 @@ class Hdf5Source:
     def __post_init__(self) -> None:
         with opened(self.path) as file:
             images = find_dataset(file, self.path, self.image_key)
-            if images.ndim != 4 or images.shape[1:] != self.spec.image_shape:
+            if images.shape[1:] not in self._row_shapes:
                 raise SourceError(
-                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of {self.spec.image_shape}"
+                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of "
+                    f"{' or '.join(map(str, self._row_shapes))}"
                 )
             if images.dtype.kind != "f":
                 raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected a float type")
@@ -74,10 +75,24 @@ class Hdf5Source:
             check_rows(self.path, len(images))
             check_memory(self.path, f"chunks of {self.block:,} images", self.block * self.spec.sample_bytes)
             labels = [self.spec.label_key] if self.require_labels or self.labelled else []
-            for key in (*labels, *(variable.name for variable in self.spec.variables)):
+            for key in (*labels, *(variable.key for variable in self.spec.variables)):
                 others |= check_storage(self._column_dataset(file, key), self.path)
         own = self.path.absolute()
         object.__setattr__(self, "other_files", tuple(sorted({file.absolute() for file in others} - {own})))
+
+    @property
+    def _row_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes that an image may have in the file: that of the data set; one channel needs no axis."""
+        ieta, iphi, channel = self.spec.image_shape
+        first = self.spec.layout == "channel-first"
+        return [(channel, ieta, iphi) if first else (ieta, iphi, channel), *([(ieta, iphi)] if channel == 1 else [])]
+
+    def _arranged(self, stored: npt.NDArray[Any], start: int) -> Float32Array:
+        """Return images as they are in the file, from row `start`, as float32 (n, ieta, iphi, channel)."""
+        images = as_images(self.path, self.image_key, stored, start)
+        if self.spec.layout == "channel-first" and images.ndim == 4:
+            images = np.ascontiguousarray(np.moveaxis(images, 1, -1))
+        return images.reshape(len(images), *self.spec.image_shape)
 
     def _column_dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         """Return a dataset of one number per image, (rows,) or (rows, 1)."""
@@ -148,7 +163,7 @@ class Hdf5Source:
     @property
     def unread(self) -> tuple[str, ...]:
         """See `Source.unread`."""
-        read = {self.image_key, self.spec.label_key, *(variable.name for variable in self.spec.variables)}
+        read = {self.image_key, self.spec.label_key, *(variable.key for variable in self.spec.variables)}
         with opened(self.path) as file:
             return tuple(name for name in file if name not in read)
 
@@ -173,13 +188,12 @@ class Hdf5Source:
 
     def variables(self) -> dict[str, Float32Array]:
         """See `Source.variables`."""
-        names = [variable.name for variable in self.spec.variables]
-        return {name: as_variable(self.path, name, self._column(name)) for name in names}
+        return {v.name: as_variable(self.path, v.key, self._column(v.key)) for v in self.spec.variables}
 
     @property
     def reading_bytes(self) -> int:
-        """See `Source.reading_bytes`: a block as it is stored, decompressed, and in the order of bytes of a store."""
-        return 3 * self.block * self.spec.sample_bytes
+        """See `Source.reading_bytes`: a block as stored, decompressed, and with bytes and axes in the store's order."""
+        return (4 if self.spec.layout == "channel-first" else 3) * self.block * self.spec.sample_bytes
 
     def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
         """See `Source.pieces`: block after block."""
@@ -193,7 +207,7 @@ class Hdf5Source:
             stored = _read_chunk(dataset, start, stop)
             if stored is None:
                 stored = dataset[start:stop]
-        return as_images(self.path, self.image_key, stored, start)
+        return self._arranged(stored, start)
 
     def scan(self, rows: int) -> Iterator[Float32Array]:
         """See `Source.scan`; a chunk stays in HDF5's cache until all of its rows are read, up to `CHUNK_CACHE`."""
@@ -203,7 +217,7 @@ class Hdf5Source:
                 stop = min(self.rows, start + rows)
                 with self._name_rows_in_errors(start, stop):
                     stored = dataset[start:stop]
-                yield as_images(self.path, self.image_key, stored, start)
+                yield self._arranged(stored, start)
 
 
 def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:

@@ -1,8 +1,8 @@
 """Parquet source files: a column of images, one of labels, and one for each variable.
 
 An image is either nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number of
-bytes: little-endian float32 in the order ieta, iphi, channel. A row group may hold one image or thousands; images are
-decoded a few at a time, so that memory does not depend on its size.
+bytes: little-endian float32 in the order ieta, iphi, channel; unless the data set says where the channels are. A row
+group may hold one image or thousands; images are decoded a few at a time, so that memory does not depend on its size.
 """
 
 import math
@@ -66,7 +66,7 @@ class ParquetSource:
 
     def __post_init__(self) -> None:
         labels = [self.spec.label_key] if self.require_labels or self.labelled else []
-        columns = [*labels, *(variable.name for variable in self.spec.variables)]
+        columns = [*labels, *(variable.key for variable in self.spec.variables)]
         check_name(self.path, self._footer, self.image_key)
         for name in columns:
             check_column(self.path, self._footer, name)
@@ -98,11 +98,14 @@ class ParquetSource:
         """Arrow's type of a column."""
         return self._footer.schema.field(name).type
 
-    @property
-    def _list_sizes(self) -> tuple[int, int, int]:
-        """Sizes of the nested lists of an image, (channel, ieta, iphi)."""
+    @cached_property
+    def _list_sizes(self) -> tuple[int, ...]:
+        """Sizes of the nested lists of an image; one channel needs no list of its own."""
         ieta, iphi, channel = self.spec.image_shape
-        return channel, ieta, iphi
+        inner = getattr(self._type(self.image_key), "value_type", None)
+        if channel == 1 and not hasattr(getattr(inner, "value_type", None), "value_type"):
+            return ieta, iphi
+        return self.spec.image_shape if self.spec.layout == "channel-last" else (channel, ieta, iphi)
 
     @property
     def _value_type(self) -> Any:
@@ -161,7 +164,7 @@ class ParquetSource:
     @property
     def unread(self) -> tuple[str, ...]:
         """See `Source.unread`."""
-        read = {self.image_key, self.spec.label_key, *(variable.name for variable in self.spec.variables)}
+        read = {self.image_key, self.spec.label_key, *(variable.key for variable in self.spec.variables)}
         return tuple(name for name in self._footer.schema.names if name not in read)
 
     @property
@@ -186,8 +189,8 @@ class ParquetSource:
 
     def variables(self) -> dict[str, Float32Array]:
         """See `Source.variables`."""
-        columns = self._columns([variable.name for variable in self.spec.variables])
-        return {name: as_variable(self.path, name, values) for name, values in columns.items()}
+        columns = self._columns([variable.key for variable in self.spec.variables])
+        return {v.name: as_variable(self.path, v.key, columns[v.key]) for v in self.spec.variables}
 
     def _columns(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Return columns of numbers by name; a missing value becomes NaN."""
@@ -252,11 +255,12 @@ class ParquetSource:
         if column.null_count:
             row = start + int(np.argmin(column.is_valid().to_numpy(zero_copy_only=False)))
             raise SourceError(f"{self.path}: {self.image_key}[{row}] is missing")
-        size, shape = self.spec.sample_bytes, (len(column), *self.spec.image_shape)
-        values = np.frombuffer(
-            column.buffers()[1], "<f4", offset=column.offset * size, count=len(column) * size // 4
-        ).reshape(shape)
-        return as_images(self.path, self.image_key, values, start)
+        size, (ieta, iphi, channel) = self.spec.sample_bytes, self.spec.image_shape
+        values = np.frombuffer(column.buffers()[1], "<f4", offset=column.offset * size, count=len(column) * size // 4)
+        if self.spec.layout == "channel-first":
+            stored = values.reshape(len(column), channel, ieta, iphi)
+            return np.moveaxis(as_images(self.path, self.image_key, stored, start), 1, -1)
+        return as_images(self.path, self.image_key, values.reshape(len(column), ieta, iphi, channel), start)
 
     def _images_in_lists(self, column: Any, start: int) -> Float32Array:
         shape = (len(column), *self._list_sizes)
@@ -272,4 +276,7 @@ class ParquetSource:
                 )
             column = column.flatten()
         values = column.to_numpy(zero_copy_only=False).reshape(shape)  # copies only to set NaN for missing values
-        return np.moveaxis(as_images(self.path, self.image_key, values, start), 1, -1)
+        images = as_images(self.path, self.image_key, values, start)
+        if self.spec.layout != "channel-last" and images.ndim == 4:
+            return np.moveaxis(images, 1, -1)
+        return images.reshape(-1, *self.spec.image_shape)

@@ -124,7 +124,7 @@ def _read_all(path: Path, keys: Sequence[str], progress: Callable[[], Any]) -> N
                 if has_link(file, key):
                     dataset = find_dataset(file, path, key)
                     check_storage(dataset, path)
-                    if dataset.ndim <= 2:  # a column; images have more axes
+                    if dataset.shape[1:] in ((), (1,)):  # a column
                         for start in range(0, dataset.shape[0], PIECE):
                             dataset[start : start + PIECE]
                             progress()

@@ -213,7 +213,7 @@ def try_reading(paths: Sequence[Path], specs: Sequence[DatasetSpec]) -> None:
     from store.sources.values import WEIGHT_KEY  # imports numba, which the child process of `probe` does not need
 
     keys = {key: None for spec in specs for key in (*spec.image_keys, spec.label_key, WEIGHT_KEY)}
-    keys |= {variable.name: None for spec in specs for variable in spec.variables}
+    keys |= {variable.key: None for spec in specs for variable in spec.variables}
     probe([path for path in paths if path.is_file() and not is_parquet(path)], keys)
 
 

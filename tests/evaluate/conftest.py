@@ -13,6 +13,7 @@ from msgspec.structs import asdict, replace
 import store
 from evaluate.document import StoreIdentity
 from evaluate.runs import Run, load_runs
+from store.datasets import find_dataset
 from store.epoch_record import EpochRecord
 from store.predictions import Predictions
 from store.run_folder import RunFolder
@@ -67,7 +68,8 @@ def write_run(
     folder.create()
     config = {"model": "cnn", "seed": seed, "batch_size": 512, **(settings or {})}
     folder.write_config(config, framework=framework, parameters=868_993)
-    folder.write_environment(SimpleNamespace(path=store.path, digest=store.digest, attributes=asdict(store)), "cpu")
+    described = {"attributes": asdict(store), "spec": find_dataset(store.dataset)}
+    folder.write_environment(SimpleNamespace(path=store.path, digest=store.digest, **described), "cpu")
     folder.write_history(
         [
             EpochRecord(

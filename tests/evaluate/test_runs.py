@@ -94,7 +94,7 @@ BREAKS = {
     "bare store": (lambda run: edit(run / "environment.json", store={"path": "x"}), "store lacks digest, title"),
     "odd dataset": (
         lambda run: edit_store(run / "environment.json", dataset="muon"),
-        "environment.json: unknown dataset 'muon'; known:",
+        "environment.json: the description is of 'electron-photon', the attribute dataset says 'muon'",
     ),
     "odd framework": (lambda run: edit(run / "config.json", framework=5), "config.json: framework must be of type str"),
     "odd range": (

@@ -83,6 +83,19 @@ def set_attribute(name: str, value: Any) -> Callable[[Path], None]:
     return damage
 
 
+def describe_other_images(path: Path) -> None:
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"]["description"]["image"]["shape"] = [6, 6, 2]
+    (path / "zarr.json").write_text(json.dumps(metadata))
+
+
+def forget_the_description(path: Path) -> None:
+    metadata = json.loads((path / "zarr.json").read_text())
+    del metadata["attributes"]["description"]
+    metadata["attributes"]["dataset"] = "muons"
+    (path / "zarr.json").write_text(json.dumps(metadata))
+
+
 def lose_an_attribute(path: Path) -> None:
     metadata = json.loads((path / "zarr.json").read_text())
     del metadata["attributes"]["sources"]
@@ -171,8 +184,12 @@ DAMAGE: dict[Callable[[Path], None], str] = {
     record_a_file_outside: r"SHA256SUMS: line \d+ is not a digest and a name",
     make_the_digests_a_folder: r"copy\.zarr: has no image/SHA256SUMS",
     lose_an_attribute: r"copy\.zarr: has no attribute sources",
-    set_attribute("dataset", 1e-320): r"the attribute dataset is 1e-320 instead of one of electron-photon, quark-gluon",
-    set_attribute("dataset", ["x"]): r"the attribute dataset is \['x'\] instead of one of",
+    set_attribute("dataset", 1e-320): r"the attribute dataset is 1e-320 instead of the name of a data set",
+    set_attribute("dataset", ["x"]): r"the attribute dataset is \['x'\] instead of the name",
+    set_attribute("dataset", "muons"): r"the description is of 'electron-photon', the attribute dataset says 'muons'",
+    set_attribute("description", {"name": "muons"}): r"copy\.zarr: title is missing: it must be text",
+    describe_other_images: r"image: has images of shape \(6, 7, 2\), expected \(6, 6, 2\)",
+    forget_the_description: r"unknown dataset 'muons'; known without a description: electron-photon, quark-gluon",
     set_attribute("title", None): r"the attribute title is None instead of text",
     set_attribute("content_digest", "none"): r"the attribute content_digest is 'none' instead of 64 hexadecimal",
     set_attribute("content_digest", "7" * 64): r"the attribute content_digest is 7{64}, its content has",

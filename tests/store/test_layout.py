@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import numcodecs
+import numpy as np
 import pytest
 
+from store.blosc import encode_samples, join_blocks
 from store.errors import ConfigError
 from store.layout import CHUNK_BYTES, SHARD_BYTES, Layout, shard_path
 
@@ -25,22 +28,28 @@ def test_a_shard_is_whole_chunks_within_its_bounds(pixels):
 
 
 def test_the_typesize_divides_a_sample_and_is_large_enough_to_keep_blosc_from_splitting():
-    refused = []
+    others = []
     for sample_bytes in range(128, 8_192, 4):
-        try:
-            typesize = Layout.of(sample_bytes).typesize
-        except ConfigError:
-            refused.append(sample_bytes)
+        layout = Layout.of(sample_bytes)
+        if not layout.by_sample:
+            others.append(sample_bytes)
             continue
-        assert 16 < typesize < 256
-        assert sample_bytes % typesize == 0
-    assert all(all(size % divisor for divisor in range(17, 256)) for size in refused)
+        assert layout.codec["blocksize"] == sample_bytes
+        assert 16 < layout.typesize < 256
+        assert sample_bytes % layout.typesize == 0
+    assert others
+    assert all(all(size % divisor for divisor in range(17, 256)) for size in others)
 
 
 @pytest.mark.parametrize("sample_bytes", [4, 72, 124, 4 * 257, 4 * 65_537])
-def test_samples_that_cannot_be_blocks_of_their_own_are_refused(sample_bytes):
-    with pytest.raises(ConfigError, match=f"sample_bytes={sample_bytes}: .* at least 128 bytes and a divisor from 17"):
-        Layout.of(sample_bytes)
+def test_samples_that_cannot_be_blocks_of_their_own_are_compressed_in_chunks(sample_bytes):
+    layout = Layout.of(sample_bytes)
+    assert not layout.by_sample
+    images = np.arange(3 * sample_bytes // 4, dtype=np.float32).reshape(3, -1)
+    blocks = encode_samples(images[: layout.chunk], layout)
+    values = np.frombuffer(numcodecs.Blosc().decode(join_blocks(blocks, layout)), np.float32).reshape(layout.chunk, -1)
+    assert np.array_equal(values[:3], images[: layout.chunk])
+    assert not values[3:].any()
 
 
 @pytest.mark.parametrize(("chunk", "shard"), [(4, 6), (0, 0), (-2, 4), (4, 0)])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from store.datasets import ELECTRON_PHOTON
 from store.epoch_record import EpochRecord
 from store.errors import RunError
 from store.files import replacing
@@ -26,7 +27,7 @@ ATTRIBUTES = {
     "seed": 3,
     "another": "not repeated",
 }
-STORE: Any = SimpleNamespace(path=Path("data/a.zarr"), digest="abc", attributes=ATTRIBUTES)
+STORE: Any = SimpleNamespace(path=Path("data/a.zarr"), digest="abc", attributes=ATTRIBUTES, spec=ELECTRON_PHOTON)
 RECORD = EpochRecord(
     epoch=1, train_loss=0.7, train_accuracy=0.5, train_auc=None, validation_loss=0.6, validation_accuracy=0.75,
     validation_auc=0.8, learning_rate=1e-3, seconds=12.5, samples_per_second=1000.0, waiting_share=0.25,
@@ -50,7 +51,7 @@ def test_the_configuration_is_read_as_it_was_written(run: RunFolder) -> None:
 
 def test_the_environment_names_the_data_the_device_and_the_versions(run: RunFolder) -> None:
     environment = run.read_environment()
-    identity = {"path": "data/a.zarr", "digest": "abc"}
+    identity = {"path": "data/a.zarr", "digest": "abc", "description": ELECTRON_PHOTON.to_dict()}
     assert environment["store"] == {**identity, **{key: ATTRIBUTES[key] for key in STORE_KEYS}}
     assert environment["device"] == "cpu"
     assert environment["packages"]["numpy"] == installed_versions(["numpy"])["numpy"]
@@ -153,7 +154,10 @@ CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.jsonl
         (edit(ENVIRONMENT, "store", digest=None), "environment.json: store lacks digest"),
         (edit(ENVIRONMENT, "store", title=5), "environment.json: store.title must be text, got 5"),
         (edit(ENVIRONMENT, "store", dataset=["a"]), r"environment.json: store.dataset must be text, got \['a'\]"),
-        (edit(ENVIRONMENT, "store", dataset="muons"), "environment.json: unknown dataset 'muons'"),
+        (edit(ENVIRONMENT, "store", dataset="muons"), "environment.json: the description is of 'electron-photon', the"),
+        (edit(ENVIRONMENT, "store", dataset="muons", description=None), "environment.json: unknown dataset 'muons'"),
+        (edit(ENVIRONMENT, "store", description=7), "environment.json: the description = 7: must be a table"),
+        (edit(ENVIRONMENT, "store", "description", title=7), "environment.json: title = 7: must be text"),
         (edit(ENVIRONMENT, "store", "split_ranges", test=None), "environment.json: store.split_ranges lacks test"),
         (edit(ENVIRONMENT, "store", "split_ranges", test=[7, 10]), "environment.json: store.split_ranges = .* overlap"),
         (edit(ENVIRONMENT, "store", "split_ranges", test=[10, 8]), r"split_ranges.test = \[10, 8\] holds no samples"),
