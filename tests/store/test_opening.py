@@ -141,12 +141,22 @@ def broken_metadata(path):
     (path / "zarr.json").write_text('{"zarr_format": 3, "node_ty')
 
 
-@pytest.mark.parametrize("make", [no_path, a_file, an_empty_folder, a_zarr_array, a_zarr_of_version_2, broken_metadata])
-def test_what_is_no_store_is_named(tmp_path, make):
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (no_path, "no store here; `ingest --output {path}` makes one"),
+        (a_file, "is a file, and a store is a folder; `ingest` makes one from HDF5 or Parquet files"),
+        (an_empty_folder, "is a folder without a store; a store is a folder with a file zarr.json"),
+        (a_zarr_array, "is a folder without a store; a store is a folder with a file zarr.json"),
+        (a_zarr_of_version_2, "is a folder without a store; a store is a folder with a file zarr.json"),
+        (broken_metadata, "is a folder without a store; a store is a folder with a file zarr.json"),
+    ],
+)
+def test_what_is_no_store_is_named(tmp_path, make, message):
     path = tmp_path / "thing.zarr"
     make(path)
     for opened in (open_store, open_dataset, open_statistics):
-        with pytest.raises(StoreError, match=re.escape(f"{path}: no store here; `ingest --output {path}` makes one")):
+        with pytest.raises(StoreError, match=re.escape(f"{path}: {message.format(path=path)}")):
             opened(path)
 
 
