@@ -265,3 +265,9 @@ def test_a_given_plan_is_followed_by_workers(path):
     plan = [np.array([4, 2]), np.array([499]), np.array([7, 7, 7])]
     loader = Loader(BatchStream(path, plan=plan))
     assert orders(load(loader, 2)) == [batch.tolist() for batch in plan]
+
+
+@pytest.mark.gpu
+def test_images_are_in_pinned_memory_where_there_is_a_gpu(path):
+    image, _ = next(iter(open_loader(path)))
+    assert image.is_pinned()
