@@ -1,5 +1,6 @@
 """Data sets that are described in files: from a source file to a store to batches."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.describe import describe_file
-from store.datasets import find_dataset
+from store.datasets import QUARK_GLUON, find_dataset
 from store.errors import SourceError
 from store.opening import open_dataset, open_statistics, open_store
 from store.sources import open_source
@@ -18,6 +19,7 @@ from store.stream import BatchStream
 from tests.examples import run_ingest
 from tests.jets import HDF5 as JETS
 from tests.jets import PARQUET as JETS_IN_PARQUET
+from tests.jets import write_jet_store
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-sets.md"
 SAMPLES = Path(__file__).parents[2] / "ingest" / "sample"
@@ -99,6 +101,17 @@ def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, fo
     for batch in BatchStream(path, split="train", batch_size=4):
         assert np.array_equal(batch.image, images[row[batch.sample]])
     assert run_ingest("verify", path, source).status == 0
+
+
+def test_a_store_of_an_earlier_version_has_a_name_and_no_description(tmp_path):
+    path = write_jet_store(tmp_path)
+    metadata = json.loads((path / "zarr.json").read_text())
+    del metadata["attributes"]["description"]
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    assert open_store(path).spec == QUARK_GLUON
+    assert len(next(iter(BatchStream(path, split="train", batch_size=4))).image) == 4
+    assert open_dataset(path)["channel"].values.tolist() == ["tracks", "ecal", "hcal"]
+    assert run_ingest("info", path).status == 0
 
 
 def test_a_mistake_in_the_file_is_one_line_and_nothing_is_written(tmp_path):

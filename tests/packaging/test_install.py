@@ -107,6 +107,11 @@ def test_every_program_starts(installed: Environment) -> None:
         assert program in shown
 
 
+def test_the_built_in_data_sets_are_installed(installed: Environment) -> None:
+    code = "from store.datasets import DATASETS; print(*DATASETS)"
+    assert installed.run("python", "-c", code) == (0, "electron-photon quark-gluon\n", "")
+
+
 def test_the_packages_are_the_installed_ones(from_wheel: Environment) -> None:
     names = ", ".join(PACKAGES)
     code = f"import {names}; print(calostream.__version__, *[p.__file__ for p in ({names})], sep='\\n')"
