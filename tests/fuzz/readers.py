@@ -63,7 +63,7 @@ def hash_of(arrays: Any) -> str:
     for name, values in named:
         values = np.asarray(values)
         if values.dtype.kind in "OT":  # texts; their bytes would be addresses
-            values = values.astype(str)
+            values = values.astype(object).astype(str)
         digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
     return digest.hexdigest()
 
