@@ -78,6 +78,9 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
         self._epoch_ended = False  # by an iteration, and Keras has not yet called on_epoch_end
         self._keras_starts = False  # Keras has asked for the number of batches, and for no batch yet
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.stream!r})"
+
     @property
     def epoch(self) -> int:
         """Number of the current epoch, from 0."""
@@ -209,18 +212,13 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
         """Return the remaining batches of the epoch as numpy arrays, which JAX takes over without a copy."""
         return iter(self)
 
-    def get_torch_dataloader(self) -> Any:
-        """Return a DataLoader of the remaining batches of the epoch, as tensors in the memory of the batches."""
-        from torch.utils.data import DataLoader, IterableDataset
+    def get_torch_dataloader(self) -> Iterator[Item]:
+        """Yield the remaining batches of the epoch as tensors in the memory of the batches; no DataLoader is needed."""
+        from torch import from_numpy
 
-        class Batches(IterableDataset[Any]):
-            def __init__(self, items: Dataset) -> None:
-                self._items = items
-
-            def __iter__(self) -> Iterator[Any]:
-                return iter(self._items)
-
-        return DataLoader(Batches(self), batch_size=None)
+        for inputs, *vectors in self:
+            images = tuple(map(from_numpy, inputs)) if self._variables else from_numpy(inputs)
+            yield (images, *map(from_numpy, vectors))
 
     def get_tf_dataset(self) -> Any:
         """Return a tf.data.Dataset of the remaining batches of the epoch, in the memory of the batches."""
