@@ -151,11 +151,14 @@ def _parquet_entries(path: Path) -> list[Entry]:
     entries = []
     for field in footer.schema:
         kind, value, depth = field.type, field.type, 0
-        while hasattr(value, "value_type") and not pa.types.is_dictionary(value):
+        while any(test(value) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)):
             value, depth = value.value_type, depth + 1
         if names.count(field.name) > 1 or depth > 3:
             continue
-        shape = (rows, *(_list_sizes(path, footer, field.name, depth) if depth and rows else ()))
+        try:
+            shape = (rows, *(_list_sizes(path, footer, field.name, depth) if depth and rows else ()))
+        except SourceError:  # of a damaged column, which may not be the one with images
+            continue
         if pa.types.is_fixed_size_binary(kind) and kind.byte_width % 4 == 0:
             shape, value = (rows, *_image_shape(kind.byte_width // 4)), pa.float32()
         is_float = pa.types.is_floating(value)

@@ -63,9 +63,9 @@ class Hdf5Source:
         with opened(self.path) as file:
             images = find_dataset(file, self.path, self.image_key)
             if images.shape[1:] not in self._row_shapes:
+                expected = " or ".join(map(str, self._row_shapes))
                 raise SourceError(
-                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of "
-                    f"{' or '.join(map(str, self._row_shapes))}"
+                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of {expected}"
                 )
             if images.dtype.kind != "f":
                 raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected a float type")

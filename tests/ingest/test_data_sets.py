@@ -62,13 +62,15 @@ def test_a_third_data_set_is_a_file_and_nothing_else(tmp_path):
     assert open_store(selected).spec == spec
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 5, 1), (1, 257, 1), (40, 56, 8), (3, 2, 2)])
+FORMS = ("channel-last", "channel-first", "no channel axis", "lists", "lists, channel-last", "bytes")
+SHAPES = ((1, 1, 1), (5, 5, 1), (1, 257, 1), (40, 56, 8), (3, 2, 2))
+
+
 @pytest.mark.parametrize(
-    "form", ["channel-last", "channel-first", "no channel axis", "lists", "lists, channel-last", "bytes"]
+    ("shape", "form"),
+    [(shape, form) for form in FORMS for shape in SHAPES if shape[2] == 1 or form != "no channel axis"],
 )
 def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, form):
-    if form == "no channel axis" and shape[2] > 1:
-        pytest.skip("only one channel needs no axis")
     images = np.random.default_rng(0).standard_normal((20, *shape)).astype(np.float32)
     first = np.moveaxis(images, -1, 1)
     label = np.arange(20) % 2
@@ -187,6 +189,28 @@ def test_odd_names_and_forms_are_described(tmp_path):
     assert keys == {"2 pt [GeV]": "_pt_GeV_", "class": "class_1", "label_": "label_"}
     assert "# calo/flat: (10, 7) float64" in description.read_text()
     assert open_source(path, spec).read(0, 10).shape == (10, 20, 30, 3)
+
+
+def test_columns_of_any_type_beside_the_images_do_not_matter(tmp_path):
+    path, images = tmp_path / "a.parquet", np.ones((10, 20, 20, 3), np.float32)
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((10, 4, 5)))
+    columns = {
+        "X": pa.array([image.tobytes() for image in images], pa.binary(images[0].nbytes)),
+        "name": ["a"] * 10,
+        "tensor": tensors,
+        "constituents": [[{"pt": 1.0}] * 3] * 10,
+        "hits": [[1.0] * 7] * 10,
+        "labels": pa.array(["0", "1"] * 5).dictionary_encode(),
+        "truth": np.arange(10) % 2 == 0,
+        "E": np.ones(10, np.float16),
+    }
+    pq.write_table(pa.table(columns), path)
+    description = tmp_path / "a.toml"
+    description.write_text(find_text(path))
+    spec = find_dataset(description)
+    assert (spec.image_shape, spec.label_key, [v.name for v in spec.variables]) == ((20, 20, 3), "truth", ["E"])
+    assert np.array_equal(open_source(path, spec).read(0, 10), images)
+    assert "# hits: (10, 7) list<element: double>" in description.read_text()
 
 
 def test_a_file_without_images_is_refused_with_what_it_has(tmp_path):
