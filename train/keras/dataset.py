@@ -72,9 +72,10 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
         if class_weight is not None:
             self._class_weight = _weight_table(class_weight, open_store(stream.path).spec.classes)
         self._variables = tuple(name for name in stream.columns if name != weight)
-        self._epoch, self._batch = stream.epoch, stream.state_dict()["batch"]  # the next batch
-        self._start = self._batch  # the batch with which the next iteration begins
-        self._batches: Generator[Batch] | None = None  # those of the iteration that is under way
+        # The next batch, the one with which the next iteration begins, and the iteration that is under way.
+        self._epoch, self._batch, self._start = 0, 0, 0
+        self._batches: Generator[Batch] | None = None
+        self._move_to(stream.epoch, stream.state_dict()["batch"])
         self._epoch_ended = False  # by an iteration, and Keras has not yet called on_epoch_end
         self._keras_starts = False  # Keras has asked for the number of batches, and for no batch yet
 
@@ -166,6 +167,8 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
         self._move_to(self.stream.epoch, self.stream.state_dict()["batch"])
 
     def _move_to(self, epoch: int, batch: int = 0) -> None:
+        if batch == len(self):
+            epoch, batch = epoch + 1, 0
         self._epoch, self._batch, self._start = epoch, batch, batch
         self._batches = None
 

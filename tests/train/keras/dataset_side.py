@@ -168,6 +168,9 @@ def use_directly() -> dict[str, Any]:
     next(first)
     report["middle"] = (dataset.state_dict()["epoch"], dataset.state_dict()["batch"])
     report["left"] = next(iter(dataset))[1].tolist() == epochs[0][0]
+    ended = Dataset(showers())
+    ended.load_state_dict({**ended.state_dict(), "batch": 5})
+    report["ended"] = (ended.state_dict()["epoch"], ended.state_dict()["batch"])
     report["second"] = refusal(lambda: next(first))
     report["index"] = refusal(lambda: dataset[5], IndexError)
     report["epoch"] = refusal(lambda: dataset.set_epoch(-1))

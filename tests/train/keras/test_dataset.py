@@ -55,6 +55,7 @@ def test_gives_any_batch_by_its_number_and_epochs_in_turn(report: dict[str, Any]
     assert direct["once"] == [2, True], "an iteration and on_epoch_end are one step"
     assert direct["middle"] == [0, 1]
     assert direct["left"]
+    assert direct["ended"] == [1, 0], "a state after the last batch of an epoch is one before the next epoch"
 
 
 @pytest.mark.parametrize(
