@@ -1,6 +1,7 @@
 """From a plan to batches: threads read batches ahead, in the plan's order, within a memory limit."""
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -165,9 +166,11 @@ class BatchStream:
         Raises
         ------
         PlanError
-            If another iteration is under way, since both would move the same position.
+            If another iteration is under way, since both would move the same position; or if each of several worker
+            processes of a PyTorch DataLoader would give all samples.
         """
         plan, owner = self._plan, os.getpid()
+        _refuse_copies_in_workers(plan)
         if self._iterating == owner:
             raise PlanError(
                 "another iteration of this stream is under way: end or close it first, or open a second stream"
@@ -295,3 +298,13 @@ class BatchStream:
         if self.digest != state["store"]:
             raise StateError(f"{self.path}: was replaced since the stream was pickled or copied")
         self._batch = state["batch"]
+
+
+def _refuse_copies_in_workers(plan: EpochPlan) -> None:
+    data = sys.modules.get("torch.utils.data")  # a worker of a DataLoader has imported it
+    worker = data and data.get_worker_info()
+    if worker and worker.num_workers > 1 and plan.identity.get("world_size") == 1:
+        raise PlanError(
+            f"each of the {worker.num_workers} workers of this DataLoader would give every sample; give the DataLoader "
+            "a calostream.torch.Loader(stream), which shares the batches out"
+        )

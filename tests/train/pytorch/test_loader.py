@@ -271,3 +271,21 @@ def test_a_given_plan_is_followed_by_workers(path):
 def test_images_are_in_pinned_memory_where_there_is_a_gpu(path):
     image, _ = next(iter(open_loader(path)))
     assert image.is_pinned()
+
+
+class EveryWorkerGivesAll(IterableDataset):
+    """What one writes without `Loader`: each worker would have a copy of the stream."""
+
+    def __init__(self, path, **options):
+        self.stream = BatchStream(path, split="train", batch_size=16, **options)
+
+    def __iter__(self):
+        return (torch.from_numpy(batch.sample) for batch in self.stream)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_that_would_all_give_every_sample_are_refused(path, method):
+    with pytest.raises(PlanError, match=r"each of the 2 workers .* calostream\.torch\.Loader"):
+        list(load(EveryWorkerGivesAll(path), 2, method))
+    assert len(list(load(EveryWorkerGivesAll(path), 1, method))) == 22
+    assert len(list(load(EveryWorkerGivesAll(path), 0))) == 22
