@@ -227,7 +227,8 @@ def binomial(part: float, whole: float, part_square: float, whole_square: float)
     Both are sums of weights; `part_square` and `whole_square` are the sums of squared weights of the same samples.
     """
     value = float(part / whole)
-    variance = part_square * (1 - value) ** 2 + (whole_square - part_square) * value**2
+    other_square = max(whole_square - part_square, 0.0)  # the two sums may be rounded differently
+    variance = part_square * (1 - value) ** 2 + other_square * value**2
     return Estimate(value=value, standard_error=math.sqrt(variance) / float(whole))
 
 

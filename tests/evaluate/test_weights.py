@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import to_builtins
 
@@ -109,7 +109,12 @@ def test_a_whole_weight_has_the_value_of_as_many_samples(data):
     assert {name: once[name] for name in names} == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
+WEIGHTS = np.array([3.82, 1.62, 0.25, 0.1, 4.88])
+ALL_RIGHT = np.array([1, 0, 1, 0, 1], np.uint8), np.array([0.5, 0, 0.5, 0, 0.5]), WEIGHTS
+
+
 @given(data=weighted_scores(), factor=st.integers(-10, 10).map(lambda power: 2.0**power))
+@example(data=ALL_RIGHT, factor=1.0)  # the squares of all weights and of the right ones were summed differently
 def test_only_ratios_of_weights_matter(data, factor):
     label, score, weight = data
     one, two = measure(*data), measure(label, score, factor * weight)
