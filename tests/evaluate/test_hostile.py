@@ -28,6 +28,7 @@ document.documentElement.dataset.seen = JSON.stringify({
   handlers: all.filter(element => element.getAttributeNames().some(name => name.startsWith("on"))).length,
 }).replaceAll('"', "'");
 """
+OFTEN = ("markup", "characters")  # payloads that every run of the tests tries
 LINKS = ("href", "src", "xlink:href", "action", "style")
 
 
@@ -37,7 +38,10 @@ def plain(tmp_path_factory, real_store):
     return write_hostile_report(real_store, tmp_path_factory.mktemp("plain"), PLAIN)[0]
 
 
-@pytest.fixture(scope="module", params=PAYLOADS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PAYLOADS],
+)
 def hostile(request, tmp_path_factory, real_store):
     return write_hostile_report(real_store, tmp_path_factory.mktemp(request.param), PAYLOADS[request.param])
 
