@@ -126,7 +126,7 @@ class BatchStream:
 
     @property
     def reader(self) -> str:
-        """How samples are read: ``blocks``, one by one from the shards, or ``zarr``.
+        """How samples are read: ``blocks``, one by one from the shards, ``blocks, by pread``, or ``zarr``.
 
         If LZ4 cannot be called directly, ``blocks`` is followed by how they are decoded instead.
         """

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,3 +167,13 @@ def run_program(app: typer.Typer, default: str | None, *words: object) -> Outcom
 def run_ingest(*words: object) -> Outcome:
     """Run the program ``ingest`` in this process."""
     return run_program(ingest_app, "convert", *words)
+
+
+def texts(tree: Any) -> Iterator[str]:
+    """Yield every text in a tree of JSON values."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from texts(str(key))
+            yield from texts(value)

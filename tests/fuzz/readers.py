@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 import calostream as cs
 from store import console
-from tests.examples import Outcome, run_ingest, run_program
+from tests.examples import Outcome, run_ingest, run_program, texts
 
 RECORDS = ("zarr.json", "image/SHA256SUMS")
 """Files of a store that record the command and the time, and therefore differ between stores."""
@@ -72,16 +72,6 @@ def store_content(store: Path) -> dict[str, str]:
     """Return the sha256 of each file of a store that depends on nothing but the samples."""
     files = {path.relative_to(store).as_posix(): path for path in store.rglob("*") if path.is_file()}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if name not in RECORDS}
-
-
-def texts(tree: Any) -> Iterator[str]:
-    """Yield every text in a tree of JSON values."""
-    if isinstance(tree, str):
-        yield tree
-    elif isinstance(tree, dict | list):
-        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from texts(str(key))
-            yield from texts(value)
 
 
 def ingest(*words: object, output: Path) -> Reading:

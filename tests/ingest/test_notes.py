@@ -8,19 +8,9 @@ import pytest
 import zarr
 
 from ingest.notes import describe_unread
-from tests.examples import run_ingest, showers, write_hdf5
+from tests.examples import run_ingest, showers, texts, write_hdf5
 
 ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m\nline\udcff"
-
-
-def texts(tree):
-    """Yield every text in a tree of JSON values."""
-    if isinstance(tree, str):
-        yield tree
-    elif isinstance(tree, dict | list):
-        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from texts(str(key))
-            yield from texts(value)
 
 
 def control_characters(*words):
