@@ -91,13 +91,13 @@ class DatasetSpec:
     image_keys
         Names that the images may have in a source file, in order of preference.
     label_key
-        Name of the labels in a source file.
+        Name of the labels in a source file; empty if files have none, and `ingest` is told the class of each file.
     image_shape
         Shape of an image, (ieta, iphi, channel).
     channels
         Channels in the order of the last axis.
     classes
-        Names of the classes with the labels 0 and 1. Training and evaluation need exactly two.
+        Names of the classes in the order of their labels, which count from 0; two or more.
     seed
         (ieta, iphi), indices of the cell on which images are centred; coordinates are relative to it.
     variables
@@ -108,6 +108,14 @@ class DatasetSpec:
     layout
         Whether an image has its channels on the first or on the last axis in source files, ``channel-first`` or
         ``channel-last``. None means as usual for the format: first in the nested lists of Parquet, otherwise last.
+    label_values
+        What source files have as label for each class, in the order of `classes`, such as (-1, 1). None means that they
+        have the number of the class, its name, or one column per class.
+    weight_key
+        Name of the weight of each sample in a source file, which is the column ``weight`` of a store, or None if
+        samples have no weights.
+    model
+        Name of the network that the trainers build by default, or None to choose it by size of image.
 
     Raises
     ------
@@ -126,6 +134,9 @@ class DatasetSpec:
     variables: tuple[Variable, ...] = ()
     core: int | None = None
     layout: str | None = None
+    label_values: tuple[int | str, ...] | None = None
+    weight_key: str | None = None
+    model: str | None = None
 
     def __post_init__(self) -> None:
         descriptions.parse(self.to_dict())
@@ -150,7 +161,7 @@ class DatasetSpec:
             name=description.name,
             title=description.title,
             image_keys=tuple(image.keys),
-            label_key=description.label.key,
+            label_key=description.label.key or "",
             image_shape=image.shape,
             channels=tuple(
                 Channel(
@@ -171,6 +182,9 @@ class DatasetSpec:
             ),
             core=image.core,
             layout=image.layout,
+            label_values=None if description.label.values is None else tuple(description.label.values),
+            weight_key=description.weight.key if description.weight else None,
+            model=description.train.model if description.train else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,10 +211,16 @@ class DatasetSpec:
             "name": self.name,
             "title": self.title,
             "image": image,
-            "label": {"key": self.label_key, "classes": list(self.classes)},
+            "label": {
+                "key": self.label_key or None,
+                "classes": list(self.classes),
+                "values": self.label_values and list(self.label_values),
+            },
             "variables": [
                 {"name": v.name, "key": v.key, "long_name": v.long_name, "unit": v.units} for v in self.variables
             ],
+            "weight": self.weight_key and {"key": self.weight_key},
+            "train": self.model and {"model": self.model},
         }
 
 

@@ -18,6 +18,7 @@ from store.errors import ConfigError, printable
 
 LARGEST_IMAGE = 1 << 28  # bytes in float32; Blosc chunks must be smaller than 2 GiB
 LARGEST_AXIS = 1 << 15  # cells; coordinates are int16
+LARGEST_CLASSES = 255  # labels are uint8
 RESERVED = {
     *("image", "label", "split", "source_file", "source_row", "class_name", "statistics"),
     *("sample", "ieta", "iphi", "channel", "scale", "unit", "none"),
@@ -72,8 +73,16 @@ class ImageTable(Table, frozen=True, kw_only=True, omit_defaults=True):
 class LabelTable(Table, frozen=True, kw_only=True, omit_defaults=True):
     """The labels."""
 
-    key: Annotated[Key, must_be("the name of the labels in a file")]
-    classes: Annotated[list[Label], must_be("a list of two names, of label 0 and of label 1")]
+    key: Annotated[Key | None, must_be("the name of the labels in a file")] = None
+    classes: Annotated[
+        list[Label],
+        Meta(min_length=2, max_length=LARGEST_CLASSES),
+        must_be(f"a list of 2 to {LARGEST_CLASSES} names, of label 0, label 1 and so on"),
+    ]
+    values: Annotated[
+        list[int | Key] | None,
+        must_be("a list of whole numbers or of texts, what the files have for each class, such as [-1, 1]"),
+    ] = None
 
 
 class VariableTable(Table, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,6 +98,21 @@ class VariableTable(Table, frozen=True, kw_only=True, omit_defaults=True):
     unit: Annotated[Text, must_be("text of at most 300 characters, such as 'GeV', or '1'")] = "1"
 
 
+class WeightTable(Table, frozen=True, kw_only=True, omit_defaults=True):
+    """The weights of the samples."""
+
+    key: Annotated[Key, must_be("the name of the weights in a file")]
+
+
+class TrainTable(Table, frozen=True, kw_only=True, omit_defaults=True):
+    """What the trainers do by default."""
+
+    model: Annotated[
+        Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,59}$")] | None,
+        must_be("the name of a network, such as 'shower'; `train-torch --help` lists them"),
+    ] = None
+
+
 class Description(Table, frozen=True, kw_only=True, omit_defaults=True):
     """The description of a data set."""
 
@@ -101,6 +125,8 @@ class Description(Table, frozen=True, kw_only=True, omit_defaults=True):
     image: Annotated[ImageTable, must_be("a table, [image]")]
     label: Annotated[LabelTable, must_be("a table, [label]")]
     variables: Annotated[list[VariableTable], Meta(max_length=1000), must_be("tables, [[variables]]")] = []
+    weight: Annotated[WeightTable | None, must_be("a table, [weight]")] = None
+    train: Annotated[TrainTable | None, must_be("a table, [train]")] = None
 
 
 def parse(values: Any) -> Description:
@@ -194,11 +220,14 @@ def _broken_rules(description: Description) -> Iterator[tuple[str, Any, str]]:
         if channel.published is not None and channel.published[0] >= channel.published[1]:
             rule = "the first number must be below the second"
             yield f"image.channels[{number}].published", list(channel.published), rule
-    if len(classes) != 2:
-        rule = "must be exactly two classes, because the networks separate two; more are not supported"
-        yield "label.classes", classes, rule
+    values = description.label.values
+    if values is not None and len(values) != len(classes):
+        yield "label.values", values, f"must have one value per class, {len(classes)}"
+    if values is not None and len({type(value) for value in values}) > 1:
+        yield "label.values", values, "must be all whole numbers or all texts"
     for number, variable in enumerate(description.variables):
-        if variable.name in RESERVED or keyword.iskeyword(variable.name):
+        taken = variable.name in RESERVED or (variable.name == "weight" and description.weight is not None)
+        if taken or keyword.iskeyword(variable.name):
             yield (
                 f"variables[{number}].name",
                 variable.name,
@@ -208,6 +237,7 @@ def _broken_rules(description: Description) -> Iterator[tuple[str, Any, str]]:
         ("image.keys", image.keys),
         ("image.channels", [channel.name for channel in image.channels]),
         ("label.classes", classes),
+        ("label.values", values or []),
         ("variables", [variable.name for variable in description.variables]),
     ):
         repeated = next((name for name, count in Counter(names).items() if count > 1), None)

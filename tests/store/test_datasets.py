@@ -64,11 +64,19 @@ def test_a_spec_names_every_channel():
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("classes", [("one",), ("one", "two", "three")])
-def test_a_data_set_has_two_classes(classes):
-    message = f"label.classes = {list(classes)}: must be exactly two classes, because the networks separate two"
-    with pytest.raises(ConfigError, match=re.escape(message)):
+@pytest.mark.parametrize("classes", [(), ("one",), tuple(map(str, range(256)))])
+def test_a_data_set_has_2_to_255_classes(classes):
+    with pytest.raises(ConfigError, match=r"label\.classes = .*: must be a list of 2 to 255 names"):
         dataclasses.replace(find_dataset("quark-gluon"), classes=classes)
+
+
+def test_a_description_can_have_classes_values_weights_and_a_network():
+    text = MUONS.replace('["minus", "plus"]', '["minus", "none", "plus"]\nvalues = [-1, 0, 1]')
+    values = tomllib.loads(text + '\n[weight]\nkey = "w"\n[train]\nmodel = "resnet15"\n')
+    spec = DatasetSpec.from_dict(values)
+    assert spec.classes == ("minus", "none", "plus")
+    assert (spec.label_values, spec.weight_key, spec.model) == ((-1, 0, 1), "w", "resnet15")
+    assert DatasetSpec.from_dict(spec.to_dict()) == spec
 
 
 def test_the_jets_are_described():
@@ -148,9 +156,12 @@ WRONG = {
         '{ name = "a" }, { name = "a" }': "variables = 'a': is there twice; names must differ",
     },
     '["minus", "plus"]': {
-        '["a", "b", "c"]': "label.classes = ['a', 'b', 'c']: must be exactly two classes",
+        '["a", "b"]\nvalues = [1]': "label.values = [1]: must have one value per class, 2",
+        '["a", "b"]\nvalues = [1, "b"]': "label.values = [1, 'b']: must be all whole numbers or all texts",
+        '["a", "b"]\nvalues = [1, 1]': "label.values = 1: is there twice",
+        '["a", "b"]\nvalues = [0.5, 1]': "label.values[0] = 0.5: must be a list of whole numbers or of texts",
         '["a", "a"]': "label.classes = 'a': is there twice",
-        '"ab"': "label.classes = 'ab': must be a list of two names",
+        '"ab"': "label.classes = 'ab': must be a list of 2 to 255 names",
     },
 }
 

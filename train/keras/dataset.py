@@ -224,19 +224,45 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
             yield (images, *map(from_numpy, vectors))
 
     def get_tf_dataset(self) -> Any:
-        """Return a tf.data.Dataset of the remaining batches of the epoch, in the memory of the batches."""
+        """Return a tf.data.Dataset of the remaining batches of the epoch, in the memory of the batches.
+
+        One call of Python per batch, in a plain map, costs half of what ``tf.data.Dataset.from_generator`` does.
+        """
         import tensorflow as tf
 
-        image: Any = tf.TensorSpec((None, *self.stream.image_shape), tf.float32)
+        shapes: list[tuple[int | None, ...]] = [(None, *self.stream.image_shape)]
         if self._variables:
-            image = image, tf.TensorSpec((None, len(self._variables)), tf.float32)
-        vectors = [tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((None,), tf.float32)]
-        weighted = self._weight is not None or self._class_weight is not None
-        signature = (image, *vectors[: 1 + weighted])
-        dataset = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+            shapes.append((None, len(self._variables)))
+        inputs, weighted = len(shapes), self._weight is not None or self._class_weight is not None
+        shapes += [(None,)] * (1 + weighted)
+        types = [*[tf.float32] * inputs, tf.uint8, *[tf.float32] * weighted]
+        under_way: dict[int, Iterator[Item]] = {}  # the newest iteration, by its number
+
+        def begin() -> tuple[int, int]:
+            number = max(under_way, default=0) + 1
+            under_way.clear()
+            under_way[number] = iter(self)
+            return number, len(self) - self._start
+
+        def read(number: int) -> list[Any]:
+            if number not in under_way:
+                raise PlanError("another iteration of this dataset has begun; use a second dataset")
+            images, *vectors = next(under_way[number])
+            return [*(images if self._variables else [images]), *vectors]
+
+        def as_item(number: Any) -> Item:
+            tensors = tf.numpy_function(read, [number], types)
+            for tensor, shape in zip(tensors, shapes, strict=True):
+                tensor.set_shape(shape)
+            return (tuple(tensors[:inputs]) if inputs > 1 else tensors[0], *tensors[inputs:])
+
+        def of_iteration(_: Any) -> Any:
+            number, batches = tf.numpy_function(begin, [], [tf.int64, tf.int64])
+            return tf.data.Dataset.range(batches).map(lambda _: as_item(number))
+
         options = tf.data.Options()
         options.experimental_optimization.inject_prefetch = False  # the position is that of the model
-        return dataset.with_options(options)
+        return tf.data.Dataset.range(1).flat_map(of_iteration).with_options(options)
 
 
 def _weight_table(weights: Mapping[int, float], classes: Sequence[str]) -> Float32Array:
