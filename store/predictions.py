@@ -13,6 +13,7 @@ from store.errors import RunError
 from store.npz import read_npz
 
 FIELDS = {"sample": np.int64, "label": np.uint8, "score": np.float64, "weight": np.float64}
+SUM_TOLERANCE = 1e-3  # how far from 1 the probabilities of a sample may add up; those of float16 are off by this much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,10 @@ class Predictions:
     sample
         int64 (n,), position of each sample in the store.
     label
-        uint8 (n,), true class of each sample, 0 or 1.
+        uint8 (n,), true class of each sample.
     score
-        float64 (n,), probability of class 1 according to the model, in [0, 1].
+        Probabilities according to the model, in [0, 1]. For two classes float64 (n,), the probability of class 1; for
+        K > 2 classes float64 (n, K), one column per class in the order of the data set, which adds up to 1 in each row.
     weight
         float64 (n,), weight of each sample in metrics, not negative; None if all samples have the same weight. Trainers
         write no weights, but they may be added to a file.
@@ -34,7 +36,8 @@ class Predictions:
     Raises
     ------
     RunError
-        If the columns do not have the same length.
+        If the columns do not have the same length, or with more than two classes, the scores of a sample are not
+        probabilities that add up to 1, or a label is not the number of a column.
     """
 
     sample: Int64Array
@@ -43,9 +46,35 @@ class Predictions:
     weight: Float64Array | None = None
 
     def __post_init__(self) -> None:
-        lengths = {name: column.shape for name, column in self._columns().items()}
-        if any(shape != self.sample.shape or len(shape) != 1 for shape in lengths.values()):
-            raise RunError(f"predictions must be columns of the same length, got {lengths}")
+        shapes = {name: column.shape for name, column in self._columns().items()}
+        lengths = {**shapes, "score": shapes["score"][:1]}
+        if len(shapes["score"]) > 2 or any(shape != self.sample.shape or len(shape) != 1 for shape in lengths.values()):
+            raise RunError(f"predictions must be columns of the same length, got {shapes}")
+        if self.score.ndim == 2:
+            self._check_classes()
+
+    def _check_classes(self) -> None:
+        """Raise RunError unless the scores are probabilities of more than two classes, which the labels number."""
+        classes = self.score.shape[1]
+        if classes < 3:
+            raise RunError(f"score has shape {self.score.shape}; with two classes it must be (n,), with K > 2 (n, K)")
+        with np.errstate(invalid="ignore"):
+            total, lowest = self.score.sum(1), self.score.min(1)
+            bad = ~((lowest >= 0) & (np.abs(total - 1) <= SUM_TOLERANCE))  # NaN is bad too
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise RunError(
+                f"score[{row}] adds up to {total[row]:g}, and its lowest value is {lowest[row]:g}; the probabilities of a "
+                f"sample must be at least 0 and add up to 1 within {SUM_TOLERANCE}"
+            )
+        if (self.label >= classes).any():
+            row = int(np.argmax(self.label >= classes))
+            raise RunError(f"label[{row}] = {self.label[row]}, but score has the columns of classes 0 to {classes - 1}")
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes: 2, or that of the columns of `score`."""
+        return 2 if self.score.ndim == 1 else self.score.shape[1]
 
     @property
     def scored(self) -> tuple[UInt8Array, Float64Array, Float64Array | None]:

@@ -2,10 +2,12 @@
 
 A block of samples is a header, the images and the variables. The header is five little-endian int64: the shape of the
 images, (n, ieta, iphi, channel), and the number of variables per sample. Images and variables are little-endian float32
-in C order. The answer to a block is one little-endian float64 per sample.
+in C order. The answer to a block is little-endian float64 in C order: the probability of class 1 for each sample, (n,),
+or for K > 2 classes the probability of each class, (n, K).
 """
 
 import io
+import math
 from collections.abc import Iterator
 from typing import IO
 
@@ -58,12 +60,29 @@ def receive_blocks(stream: io.BufferedIOBase) -> Iterator[list[Float32Array]]:
 
 
 def send_scores(stream: IO[bytes], scores: Float64Array) -> None:
-    """Answer a block with its scores, float64 (n,)."""
+    """Answer a block with its scores, float64 (n,) or, for K > 2 classes, float64 (n, K)."""
     stream.write(scores.astype("<f8").tobytes())
     stream.flush()
 
 
-def receive_scores(stream: IO[bytes], samples: int) -> Float64Array | None:
-    """Return the scores of a block, float64 (samples,), or None if the stream ends too early."""
-    answer = stream.read(8 * samples)
-    return np.frombuffer(answer, "<f8") if len(answer) == 8 * samples else None
+def receive_scores(stream: IO[bytes], samples: int, classes: int = 2) -> Float64Array | None:
+    """Return the scores of a block, or None if the stream ends too early.
+
+    Parameters
+    ----------
+    stream
+        Standard output of the process with the model.
+    samples
+        Number of samples in the block.
+    classes
+        Number of classes of the model.
+
+    Returns
+    -------
+    Float64Array or None
+        float64 (samples,) for two classes, float64 (samples, classes) for more.
+    """
+    shape = (samples,) if classes == 2 else (samples, classes)
+    size = 8 * math.prod(shape)
+    answer = stream.read(size)
+    return np.frombuffer(answer, "<f8").reshape(shape) if len(answer) == size else None

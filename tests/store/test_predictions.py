@@ -26,6 +26,41 @@ def test_what_was_saved_is_loaded_in_the_order_of_samples(tmp_path):
     assert (loaded.sample.dtype, loaded.label.dtype, loaded.score.dtype) == (np.int64, np.uint8, np.float64)
 
 
+def of_three_classes(**changes):
+    score = np.array([[0.25, 0.5, 0.25], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1.0]])
+    return some(**{"label": np.array([1, 2, 0], np.uint8), "score": score, **changes})
+
+
+def test_scores_of_more_classes_are_saved_and_loaded(tmp_path):
+    path = tmp_path / "test.npz"
+    of_three_classes().save(path)
+    loaded = Predictions.load(path)
+    assert loaded.label.tolist() == [2, 1, 0]
+    assert loaded.score.tolist() == [[1 / 3, 1 / 3, 1 / 3], [0.25, 0.5, 0.25], [0, 0, 1]]
+    assert (loaded.class_count, some().class_count) == (3, 2)
+
+
+def test_probabilities_of_float16_are_taken():
+    weights = np.random.default_rng(0).exponential(size=(3, 200))
+    of_three_classes(score=(weights / weights.sum(1, keepdims=True)).astype(np.float16).astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"score": np.full((3, 2), 0.5)}, r"score has shape \(3, 2\); with two classes it must be \(n,\)"),
+        ({"score": np.full((3, 3), 0.5)}, r"score\[0\] adds up to 1.5, .* must be at least 0 and add up to 1 within"),
+        ({"score": np.array([[0, 0, 1], [0, 0, 1], [-0.5, 0.5, 1]])}, r"score\[2\] .* its lowest value is -0.5"),
+        ({"score": np.array([[0, 0, 1], [0, np.nan, 1], [0, 0, 1]])}, r"score\[1\] adds up to nan"),
+        ({"score": np.array([[-np.inf, 0, np.inf]] * 3)}, r"score\[0\] adds up to nan"),
+        ({"label": np.array([0, 1, 3], np.uint8)}, r"label\[2\] = 3, but score has the columns of classes 0 to 2"),
+    ],
+)
+def test_what_are_no_probabilities_of_the_classes_is_refused(changes, message):
+    with pytest.raises(RunError, match=message):
+        of_three_classes(**changes)
+
+
 def test_nothing_but_the_file_is_left(tmp_path):
     some().save(tmp_path / "test.npz")
     some(score=np.zeros(3)).save(tmp_path / "test.npz")
@@ -40,6 +75,8 @@ def test_nothing_but_the_file_is_left(tmp_path):
         {"weight": np.ones(2)},
         {"label": np.zeros((3, 1), np.uint8)},
         {"sample": np.zeros(4, np.int64)},
+        {"score": np.full((2, 4), 0.25)},
+        {"score": np.full((3, 1, 4), 0.25)},
     ],
 )
 def test_columns_of_unequal_length_are_refused(changes):

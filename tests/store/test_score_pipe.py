@@ -62,6 +62,16 @@ def test_scores_arrive_as_they_were_sent_or_not_at_all():
     assert receive_scores(io.BytesIO(b""), 0).size == 0
 
 
+def test_scores_of_more_classes_arrive_sample_by_sample():
+    scores, stream = np.arange(12.0).reshape(4, 3), io.BytesIO()
+    send_scores(stream, np.asfortranarray(scores))
+    data = stream.getvalue()
+    assert data == struct.pack("<12d", *range(12))
+    assert np.array_equal(receive_scores(io.BytesIO(data), 4, classes=3), scores)
+    assert receive_scores(io.BytesIO(data[:-8]), 4, classes=3) is None
+    assert receive_scores(io.BytesIO(b""), 0, classes=3).shape == (0, 3)
+
+
 def test_blocks_larger_than_a_pipe_and_their_scores_go_through_real_pipes():
     images = np.tile(IMAGES, (200, 1, 1, 1))
     inner, outer = [os.pipe() for _ in range(2)]

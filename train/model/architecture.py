@@ -20,7 +20,7 @@ Initialiser = Annotated[Literal["truncated-normal", "he", "glorot"], one_of("tru
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A classifier of calorimeter images that returns one logit.
+    """A classifier of calorimeter images that returns one logit for two classes, and one logit per class for more.
 
     Attributes
     ----------
@@ -72,13 +72,36 @@ class Architecture:
             raise ConfigError(f"model {self.name!r} cannot take variables: it has no dense layer to append them to")
         return replace(self, layers=(*self.layers[:first], Join(variables=count), *self.layers[first:]))
 
+    def with_outputs(self, classes: int) -> "Architecture":
+        """Return the architecture for a number of classes.
+
+        With more than two classes, a last dense layer of one unit gets one unit per class. Every other architecture is
+        returned as it is, and `class_count` tells whether it fits.
+        """
+        *layers, last = self.layers or (None,)
+        if classes == 2 or not isinstance(last, Dense) or last.units != 1:
+            return self
+        return replace(self, layers=(*layers, replace(last, units=classes)))
+
+    def class_count(self, image_shape: Shape) -> int:
+        """Return the number of classes that the model tells apart, for images of shape (ieta, iphi, channel).
+
+        Raises
+        ------
+        ShapeError
+            See `nodes`.
+        """
+        *_, last = self.nodes(image_shape)
+        return max(2, *last.output_shape)
+
     def nodes(self, image_shape: Shape) -> Iterator[Node]:
         """Yield the layers with their names and shapes, for images of shape (ieta, iphi, channel).
 
         Raises
         ------
         ShapeError
-            If a layer cannot take its input, or the last output is not one logit.
+            If a layer cannot take its input, or the last output is neither one logit nor a logit for each of more than
+            two classes.
         """
         shape = tuple(image_shape)
         try:
@@ -87,8 +110,11 @@ class Architecture:
                 yield node
         except ShapeError as error:
             raise ShapeError(f"model {self.name!r} does not fit images of {image_shape}: {error}") from None
-        if shape != (1,):
-            raise ShapeError(f"model {self.name!r} ends in {shape}; it must end in one logit, (1,)")
+        if len(shape) != 1 or shape[0] == 2:
+            raise ShapeError(
+                f"model {self.name!r} ends in {shape}; it must end in one logit, (1,), for two classes, or in one logit "
+                "per class for more than two"
+            )
 
     def weight_specs(self, image_shape: Shape) -> dict[str, WeightSpec]:
         """Return all weights by neutral name, such as ``conv1.kernel`` or ``residual1.body.conv1.kernel``."""

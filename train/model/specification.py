@@ -81,6 +81,11 @@ class Specification:
             )
 
     @property
+    def class_count(self) -> int:
+        """Number of classes that the model tells apart: 2 if it returns one logit, otherwise that of its logits."""
+        return self.architecture.class_count(self.image_shape)
+
+    @property
     def weight_bytes(self) -> int:
         """Size of all weights in float32, in bytes."""
         return 4 * sum(map(math.prod, self.architecture.weight_shapes(self.image_shape).values()))

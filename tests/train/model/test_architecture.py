@@ -40,6 +40,25 @@ def test_variables_need_a_dense_layer() -> None:
         convolutions.with_variables(2)
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_more_than_two_classes_have_a_logit_each(name: str) -> None:
+    architecture = ARCHITECTURES[name]
+    assert architecture.with_outputs(2) is architecture
+    shape = JETS if name.startswith("jet") else SHAPE
+    three = architecture.with_outputs(3)
+    assert (architecture.class_count(shape), three.class_count(shape)) == (2, 3)
+    before, after = architecture.weight_shapes(shape), three.weight_shapes(shape)
+    changed = [after[weight][-1] for weight in after if after[weight] != before[weight]]
+    assert changed == [3, 3], "kernel and bias of the last layer"
+    assert three.with_outputs(3) == three
+
+
+def test_only_a_single_logit_is_multiplied() -> None:
+    five, pooled = made_of(Flatten(), Dense(units=5)), made_of(Conv(filters=1), GlobalPool())
+    assert five.with_outputs(3).class_count(SHAPE) == 5
+    assert pooled.with_outputs(3).class_count(SHAPE) == 2
+
+
 def test_only_models_that_compute_features_take_raw_images() -> None:
     assert [name for name, architecture in ARCHITECTURES.items() if architecture.takes_raw_images] == ["shower"]
 
