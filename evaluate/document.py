@@ -3,6 +3,10 @@
 A document is a structure whose attributes are the keys of the JSON object. Its JSON schema is generated from the
 structure, and ``evaluate schema`` prints it. A change that breaks readers must raise the version in the document's
 ``schema``.
+
+Two classes are background and signal, with one score per sample: the probability of the signal. With more classes, each
+sample has one probability per class. Keys that only one of the two cases has are absent in the other; lists and tables
+by class are in the order of the key ``classes``.
 """
 
 import json
@@ -38,27 +42,72 @@ class Measurement(Part, frozen=True, kw_only=True):
     interval: tuple[float, float]
 
 
-# Metrics of one column of scores
+# Metrics of scores
+
+
+class ClassMetrics(Part, frozen=True, kw_only=True):
+    """Metrics of one class of more than two; null where too few samples leave a metric undefined."""
+
+    samples: Annotated[Count, about("Number of samples of the class.")]
+    auc: Annotated[
+        Measurement | None,
+        about("One against the rest: area under the ROC curve of the probability of the class, against all others."),
+    ]
+    precision: Annotated[
+        Measurement | None, about("Fraction of the class among the samples for which it is the most probable one.")
+    ]
+    recall: Annotated[Measurement | None, about("Fraction of the class for which it is the most probable one.")]
 
 
 class Metrics(Part, frozen=True, kw_only=True):
     """Metrics of scores; null where too few samples of a class leave a metric undefined."""
 
     samples: Count
-    signal_samples: Count
-    background_samples: Count
-    auc: Annotated[Measurement | None, about("Area under the ROC curve.")]
-    average_precision: Fraction | None
-    background_rejection: Annotated[
-        dict[str, Measurement | None],
-        about("1 / false positive rate by signal efficiency; null if no background passes."),
+    signal_samples: Annotated[Count | UnsetType, about("Two classes only.")] = UNSET
+    background_samples: Annotated[Count | UnsetType, about("Two classes only.")] = UNSET
+    auc: Annotated[
+        Measurement | None,
+        about("Area under the ROC curve. More than two classes: mean over the classes, each against the rest."),
     ]
-    accuracy: Annotated[Measurement, about("Fraction of samples on the correct side of a score of 0.5.")]
-    precision: Annotated[Measurement | None, about("Fraction of signal among scores of at least 0.5.")]
-    recall: Annotated[Measurement | None, about("Fraction of the signal with a score of at least 0.5.")]
-    log_loss: Annotated[Measurement, about("Mean binary cross-entropy in nats.")]
-    brier_score: Annotated[Measurement, about("Mean squared difference between score and label.")]
-    expected_calibration_error: Fraction
+    average_precision: Annotated[Fraction | UnsetType | None, about("Two classes only.")] = UNSET
+    background_rejection: Annotated[
+        dict[str, Measurement | None] | UnsetType,
+        about("1 / false positive rate by signal efficiency; null if no background passes. Two classes only."),
+    ] = UNSET
+    accuracy: Annotated[
+        Measurement,
+        about(
+            "Fraction of samples on the correct side of a score of 0.5. More than two classes: fraction of samples "
+            "whose most probable class is the true one."
+        ),
+    ]
+    precision: Annotated[
+        Measurement | UnsetType | None, about("Fraction of signal among scores of at least 0.5. Two classes only.")
+    ] = UNSET
+    recall: Annotated[
+        Measurement | UnsetType | None, about("Fraction of the signal with a score of at least 0.5. Two classes only.")
+    ] = UNSET
+    log_loss: Annotated[Measurement, about("Mean cross-entropy in nats.")]
+    brier_score: Annotated[
+        Measurement,
+        about(
+            "Mean squared difference between score and label, 0 to 1. More than two classes: mean over the samples of "
+            "the sum over classes of the squared difference between the probability and 1 for the true class or 0 for "
+            "any other, 0 to 2."
+        ),
+    ]
+    expected_calibration_error: Annotated[
+        Fraction,
+        about(
+            "Mean difference between score and fraction of signal. More than two classes: between the largest "
+            "probability and the accuracy."
+        ),
+    ]
+    top_2_accuracy: Annotated[
+        Measurement | UnsetType,
+        about("Fraction of samples whose true class is one of the two most probable ones. More than two classes only."),
+    ] = UNSET
+    by_class: Annotated[list[ClassMetrics] | UnsetType, about("More than two classes only.")] = UNSET
 
 
 class RocCurve(Part, frozen=True, kw_only=True):
@@ -96,16 +145,66 @@ class Curves(Part, frozen=True, kw_only=True):
     score_histogram: ScoreHistogram
 
 
+class ConfidenceCurve(Part, frozen=True, kw_only=True):
+    """Mean largest probability and accuracy in bins of the largest probability; empty bins are left out."""
+
+    samples: list[Count]
+    mean_probability: list[Fraction]
+    accuracy: list[Fraction]
+    standard_error: Annotated[list[NotNegative], about("Standard error of `accuracy`.")]
+
+
+class ClassTable(Part, frozen=True, kw_only=True):
+    """Values by two classes, as rows of columns; null where undefined."""
+
+    value: list[list[float | None]]
+    standard_error: list[list[NotNegative | None]]
+
+
+class Confusion(Part, frozen=True, kw_only=True):
+    """Samples by true class (rows) and most probable class (columns)."""
+
+    samples: Annotated[list[list[Count]], about("Number of samples.")]
+    weight: Annotated[list[list[NotNegative]], about("Sum of weights.")]
+    share: Annotated[ClassTable, about("Fraction of the true class, weighted: each row sums to 1.")]
+
+
+class ClassDetails(Part, frozen=True, kw_only=True):
+    """Tables and curves of more than two classes."""
+
+    confusion: Confusion
+    pairwise_auc: Annotated[
+        ClassTable,
+        about(
+            "Area under the ROC curve for the samples of two classes, i and j, with the score p_i / (p_i + p_j). The "
+            "table is symmetric; its diagonal is null."
+        ),
+    ]
+    rejection: Annotated[
+        dict[str, ClassTable],
+        about(
+            "By efficiency for the class of the row, which is the fraction of it that passes a cut on its probability: "
+            "1 / fraction of the class of the column that passes the same cut; null if none passes."
+        ),
+    ]
+    confidence: ConfidenceCurve
+    curves: Annotated[
+        list[Curves | None],
+        about("By class, which is the signal, against the rest, which is the background; null where `auc` is."),
+    ]
+
+
 # metrics.json
 
 
 class SplitMetrics(Metrics, frozen=True, kw_only=True):
-    """Metrics of a run on one split, which has samples of both classes."""
+    """Metrics of a run on one split. It has samples of both classes if there are two."""
 
-    auc: Measurement
-    average_precision: Fraction
-    accuracy_at_best_threshold: Annotated[Measurement, about("Accuracy at the run's `best_threshold`.")]
-    curves: Curves
+    accuracy_at_best_threshold: Annotated[
+        Measurement | UnsetType, about("Accuracy at the run's `best_threshold`. Two classes only.")
+    ] = UNSET
+    curves: Annotated[Curves | UnsetType, about("Two classes only.")] = UNSET
+    details: Annotated[ClassDetails | UnsetType, about("More than two classes only.")] = UNSET
 
 
 class SplitResults(Part, frozen=True, kw_only=True):
@@ -121,9 +220,9 @@ class SplitResults(Part, frozen=True, kw_only=True):
 
 
 class GeneralisationGap(Part, frozen=True, kw_only=True):
-    """Metrics on the training split minus those on the test split."""
+    """Metrics on the training split minus those on the test split; null where one of the two is."""
 
-    auc: Measurement
+    auc: Measurement | None
     accuracy: Measurement
     log_loss: Measurement
 
@@ -134,7 +233,9 @@ class SliceBin(Metrics, frozen=True, kw_only=True):
     low: float
     high: float
     mean: Annotated[float, about("Mean of the observable over the samples in the bin.")]
-    accuracy_at_best_threshold: Annotated[Measurement, about("Accuracy at the run's `best_threshold`.")]
+    accuracy_at_best_threshold: Annotated[
+        Measurement | UnsetType, about("Accuracy at the run's `best_threshold`. Two classes only.")
+    ] = UNSET
 
 
 class Slice(Part, frozen=True, kw_only=True):
@@ -150,12 +251,18 @@ class GallerySample(Part, frozen=True, kw_only=True):
     """A test sample that is shown as an image."""
 
     sample: Annotated[Count, about("Position in the store.")]
-    label: Literal[0, 1]
-    score: Fraction
+    label: Annotated[Count, about("Number of the true class.")]
+    score: Annotated[Fraction | UnsetType, about("Two classes only.")] = UNSET
+    probabilities: Annotated[
+        list[Fraction] | UnsetType, about("Probability of each class. More than two classes only.")
+    ] = UNSET
 
 
 class Gallery(Part, frozen=True, kw_only=True):
-    """The test samples with the most confident correct, the most confident wrong and the least certain scores."""
+    """The test samples with the most confident correct, the most confident wrong and the least certain scores.
+
+    Confidence is the probability of the most probable class.
+    """
 
     right: Annotated[list[GallerySample], Meta(max_length=4)]
     wrong: Annotated[list[GallerySample], Meta(max_length=4)]
@@ -166,11 +273,15 @@ OcclusionMap = Annotated[list[list[float]], about("One value per patch; rows run
 
 
 class OcclusionMaps(Part, frozen=True, kw_only=True):
-    """Mean absolute change of the score when a patch of the image is set to zero, by class; null without samples."""
+    """Mean absolute change of a score when a patch of the image is set to zero, by true class; null without samples.
+
+    With more than two classes, the score is the probability of the true class.
+    """
 
     samples: Annotated[Count, about("Number of test images.")]
-    background: OcclusionMap | None
-    signal: OcclusionMap | None
+    background: Annotated[OcclusionMap | UnsetType | None, about("Two classes only.")] = UNSET
+    signal: Annotated[OcclusionMap | UnsetType | None, about("Two classes only.")] = UNSET
+    by_class: Annotated[list[OcclusionMap | None] | UnsetType, about("More than two classes only.")] = UNSET
 
 
 class StoreIdentity(Struct, frozen=True, kw_only=True):
@@ -200,10 +311,13 @@ class RunResults(Part, frozen=True, kw_only=True):
     config: Annotated[dict[str, Any], about("Settings of the training.")]
     environment: Annotated[dict[str, Any], about("Command, device and versions.")]
     store: StoreIdentity
-    signal: Annotated[str, about("Name of class 1.")]
-    background: Annotated[str, about("Name of class 0.")]
+    signal: Annotated[str | UnsetType, about("Name of class 1. Two classes only.")] = UNSET
+    background: Annotated[str | UnsetType, about("Name of class 0. Two classes only.")] = UNSET
+    classes: Annotated[list[str] | UnsetType, about("Names of the classes. More than two classes only.")] = UNSET
     history: Annotated[dict[str, list[float | None]], about("By epoch; null where a value could not be computed.")]
-    best_threshold: Annotated[float, about("Threshold with the highest accuracy on the validation split.")]
+    best_threshold: Annotated[
+        float | UnsetType, about("Threshold with the highest accuracy on the validation split. Two classes only.")
+    ] = UNSET
     splits: SplitResults
     generalisation_gap: GeneralisationGap
     slices: list[Slice]
@@ -212,12 +326,18 @@ class RunResults(Part, frozen=True, kw_only=True):
 
 
 class RunComparison(Part, frozen=True, kw_only=True):
-    """Paired comparison of the test AUCs of two runs."""
+    """Paired comparison of two runs on the same test samples."""
 
     split: Literal["test"]
     runs: Annotated[tuple[str, str], about("Names of the first and the second run.")]
-    difference: Annotated[Measurement, about("AUC of the first run minus that of the second.")]
-    p_value: Annotated[Fraction, about("Two-sided, from DeLong's test.")]
+    difference: Annotated[
+        Measurement | None, about("AUC of the first run minus that of the second; null where there is no AUC.")
+    ]
+    p_value: Annotated[Fraction | None, about("Two-sided, from DeLong's test; null where there is no AUC.")]
+    accuracy: Annotated[
+        Measurement | UnsetType,
+        about("Accuracy of the first run minus that of the second. More than two classes only."),
+    ] = UNSET
 
 
 class PublishedRow(Part, frozen=True, kw_only=True):
@@ -262,8 +382,20 @@ class ScorePair(Part, frozen=True, kw_only=True):
     """A sample with the scores of both classifiers."""
 
     sample: int
-    label: Annotated[Literal[0, 1] | None, about("Null without labels.")]
-    scores: tuple[float, float]
+    label: Annotated[Count | None, about("Number of the true class; null without labels.")]
+    scores: Annotated[tuple[float, float] | UnsetType, about("Two classes only.")] = UNSET
+    probabilities: Annotated[
+        tuple[list[float], list[float]] | UnsetType,
+        about("Probability of each class, for the first and the second classifier. More than two classes only."),
+    ] = UNSET
+
+
+class ClassAgreement(Part, frozen=True, kw_only=True):
+    """How far the probabilities of one class of more than two agree."""
+
+    spearman: Annotated[float | None, about("Rank correlation, without weights; null for constant probabilities.")]
+    pearson: Annotated[float | None, about("Linear correlation, without weights; null for constant probabilities.")]
+    mean_difference: Measurement
 
 
 class ComparisonDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=COMPARISON_SCHEMA):
@@ -272,13 +404,35 @@ class ComparisonDocument(Part, frozen=True, kw_only=True, tag_field="schema", ta
     confidence: Annotated[Fraction, about("Level of all intervals.")]
     paths: tuple[str, str]
     samples: Annotated[Count, about("Number of samples that both scored.")]
-    agreement: Annotated[Measurement, about("Fraction of samples with both scores on the same side of 0.5.")]
-    spearman: Annotated[float | None, about("Rank correlation, without weights; null for constant scores.")]
-    pearson: Annotated[float | None, about("Linear correlation, without weights; null for constant scores.")]
-    mean_difference: Measurement
-    mean_absolute_difference: Measurement
-    auc: Annotated[PairedAuc | None, about("Null without labels of both classes.")]
-    accuracy: Annotated[PairedMeasurement | None, about("Null without labels.")]
+    agreement: Annotated[
+        Measurement,
+        about(
+            "Fraction of samples with both scores on the same side of 0.5. More than two classes: fraction of samples "
+            "for which both have the same most probable class."
+        ),
+    ]
+    spearman: Annotated[
+        float | UnsetType | None,
+        about("Rank correlation, without weights; null for constant scores. Two classes only."),
+    ] = UNSET
+    pearson: Annotated[
+        float | UnsetType | None,
+        about("Linear correlation, without weights; null for constant scores. Two classes only."),
+    ] = UNSET
+    mean_difference: Annotated[Measurement | UnsetType, about("Two classes only.")] = UNSET
+    mean_absolute_difference: Annotated[
+        Measurement,
+        about(
+            "More than two classes: mean over the samples of half the sum over the classes, the largest difference "
+            "between the probabilities of a set of classes."
+        ),
+    ]
+    auc: Annotated[PairedAuc | None, about("As in metrics.json; null without labels of every class.")]
+    accuracy: Annotated[PairedMeasurement | None, about("As in metrics.json; null without labels.")]
+    classes: Annotated[
+        list[str] | UnsetType, about("Names of the classes; numbers if no file names them. More than two classes only.")
+    ] = UNSET
+    by_class: Annotated[list[ClassAgreement] | UnsetType, about("More than two classes only.")] = UNSET
     simulated: Annotated[list[str], about("What simulated the data of the runs.")]
     largest_differences: list[ScorePair]
     warnings: list[str]
@@ -296,10 +450,16 @@ class ScoresDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=SC
     rows: Annotated[Count, about("Number of images.")]
     labelled: Annotated[bool, about("Whether the file has labels.")]
     weighted: Annotated[bool, about("Whether the metrics use weights from the file.")]
-    curves: Annotated[Curves | None, about("Null without labels of both classes.")]
+    curves: Annotated[Curves | UnsetType | None, about("Null without labels of both classes. Two classes only.")] = (
+        UNSET
+    )
     metrics: Annotated[Metrics | None, about("Null without at least two labelled images of positive weight.")]
-    signal: Annotated[str, about("Name of class 1.")]
-    background: Annotated[str, about("Name of class 0.")]
+    details: Annotated[
+        ClassDetails | UnsetType | None, about("Null where `metrics` is. More than two classes only.")
+    ] = UNSET
+    signal: Annotated[str | UnsetType, about("Name of class 1. Two classes only.")] = UNSET
+    background: Annotated[str | UnsetType, about("Name of class 0. Two classes only.")] = UNSET
+    classes: Annotated[list[str] | UnsetType, about("Names of the classes. More than two classes only.")] = UNSET
     simulated: Annotated[str, about("What simulated the training data; empty if nothing says so.")]
 
 
