@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import zarr
 
 from ingest.executors import Executor
@@ -76,7 +75,7 @@ def _delete_all_but_shards(root: Path, count: int) -> None:
 
 
 def content_digest(shards: Sequence[str], table: SampleTable) -> str:
-    """Return the sha256 that identifies a store's content: shards, labels, splits, provenance and variables.
+    """Return the sha256 that identifies a store's content: shards, labels, splits, provenance, variables and weights.
 
     Parameters
     ----------
@@ -85,13 +84,7 @@ def content_digest(shards: Sequence[str], table: SampleTable) -> str:
     table
         The columns of the store.
     """
-    columns: tuple[npt.NDArray[Any], ...] = (
-        table.label,
-        table.source_file,
-        table.source_row,
-        *table.variables.values(),
-    )
-    return digests.content_digest(shards, table.split_ranges, columns)
+    return digests.content_digest(shards, table.split_ranges, table.content)
 
 
 def history_line() -> str:

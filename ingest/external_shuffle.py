@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest.spool import Run, Spool
-from store.arrays import Int64Array, UInt8Array
+from store.arrays import Int64Array, UnsignedArray
 from store.blosc import encode_samples, zero_block
 from store.digests import sha256
 from store.errors import StoreError
@@ -24,17 +24,18 @@ from store.writer import pack_shard
 
 STRETCH_BYTES = 64 << 20
 MOST_STRETCHES = 512
+PLACED = 1 << 20  # samples whose positions are computed at once
 ENCODE = 64  # samples compressed in one call: their 512 KiB stay in the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """Consecutive rows of one source, which are read by one call.
+class Part:
+    """Consecutive rows of one source.
 
     Attributes
     ----------
     number
-        Number of the stretch, which is part of the names of its files.
+        Number of the source in the list that was cut.
     source
         The source.
     start, stop
@@ -46,45 +47,77 @@ class Stretch:
     start: int
     stop: int
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
 
-def cut_stretches(sources: Sequence[Source]) -> Iterator[tuple[int, Stretch]]:
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Rows that are read by one call: consecutive rows of a source, or of several small ones.
+
+    Attributes
+    ----------
+    number
+        Number of the stretch, which is part of the names of its files.
+    parts
+        Its rows, in the order of the sources.
+    """
+
+    number: int
+    parts: tuple[Part, ...]
+
+    def select(self, positions: Sequence[Int64Array]) -> Int64Array:
+        """Return the positions of its rows, int64 (rows,), out of those of all rows of each source."""
+        return np.concatenate([positions[part.number][part.start : part.stop] for part in self.parts])
+
+
+def cut_stretches(sources: Sequence[Source]) -> Iterator[Stretch]:
     """Cut sources into stretches of about equal size: small enough to share between workers, few enough to merge.
 
     Yields
     ------
-    tuple of int and Stretch
-        Number of the source in `sources`, and the stretch.
+    Stretch
+        All rows of all sources, in order.
     """
     total = sum(source.rows for source in sources)
-    number = 0
+    number, parts, filled = 0, list[Part](), 0
     for source_number, source in enumerate(sources):
-        rows = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // source.spec.sample_bytes)
-        rows = max(1, round(rows / source.block)) * source.block
+        limit = max(-(-total // MOST_STRETCHES), STRETCH_BYTES // source.spec.sample_bytes)
+        rows = max(1, round(limit / source.block)) * source.block
         for start in range(0, source.rows, rows):
-            stop = min(source.rows, start + rows)
-            yield source_number, Stretch(number=number, source=source, start=start, stop=stop)
-            number += 1
+            part = Part(number=source_number, source=source, start=start, stop=min(source.rows, start + rows))
+            if parts and filled + part.rows > limit:
+                yield Stretch(number=number, parts=tuple(parts))
+                number, parts, filled = number + 1, [], 0
+            parts.append(part)
+            filled += part.rows
+    yield Stretch(number=number, parts=tuple(parts))
 
 
-def positions_of_rows(source_file: UInt8Array, source_row: Int64Array, number: int, rows: int) -> Int64Array:
-    """Return the position in the store of each row of a source.
+def positions_of_rows(source_file: UnsignedArray, source_row: Int64Array, rows: Sequence[int]) -> list[Int64Array]:
+    """Return the position in the store of each row of each source.
 
     Parameters
     ----------
     source_file, source_row
         (sample,), source number and row of each sample of the store.
-    number, rows
-        The source's number, and how many rows it has.
+    rows
+        How many rows each source has, by its number.
 
     Returns
     -------
-    numpy.ndarray
-        int64 (rows,), -1 for rows that are not in the store.
+    list of numpy.ndarray
+        int64 (rows,) for each source, -1 for rows that are not in the store.
     """
-    positions = np.full(rows, -1, np.int64)
-    samples = np.flatnonzero(source_file == number)
-    positions[source_row[samples]] = samples
-    return positions
+    first = np.cumsum([0, *rows])
+    positions = np.full(first[-1], -1, np.int64)
+    for start in range(0, len(source_row), PLACED):
+        samples = slice(start, start + PLACED)
+        places = first[source_file[samples]] + source_row[samples]
+        positions[places] = np.arange(start, start + places.size)
+    return np.split(positions, first[1:-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +144,7 @@ def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Spool,
     stretch
         What to read.
     positions
-        int64 (stop - start,), position of each row in the store, or -1 for rows that are in no split.
+        int64 (rows,), position of each row in the store, or -1 for rows that are in no split.
     layout
         Codec and sizes.
     spool
@@ -145,16 +178,19 @@ def _record_name(stretch: Stretch) -> str:
 
 
 def _identify_rows(stretch: Stretch) -> list[int]:
-    """Return the range of rows, and size and modification time of their files.
+    """Return each range of rows, with size and modification time of its files.
 
     The ingest compares sources with their digests before and after it reads them. If it is interrupted between, a
     source that was changed meanwhile, and changed back later, is noticed only by these times.
     """
-    try:
-        status = [file.stat() for file in (stretch.source.path, *stretch.source.other_files)]
-    except OSError:
-        return []  # reading the source fails, too, and says why
-    return [stretch.start, stretch.stop, *(value for file in status for value in (file.st_size, file.st_mtime_ns))]
+    values: list[int] = []
+    for part in stretch.parts:
+        try:
+            status = [file.stat() for file in (part.source.path, *part.source.other_files)]
+        except OSError:
+            return []  # reading the source fails, too, and says why
+        values += [part.start, part.stop, *(value for file in status for value in (file.st_size, file.st_mtime_ns))]
+    return values
 
 
 def _find_finished(stretch: Stretch, rows: list[int], spool: Spool) -> SpilledStretch | None:
@@ -172,12 +208,13 @@ def _find_finished(stretch: Stretch, rows: list[int], spool: Spool) -> SpilledSt
 def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterator[tuple[int, bytes]]:
     """Yield position and compressed image of each row of a stretch that is in the store."""
     start = 0
-    for images in stretch.source.pieces(stretch.start, stretch.stop):
-        for first in range(0, len(images), ENCODE):
-            samples = encode_samples(images[first : first + ENCODE], layout)
-            pairs = zip(positions[start + first :][: len(samples)].tolist(), samples, strict=True)
-            yield from ((position, sample) for position, sample in pairs if position >= 0)
-        start += len(images)
+    for part in stretch.parts:
+        for images in part.source.pieces(part.start, part.stop):
+            for first in range(0, len(images), ENCODE):
+                samples = encode_samples(images[first : first + ENCODE], layout)
+                pairs = zip(positions[start + first :][: len(samples)].tolist(), samples, strict=True)
+                yield from ((position, sample) for position, sample in pairs if position >= 0)
+            start += len(images)
 
 
 def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], path: Path) -> str:

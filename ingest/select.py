@@ -16,11 +16,10 @@ from store.datasets import SPLITS
 from store.errors import SourceError
 from store.layout import Layout, shard_path
 from store.opening import Store, open_store
+from store.sample_columns import WEIGHT, column_types
 from store.sample_reader import SampleReader, open_reader
 from store.selection import Cut
 from store.writer import SampleTable, write_shard
-
-STORED_COLUMNS = ("label", "split", "source_file", "source_row")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +102,7 @@ def select(job: Selection, executor: Executor) -> Path:
 
 def _select_samples(store: Store, cut: Cut) -> tuple[Int64Array, SampleTable]:
     """Return the positions, in the store, of the samples that pass, int64 (sample,), and their columns."""
-    variables = [variable.name for variable in store.spec.variables]
-    columns = {name: np.asarray(store.group[name][:]) for name in (*STORED_COLUMNS, *variables)}  # type: ignore[index]
+    columns = {name: store.column(name) for name in column_types(store.spec, len(store.attributes["sources"]))}
     cut.check_columns(tuple(columns))
     passed = cut.apply(columns)
     _check_classes(store, cut, columns["label"], columns["split"], passed)
@@ -117,7 +115,8 @@ def _select_samples(store: Store, cut: Cut) -> tuple[Int64Array, SampleTable]:
         source_file=columns["source_file"][positions],
         source_row=columns["source_row"][positions],
         split_sizes=(train, validation, test),
-        variables={name: columns[name][positions] for name in variables},
+        variables={variable.name: columns[variable.name][positions] for variable in store.spec.variables},
+        weight=columns[WEIGHT][positions] if store.spec.weight_key else None,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.executors import Executor
-from ingest.external_shuffle import Stretch, cut_stretches, positions_of_rows
+from ingest.external_shuffle import Part, Stretch, cut_stretches, positions_of_rows
 from ingest.identity import digest_files, find_source
 from store.arrays import Int64Array
 from store.datasets import SPLITS
@@ -18,7 +18,8 @@ from store.digests import DIGESTS_FILE, read_digests, sha256
 from store.errors import CorruptStoreError, SourceError
 from store.integrity import check_attributes, check_content_digest, check_lengths
 from store.opening import Store, open_unchecked
-from store.sample_reader import open_reader
+from store.sample_columns import column_types, content_columns
+from store.sample_reader import SampleReader, open_reader
 from store.sources import open_sources
 
 SHOWN = 5  # samples named in one message
@@ -110,7 +111,7 @@ def _accept_known_damage(path: Path, problems: list[str]) -> Iterator[None]:
 
 
 def check_format(store: Store) -> list[str]:
-    """Return one line for each way in which a store departs from format version 1."""
+    """Return one line for each way in which a store departs from its format."""
     check_attributes(store)
     check_lengths(store)
     return _check_arrays(store) or _check_columns(store)
@@ -119,20 +120,18 @@ def check_format(store: Store) -> list[str]:
 def _check_arrays(store: Store) -> list[str]:
     """Compare the types, shapes and dimensions of all arrays with the format."""
     samples = store.image.shape[0]
+    columns = column_types(store.spec, len(store.attributes["sources"]))
     expected = {
-        "image": ("float32", (samples, *store.spec.image_shape), ("sample", "ieta", "iphi", "channel")),
-        "label": ("uint8", (samples,), ("sample",)),
-        "split": ("uint8", (samples,), ("sample",)),
-        "source_file": ("uint8", (samples,), ("sample",)),
-        "source_row": ("int64", (samples,), ("sample",)),
-        **{variable.name: ("float32", (samples,), ("sample",)) for variable in store.spec.variables},
+        "image": (("float32",), (samples, *store.spec.image_shape), ("sample", "ieta", "iphi", "channel")),
+        **{name: (types, (samples,), ("sample",)) for name, types in columns.items()},
     }
     problems = []
-    for name, wanted in expected.items():
+    for name, (types, *wanted) in expected.items():
         array = store.array(name)
-        actual = (str(array.dtype), array.shape, array.metadata.dimension_names)  # type: ignore[union-attr]
-        if actual != wanted:
-            problems.append(f"{store.path / name}: is {actual}, the format says {wanted}")
+        actual = [array.shape, array.metadata.dimension_names]  # type: ignore[union-attr]
+        if str(array.dtype) not in types or actual != wanted:
+            found, rule = (str(array.dtype), *actual), (" or ".join(types), *wanted)
+            problems.append(f"{store.path / name}: is {found}, the format says {rule}")
     return problems
 
 
@@ -152,9 +151,8 @@ def _check_columns(store: Store) -> list[str]:
 
 
 def _check_content_digest(store: Store) -> list[str]:
-    names = ("label", "source_file", "source_row", *(variable.name for variable in store.spec.variables))
     try:
-        check_content_digest(store, read_digests(store.path), list(map(store.column, names)))
+        check_content_digest(store, read_digests(store.path), list(map(store.column, content_columns(store.spec))))
     except CorruptStoreError as error:
         return [str(error)]
     return []
@@ -172,14 +170,10 @@ def _plan_comparisons(
     digests = digest_files(sources, executor)
     numbers = [find_source(store.attributes["sources"], source, digests) for source in sources]
     source_file, source_row = _column(store, "source_file"), _column(store, "source_row")
-    positions = [
-        positions_of_rows(source_file, source_row, number, source.rows)
-        for number, source in zip(numbers, sources, strict=True)
-    ]
-    return [
-        (store.path, stretch, positions[index][stretch.start : stretch.stop])
-        for index, stretch in cut_stretches(sources)
-    ]
+    rows = [identity["rows"] for identity in store.attributes["sources"]]
+    positions = positions_of_rows(source_file, source_row, rows)
+    selected = [positions[number] for number in numbers]
+    return [(store.path, stretch, stretch.select(selected)) for stretch in cut_stretches(sources)]
 
 
 def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
@@ -190,22 +184,41 @@ def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list
     path
         The store.
     stretch
-        Rows of a source.
+        Rows of sources.
     positions
-        int64 (stop - start,), position of each row in the store, or -1 for rows that are not in it.
+        int64 (rows,), position of each row in the store, or -1 for rows that are not in it.
 
     Returns
     -------
     list of str
-        Empty, or one line that names the first samples that differ.
+        One line for each source with samples that differ, which names the first of them.
     """
-    store, source = open_unchecked(path), stretch.source
+    store = open_unchecked(path)
     reader = open_reader(store.image, store.path)
-    columns: dict[str, npt.NDArray[Any]] = {"label": source.labels(), **source.variables()}
-    pairs = [(values[stretch.start :], _column(store, name)) for name, values in columns.items()]
+    columns: dict[str, npt.NDArray[Any]] = {}
+    problems = []
+    for part in stretch.parts:
+        different = _compare_part(store, reader, part, positions[: part.rows], columns)
+        positions = positions[part.rows :]
+        if different:
+            named = ", ".join(map(str, different[:SHOWN])) + (" ..." if len(different) > SHOWN else "")
+            problems.append(f"{path}: {len(different)} samples differ from {part.source.path}: {named}")
+    return problems
+
+
+def _compare_part(
+    store: Store, reader: SampleReader, part: Part, positions: Int64Array, columns: dict[str, npt.NDArray[Any]]
+) -> list[int]:
+    """Return the samples of the store that differ from their rows; `columns` keeps what is read of the store."""
+    source = part.source
+    pairs = []
+    for name, values in {"label": source.labels(), **source.variables()}.items():
+        if name not in columns:
+            columns[name] = _column(store, name)
+        pairs.append((values[part.start :], columns[name]))
     different: list[int] = []
     start = 0
-    for piece in source.pieces(stretch.start, stretch.stop):
+    for piece in source.pieces(part.start, part.stop):
         wanted = positions[start : start + len(piece)]
         rows = np.flatnonzero(wanted >= 0)
         samples, images = wanted[rows], piece[rows]
@@ -216,7 +229,4 @@ def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list
             same &= values[start + rows] == stored_values[samples]
         different += samples[~same].tolist()
         start += len(piece)
-    if not different:
-        return []
-    named = ", ".join(map(str, different[:SHOWN])) + (" ..." if len(different) > SHOWN else "")
-    return [f"{path}: {len(different)} samples differ from {source.path}: {named}"]
+    return different

@@ -20,7 +20,8 @@ BUILT_IN = Path(__file__).parent / "built_in"
 LARGEST_FILE = 1 << 18  # bytes of a description; hundreds of channels take less
 DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 FORMAT = "calostream"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of new stores
+READABLE_VERSIONS = (1, 2)
 SPLITS = ("train", "validation", "test")
 
 

@@ -74,7 +74,7 @@ def shard_digests(recorded: Mapping[str, str]) -> list[str]:
 def content_digest(
     shards: Sequence[str], split_ranges: Mapping[str, Sequence[int]], columns: Iterable[npt.NDArray[Any]]
 ) -> str:
-    """Return the sha256 that identifies a store's content: shards, splits, labels, provenance and variables.
+    """Return the sha256 that identifies a store's content: shards, splits, labels, provenance, variables and weights.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def content_digest(
     split_ranges
         For each split, the position of its first sample and one more than the position of its last.
     columns
-        ``label``, ``source_file``, ``source_row`` and the variables, each (sample,).
+        The columns that `store.sample_columns.content_columns` names, each (sample,).
     """
     ranges = {split: list(split_ranges[split]) for split in SPLITS}
     digest = hashlib.sha256(json.dumps([*shards, ranges]).encode())

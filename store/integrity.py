@@ -20,11 +20,11 @@ from store.datasets import SPLITS, stored_dataset
 from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, shard_digests
 from store.errors import CalostreamError, ConfigError, CorruptStoreError
 from store.files import folder_bytes
+from store.sample_columns import column_types, content_columns
 
 if TYPE_CHECKING:
     from store.opening import Store
 
-COLUMNS = {"label": "uint8", "split": "uint8", "source_file": "uint8", "source_row": "int64"}
 ALWAYS = ("label", "split")  # arrays whose files are compared with their digests whatever their size
 COORDINATES = ("ieta", "iphi", "channel")
 SMALL_BYTES = 16 << 20  # in total; further files are left to `ingest verify` if there is more
@@ -167,7 +167,7 @@ def _check_files(store: "Store", recorded: dict[str, str]) -> None:
         names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
         remedy = _remedy(store, all(name.startswith("statistics/") for name in missing))
         raise CorruptStoreError(f"{store.path}: incomplete, {names} of {DIGESTS_FILE} missing; {remedy}")
-    arrays = {*COLUMNS, *COORDINATES, "statistics", *(variable.name for variable in store.spec.variables)}
+    arrays = {*content_columns(store.spec), "split", *COORDINATES, "statistics"}
     small = [name for name in recorded if name.partition("/")[0] in arrays or name == "image/zarr.json"]
     if sum((store.path / name).stat().st_size for name in small) > SMALL_BYTES:
         small = [name for name in small if name.endswith("/zarr.json") or name.partition("/")[0] in ALWAYS]
@@ -198,14 +198,15 @@ def check_lengths(store: "Store") -> None:
     stored = folder_bytes(store.path / "image")
     if samples > stored:  # the smallest image takes several bytes
         raise CorruptStoreError(f"{store.path / 'image'}: {samples} samples in {stored} bytes; {REMEDY}")
-    for name, dtype in {**COLUMNS, **{variable.name: "float32" for variable in store.spec.variables}}.items():
+    for name, types in column_types(store.spec, len(store.attributes["sources"])).items():
         array = store.array(name)
         if array.shape != (samples,):
             raise CorruptStoreError(
                 f"{store.path / name}: has shape {array.shape}, image has {samples} samples; {REMEDY}"
             )
-        if array.dtype != np.dtype(dtype):
-            raise CorruptStoreError(f"{store.path / name}: is {array.dtype} instead of {dtype}; {REMEDY}")
+        if str(array.dtype) not in types:
+            expected_types = " or ".join(types)
+            raise CorruptStoreError(f"{store.path / name}: is {array.dtype} instead of {expected_types}; {REMEDY}")
 
 
 def _check_columns(store: "Store", recorded: dict[str, str]) -> None:
@@ -219,7 +220,7 @@ def _check_columns(store: "Store", recorded: dict[str, str]) -> None:
     if not np.array_equal(split, np.repeat(np.arange(len(SPLITS), dtype=np.uint8), sizes)):
         raise CorruptStoreError(f"{store.path / 'split'}: disagrees with the attribute split_ranges; {REMEDY}")
     check_labels(store, label)
-    names = [name for name in COLUMNS if name not in ALWAYS] + [variable.name for variable in store.spec.variables]
+    names = [name for name in content_columns(store.spec) if name not in ALWAYS]
     if sum(store.array(name).nbytes for name in names) <= SMALL_BYTES:
         columns = [label, *map(store.column, names)]
         check_content_digest(store, recorded, columns)

@@ -13,7 +13,7 @@ import zarr
 import store.accessor as _accessor  # noqa: F401  registers `dataset.calo`
 from store.attributes import flatten, restore
 from store.coordinates import add_coordinates
-from store.datasets import FORMAT, FORMAT_VERSION, DatasetSpec, stored_dataset
+from store.datasets import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, DatasetSpec, stored_dataset
 from store.errors import CorruptStoreError, PlanError, StoreError
 from store.even_chunks import even_chunks
 from store.integrity import check_store, naming
@@ -137,8 +137,12 @@ def open_unchecked(path: str | Path) -> Store:
     if group.attrs.get("format") != FORMAT:
         raise StoreError(f"{path}: is a Zarr group, but not a {FORMAT} store")
     version = group.attrs.get("format_version")
-    if version != FORMAT_VERSION or isinstance(version, bool):
-        raise StoreError(f"{path}: has format version {version!r:.60}, this program reads version {FORMAT_VERSION}")
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
+        newer = isinstance(version, int) and version > FORMAT_VERSION
+        raise StoreError(
+            f"{path}: has format version {version!r:.60}, this program reads "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}{'; install a newer calostream' if newer else ''}"
+        )
     return Store(path=path, group=group)
 
 

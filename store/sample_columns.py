@@ -3,12 +3,50 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
+from store.datasets import DatasetSpec
 from store.errors import PlanError
 
 if TYPE_CHECKING:
     from store.opening import Store
+
+WEIGHT = "weight"
+VARIABLE_TYPES = ("float32", "int64")
+
+
+def source_type(sources: int) -> np.dtype[Any]:
+    """Return the type in which a store numbers its sources: the smallest of uint8, uint16 and uint32 that is enough."""
+    return np.min_scalar_type(max(0, sources - 1))
+
+
+def column_types(spec: DatasetSpec, sources: int) -> dict[str, tuple[str, ...]]:
+    """Return the types that each column of a store may have, by name.
+
+    Parameters
+    ----------
+    spec
+        The data set.
+    sources
+        Number of source files of the store.
+    """
+    return {
+        "label": ("uint8",),
+        "split": ("uint8",),
+        "source_file": (str(source_type(sources)),),
+        "source_row": ("int64",),
+        **{variable.name: VARIABLE_TYPES for variable in spec.variables},
+        **({WEIGHT: ("float32",)} if spec.weight_key else {}),
+    }
+
+
+def content_columns(spec: DatasetSpec) -> tuple[str, ...]:
+    """Return the names of the columns that the content digest of a store covers, in this order.
+
+    The digest covers ``split`` by the ranges of the splits.
+    """
+    return tuple(name for name in column_types(spec, 1) if name != "split")
 
 
 def column_names(store: "Store") -> tuple[str, ...]:

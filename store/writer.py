@@ -19,10 +19,12 @@ import zarr
 from zarr.codecs import BloscCodec
 from zarr.errors import ZarrUserWarning
 
+from store.arrays import Float32Array, Int64Array, UInt8Array, UnsignedArray, VariableArray
 from store.blosc import join_blocks
 from store.datasets import FORMAT, FORMAT_VERSION, SPLITS, DatasetSpec
 from store.files import write_whole
 from store.layout import MISSING_CHUNK, Layout
+from store.sample_columns import WEIGHT
 
 SMALL_CHUNK = 1 << 18  # samples per chunk of a one-dimensional array
 
@@ -36,20 +38,29 @@ class SampleTable:
     label
         uint8 (sample,), class of each sample.
     source_file
-        uint8 (sample,), index of the source file that each sample comes from.
+        (sample,), index of the source file that each sample comes from, in the type `store.sample_columns.source_type`.
     source_row
         int64 (sample,), row of each sample in its source file.
     split_sizes
         Number of samples in train, validation and test; the splits follow each other in this order.
     variables
-        float32 (sample,) by name of variable of the data set.
+        float32 or int64 (sample,) by name of variable, in the order of the data set.
+    weight
+        float32 (sample,), weight of each sample, or None if the data set has none.
     """
 
-    label: npt.NDArray[np.uint8]
-    source_file: npt.NDArray[np.uint8]
-    source_row: npt.NDArray[np.int64]
+    label: UInt8Array
+    source_file: UnsignedArray
+    source_row: Int64Array
     split_sizes: tuple[int, int, int]
-    variables: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    variables: dict[str, VariableArray] = field(default_factory=dict)
+    weight: Float32Array | None = None
+
+    @property
+    def content(self) -> tuple[npt.NDArray[Any], ...]:
+        """The columns that the content digest covers, in the order of `store.sample_columns.content_columns`."""
+        weight = () if self.weight is None else (self.weight,)
+        return (self.label, self.source_file, self.source_row, *self.variables.values(), *weight)
 
     @property
     def split_ranges(self) -> dict[str, list[int]]:
@@ -173,6 +184,8 @@ def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: 
             for variable in spec.variables
         },
     }
+    if table.weight is not None:
+        variables[WEIGHT] = ("sample", table.weight, {"long_name": "weight of the sample", "units": "1"})
     coordinates = {
         "split": ("sample", split, {"long_name": "part of the data set", "units": "1", **flags(SPLITS)}),
         "source_file": ("sample", table.source_file, {"long_name": "source file", "units": "1", **flags(sources)}),

@@ -69,7 +69,7 @@ def test_the_attributes_tell_where_the_store_comes_from(bundled, sample_sources)
         for path in sample_sources
     ]
     assert attributes["simulated"] == "Geant4 simulation"
-    assert (attributes["format"], attributes["format_version"]) == ("calostream", 1)
+    assert (attributes["format"], attributes["format_version"]) == ("calostream", 2)
     assert (attributes["dataset"], attributes["seed"], attributes["split_scheme"]) == (
         "electron-photon",
         0,

@@ -106,7 +106,7 @@ def test_json_holds_what_the_tables_show(bundled):
     outcome = run_ingest("info", bundled[0], "--json", "--reference")
     assert (outcome.status, outcome.err) == (0, "")
     document, group = strict(outcome.out), zarr.open_group(bundled[0], mode="r")
-    assert (document["summary_version"], document["format_version"]) == (1, 1)
+    assert (document["summary_version"], document["format_version"]) == (1, 2)
     for key in ("dataset", "title", "simulated", "split_scheme", "seed", "sources", "content_digest", "history"):
         assert document[key] == group.attrs[key]
     assert (document["samples"], document["image_shape"], document["dtype"]) == (11_000, [32, 32, 2], "float32")

@@ -9,6 +9,7 @@ import zarr
 
 from store.errors import PlanError, StoreError
 from store.opening import open_dataset, open_statistics, open_store
+from store.stream import BatchStream
 from tests.examples import SHAPE, tell_tale_images, tell_tale_labels, write_store
 
 # Opens a store where this project cannot be imported; a warning is an error.
@@ -85,7 +86,7 @@ def test_types_are_those_of_the_format(seen):
 
 def test_plain_xarray_shows_what_the_store_is(seen):
     root = seen["root"]
-    assert (root["format"], root["format_version"], root["Conventions"]) == ("calostream", 1, "CF-1.11")
+    assert (root["format"], root["format_version"], root["Conventions"]) == ("calostream", 2, "CF-1.11")
     assert root["split_ranges"] == {"train": [0, 350], "validation": [350, 403], "test": [403, 500]}
 
 
@@ -166,10 +167,25 @@ def test_a_zarr_group_of_somebody_else_is_named(tmp_path):
         open_store(tmp_path / "other.zarr")
 
 
-def test_another_format_version_is_refused_with_both_versions(tmp_path):
-    path = write_store(tmp_path / "new.zarr", format_version=2)
-    with pytest.raises(StoreError, match=r"new\.zarr: has format version 2, this program reads version 1"):
+def test_a_later_format_version_is_refused_with_all_versions(tmp_path):
+    path = write_store(tmp_path / "new.zarr", format_version=3)
+    rule = r"new\.zarr: has format version 3, this program reads 1 and 2; install a newer calostream"
+    with pytest.raises(StoreError, match=rule):
         open_store(path)
+
+
+def test_a_store_of_format_version_1_is_read_as_one_of_version_2(made_up, tmp_path):
+    old = write_store(tmp_path / "old.zarr", format_version=1)
+    files = {path: path.read_bytes() for path in old.rglob("*") if path.is_file() and path.parent.name != "image"}
+    for path, content in files.items():
+        recent = (made_up / path.relative_to(old)).read_bytes()
+        assert content == (recent.replace(b'"format_version": 2', b'"format_version": 1'))
+    assert open_store(old).digest == open_store(made_up).digest
+    assert open_dataset(old).drop_attrs().identical(open_dataset(made_up).drop_attrs())
+    streams = (BatchStream(path, split="train", batch_size=64) for path in (old, made_up))
+    for first, second in zip(*streams, strict=True):
+        assert np.array_equal(first.image, second.image)
+        assert np.array_equal(first.sample, second.sample)
 
 
 def test_a_store_without_statistics_says_how_to_compute_them(made_up):
