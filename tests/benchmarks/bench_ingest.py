@@ -19,7 +19,7 @@ import xarray as xr
 
 from ingest.convert import Ingest, ingest
 from ingest.executors import ThreadExecutor
-from ingest.external_shuffle import cut_stretches
+from ingest.external_shuffle import Stretch, cut_stretches
 from ingest.split import Split
 from ingest.statistics import statistics_of
 from ingest.verify import verify
@@ -93,7 +93,7 @@ def contenders(sources: Sequence[Path], folder: Path, threads: int) -> dict[str,
         return rows
 
     def read_with_ours() -> float:
-        executor.run(read_stretch, [(stretch,) for _, stretch in cut_stretches(opened)], "reading")
+        executor.run(read_stretch, [(stretch,) for stretch in cut_stretches(opened)], "reading")
         return rows
 
     def whole_ingest() -> float:
@@ -153,9 +153,10 @@ def contenders(sources: Sequence[Path], folder: Path, threads: int) -> dict[str,
     }
 
 
-def read_stretch(stretch: object) -> None:
-    for start in range(stretch.start, stretch.stop, stretch.source.block):  # type: ignore[attr-defined]
-        stretch.source.read(start, min(stretch.stop, start + stretch.source.block))  # type: ignore[attr-defined]
+def read_stretch(stretch: Stretch) -> None:
+    for part in stretch.parts:
+        for start in range(part.start, part.stop, part.source.block):
+            part.source.read(start, min(part.stop, start + part.source.block))
 
 
 def decode(path: Path, start: int, stop: int) -> None:
