@@ -1,6 +1,7 @@
 """What every source file provides, whatever its format, and how one is opened."""
 
 import importlib.util
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,6 @@ from store.errors import ConfigError, SourceError
 from store.sources.probe import probe
 
 PARQUET = b"PAR1"  # first bytes of every Parquet file
-MOST_SOURCES = 255  # a store numbers its sources in uint8
 
 
 class Source(Protocol):
@@ -147,19 +147,17 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
     Raises
     ------
     SourceError
-        If there are none or too many, one breaks a rule or is given twice.
+        If there are none, one breaks a rule or is given twice.
     ConfigError
         If a file is Parquet and pyarrow is not installed.
     """
     if not paths:
         raise SourceError("no source files given")
-    if len(paths) > MOST_SOURCES:
-        raise SourceError(f"{len(paths)} source files are more than the {MOST_SOURCES} that a store can tell apart")
     unprintable = next((path.name for path in paths if not path.name.isprintable()), None)
     if unprintable:
         raise SourceError(f"the name of the source file {unprintable!r} has unprintable characters; rename it")
     paths = [path.absolute() for path in paths]  # workers of a cluster may run in another folder
-    repeated = next((path for path in paths if paths.count(path) > 1), None)
+    repeated = next((path for path, count in Counter(paths).items() if count > 1), None)
     if repeated:
         raise SourceError(f"{repeated}: is given twice")
     try_reading(paths, [spec, *DATASETS.values()])
