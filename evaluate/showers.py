@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.image import AxesImage
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from evaluate import style
 from store.arrays import Float64Array
@@ -17,6 +20,21 @@ if TYPE_CHECKING:
 
 SIGNED = 0.1
 """A channel is signed, like a time, if its minimum is below zero by more than this fraction of its maximum."""
+
+MOST_CHANNELS = 8
+"""Channels of which images are drawn; pictures of more would be too small or too many to be read."""
+
+MOST_CLASSES = 10
+"""Classes of which average images are drawn."""
+
+MOST_CELLS = 256
+"""Largest number of cells along a side of a picture; larger images are drawn in blocks of cells."""
+
+NARROWEST = 4
+"""An image that is longer than this many times its width is stretched, because it would be a line."""
+
+FEW_CELLS = 10  # along a side, so few that ticks between them would be seen
+PANELS = 5  # per row of a figure of several classes
 
 
 def average_images(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
@@ -46,17 +64,19 @@ def average_images(statistics: "xarray.Dataset", channel: int) -> tuple[str, Flo
     return "RMS", np.hypot(mean, deviation)
 
 
+def contrast(image: Float64Array, other: Float64Array) -> Float64Array:
+    """Return the difference of two average images over their sum, by cell; 0 where the sum is not positive."""
+    total = image + other
+    return np.divide(image - other, total, out=np.zeros_like(total), where=total > 0)
+
+
 @style.styled
 def draw_average(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, label: int) -> Figure:
     """Draw the average image of one channel and class, on a scale that all classes share: logarithmic for a mean."""
     kind, images = average_images(statistics, channel)
     name = spec.channels[channel].name
-    positive = images[images > 0]
-    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
-    logarithmic = kind == "mean" and low < high
-    scale = LogNorm(max(low, high * 1e-5), high) if logarithmic else Normalize(0, high)
     title = f"{kind[0].upper()}{kind[1:]} {name}, {spec.classes[label]}"
-    return _draw(images[label], spec, title, scale, "viridis", f"{kind} {name}")
+    return _draw(images[label], spec, title, _average_scale(kind, images), "viridis", f"{kind} {name}")
 
 
 @style.styled
@@ -64,18 +84,51 @@ def draw_asymmetry(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int
     """Draw the asymmetry of the average images of the two classes: their difference over their sum, by cell."""
     kind, (background, signal) = average_images(statistics, channel)
     name = spec.channels[channel].name
-    total = signal + background
-    image = np.divide(signal - background, total, out=np.zeros_like(total), where=total > 0)
-    limit = min(1.0, float(np.abs(image).max())) or 1.0  # noise below zero can make a ratio larger than 1
-    label = f"({spec.classes[1]} - {spec.classes[0]}) / sum"
-    return _draw(
-        image,
-        spec,
-        f"{kind[0].upper()}{kind[1:]} {name}, asymmetry",
-        Normalize(-limit, limit),
-        "RdBu_r",
-        label,
+    label = f"({style.shorten(spec.classes[1], 20)} - {style.shorten(spec.classes[0], 20)}) / sum"
+    title = f"{kind[0].upper()}{kind[1:]} {name}, asymmetry"
+    image = contrast(signal, background)
+    return _draw(image, spec, title, _contrast_scale(image), "RdBu_r", label)
+
+
+@style.styled
+def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int) -> Figure:
+    """Draw the average images of one channel for up to `MOST_CLASSES` classes, and how each class differs.
+
+    The lower panels show the difference between a class and the mean of all other classes, over the sum of the two.
+    Upper and lower panels each share one scale.
+    """
+    kind, images = average_images(statistics, channel)
+    others = (images.sum(axis=0) - images) / (len(images) - 1)
+    differences, classes = contrast(images, others), spec.classes[:MOST_CLASSES]
+    columns = min(len(classes), PANELS)
+    rows = -(-len(classes) // columns)
+    figure = Figure(layout="constrained")
+    name = spec.channels[channel].name
+    parts = (
+        (images, _average_scale(kind, images), "viridis", f"{kind} {name}"),
+        (differences, _contrast_scale(differences), "RdBu_r", "(class - others) / sum"),
     )
+    panels = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, sharey=True)
+    for first, (pictures, scale, colours, label) in zip((0, rows), parts, strict=True):
+        block = panels[first : first + rows]
+        for axes in block.flat[len(classes) :]:
+            axes.set_visible(False)
+        for axes, image, title in zip(block.flat, pictures, classes, strict=False):
+            picture = _show(axes, image, spec, scale, colours)
+            axes.set_title(style.shorten(title, 16), fontsize=8, fontweight="normal", loc="center")
+            axes.tick_params(labelsize=7)
+            _put_ticks_on_cells(axes, 3)
+        bar = figure.colorbar(picture, ax=list(block.flat), label=style.shorten(label, 40), pad=0.02, format="%g")
+        _tidy(bar, scale)
+    for row in panels:
+        row[0].set_ylabel("ieta")
+    for axes in panels[-1]:
+        axes.set_xlabel("iphi")
+    width, height = _panel_size(spec, columns)
+    figure.set_size_inches(width * columns + 1.1, (height + 0.3) * 2 * rows + 0.6)
+    title = style.shorten(f"{kind[0].upper()}{kind[1:]} {name}", style.LONGEST)
+    figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
+    return figure
 
 
 @style.styled
@@ -101,15 +154,83 @@ def draw_occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, 
     return _draw(image, spec, title, scale, "viridis", "mean change of the score")
 
 
+def coarsen(image: Float64Array, most: int = MOST_CELLS) -> Float64Array:
+    """Return an image (ieta, iphi) with at most `most` cells along a side: the means of square blocks of cells."""
+    size = block_size(image.shape, most)
+    if size == 1:
+        return image
+    starts = [np.arange(0, side, size) for side in image.shape]
+    sums = np.add.reduceat(np.add.reduceat(image, starts[0], axis=0), starts[1], axis=1)
+    rows, columns = (np.diff(start, append=side) for start, side in zip(starts, image.shape, strict=True))
+    return sums / np.outer(rows, columns)
+
+
+def block_size(shape: Sequence[int], most: int = MOST_CELLS) -> int:
+    """Return the number of cells along a side of a block, such that an image has at most `most` blocks along a side."""
+    return -(-max(shape[:2]) // most)
+
+
+def aspect(shape: Sequence[int]) -> str:
+    """Return how an image is scaled: its cells are squares, unless it is too narrow to be seen."""
+    return "auto" if max(shape[:2]) > NARROWEST * min(shape[:2]) else "equal"
+
+
+def _average_scale(kind: str, images: Float64Array) -> Normalize:
+    """Return the colour scale of average images (class, ieta, iphi)."""
+    positive = images[images > 0]
+    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
+    if kind == "mean" and 10 * low < high:
+        return LogNorm(max(low, high * 1e-5), high)
+    return Normalize(float(images.min()) if kind == "mean" and low < high else 0, high)
+
+
+def _contrast_scale(image: Float64Array) -> Normalize:
+    limit = min(1.0, float(np.abs(image).max())) or 1.0  # noise below zero can make a ratio larger than 1
+    return Normalize(-limit, limit)
+
+
+def _panel_size(spec: DatasetSpec, columns: int) -> tuple[float, float]:
+    """Return width and height of one of several panels side by side, in inches."""
+    width = max(1.0, 3.6 / columns)
+    if aspect(spec.image_shape) == "auto":
+        return width, width
+    return width, width * spec.image_shape[0] / spec.image_shape[1]
+
+
 def _draw(image: Float64Array, spec: DatasetSpec, title: str, scale: Normalize, colours: str, label: str) -> Figure:
     figure, axes = style.new_figure(title, "iphi relative to the seed", "ieta relative to the seed")
+    picture = _show(axes, image, spec, scale, colours)
+    if max(image.shape) < FEW_CELLS:
+        _put_ticks_on_cells(axes, FEW_CELLS)
+    _tidy(figure.colorbar(picture, ax=axes, label=label, pad=0.02, format="%g"), scale)
+    return figure
+
+
+def _show(axes: Axes, image: Float64Array, spec: DatasetSpec, scale: Normalize, colours: str) -> AxesImage:
+    """Draw an image (ieta, iphi) with coordinates relative to the seed."""
     eta, phi = spec.seed
-    rows, columns = image.shape
+    drawn, size = coarsen(image), block_size(image.shape)
+    rows, columns = (size * side for side in drawn.shape)
     extent = (-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5)
-    picture = axes.imshow(image, norm=scale, cmap=colours, origin="lower", extent=extent, interpolation="none")
+    picture = axes.imshow(
+        drawn,
+        norm=scale,
+        cmap=colours,
+        origin="lower",
+        extent=extent,
+        interpolation="none",
+        aspect=aspect(image.shape),
+    )
     axes.grid(visible=False)
-    bar = figure.colorbar(picture, ax=axes, label=label, pad=0.02, format="%g")
+    return picture
+
+
+def _put_ticks_on_cells(axes: Axes, most: int) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+
+
+def _tidy(bar: Colorbar, scale: Normalize) -> None:
     bar.outline.set_visible(False)
     if isinstance(scale, LogNorm):
         bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
-    return figure

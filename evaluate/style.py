@@ -19,7 +19,7 @@ from store.errors import printable
 
 INK, MUTED, GRID, PAPER = "#1b1e24", "#5c6470", "#dfe3e8", "#ffffff"
 RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b5548f", "#56b4e9", "#e69f00")
-CLASS_COLOURS = ("#b07d00", "#6a4fb3")
+CLASS_COLOURS = ("#b07d00", "#6a4fb3", "#00856f", "#c2452d", "#2b7bc0", "#b03a83", "#5f7a1f", "#6e5a4e")
 MARKERS = ("o", "s", "^", "D")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 
@@ -36,6 +36,12 @@ THEME = {
     "run-5": (RUN_COLOURS[5], "#f5bd45"),
     "class-0": (CLASS_COLOURS[0], "#e0ae3a"),
     "class-1": (CLASS_COLOURS[1], "#a78df0"),
+    "class-2": (CLASS_COLOURS[2], "#37c2a6"),
+    "class-3": (CLASS_COLOURS[3], "#ff8a6b"),
+    "class-4": (CLASS_COLOURS[4], "#6bb3f0"),
+    "class-5": (CLASS_COLOURS[5], "#ea86c0"),
+    "class-6": (CLASS_COLOURS[6], "#a8c45a"),
+    "class-7": (CLASS_COLOURS[7], "#c3ab9c"),
 }
 """Two colours for each name: one for files and light pages, one for dark pages."""
 
@@ -108,6 +114,18 @@ def run_line(index: int) -> dict[str, Any]:
 def run_marker(index: int) -> str:
     """Return the marker of a run; it tells runs of the same colour apart."""
     return MARKERS[index // len(RUN_COLOURS) % len(MARKERS)]
+
+
+def class_line(index: int) -> dict[str, Any]:
+    """Return the colour and the dashes of a class, which are different for the first 32 indices."""
+    turn, colour = divmod(index, len(CLASS_COLOURS))
+    return {"color": CLASS_COLOURS[colour], "linestyle": DASHES[(colour + turn) % len(DASHES)]}
+
+
+def page_theme(classes: int) -> dict[str, tuple[str, str]]:
+    """Return the part of `THEME` that a page about so many classes needs."""
+    unused = {f"class-{index}" for index in range(classes, len(CLASS_COLOURS))}
+    return {name: colours for name, colours in THEME.items() if name not in unused}
 
 
 def shorten(text: str, length: int) -> str:
