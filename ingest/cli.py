@@ -24,7 +24,6 @@ SCHEDULER = Annotated[
 STORE = Annotated[Path, typer.Argument(help="The store.")]
 DEFAULT_STORE = Path("data/electron-photon.zarr")
 RAW = Path("data/raw")
-RAW_SUFFIXES = {".hdf5", ".h5", ".parquet"}
 SAMPLES = Path(__file__).parent / "sample"  # one folder per data set
 
 
@@ -33,7 +32,8 @@ def convert(
     source: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="HDF5 or Parquet files.",
+            help="HDF5 or Parquet files; folders, for all .h5, .hdf5, .hdf and .parquet files in them; or quoted "
+            "patterns such as 'jets/**/*.h5'. Files of a folder or pattern are taken in sorted order.",
             show_default="those of the data set in data/raw, or else the bundled sample",
         ),
     ] = None,
@@ -95,12 +95,13 @@ def convert(
 
 def choose_sources(given: list[Path], spec: "DatasetSpec", sample: bool) -> tuple[Path, ...]:
     """Return the files to ingest; if none were given, say on the terminal which are used."""
+    from ingest.source_files import find_files
     from store.sources.values import as_simulation
 
     if given and sample:
         raise typer.BadParameter("source files and --sample exclude each other: give only one of them")
     if given:
-        return tuple(given)
+        return tuple(find_files(given))
     raw = [] if sample else raw_files(spec)
     if raw:
         console.console.print(f"[bold]using {len(raw)} files in {RAW}[/bold]")
@@ -115,6 +116,7 @@ def choose_sources(given: list[Path], spec: "DatasetSpec", sample: bool) -> tupl
 
 def raw_files(spec: "DatasetSpec") -> list[Path]:
     """Return the files in data/raw, except those that hold a built-in data set and not this one."""
+    from ingest.source_files import SUFFIXES
     from store.datasets import DATASETS
     from store.errors import SourceError
     from store.sources.source import open_tried, try_reading
@@ -126,7 +128,7 @@ def raw_files(spec: "DatasetSpec") -> list[Path]:
             return False
         return True
 
-    found = (path for path in RAW.glob("[!.]*") if path.suffix in RAW_SUFFIXES)  # macOS writes ._NAME files
+    found = (path for path in RAW.glob("[!.]*") if path.suffix in SUFFIXES)  # macOS writes ._NAME files
     files = sorted(path for path in found if path.is_file())
     others = [other for other in DATASETS.values() if other != spec]
     try_reading(files, [spec, *others])
@@ -179,7 +181,8 @@ def verify(
     source: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Source files that the store was made from; without them, images are not compared with their sources."
+            help="Files, folders or patterns that the store was made from, or some of them; without any, images are "
+            "not compared with their sources."
         ),
     ] = None,
     workers: WORKERS = None,
@@ -189,11 +192,12 @@ def verify(
     import time
 
     from ingest.executors import open_executor
+    from ingest.source_files import find_files
     from ingest.verify import verify as check
 
     began = time.perf_counter()
     with open_executor(workers, scheduler) as executor:
-        result = check(store, source or [], executor)
+        result = check(store, find_files(source or []), executor)
     seconds = time.perf_counter() - began
     for problem in result.problems:
         console.fail(problem)

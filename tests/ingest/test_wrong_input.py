@@ -28,7 +28,7 @@ def missing(folder):
 def a_folder(folder):
     (folder / "electrons.hdf5").unlink()
     (folder / "electrons.hdf5").mkdir()
-    return "electrons.hdf5: is a folder; give the files in it"
+    return r"electrons.hdf5: is a folder without source files \(\.h5, \.hdf5, \.hdf, \.parquet\)"
 
 
 def not_hdf5(folder):
