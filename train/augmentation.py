@@ -16,13 +16,24 @@ SYMMETRIES = ("flip-ieta", "flips", "rotations", "flips-rotations")
 DRAWS = 0xF11B  # first key of these random numbers; it keeps them independent of those that order the samples
 
 
+def default_augmentation(spec: DatasetSpec) -> str:
+    """Return the augmentation of a data set by default: ``flip-ieta`` if its seed is the middle in ieta, or none."""
+    return "flip-ieta" if is_middle(spec.seed[0], spec.image_shape[0]) else "none"
+
+
+def is_middle(seed: int, size: int) -> bool:
+    """Return whether the seed is the middle cell of an axis, or one of the two middle cells of an even number."""
+    return seed in ((size - 1) // 2, size // 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Applies a random symmetry, a flip or rotation about the seed cell, to each image; all are equally likely.
 
-    A flip moves cell i to cell ``2 * seed - i``, modulo the size of the image. Which symmetry is applied depends only
-    on the seed of the training, the epoch and the position of the sample in the store. Images are changed by the
-    threads that decode them.
+    A flip moves cell i to cell ``2 * seed - i``, modulo the size of the image; the seed must therefore be the middle of
+    the axis, or one of the two middle cells of an even number. Which symmetry is applied depends only on the seed of
+    the training, the epoch and the position of the sample in the store. Images are changed by the threads that decode
+    them.
 
     Attributes
     ----------
@@ -39,7 +50,8 @@ class Augmentation:
     Raises
     ------
     ConfigError
-        If images would be rotated but are not square with the seed cell in the middle.
+        If images would be flipped but the seed cell is not in their middle, or rotated but are not square with the seed
+        cell exactly in the middle.
     """
 
     name: str
@@ -56,6 +68,13 @@ class Augmentation:
                 f"augmentation {self.name!r} needs square images with the seed cell in the middle, {self.spec.name} "
                 f"has {rows} x {columns} with the seed cell at ({ieta}, {iphi}); use flips"
             )
+        flipped = ("ieta",) if self.name == "flip-ieta" else ("ieta", "iphi") if self.name == "flips" else ()
+        for axis, seed, size in (("ieta", ieta, rows), ("iphi", iphi, columns)):
+            if axis in flipped and not is_middle(seed, size):
+                raise ConfigError(
+                    f"augmentation {self.name!r} needs the seed cell in the middle of {axis}, {self.spec.name} has it "
+                    f"in cell {seed} of {size}; use {default_augmentation(self.spec)}"
+                )
         prepare_symmetries()
 
     def __call__(self, batch: "Batch", epoch: int) -> None:

@@ -130,7 +130,11 @@ class TrainConfig:
 
     run: Path
     store: Path = setting(STORE, "Store to train on.")  # noqa: RUF009 (paths do not change)
-    model: str = setting("shower", f"Network to train: {', '.join(ARCHITECTURES)}, or a JSON file that describes one.")
+    model: str = setting(
+        AUTO,
+        "Network to train (auto: the one that suits the images, see docs/training.md): auto, "
+        f"{', '.join(ARCHITECTURES)}, or a JSON file that describes one.",
+    )
     normalisation: str = setting(
         AUTO,
         "First layer of the model (auto: none if the model computes its own features, otherwise log)",
@@ -157,7 +161,9 @@ class TrainConfig:
         "such as pt.",
     )
     weight: str = setting(
-        NONE, "Per-sample column of the store that weights samples in the loss and the metrics: none, or its name."
+        AUTO,
+        "Per-sample column of the store that weights samples in the loss and the metrics (auto: the weights of the "
+        "data set, if it has any): auto, none, or its name.",
     )
     epochs: int = setting(24, "Maximum number of epochs.", bounds=(1, 2**31))
     patience: int = setting(24, "Stop early after this many epochs without a lower validation loss.", bounds=(1, 2**31))
@@ -179,9 +185,10 @@ class TrainConfig:
         bounds=(0, 0.9999999),
     )
     augmentation: str = setting(
-        "flip-ieta",
-        "Random flips and rotations of the training images about the seed cell",
-        choices=(NONE, *SYMMETRIES),
+        AUTO,
+        "Random flips and rotations of the training images about the seed cell (auto: flip-ieta if the seed cell is in "
+        "the middle of ieta, otherwise none)",
+        choices=(AUTO, NONE, *SYMMETRIES),
     )
     class_weights: str | tuple[float, ...] = setting(
         NONE, "Weight of each class in the loss: none, balanced, or numbers such as 1,2.5.", parse=parse_class_weights
@@ -260,7 +267,7 @@ def check_setting(name: str, value: Any) -> Any:
             raise ConfigError(f"{name}={value} is not between {lowest} and {highest}")
     if name == "memory":
         parse_size(name, value)
-    if name == "model":
+    if name == "model" and value != AUTO:
         find_architecture(value)
     return value
 

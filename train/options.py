@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from store.datasets import ELECTRON_PHOTON
 from store.errors import ConfigError
-from train.config import SETTINGS, TrainConfig, check_setting, read_settings
+from train.config import AUTO, SETTINGS, TrainConfig, check_setting, read_settings
+from train.model.choice import choose_model, default_model
 from train.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -124,10 +126,28 @@ def start_training(
     from store.run_folder import RunFolder
     from train.run import resumed_config, run_training  # slow to import, and not needed for --help
 
-    model = Path(settings.get("model", TrainConfig.model)).stem
-    settings = {"run": Path("runs") / f"{model}-{framework}", **settings}
+    if "run" not in settings:
+        settings = {**settings, "run": default_run(settings, framework)}
     if resume:
         config = resumed_config(RunFolder(path=Path(settings["run"])), framework, settings)
     else:
         config = TrainConfig.from_dict(settings)
     run_training(config, framework, make_backend, resume=resume, overwrite=overwrite)
+
+
+def default_run(settings: dict[str, Any], framework: str) -> Path:
+    """Return the run directory that is written if the settings name none: ``runs/MODEL-FRAMEWORK``.
+
+    Raises
+    ------
+    StoreError
+        If the model follows from the store, and there is no such store.
+    ConfigError
+        If no model follows from the store.
+    """
+    from store.opening import open_store
+
+    model = settings.get("model", AUTO)
+    if model == AUTO:
+        model = choose_model(open_store(settings["store"])) if "store" in settings else default_model(ELECTRON_PHOTON)
+    return Path("runs") / f"{Path(model).stem}-{framework}"

@@ -16,19 +16,19 @@ from store.page_cache import choose_shuffle
 from store.run_folder import RunFolder
 from store.shuffles import Shuffle
 from store.stream import BatchStream
-from train.augmentation import Augmentation
+from train.augmentation import Augmentation, default_augmentation
 from train.backend import Backend, BackendFactory
 from train.checkpoint import Checkpoint
 from train.config import AUTO, BALANCED, NONE, TrainConfig
 from train.loop import TrainingLoop
-from train.model.layers import ShapeError
-from train.model.networks import find_architecture, fitting_architectures
+from train.model.choice import check_fit, choose_model, fitting_models, suggest_models
+from train.model.networks import ARCHITECTURES, find_architecture
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 from train.outputs import predict
 from train.progress import announce, announce_split, announce_start
 from train.variables import VariableInputs
-from train.weighting import balanced_class_weights, read_weights, select_samples
+from train.weighting import balanced_class_weights, default_weight, read_weights, select_samples
 
 CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
 """Settings that may change when a run is resumed."""
@@ -70,11 +70,13 @@ def run_training(
         folder.check_free(overwrite=overwrite)
     store = open_store(config.store)
     config = resolve_config(config, store)
+    weights = read_weights(config, store)
+    config = resolve_class_weights(config, store, weights)
     specification = make_specification(config, store)
     check_samples(config, store)
     prepare()
     augmentation = make_augmentation(config, store)
-    backend = make_backend(specification, config)
+    backend = make_backend(specification, config, weights)
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
     training = open_stream(config, "train", config.shuffle, ranks, augmentation, training=True)
@@ -84,7 +86,7 @@ def run_training(
             samples = sum(stream.sample_count for stream in ordered.values())
             folder.check_space(specification.weight_bytes, samples)
             prepare_folder(folder, specification, resume=resume)
-        loop = TrainingLoop(config, folder, backend, training, ordered["validation"])
+        loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights)
         if resume and folder.last_checkpoint.exists():
             loop.load(folder.last_checkpoint)
         if backend.rank == 0:
@@ -102,7 +104,7 @@ def run_training(
         )
         try:
             loop.run()
-            export_best(folder, backend, ordered, read_weights(config))
+            export_best(folder, backend, ordered, weights)
         except KeyboardInterrupt:
             announce(f"`train-{framework} --run {shlex.quote(str(folder.path))} --resume` continues this run")
             raise
@@ -144,20 +146,44 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
 
 
 def resolve_config(config: TrainConfig, store: Store) -> TrainConfig:
-    """Return the configuration with ``auto`` and ``balanced`` replaced by what they mean for the store.
+    """Return the configuration with ``auto`` replaced by what it means for the store.
 
     Raises
     ------
     ConfigError
-        If the number of class weights is not the number of classes.
+        See `choose_model`.
     """
     if config.shuffle == AUTO:
         config = replace(config, shuffle=choose_shuffle(store))
+    if config.model == AUTO:
+        config = replace(config, model=choose_model(store))
+    if config.augmentation == AUTO:
+        config = replace(config, augmentation=default_augmentation(store.spec))
+    if config.weight == AUTO:
+        config = replace(config, weight=default_weight(store))
     if config.normalisation == AUTO:
         config = replace(config, normalisation="none" if find_architecture(config.model).takes_raw_images else "log")
+    return config
+
+
+def resolve_class_weights(config: TrainConfig, store: Store, weights: Float32Array | None) -> TrainConfig:
+    """Return the configuration with class weights that are ``balanced`` replaced by numbers.
+
+    Parameters
+    ----------
+    config, store
+        Settings of the run, and the configured store.
+    weights
+        Weight of every sample of the store, see `train.weighting.read_weights`.
+
+    Raises
+    ------
+    ConfigError
+        If the number of class weights is not the number of classes, or see `train.weighting.balanced_class_weights`.
+    """
     classes = len(store.spec.classes)
     if config.class_weights == BALANCED:
-        config = replace(config, class_weights=tuple(balanced_class_weights(config, store).tolist()))
+        config = replace(config, class_weights=tuple(balanced_class_weights(config, store, weights).tolist()))
     if config.class_weights != NONE and len(config.class_weights) != classes:
         raise ConfigError(f"class_weights={config.class_weights}: expected {classes}, one per class of {store.path}")
     return config
@@ -169,35 +195,41 @@ def make_specification(config: TrainConfig, store: Store) -> Specification:
     Raises
     ------
     ConfigError
-        If the architecture does not fit the images or the variables; the message names the file it was read from, or
-        the built-in architectures that fit the images.
+        If the architecture does not fit the images, the variables or the classes; the message names the file it was
+        read from, or the built-in architectures that fit the images.
     """
-    image_shape = store.image.shape[1:]
+    classes = len(store.spec.classes)
     try:
-        return Specification(
-            architecture=find_architecture(config.model).with_variables(len(config.variables)),
+        architecture = find_architecture(config.model)
+        check_fit(architecture, store.spec)
+        specification = Specification(
+            architecture=architecture.with_variables(len(config.variables)).with_outputs(classes),
             normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
-            image_shape=image_shape,
+            image_shape=store.spec.image_shape,
             variables=VariableInputs.from_store(config.variables, store),
         )
+        if specification.class_count != classes:
+            raise ConfigError(
+                f"model {architecture.name!r} ends in {specification.class_count} logits; for the {classes} classes of "
+                f"{store.path} it must end in one logit{f', or in {classes}' if classes > 2 else ''}"
+            )
+        return specification
     except ConfigError as error:
         if config.model.endswith(".json") and config.model not in str(error):
             raise ConfigError(f"{config.model}: {error}") from None
-        fitting = fitting_architectures(image_shape)
-        if isinstance(error, ShapeError) and fitting and config.model not in fitting:
-            raise ConfigError(f"{store.path}: {error}; --model {' or '.join(fitting)} fits") from None
+        if config.model in ARCHITECTURES.keys() - fitting_models(store.spec):
+            raise ConfigError(f"{store.path}: {error}; {suggest_models(store.spec)}") from None
         raise
 
 
 def check_samples(config: TrainConfig, store: Store) -> None:
-    """Check that the cut leaves samples of every class in each split, and that weights can be used.
+    """Check that the cut leaves samples of every class in each split.
 
     Raises
     ------
     ConfigError
-        If it leaves none of a class in a split, or see `train.weighting.read_weights`.
+        If it leaves none of a class in a split.
     """
-    read_weights(config)
     if config.where == NONE:
         return
     label = store.column("label")

@@ -31,8 +31,20 @@ def select_samples(config: TrainConfig, store: "Store", split: str) -> Int64Arra
     return position[: config.train_samples or None] if split == "train" else position
 
 
-def read_weights(config: TrainConfig) -> Float32Array | None:
-    """Return the weight of every sample of the configured store, or None if the samples have none.
+def default_weight(store: "Store") -> str:
+    """Return the name of the column that weights samples by default: ``weight`` if the data set has weights."""
+    return NONE if store.spec.weight_key is None else "weight"
+
+
+def read_weights(config: TrainConfig, store: "Store") -> Float32Array | None:
+    """Return the weight of every sample of the store, or None if the samples have none.
+
+    Parameters
+    ----------
+    config
+        Settings of the run, of which ``weight`` names the column.
+    store
+        The configured store.
 
     Returns
     -------
@@ -49,10 +61,8 @@ def read_weights(config: TrainConfig) -> Float32Array | None:
     """
     if config.weight == NONE:
         return None
-    from store.opening import open_store
     from store.sample_columns import check_column
 
-    store = open_store(config.store)
     check_column(store, config.weight, "weight")
     column = store.column(config.weight)
     if column.dtype.kind not in "biuf" or not np.isfinite(column).all():
@@ -66,15 +76,24 @@ def read_weights(config: TrainConfig) -> Float32Array | None:
     return weight.astype(np.float32)
 
 
-def balanced_class_weights(config: TrainConfig, store: "Store") -> Float64Array:
+def balanced_class_weights(config: TrainConfig, store: "Store", weights: Float32Array | None) -> Float64Array:
     """Return the weight of each class with which all classes count the same in the training split, float64 (class,).
+
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    store
+        The configured store.
+    weights
+        What `read_weights` returned.
 
     Raises
     ------
     ConfigError
-        See `read_weights`.
+        If the training samples of a class do not have a positive sum of weights.
     """
-    classes, weights = len(store.spec.classes), read_weights(config)
+    classes = len(store.spec.classes)
     samples = select_samples(replace(config, train_samples=0), store, "train")
     label = store.column("label")[samples]
     total = np.bincount(label, None if weights is None else weights[samples], classes).astype(np.float64)

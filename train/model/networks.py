@@ -1,7 +1,6 @@
 """The built-in architectures, and the building blocks that they are made of."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 
 from store.errors import ConfigError
@@ -16,8 +15,6 @@ from train.model.layers import (
     LayerNorm,
     Padding,
     Patches,
-    Shape,
-    ShapeError,
 )
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
 
@@ -157,16 +154,6 @@ JET_CNN_DEEP = Architecture(
 ARCHITECTURES = {
     architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER, JET_CNN, JET_CNN_DEEP)
 }
-
-
-def fitting_architectures(image_shape: Shape) -> list[str]:
-    """Return the names of the built-in architectures that take images of shape (ieta, iphi, channel)."""
-    names = []
-    for name, architecture in ARCHITECTURES.items():
-        with suppress(ShapeError):
-            architecture.parameter_count(image_shape)
-            names.append(name)
-    return names
 
 
 def find_architecture(model: str) -> Architecture:
