@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 import store
 from evaluate import style
 from evaluate.document import Gallery, GallerySample
-from evaluate.showers import SIGNED
+from evaluate.showers import MOST_CHANNELS, SIGNED, aspect, block_size
 from store.arrays import Float32Array, Int64Array
 from store.datasets import DatasetSpec
 from store.integrity import naming
 from store.predictions import Predictions
 
 SHOWN = 4
+LONGEST_CLASS = 16  # characters of a name that fit beside or above a panel
 VISIBLE_CELLS = 64  # most cells along a side of a panel that are large enough to be seen
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
 
@@ -24,33 +25,56 @@ KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "
 def choose_samples(predictions: Predictions) -> Gallery:
     """Return up to four samples of each of `KINDS`.
 
-    The score of a sample's true class says how confident and how correct the model is about it; a score near 0.5 is
+    The probability of the most probable class says how confident the model is. Samples for which it is smallest are
     uncertain.
     """
-    true_score = np.where(predictions.label == 1, predictions.score, 1 - predictions.score)
-    correct = (predictions.score >= 0.5) == predictions.label
-    descending, ascending = np.argsort(-true_score, kind="stable"), np.argsort(true_score, kind="stable")
+    label, score = predictions.label, predictions.score
+    if score.ndim == 1:
+        certainty = np.where(label == 1, score, 1 - score)
+        correct = (score >= 0.5) == label
+        uncertainty = np.abs(certainty - 0.5)
+        right, wrong = np.argsort(-certainty, kind="stable"), np.argsort(certainty, kind="stable")
+    else:
+        uncertainty = score.max(axis=1)
+        correct = score.argmax(axis=1) == label
+        right = wrong = np.argsort(-uncertainty, kind="stable")
 
     def samples(rows: Int64Array) -> list[GallerySample]:
-        return [
-            GallerySample(
-                sample=int(predictions.sample[row]),
-                label=1 if predictions.label[row] else 0,
-                score=float(predictions.score[row]),
-            )
-            for row in rows[:SHOWN]
-        ]
+        return [_describe(predictions, row) for row in rows[:SHOWN]]
 
     return Gallery(
-        right=samples(descending[correct[descending]]),
-        wrong=samples(ascending[~correct[ascending]]),
-        uncertain=samples(np.argsort(np.abs(true_score - 0.5), kind="stable")),
+        right=samples(right[correct[right]]),
+        wrong=samples(wrong[~correct[wrong]]),
+        uncertain=samples(np.argsort(uncertainty, kind="stable")),
     )
 
 
+def _describe(predictions: Predictions, row: np.int64) -> GallerySample:
+    sample, label = int(predictions.sample[row]), int(predictions.label[row])
+    if predictions.score.ndim == 1:
+        return GallerySample(sample=sample, label=label, score=float(predictions.score[row]))
+    return GallerySample(sample=sample, label=label, probabilities=predictions.score[row].clip(0, 1).tolist())
+
+
+def verdict(sample: GallerySample, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the name of the true class of a sample, and what a model says of it, as texts for a title.
+
+    The model says its score if there are two classes, and otherwise the most probable class and its probability.
+    """
+    true = style.shorten(classes[sample.label], LONGEST_CLASS)
+    if isinstance(sample.score, float):
+        return true, f"{sample.score:.4f}"
+    probabilities = sample.probabilities or []
+    predicted = int(np.argmax(probabilities))
+    return true, f"as {style.shorten(classes[predicted], LONGEST_CLASS)}", f"{probabilities[predicted]:.4f}"
+
+
 def hit_margin(spec: DatasetSpec) -> int:
-    """Return the number of cells that are added to a hit on each side, so that it can be seen in a large image."""
-    return max(spec.image_shape[:2]) // VISIBLE_CELLS
+    """Return the number of cells that are added to a hit on each side, so that it can be seen in a large image.
+
+    Where an image is drawn in blocks of cells, it is a number of blocks.
+    """
+    return -(-max(spec.image_shape[:2]) // block_size(spec.image_shape)) // VISIBLE_CELLS
 
 
 def widen(values: Float32Array, margin: int) -> Float32Array:
@@ -60,26 +84,47 @@ def widen(values: Float32Array, margin: int) -> Float32Array:
     return np.take_along_axis(flat, np.abs(flat).argmax(-1, keepdims=True), -1)[..., 0]
 
 
+def condense(values: Float32Array, size: int) -> Float32Array:
+    """Return the value of the largest magnitude in each block of size x size cells of an image (ieta, iphi)."""
+    if size == 1:
+        return values
+    starts = [np.arange(0, side, size) for side in values.shape]
+
+    def extreme(function: np.ufunc) -> Float32Array:
+        reduced: Float32Array = function.reduceat(function.reduceat(values, starts[0], axis=0), starts[1], axis=1)
+        return reduced
+
+    high, low = extreme(np.maximum), extreme(np.minimum)
+    return np.where(high >= -low, high, low)
+
+
 @style.styled
 def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
     """Draw samples of a store side by side, one row per channel, with cells without a hit left blank.
 
     The colour scale is an inverse hyperbolic sine that ends at the largest value of each panel. It is diverging in
-    channels that fall well below zero. Hits in large images are widened by `widen`.
+    channels that fall well below zero. Hits in large images are widened by `widen`, after `condense` has made very
+    large images smaller. At most `MOST_CHANNELS` channels are drawn.
     """
-    channels = spec.channels
+    channels = spec.channels[:MOST_CHANNELS]
     with naming(path):
-        images = store.open_dataset(path)["image"].isel(sample=[chosen.sample for chosen in samples]).to_numpy()
-    figure = Figure(figsize=(style.WIDTH, 0.55 + 1.15 * len(channels)), layout="constrained")
+        images = store.open_dataset(path)["image"].isel(sample=[chosen.sample for chosen in samples])
+        images = images.isel(channel=slice(MOST_CHANNELS)).to_numpy()
+    titles = [verdict(chosen, spec.classes) for chosen in samples]
+    shape = spec.image_shape[:2]
+    flatness = 1.0 if aspect(shape) == "auto" else min(shape[0] / shape[1], 2)
+    height = 0.31 + 0.12 * len(titles[0]) + 1.15 * flatness * len(channels)
+    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
     panels = figure.subplots(len(channels), SHOWN, squeeze=False)
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
         axes.set_visible(False)
     signed_channels = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
-    for column, (chosen, image) in enumerate(zip(samples, images, strict=True)):
+    for column, (lines, image) in enumerate(zip(titles, images, strict=True)):
         for row, (channel, signed) in enumerate(zip(channels, signed_channels, strict=True)):
-            axes, values = panels[row, column], widen(image[..., row], hit_margin(spec))
+            axes = panels[row, column]
+            values = widen(condense(image[..., row], block_size(shape)), hit_margin(spec))
             axes.set_visible(True)
             largest = float(np.abs(values).max()) or 1.0
             axes.imshow(
@@ -88,9 +133,10 @@ def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample]
                 cmap="RdBu_r" if signed else "viridis",
                 origin="lower",
                 interpolation="none",
+                aspect=aspect(shape),
             )
             if column == 0:
-                axes.set_ylabel(channel.name)
+                axes.set_ylabel(style.shorten(channel.name, LONGEST_CLASS))
             if row == 0:
-                axes.set_title(f"{spec.classes[chosen.label]}\n{chosen.score:.4f}", fontsize=7.5, loc="center")
+                axes.set_title("\n".join(lines), fontsize=7.5, loc="center")
     return figure
