@@ -37,6 +37,15 @@ def convert(
             show_default="those of the data set in data/raw, or else the bundled sample",
         ),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS=FILES",
+            help="Class of all images in some files, for files without labels, such as electron='electrons/*.h5'; "
+            "FILES is a file, folder or pattern. Repeat this option for each class. Without SOURCE, these files are the "
+            "sources; with it, each source must be among them.",
+        ),
+    ] = None,
     dataset: Annotated[
         str,
         typer.Option(
@@ -72,13 +81,19 @@ def convert(
     """
     from ingest.convert import Ingest, ingest
     from ingest.executors import open_executor
+    from ingest.file_classes import FileLabel, classes_of_files
     from ingest.split import Split
     from store.datasets import find_dataset
     from store.files import parse_size
 
     spec = find_dataset(dataset)
+    labels = [FileLabel.parse(text, spec.classes) for text in label or ()]
+    sources = choose_sources(source or [file_label.path for file_label in labels], spec, sample)
+    if labels and not source:
+        sources = tuple(dict.fromkeys(sources))  # one class may have several labels for the same files
     job = Ingest(
-        sources=choose_sources(source or [], spec, sample),
+        sources=sources,
+        file_classes=classes_of_files(sources, labels) if labels else (),
         spec=spec,
         output=output or Path("data") / f"{spec.name}.zarr",
         split=Split.parse(split),

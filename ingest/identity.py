@@ -50,7 +50,9 @@ def digest_files(sources: Sequence[Source], executor: Executor) -> dict[Path, st
     return dict(zip(files, executor.run(sha256, [(file,) for file in files], "sha256 of sources"), strict=True))
 
 
-def identify(sources: Sequence[Source], digests: Mapping[Path, str]) -> list[dict[str, Any]]:
+def identify(
+    sources: Sequence[Source], digests: Mapping[Path, str], classes: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Return what a store records of each source.
 
     Parameters
@@ -59,12 +61,14 @@ def identify(sources: Sequence[Source], digests: Mapping[Path, str]) -> list[dic
         The sources.
     digests
         The sha256 of each of their files.
+    classes
+        Name of the class of all images of each source; empty if the sources have labels.
 
     Returns
     -------
     list of dict
-        ``name``, ``size`` in bytes, ``sha256``, ``rows`` and, if the source takes values from other files, ``parts``:
-        ``name``, ``size`` and ``sha256`` of each of these.
+        ``name``, ``size`` in bytes, ``sha256``, ``rows``; if the source takes values from other files, ``parts``:
+        ``name``, ``size`` and ``sha256`` of each of these; and, if `classes` are given, ``class``.
 
     Raises
     ------
@@ -73,14 +77,16 @@ def identify(sources: Sequence[Source], digests: Mapping[Path, str]) -> list[dic
     """
     first: dict[tuple[str, ...], Source] = {}
     identities = []
-    for source, name in zip(sources, source_names([source.path for source in sources]), strict=True):
+    names = source_names([source.path for source in sources])
+    for source, name, class_name in zip(sources, names, classes or [None] * len(names), strict=True):
         same = first.setdefault(tuple(digests[file] for file in files_of(source)), source)
         if same is not source:
             raise SourceError(f"{source.path}: has the same content as {same.path}")
         folder = source.path.parent
         parts = [_identify_file(part, os.path.relpath(part, folder), digests) for part in source.other_files]
         identity = {**_identify_file(source.path, name, digests), "rows": source.rows}
-        identities.append({**identity, "parts": parts} if parts else identity)
+        optional = {"parts": parts or None, "class": class_name}
+        identities.append({**identity, **{key: value for key, value in optional.items() if value is not None}})
     return identities
 
 
