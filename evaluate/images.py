@@ -15,7 +15,7 @@ from store.datasets import SPLITS, DatasetSpec, Variable
 from store.errors import ConfigError, SourceError
 from store.opening import Store
 from store.sources import Source, describe_oddities, open_source
-from store.sources.values import WEIGHT_KEY, as_variable, as_weights
+from store.sources.values import WEIGHT_KEY, as_float32, as_weights
 
 BLOCK_BYTES = 16 << 20
 
@@ -87,11 +87,12 @@ def _open_file(path: Path, spec: DatasetSpec) -> Images:
     source = open_source(path, spec, require_labels=False)
     if warning := describe_oddities(source):
         say(warning)
+    key = spec.weight_key or WEIGHT_KEY
     return Images(
         path=path,
         rows=source.rows,
         label=source.labels() if source.labelled else None,
-        weight=source.weights() if source.weighted else None,
+        weight=as_weights(path, key, source.column(key)) if source.has(key) else None,
         variables=_as_table(source.variables(), source.rows),
         blocks=lambda: _scan(source, _block_rows(spec)),
     )
@@ -121,7 +122,7 @@ def _open_store(path: Path, spec: DatasetSpec) -> Images:
         rows=rows,
         label=column("label"),
         weight=as_weights(path, WEIGHT_KEY, column(WEIGHT_KEY)) if WEIGHT_KEY in opened.group else None,
-        variables=_as_table({name: as_variable(path, name, column(name)) for name in names}, rows),
+        variables=_as_table({name: as_float32(path, name, column(name)) for name in names}, rows),
         blocks=lambda: _read_store(opened, _block_rows(spec)),
     )
 

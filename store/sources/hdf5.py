@@ -17,15 +17,18 @@ import numpy as np
 import numpy.typing as npt
 from h5py._objects import phil  # HDF5's global lock, which h5py before 3.16 forgets to take in read_direct_chunk
 
-from store.arrays import Float32Array, Float64Array, UInt8Array
+from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.compiled.source_values import unshuffle
 from store.datasets import DatasetSpec
 from store.errors import SourceError
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
+from store.sources.image_forms import arrange, check_shape, is_channel_first
+from store.sources.labels import PIECE_ROWS, as_classes, check_told, label_shapes
 from store.sources.memory import check_memory, check_rows
-from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
+from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
 
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
+NUMBERS = "fiub"  # kinds of dtypes
 CHUNK_CACHE = 256 << 20  # bytes; a chunk larger than what `scan` yields at once is still decompressed only once
 
 
@@ -40,7 +43,9 @@ class Hdf5Source:
     spec
         Names and shapes of the datasets to expect.
     require_labels
-        Whether a file without labels is refused.
+        Whether a file without labels, or without the weights of the data set, is refused.
+    told
+        Number of the class of all rows, or None if the labels in the file say it.
 
     Attributes
     ----------
@@ -57,59 +62,74 @@ class Hdf5Source:
     path: Path
     spec: DatasetSpec
     require_labels: bool = True
+    told: int | None = None
     other_files: tuple[Path, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         with opened(self.path) as file:
             images = find_dataset(file, self.path, self.image_key)
-            if images.shape[1:] not in self._row_shapes:
-                expected = " or ".join(map(str, self._row_shapes))
-                raise SourceError(
-                    f"{self.path}: {self.image_key} has shape {images.shape}, expected rows of {expected}"
-                )
-            if images.dtype.kind != "f":
-                raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected a float type")
+            check_shape(self.path, self.image_key, images.shape, self.spec, self._channel_first)
+            if images.dtype.kind not in NUMBERS:
+                raise SourceError(f"{self.path}: {self.image_key} has dtype {images.dtype}, expected numbers")
             if not len(images):
                 raise SourceError(f"{self.path}: {self.image_key} has no rows")
             others = check_storage(images, self.path)
             check_rows(self.path, len(images))
             check_memory(self.path, f"chunks of {self.block:,} images", self.block * self.spec.sample_bytes)
-            labels = [self.spec.label_key] if self.require_labels or self.labelled else []
-            for key in (*labels, *(variable.key for variable in self.spec.variables)):
-                others |= check_storage(self._column_dataset(file, key), self.path)
+            for dataset in self._column_datasets(file):
+                others |= check_storage(dataset, self.path)
         own = self.path.absolute()
         object.__setattr__(self, "other_files", tuple(sorted({file.absolute() for file in others} - {own})))
 
     @property
-    def _row_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes that an image may have in the file: that of the data set; one channel needs no axis."""
-        ieta, iphi, channel = self.spec.image_shape
-        first = self.spec.layout == "channel-first"
-        return [(channel, ieta, iphi) if first else (ieta, iphi, channel), *([(ieta, iphi)] if channel == 1 else [])]
+    def _channel_first(self) -> bool:
+        return is_channel_first(self.spec)
 
     def _arranged(self, stored: npt.NDArray[Any], start: int) -> Float32Array:
         """Return images as they are in the file, from row `start`, as float32 (n, ieta, iphi, channel)."""
         images = as_images(self.path, self.image_key, stored, start)
-        if self.spec.layout == "channel-first" and images.ndim == 4:
-            images = np.ascontiguousarray(np.moveaxis(images, 1, -1))
-        return images.reshape(len(images), *self.spec.image_shape)
+        return np.ascontiguousarray(arrange(images, self.spec, self._channel_first))
+
+    def _column_datasets(self, file: h5py.File) -> Iterator[h5py.Dataset]:
+        """Yield the datasets that are read besides the images, after checking that they fit the images."""
+        label, weight = self.spec.label_key, self.spec.weight_key
+        if label and (has_link(file, label) or (self.require_labels and self.told is None)):
+            yield self._label_dataset(file)
+        if weight and (has_link(file, weight) or self.require_labels):
+            yield self._column_dataset(file, weight)
+        yield from (self._column_dataset(file, variable.key) for variable in self.spec.variables)
 
     def _column_dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         """Return a dataset of one number per image, (rows,) or (rows, 1)."""
         column, rows = find_dataset(file, self.path, key), len(file[self.image_key])
         if column.shape not in ((rows,), (rows, 1)):
             raise SourceError(f"{self.path}: {self.image_key} has {rows} rows but {key} has shape {column.shape}")
-        if column.dtype.kind not in "fiub":
+        if column.dtype.kind not in NUMBERS:
             raise SourceError(f"{self.path}: {key} has dtype {column.dtype}, expected numbers")
         return column
 
-    def _column(self, key: str) -> npt.NDArray[Any]:
+    def _label_dataset(self, file: h5py.File) -> h5py.Dataset:
+        key, rows = self.spec.label_key, len(file[self.image_key])
+        label = find_dataset(file, self.path, key)
+        if label.shape not in label_shapes(rows, self.spec):
+            expected = " or ".join(map(str, label_shapes(rows, self.spec)[::2]))
+            raise SourceError(
+                f"{self.path}: {self.image_key} has {rows} rows but {key} has shape {label.shape}, expected {expected}"
+            )
+        is_text = h5py.check_string_dtype(label.dtype) is not None and label.shape[1:] in ((), (1,))
+        if label.dtype.kind not in NUMBERS and not is_text:
+            raise SourceError(f"{self.path}: {key} has dtype {label.dtype}, expected numbers or names of classes")
+        return label
+
+    def column(self, key: str) -> npt.NDArray[Any]:
+        """See `Source.column`."""
         with opened(self.path) as file:
             column = self._column_dataset(file, key)
             check_storage(column, self.path)
             return np.asarray(column).reshape(-1)
 
-    def _has(self, key: str) -> bool:
+    def has(self, key: str) -> bool:
+        """See `Source.has`."""
         with opened(self.path) as file:
             return has_link(file, key)
 
@@ -163,32 +183,40 @@ class Hdf5Source:
     @property
     def unread(self) -> tuple[str, ...]:
         """See `Source.unread`."""
-        read = {self.image_key, self.spec.label_key, *(variable.key for variable in self.spec.variables)}
+        columns = (self.spec.label_key, self.spec.weight_key, *(variable.key for variable in self.spec.variables))
+        read = {self.image_key, *columns}
         with opened(self.path) as file:
             return tuple(name for name in file if name not in read)
 
     @property
     def labelled(self) -> bool:
         """See `Source.labelled`."""
-        return self._has(self.spec.label_key)
-
-    @property
-    def weighted(self) -> bool:
-        """See `Source.weighted`."""
-        return self._has(WEIGHT_KEY)
+        return self.told is not None or (self.spec.label_key != "" and self.has(self.spec.label_key))
 
     def labels(self) -> UInt8Array:
         """See `Source.labels`."""
         key = self.spec.label_key
-        return as_classes(self.path, key, self._column(key), self.spec.classes)
+        if self.told is not None and not (key and self.has(key)):
+            return np.full(self.rows, self.told, np.uint8)
+        with opened(self.path) as file:
+            stored = self._label_dataset(file)
+            check_storage(stored, self.path)
+            pieces = range(0, self.rows, PIECE_ROWS)
+            label = np.concatenate(
+                [as_classes(self.path, key, stored[start : start + PIECE_ROWS], self.spec, start) for start in pieces]
+            )
+        if self.told is not None:
+            check_told(self.path, key, label, self.told, self.spec.classes)
+        return label
 
-    def weights(self) -> Float64Array:
+    def weights(self) -> Float32Array | None:
         """See `Source.weights`."""
-        return as_weights(self.path, WEIGHT_KEY, self._column(WEIGHT_KEY))
+        key = self.spec.weight_key
+        return None if key is None else as_stored_weights(self.path, key, self.column(key))
 
-    def variables(self) -> dict[str, Float32Array]:
+    def variables(self) -> dict[str, VariableArray]:
         """See `Source.variables`."""
-        return {v.name: as_variable(self.path, v.key, self._column(v.key)) for v in self.spec.variables}
+        return {v.name: as_variable(self.path, v.key, self.column(v.key)) for v in self.spec.variables}
 
     @property
     def reading_bytes(self) -> int:

@@ -6,7 +6,7 @@ group may hold one image or thousands; images are decoded a few at a time, so th
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.arrays import Float32Array, Float64Array, UInt8Array
+from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.datasets import DatasetSpec
 from store.errors import SourceError, printable
-from store.sources.parquet_columns import check_column, check_name, read_columns
+from store.sources.labels import check_told
+from store.sources.parquet_columns import check_column, check_label, check_name, read_columns, read_labels
 from store.sources.parquet_storage import (
     Footer,
     check_pages,
@@ -32,7 +33,7 @@ from store.sources.parquet_storage import (
     read_chunk,
     read_footer,
 )
-from store.sources.values import WEIGHT_KEY, as_classes, as_images, as_simulation, as_variable, as_weights
+from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
 
 PIECE_BYTES = 4 << 20  # images that `pieces` yields at once
 BATCH_BYTES = 1 << 20  # images decoded at once
@@ -51,7 +52,9 @@ class ParquetSource:
     spec
         Names and shapes of the columns to expect.
     require_labels
-        Whether a file without labels is refused.
+        Whether a file without labels, or without the weights of the data set, is refused.
+    told
+        Number of the class of all rows, or None if the labels in the file say it.
 
     Raises
     ------
@@ -62,14 +65,18 @@ class ParquetSource:
     path: Path
     spec: DatasetSpec
     require_labels: bool = True
+    told: int | None = None
     other_files: ClassVar[tuple[Path, ...]] = ()
 
     def __post_init__(self) -> None:
-        labels = [self.spec.label_key] if self.require_labels or self.labelled else []
-        columns = [*labels, *(variable.key for variable in self.spec.variables)]
         check_name(self.path, self._footer, self.image_key)
-        for name in columns:
-            check_column(self.path, self._footer, name)
+        label, weight = self.spec.label_key, self.spec.weight_key
+        if label and (self.has(label) or (self.require_labels and self.told is None)):
+            check_label(self.path, self._footer, label, self.spec)
+        if weight and (self.has(weight) or self.require_labels):
+            check_column(self.path, self._footer, weight)
+        for variable in self.spec.variables:
+            check_column(self.path, self._footer, variable.key)
         self._check_images()
         if not self.rows:
             raise SourceError(f"{self.path}: {self.image_key} has no rows")
@@ -164,37 +171,43 @@ class ParquetSource:
     @property
     def unread(self) -> tuple[str, ...]:
         """See `Source.unread`."""
-        read = {self.image_key, self.spec.label_key, *(variable.key for variable in self.spec.variables)}
+        columns = (self.spec.label_key, self.spec.weight_key, *(variable.key for variable in self.spec.variables))
+        read = {self.image_key, *columns}
         return tuple(name for name in self._footer.schema.names if name not in read)
 
     @property
     def labelled(self) -> bool:
         """See `Source.labelled`."""
-        return self.spec.label_key in self._footer.schema.names
-
-    @property
-    def weighted(self) -> bool:
-        """See `Source.weighted`."""
-        return WEIGHT_KEY in self._footer.schema.names
+        return self.told is not None or (self.spec.label_key != "" and self.has(self.spec.label_key))
 
     def labels(self) -> UInt8Array:
         """See `Source.labels`."""
         key = self.spec.label_key
-        return as_classes(self.path, key, self._columns([key])[key], self.spec.classes)
+        if self.told is not None and not (key and self.has(key)):
+            return np.full(self.rows, self.told, np.uint8)
+        label = read_labels(self.path, self._footer, key, self.spec)
+        if self.told is not None:
+            check_told(self.path, key, label, self.told, self.spec.classes)
+        return label
 
-    def weights(self) -> Float64Array:
+    def weights(self) -> Float32Array | None:
         """See `Source.weights`."""
-        check_column(self.path, self._footer, WEIGHT_KEY)
-        return as_weights(self.path, WEIGHT_KEY, self._columns([WEIGHT_KEY])[WEIGHT_KEY])
+        key = self.spec.weight_key
+        return None if key is None else as_stored_weights(self.path, key, self.column(key))
 
-    def variables(self) -> dict[str, Float32Array]:
+    def variables(self) -> dict[str, VariableArray]:
         """See `Source.variables`."""
-        columns = self._columns([variable.key for variable in self.spec.variables])
+        columns = read_columns(self.path, self._footer, [variable.key for variable in self.spec.variables])
         return {v.name: as_variable(self.path, v.key, columns[v.key]) for v in self.spec.variables}
 
-    def _columns(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Return columns of numbers by name; a missing value becomes NaN."""
-        return read_columns(self.path, self._footer, names)
+    def has(self, key: str) -> bool:
+        """See `Source.has`."""
+        return key in self._footer.schema.names
+
+    def column(self, key: str) -> npt.NDArray[Any]:
+        """See `Source.column`; a missing value becomes NaN."""
+        check_column(self.path, self._footer, key)
+        return read_columns(self.path, self._footer, [key])[key]
 
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""

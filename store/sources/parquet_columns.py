@@ -1,15 +1,26 @@
-"""Columns of numbers in a Parquet file."""
+"""Columns of numbers, and of labels, in a Parquet file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from store.arrays import UInt8Array
+from store.datasets import DatasetSpec
 from store.errors import SourceError, printable
+from store.sources.labels import PIECE_ROWS, as_classes
 from store.sources.parquet_storage import Footer, check_pages, check_promises, name_errors, open_file
+
+NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
+TEXTS = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary),
+)
+LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def check_name(path: Path, footer: Footer, name: str) -> None:
@@ -25,10 +36,61 @@ def check_column(path: Path, footer: Footer, name: str) -> None:
     """Raise SourceError unless a column exists once, has numbers, and the file can hold as many as it promises."""
     check_name(path, footer, name)
     kind = footer.schema.field(name).type
-    tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
-    if not any(test(_value_type(kind)) for test in tests):
+    if not _is_any(_value_type(kind), NUMBERS):
         raise SourceError(f"{path}: {name} has type {printable(str(kind))}, expected numbers")
     check_promises(path, footer, name, 1)
+
+
+def check_label(path: Path, footer: Footer, name: str, spec: DatasetSpec) -> None:
+    """Raise SourceError unless a column exists once and has labels: see `store.sources.labels`."""
+    check_name(path, footer, name)
+    kind = _value_type(footer.schema.field(name).type)
+    if _is_any(kind, LISTS) and _is_any(kind.value_type, NUMBERS) and spec.label_values is None:
+        check_promises(path, footer, name, len(spec.classes))
+    elif _is_any(kind, (*NUMBERS, *TEXTS)):
+        check_promises(path, footer, name, 1)
+    else:
+        columns = "" if spec.label_values else f", or lists of {len(spec.classes)} numbers, one per class"
+        raise SourceError(
+            f"{path}: {name} has type {printable(str(kind))}, expected numbers or names of classes{columns}"
+        )
+
+
+def read_labels(path: Path, footer: Footer, name: str, spec: DatasetSpec) -> UInt8Array:
+    """Return the classes of a column that passed `check_label`, uint8 (rows,); see `store.sources.labels.as_classes`.
+
+    Raises
+    ------
+    SourceError
+        If a label stands for no class, pages promise more than the footer, or the column has another number of rows.
+    OSError
+        If the column cannot be read.
+    """
+    rows, pieces, start = int(footer.first_row[-1]), [], 0
+    check_pages(path, footer, [name], range(footer.metadata.num_row_groups))
+    with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata) as file:
+        for batch in file.iter_batches(PIECE_ROWS, columns=[name], use_threads=False):
+            values = _label_values(path, name, batch.column(0), len(spec.classes), start)
+            pieces.append(as_classes(path, name, values, spec, start))
+            start += len(batch)
+    if start != rows:
+        raise SourceError(f"{path}: {name} has {start:,} values, but the file promises {rows:,} rows")
+    return np.concatenate(pieces)
+
+
+def _label_values(path: Path, name: str, column: Any, classes: int, start: int) -> npt.NDArray[Any]:
+    """Return labels, (rows,), or (rows, class) if they are lists."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    if not _is_any(column.type, LISTS):
+        return as_numbers(column)
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)  # NaN for a list that is missing
+    if not np.all(lengths == classes):
+        row = int(np.argmin(lengths == classes))
+        raise SourceError(
+            f"{path}: {name}[{start + row}] has length {lengths[row]}, expected {classes}, one number per class"
+        )
+    return as_numbers(column.flatten()).reshape(-1, classes)
 
 
 def read_columns(path: Path, footer: Footer, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
@@ -45,7 +107,7 @@ def read_columns(path: Path, footer: Footer, names: Sequence[str]) -> dict[str, 
     check_pages(path, footer, names, range(footer.metadata.num_row_groups))
     with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata) as file:
         table = file.read(list(names), use_threads=False)
-        columns = {name: _as_numbers(table[name]) for name in names}
+        columns = {name: as_numbers(table[name]) for name in names}
     for name, column in columns.items():
         if len(column) != rows:
             raise SourceError(f"{path}: {name} has {len(column):,} values, but the file promises {rows:,} rows")
@@ -59,9 +121,13 @@ def _value_type(kind: Any) -> Any:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _as_numbers(column: Any) -> npt.NDArray[Any]:
-    """Return a column of Arrow's as an array."""
+def _is_any(kind: Any, tests: Sequence[Callable[[Any], bool]]) -> bool:
+    return any(test(kind) for test in tests)
+
+
+def as_numbers(column: Any) -> npt.NDArray[Any]:
+    """Return a column of Arrow's as an array: of numbers, NaN for those that are missing, or of texts or None."""
     column = column.cast(_value_type(column.type))
-    if column.null_count or pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    return np.asarray(column.to_numpy())
+    if _is_any(column.type, NUMBERS) and (column.null_count or pa.types.is_decimal(column.type)):
+        column = column.cast(pa.float64(), safe=False)
+    return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())

@@ -6,6 +6,7 @@ after the child could. Images are read later, chunk by chunk.
 """
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -20,7 +21,8 @@ from typing import IO, Any
 from store.errors import SourceError
 
 PATIENCE = 60.0  # seconds without any progress after which a read is given up
-PIECE = 1 << 20  # rows of a column that are read at once
+PIECE = 8 << 20  # bytes of a column that are read at once
+MOST_COLUMNS = 255  # of labels, one per class; more is a flat image
 ROOT = Path(__file__).parents[2]
 PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from store.sources.probe import main; main(sys.argv[1:])"
 PROGRESS, DONE = b".", b"\n"
@@ -124,9 +126,10 @@ def _read_all(path: Path, keys: Sequence[str], progress: Callable[[], Any]) -> N
                 if has_link(file, key):
                     dataset = find_dataset(file, path, key)
                     check_storage(dataset, path)
-                    if dataset.shape[1:] in ((), (1,)):  # a column
-                        for start in range(0, dataset.shape[0], PIECE):
-                            dataset[start : start + PIECE]
+                    if dataset.ndim == 1 or (dataset.ndim == 2 and dataset.shape[1] <= MOST_COLUMNS):
+                        rows = max(1, PIECE // max(1, dataset.dtype.itemsize * math.prod(dataset.shape[1:])))
+                        for start in range(0, dataset.shape[0], rows):
+                            dataset[start : start + rows]
                             progress()
         progress()
         file.attrs.get(SIMULATION)

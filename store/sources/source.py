@@ -5,14 +5,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from store.arrays import Float32Array, Float64Array, UInt8Array
+import numpy.typing as npt
+
+from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.datasets import DATASETS, DatasetSpec
 from store.errors import ConfigError, SourceError
 from store.sources.probe import probe
 
 PARQUET = b"PAR1"  # first bytes of every Parquet file
+SHOWN = 10  # classes named in one message
 
 
 class Source(Protocol):
@@ -66,11 +69,7 @@ class Source(Protocol):
 
     @property
     def labelled(self) -> bool:
-        """Whether the file has labels; always true unless it was opened with ``require_labels=False``."""
-
-    @property
-    def weighted(self) -> bool:
-        """Whether the file has a column ``weight``."""
+        """Whether classes are known; always true unless the file was opened with ``require_labels=False``."""
 
     def labels(self) -> UInt8Array:
         """Return the class of every row, uint8 (rows,).
@@ -78,25 +77,37 @@ class Source(Protocol):
         Raises
         ------
         SourceError
-            If there are no labels, or a label is not the number of a class.
+            If there are no labels, a label stands for no class, or for another than the user says the file has.
         """
 
-    def weights(self) -> Float64Array:
-        """Return the weight of every row, float64 (rows,).
+    def weights(self) -> Float32Array | None:
+        """Return the weight of every row, float32 (rows,), or None if the data set has no weights.
 
         Raises
         ------
         SourceError
-            If there are no weights, one is negative or not finite, or all are zero.
+            If there are no weights, or one is negative or not finite.
         """
 
-    def variables(self) -> dict[str, Float32Array]:
-        """Return the variables of `spec` by name, float32 (rows,), rounded from wider types.
+    def variables(self) -> dict[str, VariableArray]:
+        """Return the variables of `spec` by name, (rows,): integers as int64, other numbers rounded to float32.
 
         Raises
         ------
         SourceError
-            If a value is not finite.
+            If a number is not finite in float32, or an integer is outside int64.
+        """
+
+    def has(self, key: str) -> bool:
+        """Return whether the file has a column or dataset of that name."""
+
+    def column(self, key: str) -> npt.NDArray[Any]:
+        """Return a column of numbers as the file has it, (rows,).
+
+        Raises
+        ------
+        SourceError
+            If there is no such column, or it has no numbers.
         """
 
     def read(self, start: int, stop: int) -> Float32Array:
@@ -141,13 +152,22 @@ class Source(Protocol):
         """
 
 
-def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
+def open_sources(paths: Sequence[Path], spec: DatasetSpec, classes: Sequence[int | None] | None = None) -> list[Source]:
     """Open the labelled source files of a store.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    spec
+        The data set that they must hold.
+    classes
+        For each file, the number of the class of all its rows, or None if its labels say it.
 
     Raises
     ------
     SourceError
-        If there are none, one breaks a rule or is given twice.
+        If there are none, one breaks a rule or is given twice, or the class of one is not known.
     ConfigError
         If a file is Parquet and pyarrow is not installed.
     """
@@ -157,14 +177,15 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec) -> list[Source]:
     if unprintable:
         raise SourceError(f"the name of the source file {unprintable!r} has unprintable characters; rename it")
     paths = [path.absolute() for path in paths]  # workers of a cluster may run in another folder
-    repeated = next((path for path, count in Counter(paths).items() if count > 1), None)
-    if repeated:
-        raise SourceError(f"{repeated}: is given twice")
+    path, count = Counter(paths).most_common(1)[0]
+    if count > 1:
+        raise SourceError(f"{path}: is given twice")
+    told = [None] * len(paths) if classes is None else classes
     try_reading(paths, [spec, *DATASETS.values()])
     try:
-        return [open_tried(path, spec) for path in paths]
+        return [open_tried(path, spec, told=number) for path, number in zip(paths, told, strict=True)]
     except SourceError as error:
-        fitting = next((name for name, other in DATASETS.items() if _fit(paths, other)), None)
+        fitting = next((name for name, other in DATASETS.items() if other != spec and _fit(paths, other)), None)
         if fitting is None:
             raise
         raise SourceError(f"{error}; --dataset {fitting} fits") from error
@@ -187,7 +208,7 @@ def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -
     spec
         The data set that it must hold.
     require_labels
-        Whether a file without labels is refused.
+        Whether a file without labels, or without the weights of the data set, is refused.
 
     Raises
     ------
@@ -210,25 +231,39 @@ def try_reading(paths: Sequence[Path], specs: Sequence[DatasetSpec]) -> None:
     """
     from store.sources.values import WEIGHT_KEY  # imports numba, which the child process of `probe` does not need
 
-    keys = {key: None for spec in specs for key in (*spec.image_keys, spec.label_key, WEIGHT_KEY)}
-    keys |= {variable.key: None for spec in specs for variable in spec.variables}
+    names = (key for spec in specs for key in (*spec.image_keys, spec.label_key, spec.weight_key or WEIGHT_KEY))
+    variables = (variable.key for spec in specs for variable in spec.variables)
+    keys = dict.fromkeys(filter(None, (*names, *variables)))
     probe([path for path in paths if path.is_file() and not is_parquet(path)], keys)
 
 
-def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
-    """Open a source file that `try_reading` was called for; otherwise as `open_source`."""
+def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True, told: int | None = None) -> Source:
+    """Open a source file that `try_reading` was called for; otherwise as `open_source`.
+
+    Parameters
+    ----------
+    path, spec, require_labels
+        See `open_source`.
+    told
+        Number of the class of all rows, or None if the labels in the file say it.
+    """
     if path.is_dir():
         raise SourceError(f"{path}: is a folder; give the files in it")
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
+    if require_labels and not spec.label_key and told is None:
+        raise SourceError(
+            f"{path}: the description of {spec.name} names no labels (label.key), so that the class of the file is not "
+            f"known; --label CLASS=FILE tells it, with a class of {', '.join(spec.classes[:SHOWN])}"
+        )
     if not is_parquet(path):
         from store.sources.hdf5 import Hdf5Source
 
-        return Hdf5Source(path, spec, require_labels)
+        return Hdf5Source(path, spec, require_labels, told)
     check_pyarrow(path)
     from store.sources.parquet import ParquetSource
 
-    return ParquetSource(path, spec, require_labels)
+    return ParquetSource(path, spec, require_labels, told)
 
 
 def is_parquet(path: Path) -> bool:

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
+from store.arrays import BoolArray, Float32Array, Float64Array, VariableArray
 from store.compiled.source_values import all_finite
 from store.console import printable
 from store.errors import SourceError
 
 SIMULATIONS = {"geant4": "Geant4 simulation", "pythia": "Pythia simulation"}
 WEIGHTS = 1e-100, 1e100  # smallest and largest weight: squares and sums of weights must be numbers too
-WEIGHT_KEY = "weight"  # name of the weights in a source file
+STORED_WEIGHTS = 1.2e-38, 3.4e38  # the same for float32
+WEIGHT_KEY = "weight"  # name of the weights in a file whose description names none
+LARGEST_INTEGER = 2**63 - 1
+EXACT_INTEGERS = 2**24  # float32 has all integers from minus this to this
 
 
 def as_simulation(path: Path, declared: Any) -> str:
@@ -48,22 +51,6 @@ def _texts(path: Path, value: Any) -> list[str]:
     raise SourceError(f"{path}: the attribute 'simulation' is {value!r}, expected text")
 
 
-def as_classes(path: Path, key: str, values: npt.NDArray[Any], classes: tuple[str, ...]) -> UInt8Array:
-    """Return labels of any numeric type, (rows,), as uint8.
-
-    Raises
-    ------
-    SourceError
-        If a label is not the number of a class.
-    """
-    known = np.isin(values, np.arange(len(classes)))
-    if not known.all():
-        row = int(np.argmin(known))
-        meanings = ", ".join(f"{code} ({name})" for code, name in enumerate(classes))
-        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; labels must be {meanings}")
-    return values.astype(np.uint8)
-
-
 def as_weights(path: Path, key: str, values: npt.NDArray[Any]) -> Float64Array:
     """Return weights of any numeric type, (rows,), as float64.
 
@@ -73,20 +60,54 @@ def as_weights(path: Path, key: str, values: npt.NDArray[Any]) -> Float64Array:
         If a weight is negative, not finite or outside `WEIGHTS` without being zero, or all weights are zero.
     """
     weights = values.astype(np.float64)
-    usable = np.isfinite(weights) & (weights >= 0)
-    if not usable.all():
-        row = int(np.argmin(usable))
-        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative")
-    extreme = (weights > 0) & ((weights < WEIGHTS[0]) | (weights > WEIGHTS[1]))
-    if extreme.any():
-        row = int(np.argmax(extreme))
-        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be 0, or {WEIGHTS[0]} to {WEIGHTS[1]}")
+    _check_weights(path, key, values, weights, WEIGHTS)
     if not weights.any():
         raise SourceError(f"{path}: {key} is zero in all {weights.size} rows")
     return weights
 
 
-def as_variable(path: Path, key: str, values: npt.NDArray[Any]) -> Float32Array:
+def as_stored_weights(path: Path, key: str, values: npt.NDArray[Any]) -> Float32Array:
+    """Return weights of any numeric type, (rows,), rounded to float32, the type of weights in a store.
+
+    Raises
+    ------
+    SourceError
+        If a weight is negative, not finite or outside `STORED_WEIGHTS` without being zero.
+    """
+    _check_weights(path, key, values, values.astype(np.float64), STORED_WEIGHTS)
+    return values.astype(np.float32)
+
+
+def _check_weights(
+    path: Path, key: str, values: npt.NDArray[Any], weights: Float64Array, bounds: tuple[float, float]
+) -> None:
+    usable = np.isfinite(weights) & (weights >= 0)
+    if not usable.all():
+        row = int(np.argmin(usable))
+        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative")
+    extreme = (weights > 0) & ((weights < bounds[0]) | (weights > bounds[1]))
+    if extreme.any():
+        row = int(np.argmax(extreme))
+        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be 0, or {bounds[0]} to {bounds[1]}")
+
+
+def as_variable(path: Path, key: str, values: npt.NDArray[Any]) -> VariableArray:
+    """Return a variable, (rows,), as int64 if it has integers or truth values, otherwise rounded to float32.
+
+    Raises
+    ------
+    SourceError
+        If an integer is outside int64, or another number is not finite in float32.
+    """
+    if values.dtype.kind in "biu":
+        if values.dtype.kind == "u" and values.size and values.max() > LARGEST_INTEGER:
+            row = int(np.argmax(values > LARGEST_INTEGER))
+            raise SourceError(f"{path}: {key}[{row}] = {values[row]}; integers must be at most {LARGEST_INTEGER}")
+        return values.astype(np.int64)
+    return as_float32(path, key, values)
+
+
+def as_float32(path: Path, key: str, values: npt.NDArray[Any]) -> Float32Array:
     """Return numbers of any type, (rows,), rounded to float32.
 
     Raises
@@ -104,7 +125,7 @@ def as_variable(path: Path, key: str, values: npt.NDArray[Any]) -> Float32Array:
 
 
 def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Float32Array:
-    """Return images of any float type and any order of axes as float32, C-contiguous, without changing any value.
+    """Return images of numbers of any type, in any order of axes, as float32, C-contiguous, with the same values.
 
     Parameters
     ----------
@@ -122,11 +143,25 @@ def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Flo
     """
     with np.errstate(over="ignore"):
         images = np.ascontiguousarray(values, dtype=np.float32)
+    if values.dtype.kind in "biu":
+        exact = _is_exact(images, values)
+        if not np.all(exact):
+            _refuse(path, key, exact, values, start, "is not exact in float32")
+        return images
     if not all_finite(images.reshape(-1).view(np.uint32)):
         _refuse(path, key, np.isfinite(images), values, start, "is not finite")
     if values.dtype.itemsize > 4 and not np.array_equal(images, values):
         _refuse(path, key, images == values, values, start, "is not exact in float32")
     return images
+
+
+def _is_exact(images: Float32Array, values: npt.NDArray[Any]) -> BoolArray | np.bool_:
+    """Return whether each float32 is the integer that it was made of, or one answer if all are."""
+    if values.dtype.itemsize <= 2 or (values.min() >= -EXACT_INTEGERS and values.max() <= EXACT_INTEGERS):
+        return np.True_
+    in_range = images < 2.0 ** (8 * values.dtype.itemsize - (values.dtype.kind == "i"))  # others have no integer
+    exact: BoolArray = in_range & (np.where(in_range, images, 0).astype(values.dtype) == values)
+    return exact
 
 
 def _refuse(path: Path, key: str, valid: BoolArray, values: npt.NDArray[Any], start: int, rule: str) -> None:
