@@ -50,11 +50,20 @@ def share_memory(memory: int, sources: Sequence[Source], workers: int) -> Budget
     return Budget(at_once=at_once, held=(memory // at_once - max(reading)) // 2)
 
 
-def check_space(staging: StagingFolder, sources: Sequence[Source]) -> None:
+def check_space(staging: StagingFolder, sources: Sequence[Source], samples: int) -> None:
     """Say how much disk space is needed, and make sure that it is free.
 
     Compressed samples take at most twice as much as compressed sources, and hardly more than the images themselves;
     they are on the disk twice, once in the spool and once in the store.
+
+    Parameters
+    ----------
+    staging
+        Where they are written.
+    sources
+        The sources.
+    samples
+        Number of images that go into the store.
 
     Raises
     ------
@@ -62,6 +71,7 @@ def check_space(staging: StagingFolder, sources: Sequence[Source]) -> None:
         If the disk is too small.
     """
     images = sum(min(2 * source.stored_bytes, source.rows * source.spec.sample_bytes) for source in sources)
+    images = min(images, samples * sources[0].spec.sample_bytes)
     free, reusable = shutil.disk_usage(staging.path).free, staging.used()
     numbers = f"{images / 1e6:,.0f} MB for the spool and as much for the store, at most; {free / 1e6:,.0f} MB are free"
     if 2 * images > free + reusable:

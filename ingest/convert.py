@@ -2,13 +2,14 @@
 
 import errno
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ingest.budget import Budget, check_space, share_memory
+from ingest.columns import cut_rows, read_columns
 from ingest.completion import complete_store, content_digest, history_line, versions
 from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
@@ -24,9 +25,12 @@ from ingest.notes import say_notes
 from ingest.split import Split, arrange
 from ingest.spool import Spool
 from ingest.staging import StagingFolder
+from store.arrays import UInt8Array
 from store.datasets import DatasetSpec
-from store.errors import ConfigError, SourceError, StoreError
+from store.errors import ConfigError, PlanError, SourceError, StoreError
 from store.layout import Layout, shard_path
+from store.sample_columns import WEIGHT
+from store.selection import Cut
 from store.sources import Source, open_sources
 from store.writer import SampleTable
 
@@ -53,13 +57,21 @@ class Ingest:
         Limit on the images that are in memory at once, in bytes; the program itself needs more.
     simulation
         Name of the simulation that made the images, for sources that do not declare one; empty if there is none.
+    where
+        Cut on the columns of the sources, such as ``"pt > 30"``, that rows must pass before they are divided; see
+        `store.selection`. None to take all rows.
+    file_classes
+        Number of the class of all images of each source, for sources without labels; empty if the sources have labels.
     overwrite
         Whether to replace an existing store.
 
     Raises
     ------
     ConfigError
-        If `seed` is negative.
+        If `seed` is negative, the split keeps groups of an unknown variable together, or its number of sources or that
+        of `file_classes` is another one.
+    PlanError
+        If `where` is not a valid expression.
     """
 
     sources: tuple[Path, ...]
@@ -69,11 +81,29 @@ class Ingest:
     seed: int = 0
     memory: int = 1 << 30
     simulation: str = ""
+    where: str | None = None
+    file_classes: tuple[int, ...] = ()
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed} is below 0")
+        if self.split.by_source and len(self.split.by_source) != len(self.sources):
+            raise ConfigError(f"the split is of {len(self.split.by_source)} sources, got {len(self.sources)}")
+        if self.file_classes and len(self.file_classes) != len(self.sources):
+            raise ConfigError(f"file_classes are of {len(self.file_classes)} sources, got {len(self.sources)}")
+        names = [variable.name for variable in self.spec.variables]
+        if self.split.group and self.split.group not in names:
+            raise ConfigError(
+                f"group={self.split.group!r} is not a variable of {self.spec.name}; known: {', '.join(names) or 'none'}"
+            )
+        if self.where is not None:
+            object.__setattr__(self, "where", " ".join(Cut.parse(self.where).text.split()))
+
+    @property
+    def split_scheme(self) -> str:
+        """The text that describes, in a store, which rows are divided and how."""
+        return self.split.scheme if self.where is None else f"rows where {self.where}: {self.split.scheme}"
 
 
 def ingest(job: Ingest, executor: Executor) -> Path:
@@ -97,16 +127,18 @@ def ingest(job: Ingest, executor: Executor) -> Path:
         If the destination has an interrupted ingest of other sources or with other options.
     ConfigError
         If `memory` is too small for the largest block of a source.
+    PlanError
+        If `where` reads a column that the data set does not have.
     """
     output = find_destination(job.output, job.sources)
     staging = StagingFolder(output)
     with removing_unused_folders(output), staging.held():
         check_output(output, overwrite=job.overwrite)
-        sources = open_sources(job.sources, job.spec)
+        sources = open_sources(job.sources, job.spec, job.file_classes or None)
         check_distinct(sources)
         try:
             _build(job, sources, staging, executor)
-        except (SourceError, ConfigError):
+        except (SourceError, ConfigError, PlanError):
             staging.abandon()
             raise
         except OSError as error:
@@ -127,8 +159,8 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
     stamps = stamp_files(sources)
     table = _arrange_samples(job, sources)
     digests = digest_files(sources, executor)
-    identities = identify(sources, digests)
-    check_space(staging, sources)
+    identities = identify(sources, digests, [job.spec.classes[number] for number in job.file_classes])
+    check_space(staging, sources, len(table.label))
     spool = staging.start(_record(job, identities, layout))
 
     spilled = _spill_images(sources, table, layout, budget, spool, executor)
@@ -140,18 +172,43 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
         "sources": identities,
         "simulated": ", ".join(sorted({source.simulated or simulation for source in sources} - {""})),
         "empty_images": sum(stretch.empty for stretch in spilled),
-        "split_scheme": job.split.scheme,
+        "split_scheme": job.split_scheme,
         "seed": job.seed,
         "content_digest": content_digest(shards, table),
         "versions": versions(),
         "history": history_line(),
     }
+    if job.where is not None:
+        rows = sum(source.rows for source in sources)
+        attributes["selection"] = {"where": job.where, "before": rows, "after": len(table.label)}
     complete_store(staging.root, table, shards, job.spec, layout, attributes, executor)
 
 
 def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
-    """Decide which row of which source each sample of the store is, and read its label and variables."""
-    label = np.concatenate([source.labels() for source in sources])
+    """Decide which row of which source each sample of the store is, and read its columns."""
+    columns = read_columns(sources, job.spec)
+    _check_classes(job, sources, columns["label"])
+    if job.where is not None:
+        columns = cut_rows(columns, Cut.parse(job.where))
+    group = columns.get(job.split.group)
+    if group is not None and group.dtype.kind != "i":
+        raise SourceError(f"{sources[0].path}: {job.split.group} is floating-point, and --group needs integers")
+    split = replace(job.split, scheme=job.split_scheme)  # for messages
+    order, split_sizes = arrange(
+        columns["label"], split, job.seed, job.spec.classes, source=columns["source_file"], group=group
+    )
+    columns = {name: values[order] for name, values in columns.items()}
+    return SampleTable(
+        label=columns["label"],
+        source_file=columns["source_file"],
+        source_row=columns["source_row"],
+        split_sizes=split_sizes,
+        variables={variable.name: columns[variable.name] for variable in job.spec.variables},
+        weight=columns.get(WEIGHT),
+    )
+
+
+def _check_classes(job: Ingest, sources: Sequence[Source], label: UInt8Array) -> None:
     for code, name in enumerate(job.spec.classes):
         if not np.any(label == code):
             given = ", ".join(str(source.path) for source in sources[:SHOWN])
@@ -159,20 +216,6 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
             raise SourceError(
                 f"{given}{more}: no sample of class {name} (label {code}); give files that hold samples of all classes"
             )
-    variables = [source.variables() for source in sources]
-    order, split_sizes = arrange(label, job.split, job.seed, job.spec.classes)
-    first_row = np.cumsum([0, *(source.rows for source in sources)])
-    source_file = np.searchsorted(first_row, order, side="right") - 1
-    return SampleTable(
-        label=label[order],
-        source_file=source_file.astype(np.uint8),
-        source_row=order - first_row[source_file],
-        split_sizes=split_sizes,
-        variables={
-            variable.name: np.concatenate([columns[variable.name] for columns in variables])[order]
-            for variable in job.spec.variables
-        },
-    )
 
 
 def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -> dict[str, Any]:
@@ -181,9 +224,10 @@ def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -
         "dataset": job.spec.to_dict(),
         "sources": [
             ", ".join(f"{file['name']}, sha256 {file['sha256']}" for file in (identity, *identity.get("parts", ())))
+            + (f", class {identity['class']}" if "class" in identity else "")
             for identity in identities
         ],
-        "split": job.split.scheme,
+        "split": job.split_scheme,
         "seed": job.seed,
         "layout": asdict(layout),
         "versions": versions(),
@@ -200,14 +244,8 @@ def _spill_images(
 ) -> list[SpilledStretch]:
     """Read all sources once, and leave their images compressed and sorted in the spool."""
     spool.delete_unfinished()
-    positions = [
-        positions_of_rows(table.source_file, table.source_row, number, source.rows)
-        for number, source in enumerate(sources)
-    ]
-    calls = [
-        (stretch, positions[number][stretch.start : stretch.stop], layout, spool, budget.held)
-        for number, stretch in cut_stretches(sources)
-    ]
+    positions = positions_of_rows(table.source_file, table.source_row, [source.rows for source in sources])
+    calls = [(stretch, stretch.select(positions), layout, spool, budget.held) for stretch in cut_stretches(sources)]
     return executor.run(spill, calls, "reading sources", budget.at_once)
 
 

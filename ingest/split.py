@@ -1,9 +1,11 @@
 """Which sample goes to which split, and in which order: decided before any image is read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ingest.groups import divide_groups
 from store.arrays import Int64Array, UInt8Array
 from store.compiled.permutation import make_keys, permutation
 from store.datasets import SPLITS
@@ -15,35 +17,49 @@ BETWEEN_CLASSES = 1000  # keeps the keys that shuffle a split apart from those t
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """How the samples of each class are divided.
+    """How samples are divided into training, validation and test.
 
     Attributes
     ----------
     scheme
-        The text that describes the split on the command line.
+        The text that describes the split in a store.
     fractions
         Fractions of training, validation and test; each class is divided in the same proportions, at random.
     in_order
         Whether to take samples in file order, in the numbers of the challenge, instead of at random by `fractions`.
     scaled
         Whether to reduce the numbers of the challenge in proportion if a class has fewer samples.
+    group
+        Name of a variable; all samples with the same value of it go to the same split. Empty if samples are divided one
+        by one.
+    by_source
+        Split of all samples of each source, 0 train, 1 validation, 2 test, by number of the source; empty if each
+        source is divided.
     """
 
     scheme: str
     fractions: tuple[float, float, float] = (0.0, 0.0, 0.0)
     in_order: bool = False
     scaled: bool = False
+    group: str = ""
+    by_source: tuple[int, ...] = ()
 
     @classmethod
-    def parse(cls, scheme: str) -> "Split":
+    def parse(cls, scheme: str, group: str = "") -> "Split":
         """Return the split for ``challenge``, ``challenge-scaled`` or three fractions such as ``0.7,0.1,0.2``.
 
         Raises
         ------
         ConfigError
-            If `scheme` is none of these, or the fractions are not positive or do not add up to 1.
+            If `scheme` is none of these, the fractions are not positive or do not add up to 1, or groups are to be kept
+            together in the split of the challenge.
         """
         if scheme in ("challenge", "challenge-scaled"):
+            if group:
+                raise ConfigError(
+                    f"split={scheme} takes samples in file order and cannot keep groups of {group} together; "
+                    "give fractions such as --split 0.7,0.1,0.2"
+                )
             return cls(scheme=scheme, in_order=True, scaled=scheme == "challenge-scaled")
         try:
             train, validation, test = (float(part) for part in scheme.split(","))
@@ -53,7 +69,15 @@ class Split:
             ) from None
         if not (min(train, validation, test) > 0 and abs(train + validation + test - 1) <= 1e-9):
             raise ConfigError(f"split={scheme!r}: the three fractions must be positive and add up to 1")
-        return cls(scheme=",".join(part.strip() for part in scheme.split(",")), fractions=(train, validation, test))
+        text = ",".join(part.strip() for part in scheme.split(","))
+        return cls(scheme=f"{text} by {group}" if group else text, fractions=(train, validation, test), group=group)
+
+    @classmethod
+    def of_sources(cls, train: int, validation: int, test: int) -> "Split":
+        """Return the split of sources that are given by split: numbers of sources for training, validation and test."""
+        counts = (train, validation, test)
+        named = ", ".join(f"{count} for {name}" for count, name in zip(counts, SPLITS, strict=True))
+        return cls(scheme=f"sources: {named}", by_source=tuple(np.repeat(range(len(SPLITS)), counts).tolist()))
 
     def sizes(self, samples: int, class_name: str) -> tuple[int, int, int]:
         """Return how many samples of a class go to each split.
@@ -83,20 +107,30 @@ class Split:
 
 
 def arrange(
-    label: UInt8Array, split: Split, seed: int, classes: tuple[str, ...]
+    label: UInt8Array,
+    split: Split,
+    seed: int,
+    classes: Sequence[str],
+    *,
+    source: Int64Array | None = None,
+    group: Int64Array | None = None,
 ) -> tuple[Int64Array, tuple[int, int, int]]:
-    """Decide the order of a store: one split after another, each stratified by class and shuffled.
+    """Decide the order of a store: one split after another, each with its samples of all classes shuffled.
 
     Parameters
     ----------
     label
         uint8 (n,), class of every row, the rows of all sources one after another.
     split
-        How to divide the rows of each class.
+        How to divide the rows.
     seed
         Seed of the permutations.
     classes
         Names of the classes, for messages.
+    source
+        int64 (n,), number of the source of every row, which a split by source needs.
+    group
+        int64 (n,), number of the group of every row, which a split that keeps groups together needs.
 
     Returns
     -------
@@ -108,8 +142,21 @@ def arrange(
     Raises
     ------
     SourceError
-        If a class is missing or too small.
+        If a class is missing or too small, or a split has no sample of a class.
     """
+    if split.by_source and source is not None:
+        parts = _gather(np.array(split.by_source, np.uint8)[source], label, split, classes)
+    elif split.group and group is not None:
+        parts = _gather(divide_groups(group, label, split.fractions, seed, len(classes)), label, split, classes)
+    else:
+        parts = _divide_classes(label, split, seed, classes)
+    shuffled = [rows[permutation(rows.size, make_keys(seed, BETWEEN_CLASSES + k))] for k, rows in enumerate(parts)]
+    train, validation, test = (rows.size for rows in shuffled)
+    return np.concatenate(shuffled), (train, validation, test)
+
+
+def _divide_classes(label: UInt8Array, split: Split, seed: int, classes: Sequence[str]) -> list[Int64Array]:
+    """Return the rows of each split, each class divided alike."""
     parts: list[list[Int64Array]] = [[], [], []]
     for code, name in enumerate(classes):
         rows = np.flatnonzero(label == code)
@@ -118,9 +165,21 @@ def arrange(
             rows = rows[permutation(rows.size, make_keys(seed, code))]
         for part, chosen in zip(parts, np.split(rows, np.cumsum(sizes))[:3], strict=True):
             part.append(chosen)
-    shuffled = []
-    for number, part in enumerate(parts):
-        rows = np.concatenate(part)
-        shuffled.append(rows[permutation(rows.size, make_keys(seed, BETWEEN_CLASSES + number))])
-    train, validation, test = (rows.size for rows in shuffled)
-    return np.concatenate(shuffled), (train, validation, test)
+    return [np.concatenate(part) for part in parts]
+
+
+def _gather(assigned: UInt8Array, label: UInt8Array, split: Split, classes: Sequence[str]) -> list[Int64Array]:
+    """Return the rows of each split, which `assigned` gives for every row, and check that each has all classes."""
+    parts = [np.flatnonzero(assigned == number) for number in range(len(SPLITS))]
+    for part, split_name in zip(parts, SPLITS, strict=True):
+        counts = np.bincount(label[part], minlength=len(classes))
+        if not counts.all():
+            remedy = (
+                f"give files of it with --{split_name}"
+                if split.by_source
+                else f"its groups of {split.group} are too few or too large: give more samples, or other fractions"
+            )
+            raise SourceError(
+                f"split={split.scheme}: {split_name} gets no sample of class {classes[np.argmin(counts)]}; {remedy}"
+            )
+    return parts
