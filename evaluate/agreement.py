@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluate import metrics, ranking
 from evaluate.document import ComparisonDocument, PairedAuc, PairedMeasurement, ScorePair, StoreIdentity
-from evaluate.measure import DIFFERENCE, FRACTION, with_interval
+from evaluate.intervals import DIFFERENCE, FRACTION, with_interval
 from evaluate.metrics import CONFIDENCE
 from evaluate.runs import load_run
 from evaluate.score_tables import read_table

@@ -7,18 +7,12 @@ from numpy.typing import ArrayLike
 
 from evaluate import metrics, ranking
 from evaluate.document import CalibrationCurve, Curves, Measurement, Metrics, RocCurve, ScoreHistogram
-from evaluate.metrics import Estimate
+from evaluate.intervals import FRACTION, NOT_NEGATIVE, if_defined, with_interval
 from evaluate.ranking import Roc
 
 SIGNAL_EFFICIENCIES = (0.5, 0.7, 0.9, 0.95)
 SCORE_BINS = 40
 CURVE_POINTS = 201
-
-Bounds = tuple[float, float]
-FRACTION: Bounds = (0.0, 1.0)
-DIFFERENCE: Bounds = (-1.0, 1.0)
-NOT_NEGATIVE: Bounds = (0.0, math.inf)
-UNBOUNDED: Bounds = (-math.inf, math.inf)
 
 
 def measure(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
@@ -57,8 +51,8 @@ def measure(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None)
         average_precision=roc.average_precision if roc else None,
         background_rejection=_measure_rejections(roc),
         accuracy=with_interval(metrics.accuracy(*columns), FRACTION),
-        precision=_if_defined(metrics.precision(*columns), FRACTION),
-        recall=_if_defined(metrics.recall(*columns), FRACTION),
+        precision=if_defined(metrics.precision(*columns), FRACTION),
+        recall=if_defined(metrics.recall(*columns), FRACTION),
         log_loss=with_interval(metrics.log_loss(*columns), NOT_NEGATIVE),
         brier_score=with_interval(metrics.brier_score(*columns), FRACTION),
         expected_calibration_error=metrics.calibration(*columns).expected_error,
@@ -70,7 +64,7 @@ def _measure_rejections(roc: Roc | None) -> dict[str, Measurement | None]:
     if roc is None:
         return dict.fromkeys(names)
     rejections = ranking.background_rejection(roc, SIGNAL_EFFICIENCIES)
-    return {name: _if_defined(rejection, (1.0, math.inf)) for name, rejection in zip(names, rejections, strict=True)}
+    return {name: if_defined(rejection, (1.0, math.inf)) for name, rejection in zip(names, rejections, strict=True)}
 
 
 def measure_curves(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Curves:
@@ -105,13 +99,3 @@ def measure_curves(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None 
             signal_error=signal_error,
         ),
     )
-
-
-def with_interval(estimate: Estimate, bounds: Bounds) -> Measurement:
-    """Return an estimate with its confidence interval, clipped to the bounds of the quantity."""
-    return Measurement(value=estimate.value, standard_error=estimate.standard_error, interval=estimate.interval(bounds))
-
-
-def _if_defined(estimate: Estimate | None, bounds: Bounds) -> Measurement | None:
-    """Return an estimate like `with_interval`, or None if there is none or it is infinite."""
-    return with_interval(estimate, bounds) if estimate and math.isfinite(estimate.value) else None

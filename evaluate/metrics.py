@@ -1,6 +1,7 @@
 """Metrics of scores, with standard errors.
 
-A score is a probability of class 1, the signal; class 0 is the background.
+A score is a probability of class 1, the signal; class 0 is the background. `evaluate.class_metrics` is about more than
+two classes.
 """
 
 import math
@@ -111,28 +112,49 @@ def checked(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None)
     label, score = np.asarray(label), np.asarray(score, dtype=np.float64)
     if label.ndim != 1 or label.shape != score.shape:
         raise RunError(f"labels and scores must be two columns of equal length, got {label.shape} and {score.shape}")
-    _refuse("labels must be 0 or 1", label, (label != 0) & (label != 1))
-    _refuse("scores must be finite", score, ~np.isfinite(score))
-    signal, weights = label.astype(bool), np.broadcast_to(1.0, score.shape)
+    refuse("labels must be 0 or 1", label, (label != 0) & (label != 1))
+    refuse("scores must be finite", score, ~np.isfinite(score))
+    rows, weights = used_rows(weight, label.size)
+    return Scored(signal=label.astype(bool)[rows], score=score[rows], weight=weights)
+
+
+def used_rows(weight: ArrayLike | None, count: int) -> tuple[BoolArray | slice, Float64Array]:
+    """Return the rows whose weight is positive, and their weights, float64; equal weights are replaced by 1.
+
+    Parameters
+    ----------
+    weight
+        (count,), weight of each row; by default 1.
+    count
+        Number of rows.
+
+    Raises
+    ------
+    RunError
+        If a weight is negative, not finite, tiny or huge, all weights are zero, or fewer than two rows are left.
+    """
+    rows: BoolArray | slice = slice(None)
+    weights = np.broadcast_to(1.0, (count,))
     if weight is not None:
-        weights = _checked_weight(weight, score.shape)
+        weights = _checked_weight(weight, count)
         if not weights.all():
-            signal, score, weights = (column[weights > 0] for column in (signal, score, weights))
+            rows = weights > 0
+            weights = weights[rows]
         if weights.size and np.ptp(weights) == 0:
-            weights = np.broadcast_to(1.0, score.shape)
-    if score.size < 2:
-        raise RunError(f"at least two samples are needed, got {score.size}")
-    return Scored(signal=signal, score=score, weight=weights)
+            weights = np.broadcast_to(1.0, weights.shape)
+    if weights.size < 2:
+        raise RunError(f"at least two samples are needed, got {weights.size}")
+    return rows, weights
 
 
-def _checked_weight(weight: ArrayLike, shape: tuple[int, ...]) -> Float64Array:
-    """Return weights as float64; raises RunError like `checked`."""
+def _checked_weight(weight: ArrayLike, count: int) -> Float64Array:
+    """Return weights as float64; raises RunError like `used_rows`."""
     weight = np.asarray(weight, dtype=np.float64)
-    if weight.shape != shape:
-        raise RunError(f"weights must be a column of the same length as the scores, got {weight.shape} and {shape}")
-    _refuse("weights must be finite and not negative", weight, ~(np.isfinite(weight) & (weight >= 0)))
+    if weight.shape != (count,):
+        raise RunError(f"weights must be a column of the same length as the scores, got {weight.shape} and {(count,)}")
+    refuse("weights must be finite and not negative", weight, ~(np.isfinite(weight) & (weight >= 0)))
     extreme = (weight > 0) & ((weight < WEIGHTS[0]) | (weight > WEIGHTS[1]))
-    _refuse(f"weights must be 0, or {WEIGHTS[0]} to {WEIGHTS[1]}", weight, extreme)
+    refuse(f"weights must be 0, or {WEIGHTS[0]} to {WEIGHTS[1]}", weight, extreme)
     if weight.size and not weight.any():
         raise RunError(f"weights are zero in all {weight.size} rows")
     return weight
@@ -145,7 +167,7 @@ def same_weights(first: Float64Array | None, second: Float64Array | None) -> boo
     return np.array_equal(first, second)
 
 
-def _refuse(rule: str, column: NDArray[Any], broken: BoolArray) -> None:
+def refuse(rule: str, column: NDArray[Any], broken: BoolArray) -> None:
     """Raise RunError that shows the first value that breaks a rule, if there is one."""
     if broken.any():
         row = int(np.argmax(broken))

@@ -1,4 +1,7 @@
-"""How well scores rank class 1 above class 0: ROC curve, AUC with its error, paired test of two AUCs."""
+"""How well scores rank class 1 above class 0: ROC curve, AUC with its error, paired test of two AUCs.
+
+`evaluate.class_ranking` is about more than two classes.
+"""
 
 import math
 from collections.abc import Sequence
@@ -248,7 +251,12 @@ def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: A
         for (of_first, of_second), mask in zip(pairs, (scored.signal, ~scored.signal), strict=True)
     )
     error = math.hypot(signal.standard_error, background.standard_error)
-    difference = Estimate(value=signal.value, standard_error=error)
+    return paired_test(Estimate(value=signal.value, standard_error=error))
+
+
+def paired_test(difference: Estimate) -> PairedTest:
+    """Return a difference with its two-sided p value from the normal distribution."""
+    error = difference.standard_error
     if error == 0:
         return PairedTest(difference=difference, p_value=float(difference.value == 0))
     return PairedTest(difference=difference, p_value=math.erfc(abs(difference.value / error) / math.sqrt(2)))
@@ -263,10 +271,12 @@ def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Esti
     cuts = np.searchsorted(curve.signal, efficiencies)
     whole, whole_square = curve.passed_background[-1], curve.squared_background[-1]
     passed = zip(curve.passed_background[cuts], curve.squared_background[cuts], strict=True)
-    return [_invert(metrics.binomial(part, whole, square, whole_square)) for part, square in passed]
+    return [rejection(part, whole, square, whole_square) for part, square in passed]
 
 
-def _invert(efficiency: Estimate) -> Estimate:
+def rejection(part: float, whole: float, part_square: float, whole_square: float) -> Estimate:
+    """Return whole / part with its binomial error, both infinite if part is 0; parameters as `metrics.binomial`."""
+    efficiency = metrics.binomial(part, whole, part_square, whole_square)
     if not efficiency.value:
         return Estimate(value=math.inf, standard_error=math.inf)
     return Estimate(value=1 / efficiency.value, standard_error=efficiency.standard_error / efficiency.value**2)

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from evaluate import metrics
 from evaluate.document import Slice, SliceBin
-from evaluate.measure import FRACTION, measure, with_interval
+from evaluate.intervals import FRACTION, with_interval
+from evaluate.measure import measure
 from evaluate.observables import Observable
 from store.arrays import BoolArray, Float64Array
 

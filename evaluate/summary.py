@@ -18,7 +18,8 @@ from evaluate.document import (
     SplitMetrics,
     SplitResults,
 )
-from evaluate.measure import DIFFERENCE, FRACTION, UNBOUNDED, measure, measure_curves, with_interval
+from evaluate.intervals import DIFFERENCE, FRACTION, UNBOUNDED, with_interval
+from evaluate.measure import measure, measure_curves
 from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.published import list_results
 from evaluate.runs import Run
