@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingest import given_splits
 from store import console
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ SCHEDULER = Annotated[
     str | None, typer.Option(help="Address of the scheduler of a running Dask cluster, such as tcp://host:8786.")
 ]
 STORE = Annotated[Path, typer.Argument(help="The store.")]
+DEFAULT_SPLIT = "0.7,0.1,0.2"
 DEFAULT_STORE = Path("data/electron-photon.zarr")
 RAW = Path("data/raw")
 SAMPLES = Path(__file__).parent / "sample"  # one folder per data set
 
 
-@app.command("convert")
+@app.command("convert", cls=given_splits.Command)
 def convert(
     source: Annotated[
         list[Path] | None,
@@ -42,8 +44,8 @@ def convert(
         typer.Option(
             metavar="CLASS=FILES",
             help="Class of all images in some files, for files without labels, such as electron='electrons/*.h5'; "
-            "FILES is a file, folder or pattern. Repeat this option for each class. Without SOURCE, these files are the "
-            "sources; with it, each source must be among them.",
+            "FILES is a file, folder or pattern. Repeat this option for each class. Without SOURCE, these files are "
+            "the sources; with it, each source must be among them.",
         ),
     ] = None,
     dataset: Annotated[
@@ -55,12 +57,40 @@ def convert(
     ] = "electron-photon",
     output: Annotated[Path | None, typer.Option(help="The store to make.", show_default="data/NAME.zarr")] = None,
     split: Annotated[
-        str,
+        str | None,
         typer.Option(
+            show_default=DEFAULT_SPLIT,
             help="Fractions of training, validation and test; or 'challenge' for the first 160,000, 25,600 and 25,600 "
-            "images of each class, 'challenge-scaled' for fewer images in the same proportions if a class has fewer."
+            "images of each class, 'challenge-scaled' for fewer images in the same proportions if a class has fewer.",
         ),
-    ] = "0.7,0.1,0.2",
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VARIABLE",
+            help="Keep all samples with the same value of a variable of the data set, such as the number of an event, "
+            "in the same split; the variable must have integers.",
+        ),
+    ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILES...",
+            help="Sources of the training split, instead of SOURCE and --split; files, folders or patterns. "
+            "--validation and --test must be given too.",
+        ),
+    ] = None,
+    validation: Annotated[
+        list[Path] | None, typer.Option(metavar="FILES...", help="Sources of the validation split.")
+    ] = None,
+    test: Annotated[list[Path] | None, typer.Option(metavar="FILES...", help="Sources of the test split.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Take only rows that pass a cut on the data set's variables, weight, label, source_file or "
+            "source_row, such as 'pt > 30 and source_row < 50000'. Rows are cut before they are divided into splits."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and the shuffle.")] = 0,
     memory: Annotated[
         str,
@@ -88,18 +118,26 @@ def convert(
 
     spec = find_dataset(dataset)
     labels = [FileLabel.parse(text, spec.classes) for text in label or ()]
-    sources = choose_sources(source or [file_label.path for file_label in labels], spec, sample)
-    if labels and not source:
+    excluded = {"SOURCE": source, "--sample": sample, "--split": split, "--group": group}
+    by_split = given_splits.choose_given([train, validation, test], excluded)
+    if by_split:
+        sources = tuple(file for files in by_split for file in files)
+        division = Split.of_sources(*map(len, by_split))
+    else:
+        sources = choose_sources(source or [file_label.path for file_label in labels], spec, sample)
+        division = Split.parse(split or DEFAULT_SPLIT, group or "")
+    if labels and not source and not by_split:
         sources = tuple(dict.fromkeys(sources))  # one class may have several labels for the same files
     job = Ingest(
         sources=sources,
         file_classes=classes_of_files(sources, labels) if labels else (),
         spec=spec,
         output=output or Path("data") / f"{spec.name}.zarr",
-        split=Split.parse(split),
+        split=division,
         seed=seed,
         memory=parse_size("memory", memory),
         simulation=simulation,
+        where=where,
         overwrite=overwrite,
     )
     with open_executor(workers, scheduler) as executor:

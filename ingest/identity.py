@@ -4,8 +4,9 @@ A source is more than one file if HDF5 takes a part of its values from others: v
 storage.
 """
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from store.digests import sha256
 from store.errors import SourceError, printable
 from store.sources import Source
 
+SHOWN = 5  # sources named in one message
+BATCH_BYTES = 32 << 20  # sources whose digests are computed in one call
 Stamp = tuple[int, int, int]
 """Time of the last change in nanoseconds, size in bytes, and inode: a file with the same stamp has the same content."""
 
@@ -47,7 +50,25 @@ def _stamp(path: Path) -> Stamp:
 def digest_files(sources: Sequence[Source], executor: Executor) -> dict[Path, str]:
     """Return the sha256 of every file of some sources."""
     files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
-    return dict(zip(files, executor.run(sha256, [(file,) for file in files], "sha256 of sources"), strict=True))
+    digests = executor.run(_digest_batch, [(batch,) for batch in _batches(files)], "sha256 of sources")
+    return dict(zip(files, itertools.chain.from_iterable(digests), strict=True))
+
+
+def _digest_batch(files: Sequence[Path]) -> list[str]:
+    return [sha256(file) for file in files]
+
+
+def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield files in batches: a large one alone, or small ones together, because a call has a cost of its own."""
+    batch, size = list[Path](), 0
+    for file in files:
+        batch.append(file)
+        size += file.stat().st_size
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def identify(
@@ -114,36 +135,52 @@ def check_unchanged(stamps: Mapping[Path, Stamp], digests: Mapping[Path, str]) -
             raise SourceError(f"{file}: was changed while it was read")
 
 
-def find_source(identities: Sequence[Mapping[str, Any]], source: Source, digests: Mapping[Path, str]) -> int:
-    """Return which of a store's sources a source is.
+def find_sources(
+    identities: Sequence[Mapping[str, Any]], sources: Sequence[Source], digests: Mapping[Path, str]
+) -> list[int]:
+    """Return which of a store's sources each of some sources is.
 
     Parameters
     ----------
     identities
         What the store records; see `identify`.
-    source
-        The source.
+    sources
+        The sources.
     digests
-        The sha256 of each of its files.
+        The sha256 of each of their files.
 
     Raises
     ------
     SourceError
-        If it is none of them, or takes values from other files than when the store was made.
+        If one is none of them, or takes values from other files than when the store was made.
     """
-    own, *parts = (digests[file] for file in files_of(source))
-    candidates = [number for number, identity in enumerate(identities) if identity["sha256"] == own]
-    if not candidates:
-        names = ", ".join(identity["name"] for identity in identities)
-        raise SourceError(f"{source.path}: sha256 {own} matches none of the store's sources ({names})")
-    recorded = [[part["sha256"] for part in identities[number].get("parts", ())] for number in candidates]
-    for number, known in zip(candidates, recorded, strict=True):
-        if sorted(known) == sorted(parts) or "parts" not in identities[number]:  # made before parts were recorded
-            return number
-    changed = next((file for file in source.other_files if digests[file] not in recorded[0]), None)
+    recorded: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for number, identity in enumerate(identities):
+        recorded.setdefault(identity["sha256"], {})[number] = identity
+    numbers = []
+    for source in sources:
+        candidates = recorded.get(digests[source.path])
+        if candidates is None:
+            names = ", ".join(identity["name"] for identity in identities[:SHOWN])
+            more = f" and {len(identities) - SHOWN} more" if len(identities) > SHOWN else ""
+            raise SourceError(
+                f"{source.path}: sha256 {digests[source.path]} matches none of the store's sources ({names}{more})"
+            )
+        numbers.append(_find_by_parts(candidates, source, digests))
+    return numbers
+
+
+def _find_by_parts(candidates: Mapping[int, Mapping[str, Any]], source: Source, digests: Mapping[Path, str]) -> int:
+    """Return which of some sources with the same content takes values from the same other files."""
+    parts = sorted(digests[file] for file in source.other_files)
+    for number, identity in candidates.items():
+        if "parts" not in identity or parts == sorted(part["sha256"] for part in identity["parts"]):
+            return number  # without parts, it was made before parts were recorded
+    first = [part["sha256"] for part in next(iter(candidates.values()))["parts"]]
+    changed = next((file for file in source.other_files if digests[file] not in first), None)
     if changed is None:
-        raise SourceError(f"{source.path}: takes values from {len(parts)} other files, {len(recorded[0])} are recorded")
+        raise SourceError(f"{source.path}: takes values from {len(parts)} other files, {len(first)} are recorded")
     raise SourceError(
-        f"{changed}: sha256 {digests[changed]} matches none of the {len(recorded[0])} files from which "
+        f"{changed}: sha256 {digests[changed]} matches none of the {len(first)} files from which "
         f"{source.path} took values when the store was made"
     )

@@ -11,16 +11,17 @@ import numpy.typing as npt
 
 from ingest.executors import Executor
 from ingest.external_shuffle import Part, Stretch, cut_stretches, positions_of_rows
-from ingest.identity import digest_files, find_source
+from ingest.identity import digest_files, find_sources
 from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import DIGESTS_FILE, read_digests, sha256
 from store.errors import CorruptStoreError, SourceError
 from store.integrity import check_attributes, check_content_digest, check_lengths
 from store.opening import Store, open_unchecked
-from store.sample_columns import column_types, content_columns
+from store.sample_columns import WEIGHT, column_types, content_columns
 from store.sample_reader import SampleReader, open_reader
-from store.sources import open_sources
+from store.sources import Source, open_sources
+from store.sources.source import open_tried
 
 SHOWN = 5  # samples named in one message
 
@@ -166,18 +167,28 @@ def _plan_comparisons(
     store: Store, paths: Sequence[Path], executor: Executor
 ) -> list[tuple[Path, Stretch, Int64Array]]:
     """Return the arguments of all calls of `compare_stretch`."""
-    sources = open_sources(paths, store.spec)
-    digests = digest_files(sources, executor)
-    numbers = [find_source(store.attributes["sources"], source, digests) for source in sources]
-    source_file, source_row = _column(store, "source_file"), _column(store, "source_row")
+    numbers, sources = _open_recorded(store, paths, executor)
     rows = [identity["rows"] for identity in store.attributes["sources"]]
-    positions = positions_of_rows(source_file, source_row, rows)
+    positions = positions_of_rows(_column(store, "source_file"), _column(store, "source_row"), rows)
     selected = [positions[number] for number in numbers]
     return [(store.path, stretch, stretch.select(selected)) for stretch in cut_stretches(sources)]
 
 
+def _open_recorded(store: Store, paths: Sequence[Path], executor: Executor) -> tuple[list[int], list[Source]]:
+    """Return which of a store's sources some files are, and the opened files."""
+    identities, classes = store.attributes["sources"], store.spec.classes
+    told = any("class" in identity for identity in identities)  # by the user, for files without labels
+    sources = open_sources(paths, store.spec, [0] * len(paths) if told else None)  # the class is not yet known
+    numbers = find_sources(identities, sources, digest_files(sources, executor))
+    if told:
+        names = [identities[number]["class"] for number in numbers]
+        pairs = zip(sources, names, strict=True)
+        sources = [open_tried(source.path, store.spec, told=classes.index(name)) for source, name in pairs]
+    return numbers, sources
+
+
 def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
-    """Compare images, labels and variables of a stretch with those in the store, bit for bit.
+    """Compare images, labels, variables and weights of a stretch with those in the store, bit for bit.
 
     Parameters
     ----------
@@ -210,12 +221,14 @@ def _compare_part(
     store: Store, reader: SampleReader, part: Part, positions: Int64Array, columns: dict[str, npt.NDArray[Any]]
 ) -> list[int]:
     """Return the samples of the store that differ from their rows; `columns` keeps what is read of the store."""
-    source = part.source
+    source, weights = part.source, part.source.weights()
+    read = {"label": source.labels(), **source.variables(), **({} if weights is None else {WEIGHT: weights})}
     pairs = []
-    for name, values in {"label": source.labels(), **source.variables()}.items():
+    for name, values in read.items():
         if name not in columns:
             columns[name] = _column(store, name)
-        pairs.append((values[part.start :], columns[name]))
+        stored_type = columns[name].dtype  # format version 1 has integers as float32
+        pairs.append((values[part.start : part.stop].astype(stored_type), columns[name]))
     different: list[int] = []
     start = 0
     for piece in source.pieces(part.start, part.stop):
