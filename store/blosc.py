@@ -12,16 +12,20 @@ from collections.abc import Sequence
 import numcodecs
 import numpy as np
 import numpy.typing as npt
+from numcodecs.lz4 import compress
 
-from store.layout import Layout
+from store.layout import LEVEL, Layout, makes_blocks
 
 HEADER = struct.Struct("<BBBBIII")  # version, codec version, flags, typesize, bytes, block size, compressed bytes
 LZ4_BLOCKS = (2, 1, 0x30)  # first bytes of a header: Blosc 1, LZ4, flags for LZ4 and for blocks that are not split
 STORED = 0x2  # flag: the chunk is not compressed and has no offsets
+ACCELERATION = 10 - LEVEL  # of LZ4, as in Blosc
 
 
 def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[bytes]:
-    """Compress images, each as a Blosc block; or leave their bytes to `join_blocks`, if they cannot be blocks.
+    """Compress images, each as a Blosc block.
+
+    Blosc compresses all of them in one call. Where it does not make blocks of this size, LZ4 is called for each.
 
     Parameters
     ----------
@@ -33,17 +37,25 @@ def encode_samples(images: npt.NDArray[np.float32], layout: Layout) -> list[byte
     Returns
     -------
     list of bytes
-        The Blosc block of each image: size and data. The bytes of each image if not `layout.by_sample`.
+        The Blosc block of each image: size and data.
     """
-    if not layout.by_sample:
-        return [image.tobytes() for image in images]
+    if not makes_blocks(layout.typesize, layout.sample_bytes):
+        return [_encode_block(image) for image in images]
     chunk = numcodecs.Blosc(**layout.codec).encode(images)
     flags = chunk[2]
     if flags & STORED:
-        size = struct.pack("<i", layout.sample_bytes)
-        return [size + image.tobytes() for image in images]
+        return [_stored_block(image) for image in images]
     starts = np.frombuffer(chunk, "<i4", len(images), HEADER.size).tolist()
     return [chunk[start : start + 4 + int.from_bytes(chunk[start : start + 4], "little")] for start in starts]
+
+
+def _encode_block(image: npt.NDArray[np.float32]) -> bytes:
+    packed = compress(image, ACCELERATION)[4:]  # without the size of the image, with which numcodecs begins
+    return struct.pack("<i", len(packed)) + packed if len(packed) < image.nbytes else _stored_block(image)
+
+
+def _stored_block(image: npt.NDArray[np.float32]) -> bytes:
+    return struct.pack("<i", image.nbytes) + image.tobytes()
 
 
 def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
@@ -51,8 +63,6 @@ def join_blocks(blocks: Sequence[bytes], layout: Layout) -> bytes:
     count = layout.chunk
     if len(blocks) < count:
         blocks = [*blocks, *[zero_block(layout)] * (count - len(blocks))]
-    if not layout.by_sample:
-        return bytes(numcodecs.Blosc(**layout.codec).encode(b"".join(blocks)))
     lengths = np.fromiter(map(len, blocks), np.int64, count)
     starts = HEADER.size + 4 * count + np.cumsum(lengths) - lengths
     total = HEADER.size + 4 * count + int(lengths.sum())

@@ -1,7 +1,6 @@
 """How images are stored: one sample per Blosc block, blocks in chunks, chunks in shards; and where the shards are.
 
-Since each sample is a Blosc block, it can be decoded on its own, while other Zarr readers see ordinary chunks. Blosc
-cannot do this for samples of a few sizes, see `Layout.by_sample`; chunks of these are compressed as a whole.
+Since each sample is a Blosc block, it can be decoded on its own, while other Zarr readers see ordinary chunks.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ CHUNK_BYTES = 512 * 1024
 SHARD_BYTES = 32 * 1024 * 1024
 COMPRESSOR = "lz4"
 LEVEL = 5
-MIN_SAMPLE_BYTES = 128  # Blosc copies anything smaller instead of compressing it
+MIN_BLOCK_BYTES = 128  # smallest block that Blosc writes; it reads smaller ones
 MISSING_CHUNK = 2**64 - 1  # offset and size, in the index of a shard, of a chunk that is not stored
 
 
@@ -25,7 +24,7 @@ class Layout:
     Attributes
     ----------
     sample_bytes
-        Size of one decoded sample, in bytes; also the Blosc block size if samples are blocks.
+        Size of one decoded sample, in bytes; also the Blosc block size.
     chunk
         Samples per chunk.
     shard
@@ -52,33 +51,33 @@ class Layout:
         return cls(sample_bytes=sample_bytes, chunk=chunk, shard=chunk * max(1, SHARD_BYTES // (chunk * sample_bytes)))
 
     @property
-    def by_sample(self) -> bool:
-        """Whether samples are Blosc blocks: at least 128 bytes, and a number of bytes with a divisor from 17 to 255."""
-        return self.sample_bytes >= MIN_SAMPLE_BYTES and self.typesize > 16
-
-    @property
     def typesize(self) -> int:
-        """Element size for Blosc: a divisor of the sample size from 17 to 255, or that of float32 if there is none.
-
-        Above 16 Blosc neither splits blocks nor changes their size. Without a shuffle filter the element size has no
-        other effect.
-        """
-        return next((size for size in range(17, 256) if self.sample_bytes % size == 0), 4)
+        """Element size for Blosc: the smallest with which it makes a block of each sample, or 4 if there is none."""
+        return next((size for size in range(17, 256) if makes_blocks(size, self.sample_bytes)), 4)
 
     @property
     def codec(self) -> dict[str, Any]:
-        """Arguments of ``numcodecs.Blosc``; a block size of 0 leaves the size to Blosc."""
+        """Arguments of ``numcodecs.Blosc`` that describe the chunks."""
         return {
             "cname": COMPRESSOR,
             "clevel": LEVEL,
             "shuffle": 0,
             "typesize": self.typesize,
-            "blocksize": self.sample_bytes if self.by_sample else 0,
+            "blocksize": self.sample_bytes,
         }
 
     def shard_count(self, samples: int) -> int:
         """Return the number of shards for a number of samples."""
         return -(-samples // self.shard)
+
+
+def makes_blocks(typesize: int, sample_bytes: int) -> bool:
+    """Return whether Blosc itself, told that elements and blocks have these sizes, makes a block of each sample.
+
+    With other sizes, it splits blocks or changes their size when it compresses, and without a shuffle filter the
+    element size has no other effect. Any Blosc decoder reads blocks of any size.
+    """
+    return sample_bytes >= MIN_BLOCK_BYTES and 16 < typesize < 256 and sample_bytes % typesize == 0
 
 
 def shard_path(store: Path, shard: int) -> Path:

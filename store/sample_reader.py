@@ -10,7 +10,7 @@ import numpy as np
 from store.arrays import Float32Array, Int64Array
 from store.block_reader import BlockReader, ImageArray, MappedReader, shard_files
 from store.errors import ConfigError, CorruptStoreError
-from store.layout import MIN_SAMPLE_BYTES
+from store.layout import Layout, makes_blocks
 from store.mounts import on_network
 from store.pread_reader import PreadReader
 
@@ -134,9 +134,8 @@ def has_sample_blocks(image: ImageArray) -> bool:
         little
         and blosc["cname"] in ("lz4", "lz4hc")
         and blosc["shuffle"] == "noshuffle"
-        and blosc["blocksize"] == sample_bytes >= MIN_SAMPLE_BYTES
-        and 16 < blosc["typesize"] < 256
-        and sample_bytes % blosc["typesize"] == 0  # otherwise Blosc changes the block size
+        and blosc["blocksize"] == sample_bytes
+        and (makes_blocks(blosc["typesize"], sample_bytes) or blosc["typesize"] == Layout.of(sample_bytes).typesize)
     )
 
 

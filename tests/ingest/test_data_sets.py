@@ -100,7 +100,9 @@ def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, fo
     store = open_store(path)
     row = store.column("source_row")
     assert np.array_equal(store.image[:], images[row])
-    for batch in BatchStream(path, split="train", batch_size=4):
+    stream = BatchStream(path, split="train", batch_size=4)
+    assert stream.reader == "blocks"
+    for batch in stream:
         assert np.array_equal(batch.image, images[row[batch.sample]])
     assert run_ingest("verify", path, source).status == 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from store.blosc import encode_samples, join_blocks
 from store.errors import ConfigError
-from store.layout import CHUNK_BYTES, SHARD_BYTES, Layout, shard_path
+from store.layout import CHUNK_BYTES, SHARD_BYTES, Layout, makes_blocks, shard_path
 
 
 @pytest.mark.parametrize(
@@ -27,27 +27,30 @@ def test_a_shard_is_whole_chunks_within_its_bounds(pixels):
     assert SHARD_BYTES / 2 < layout.shard * layout.sample_bytes <= SHARD_BYTES
 
 
-def test_the_typesize_divides_a_sample_and_is_large_enough_to_keep_blosc_from_splitting():
+def test_the_typesize_is_one_with_which_blosc_makes_a_block_of_each_sample_if_there_is_one():
     others = []
-    for sample_bytes in range(128, 8_192, 4):
+    for sample_bytes in range(4, 8_192, 4):
         layout = Layout.of(sample_bytes)
-        if not layout.by_sample:
+        assert layout.codec["blocksize"] == sample_bytes
+        if not makes_blocks(layout.typesize, sample_bytes):
+            assert layout.typesize == 4
             others.append(sample_bytes)
             continue
-        assert layout.codec["blocksize"] == sample_bytes
-        assert 16 < layout.typesize < 256
-        assert sample_bytes % layout.typesize == 0
+        # Blosc stores what it cannot compress; more than one sample, so that their blocks can be told from the chunk.
+        chunk = numcodecs.Blosc(**layout.codec).encode(np.zeros((2, sample_bytes // 4), np.float32))
+        assert int.from_bytes(chunk[8:12], "little") == sample_bytes
     assert others
-    assert all(all(size % divisor for divisor in range(17, 256)) for size in others)
+    assert all(size < 128 or all(size % divisor for divisor in range(17, 256)) for size in others)
 
 
 @pytest.mark.parametrize("sample_bytes", [4, 72, 124, 4 * 257, 4 * 65_537])
-def test_samples_that_cannot_be_blocks_of_their_own_are_compressed_in_chunks(sample_bytes):
+def test_samples_of_which_blosc_makes_no_blocks_are_blocks_that_it_decodes(sample_bytes):
     layout = Layout.of(sample_bytes)
-    assert not layout.by_sample
+    assert not makes_blocks(layout.typesize, sample_bytes)
     images = np.arange(3 * sample_bytes // 4, dtype=np.float32).reshape(3, -1)
     blocks = encode_samples(images[: layout.chunk], layout)
-    values = np.frombuffer(numcodecs.Blosc().decode(join_blocks(blocks, layout)), np.float32).reshape(layout.chunk, -1)
+    chunk = join_blocks(blocks, layout)
+    values = np.frombuffer(numcodecs.Blosc().decode(chunk), np.float32).reshape(layout.chunk, -1)
     assert np.array_equal(values[:3], images[: layout.chunk])
     assert not values[3:].any()
 
