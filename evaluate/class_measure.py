@@ -116,6 +116,6 @@ def _as_table(rows: EstimateTable) -> ClassTable:
     """Return estimates as a table; None and infinite ones become null."""
     finite = [[estimate if estimate and math.isfinite(estimate.value) else None for estimate in row] for row in rows]
     return ClassTable(
-        value=[[estimate and estimate.value for estimate in row] for row in finite],
-        standard_error=[[estimate and estimate.standard_error for estimate in row] for row in finite],
+        value=[[estimate.value if estimate else None for estimate in row] for row in finite],
+        standard_error=[[estimate.standard_error if estimate else None for estimate in row] for row in finite],
     )

@@ -36,22 +36,24 @@ class Classified:
     @property
     def classes(self) -> int:
         """Number of classes."""
-        return self.probability.shape[1]
+        return int(self.probability.shape[1])
 
     @property
     def predicted(self) -> Int64Array:
         """Most probable class of each sample, int64 (n,)."""
-        return self.probability.argmax(axis=1)
+        predicted: Int64Array = self.probability.argmax(axis=1)
+        return predicted
 
     @property
     def confidence(self) -> Float64Array:
         """Largest probability of each sample, float64 (n,)."""
-        return self.probability.max(axis=1)
+        confidence: Float64Array = self.probability.max(axis=1)
+        return confidence
 
     @property
     def right(self) -> BoolArray:
         """Whether the most probable class of each sample is the true one, bool (n,)."""
-        return self.predicted == self.label
+        return np.equal(self.predicted, self.label)
 
     @property
     def own(self) -> Float64Array:
@@ -100,6 +102,11 @@ def checked(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None =
 def accuracy(classified: Classified) -> Estimate:
     """Return the fraction of samples whose most probable class is the true one."""
     return metrics.fraction(classified.right, classified.weight)
+
+
+def compare_accuracy(first: Classified, second: Classified) -> Estimate:
+    """Return the accuracy of one classifier minus that of another on the same samples, with its paired error."""
+    return metrics.mean(first.right.astype(np.float64) - second.right, first.weight)
 
 
 def top_2_accuracy(classified: Classified) -> Estimate:
@@ -181,10 +188,11 @@ def confusion(classified: Classified) -> Confusion:
     """Return the confusion matrix."""
     classes, weight = classified.classes, classified.weight
     cell = classified.label * classes + classified.predicted
-    count, *sums = (np.bincount(cell, power, minlength=classes**2) for power in (None, weight, weight**2))
+    total, square = (np.bincount(cell, power, minlength=classes**2) for power in (weight, weight**2))
     return Confusion(
-        count=count.reshape(classes, classes),
-        **{name: total.reshape(classes, classes) for name, total in zip(("weight", "square"), sums, strict=True)},
+        count=np.bincount(cell, minlength=classes**2).reshape(classes, classes),
+        weight=total.reshape(classes, classes),
+        square=square.reshape(classes, classes),
     )
 
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from evaluate import ranking
-from evaluate.class_metrics import Classified, checked
+from evaluate.class_metrics import Classified
 from evaluate.metrics import Estimate
 from evaluate.ranking import PairedTest, Roc
 from store.arrays import BoolArray, Float64Array
@@ -66,7 +65,7 @@ def macro_auc(classified: Classified) -> MacroAuc:
 
 def enough(signal: BoolArray) -> bool:
     """Return whether both classes have at least two samples."""
-    return 2 <= np.count_nonzero(signal) <= signal.size - 2
+    return bool(2 <= np.count_nonzero(signal) <= signal.size - 2)
 
 
 def _influence(signal: BoolArray, score: Float64Array, weight: Float64Array) -> tuple[float, Float64Array]:
@@ -84,32 +83,15 @@ def _error(influence: Float64Array) -> float:
     return math.sqrt(float(influence @ influence))
 
 
-def compare_macro_auc(
-    label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: ArrayLike | None = None
-) -> PairedTest | None:
-    """Return the paired test of the macro AUCs of two classifiers; None if one of them has none.
-
-    Parameters
-    ----------
-    label
-        (n,), true classes.
-    first, second
-        (n, class), the two probabilities of each class for each sample.
-    weight
-        (n,), weight of each sample; by default 1.
-
-    Raises
-    ------
-    RunError
-        Like `evaluate.class_metrics.checked`.
+def compare_macro_auc(first: Classified, second: Classified) -> PairedTest | None:
+    """Return the paired test of the mean AUCs of two classifiers on the same samples; None without a mean AUC.
 
     Notes
     -----
     As in `evaluate.ranking.compare_auc`: the influence of a sample on the difference is the difference of its
-    influences, so that the variance includes the covariance of the two means. The p value is two-sided, from the normal
-    distribution.
+    influences, so that the variance includes the covariance of the two means.
     """
-    one, two = (macro_auc(checked(label, probability, weight)) for probability in (first, second))
+    one, two = macro_auc(first), macro_auc(second)
     if one.mean is None or two.mean is None:
         return None
     error = _error(one.influence - two.influence)

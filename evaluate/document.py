@@ -10,7 +10,7 @@ by class are in the order of the key ``classes``.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -461,6 +461,13 @@ class ScoresDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=SC
     background: Annotated[str | UnsetType, about("Name of class 0. Two classes only.")] = UNSET
     classes: Annotated[list[str] | UnsetType, about("Names of the classes. More than two classes only.")] = UNSET
     simulated: Annotated[str, about("What simulated the training data; empty if nothing says so.")]
+
+
+def name_classes(classes: Sequence[str]) -> dict[str, Any]:
+    """Return the names of the classes by the keys that they have in a document."""
+    if len(classes) == 2:
+        return {"background": classes[0], "signal": classes[1]}
+    return {"classes": list(classes)}
 
 
 Document = MetricsDocument | ComparisonDocument | ScoresDocument

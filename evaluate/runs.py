@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from evaluate import class_metrics
 from evaluate.document import StoreIdentity
 from evaluate.metrics import checked_probability
 from evaluate.occlusion import Occlusion
@@ -19,6 +20,7 @@ from store.errors import ConfigError, RunError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 
+SHOWN_CLASSES = 10  # most names of classes in a message
 CURVES = tuple(f"{split}_{quantity}" for split in ("train", "validation") for quantity in ("loss", "accuracy", "auc"))
 
 
@@ -93,17 +95,18 @@ def load_run(path: Path, name: str) -> Run:
     folder = RunFolder(path=path)
     config, environment = folder.read_config(), folder.read_environment()
     identity = environment.pop("store")
-    store = _parse_store(path, identity)
+    store, spec = _parse_store(path, identity), stored_dataset(identity)
     return Run(
         name=name,
         path=path,
         config=config,
         environment=environment,
         store=store,
-        spec=stored_dataset(identity),
+        spec=spec,
         history=_load_history(folder),
         predictions={
-            split: _load_predictions(folder.predictions(split), split, *store.split_ranges[split]) for split in SPLITS
+            split: _load_predictions(folder.predictions(split), split, *store.split_ranges[split], spec.classes)
+            for split in SPLITS
         },
         occlusion=Occlusion.load(path),
     )
@@ -126,12 +129,23 @@ def _load_history(folder: RunFolder) -> dict[str, Float64Array]:
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
-def _load_predictions(path: Path, split: str, start: int, stop: int) -> Predictions:
+def list_classes(classes: Sequence[str]) -> str:
+    """Return the number and the first names of classes, for messages."""
+    names = [*classes[:SHOWN_CLASSES], *(["..."] if len(classes) > SHOWN_CLASSES else [])]
+    return f"{len(classes)} classes, {', '.join(names)}"
+
+
+def _load_predictions(path: Path, split: str, start: int, stop: int, classes: Sequence[str]) -> Predictions:
     """Return predictions for distinct samples of the split, which the store holds from `start` to `stop`."""
     predictions = Predictions.load(path)
     try:
-        checked_probability(*predictions.scored)
-        checked_classes(*predictions.scored)
+        if predictions.class_count != len(classes):
+            raise RunError(f"scores of {predictions.class_count} classes, but the store has {list_classes(classes)}")
+        if len(classes) == 2:
+            checked_probability(*predictions.scored)
+            checked_classes(*predictions.scored)
+        else:
+            class_metrics.checked(*predictions.scored)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
     if np.any(np.diff(predictions.sample) <= 0):

@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from msgspec.structs import asdict
 from numpy.typing import ArrayLike
 
 from evaluate import metrics
+from evaluate.class_measure import measure_classes
 from evaluate.document import Slice, SliceBin
 from evaluate.intervals import FRACTION, with_interval
 from evaluate.measure import measure
@@ -24,7 +26,7 @@ def slice_by(
     score: ArrayLike,
     weight: ArrayLike | None = None,
     *,
-    best_threshold: float,
+    best_threshold: float | None = None,
 ) -> Slice:
     """Return the metrics in bins of an observable.
 
@@ -36,19 +38,13 @@ def slice_by(
     ----------
     observable
         Its value for the same n samples.
-    label
-        (n,), 0 or 1.
-    score
-        (n,), probability of class 1.
-    weight
-        (n,), weight of each sample; by default 1.
-    best_threshold
-        Threshold on the score, chosen on other samples, for a second accuracy.
+    label, score, weight, best_threshold
+        As `measure_scores`.
 
     Raises
     ------
     RunError
-        Like `measure`.
+        Like `measure_scores`.
     """
     weights = np.ones(observable.value.size) if weight is None else np.asarray(weight)
     used = np.isfinite(observable.value) & (weights != 0)
@@ -62,13 +58,41 @@ def slice_by(
                 low=low,
                 high=high,
                 mean=float(value[inside].mean()),
-                accuracy_at_best_threshold=with_interval(
-                    metrics.accuracy(*members, threshold=best_threshold), FRACTION
-                ),
-                **asdict(measure(*members)),
+                **measure_scores(*members, best_threshold=best_threshold),
             )
         )
     return Slice(variable=observable.name, long_name=observable.long_name, units=observable.units, bins=bins)
+
+
+def measure_scores(
+    label: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    best_threshold: float | None = None,
+) -> dict[str, Any]:
+    """Return all metrics of two or more classes by their keys in a document.
+
+    Parameters
+    ----------
+    label
+        (n,), true classes.
+    score
+        Probability of class 1, (n,), or for more than two classes that of each class, (n, class).
+    weight
+        (n,), weight of each sample; by default 1.
+    best_threshold
+        For two classes, a threshold on the score, chosen on other samples, for a second accuracy.
+
+    Raises
+    ------
+    RunError
+        Like `measure` or `measure_classes`.
+    """
+    if best_threshold is None:
+        return asdict(measure_classes(label, score, weight))
+    accuracy = metrics.accuracy(label, score, weight, threshold=best_threshold)
+    return asdict(measure(label, score, weight)) | {"accuracy_at_best_threshold": with_interval(accuracy, FRACTION)}
 
 
 def _divide(value: Float64Array) -> Iterator[tuple[float, float, BoolArray]]:

@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from msgspec.structs import asdict
+from msgspec import UNSET, UnsetType
 
-from evaluate import gallery, metrics, ranking
+from evaluate import class_metrics, class_ranking, gallery, ranking
+from evaluate.class_measure import measure_details
 from evaluate.document import (
     GeneralisationGap,
     Measurement,
@@ -17,13 +18,15 @@ from evaluate.document import (
     RunResults,
     SplitMetrics,
     SplitResults,
+    name_classes,
 )
-from evaluate.intervals import DIFFERENCE, FRACTION, UNBOUNDED, with_interval
-from evaluate.measure import measure, measure_curves
+from evaluate.intervals import DIFFERENCE, UNBOUNDED, with_interval
+from evaluate.measure import measure_curves
 from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.published import list_results
-from evaluate.runs import Run
-from evaluate.slices import slice_by
+from evaluate.ranking import PairedTest
+from evaluate.runs import Run, list_classes
+from evaluate.slices import measure_scores, slice_by
 from evaluate.stores import ReportStore
 from store.datasets import SPLITS
 from store.predictions import Predictions
@@ -61,9 +64,10 @@ def summarise(stores: Sequence[ReportStore], runs: Sequence[Run]) -> MetricsDocu
 
 
 def _summarise_run(run: Run, store: ReportStore) -> RunResults:
-    background, signal = run.spec.classes
     test = run.predictions["test"]
-    threshold = ranking.roc(*run.predictions["validation"].scored).best_threshold
+    threshold = None
+    if test.class_count == 2:
+        threshold = ranking.roc(*run.predictions["validation"].scored).best_threshold
     splits = SplitResults(**{split: _measure_split(run.predictions[split], threshold) for split in SPLITS})
     rows = test.sample - run.store.split_ranges["test"][0]
     return RunResults(
@@ -75,16 +79,15 @@ def _summarise_run(run: Run, store: ReportStore) -> RunResults:
         config=dict(run.config),
         environment=dict(run.environment),
         store=run.store,
-        signal=signal,
-        background=background,
+        **name_classes(run.spec.classes),
         history={
             name: [float(value) if math.isfinite(value) else None for value in values]
             for name, values in run.history.items()
         },
-        best_threshold=threshold,
+        best_threshold=UNSET if threshold is None else threshold,
         splits=splits,
         generalisation_gap=GeneralisationGap(
-            auc=_subtract(splits.train.auc, splits.test.auc),
+            auc=splits.train.auc and splits.test.auc and _subtract(splits.train.auc, splits.test.auc),
             accuracy=_subtract(splits.train.accuracy, splits.test.accuracy),
             log_loss=_subtract(splits.train.log_loss, splits.test.log_loss),
         ),
@@ -96,13 +99,11 @@ def _summarise_run(run: Run, store: ReportStore) -> RunResults:
     )
 
 
-def _measure_split(predictions: Predictions, threshold: float) -> SplitMetrics:
-    accuracy = metrics.accuracy(*predictions.scored, threshold=threshold)
-    return SplitMetrics(
-        **asdict(measure(*predictions.scored)),
-        accuracy_at_best_threshold=with_interval(accuracy, FRACTION),
-        curves=measure_curves(*predictions.scored),
-    )
+def _measure_split(predictions: Predictions, threshold: float | None) -> SplitMetrics:
+    measured = measure_scores(*predictions.scored, best_threshold=threshold)
+    if predictions.class_count == 2:
+        return SplitMetrics(**measured, curves=measure_curves(*predictions.scored))
+    return SplitMetrics(**measured, details=measure_details(*predictions.scored))
 
 
 def _subtract(train: Measurement, test: Measurement) -> Measurement:
@@ -115,8 +116,11 @@ def _describe_occlusion(run: Run) -> OcclusionMaps | None:
     """Return the occlusion maps of a run; None without one or if it belongs to another model."""
     if run.occlusion is None or not run.occlusion.belongs_to(run.predictions["test"]):
         return None
-    background, signal = (None if np.isnan(change).any() else change.tolist() for change in run.occlusion.change)
-    return OcclusionMaps(samples=run.occlusion.sample.size, background=background, signal=signal)
+    maps = [None if np.isnan(change).any() else change.tolist() for change in run.occlusion.change]
+    samples = run.occlusion.sample.size
+    if len(maps) > 2:
+        return OcclusionMaps(samples=samples, by_class=maps)
+    return OcclusionMaps(samples=samples, background=maps[0], signal=maps[1])
 
 
 def _used_whole_test_split(run: Run) -> bool:
@@ -127,13 +131,21 @@ def _used_whole_test_split(run: Run) -> bool:
 
 
 def _compare(first: Run, second: Run) -> RunComparison:
-    test = first.predictions["test"]
-    comparison = ranking.compare_auc(test.label, test.score, second.predictions["test"].score, test.weight)
+    test, other = first.predictions["test"], second.predictions["test"]
+    accuracy: Measurement | UnsetType = UNSET
+    comparison: PairedTest | None
+    if test.class_count == 2:
+        comparison = ranking.compare_auc(test.label, test.score, other.score, test.weight)
+    else:
+        pair = class_metrics.checked(*test.scored), class_metrics.checked(*other.scored)
+        comparison = class_ranking.compare_macro_auc(*pair)
+        accuracy = with_interval(class_metrics.compare_accuracy(*pair), DIFFERENCE)
     return RunComparison(
         split="test",
         runs=(first.name, second.name),
-        difference=with_interval(comparison.difference, DIFFERENCE),
-        p_value=comparison.p_value,
+        difference=with_interval(comparison.difference, DIFFERENCE) if comparison else None,
+        p_value=comparison.p_value if comparison else None,
+        accuracy=accuracy,
     )
 
 
@@ -151,6 +163,9 @@ def _comparable(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _obstacle(first: Run, second: Run) -> str:
     """Return why the test predictions of two runs cannot be paired, or an empty string."""
+    classes = first.spec.classes, second.spec.classes
+    if classes[0] != classes[1] and max(map(len, classes)) > 2:
+        return f"their classes differ ({' and '.join(map(list_classes, classes))})"
     digests = [run.store.digest for run in (first, second)]
     if digests[0] != digests[1]:
         return f"their stores differ (digests {digests[0][:12]} and {digests[1][:12]})"
@@ -185,7 +200,10 @@ def _warn_about_run(run: Run, results: RunResults) -> list[str]:
         samples = run.predictions[split].sample.size
         if samples < stop - start:
             warnings.append(f"{run.name}: predictions cover {samples} of the {stop - start} {split} samples")
-        if measured.auc.standard_error == 0:
+        if measured.auc is None:
+            rare = ", ".join(itertools.compress(run.spec.classes, [not part.auc for part in measured.by_class or []]))
+            warnings.append(f"{run.name}: the {split} AUC cannot be computed: fewer than two samples of {rare}")
+        elif measured.auc.standard_error == 0:
             warnings.append(
                 f"{run.name}: the {split} AUC has no standard error, because all scores are equal or the classes do "
                 "not overlap"
