@@ -31,7 +31,7 @@ class Predictions:
         K > 2 classes float64 (n, K), one column per class in the order of the data set, which adds up to 1 in each row.
     weight
         float64 (n,), weight of each sample in metrics, not negative; None if all samples have the same weight. Trainers
-        write no weights, but they may be added to a file.
+        write the weights of the data set, if it has any and the training uses them; others may be added to a file.
 
     Raises
     ------
@@ -64,8 +64,8 @@ class Predictions:
         if bad.any():
             row = int(np.argmax(bad))
             raise RunError(
-                f"score[{row}] adds up to {total[row]:g}, and its lowest value is {lowest[row]:g}; the probabilities of a "
-                f"sample must be at least 0 and add up to 1 within {SUM_TOLERANCE}"
+                f"score[{row}] adds up to {total[row]:g}, and its lowest value is {lowest[row]:g}; the probabilities of "
+                f"a sample must be at least 0 and add up to 1 within {SUM_TOLERANCE}"
             )
         if (self.label >= classes).any():
             row = int(np.argmax(self.label >= classes))

@@ -35,18 +35,20 @@ class Backend(Protocol):
         ...
 
     def train(self, inputs: Any, target: Any) -> Any:
-        """Take one optimiser step; return the logits (batch,) of its forward pass, on the device.
+        """Take one optimiser step; return the logits of its forward pass, on the device.
+
+        These are the logits (batch,) of class 1, or the logits (batch, K) of K > 2 classes.
 
         Collective: every rank must call this.
         """
         ...
 
     def predict(self, inputs: Any) -> Any:
-        """Return logits (batch,) on the device, computed with the EMA of the weights unless it is disabled."""
+        """Return logits as `train` does, computed with the EMA of the weights unless it is disabled."""
         ...
 
     def to_numpy(self, logit: Any) -> Float32Array:
-        """Return logits (batch,) from the device, once they have been computed."""
+        """Return logits, (batch,) or (batch, K), from the device, once they have been computed."""
         ...
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -89,8 +91,17 @@ class Backend(Protocol):
 class BackendFactory(Protocol):
     """Makes a backend. It imports the framework, so it is called after everything else has been checked."""
 
-    def __call__(self, specification: Specification, config: TrainConfig) -> Backend:
+    def __call__(self, specification: Specification, config: TrainConfig, weights: Float32Array | None) -> Backend:
         """Return a backend whose weights are newly initialised.
+
+        Parameters
+        ----------
+        specification
+            The model.
+        config
+            Settings of the training.
+        weights
+            Weight of every sample of the store, see `train.weighting.read_weights`; None if all count the same.
 
         Raises
         ------

@@ -140,12 +140,16 @@ def _check_numbers(state: ScheduleState | StoppingState) -> None:
 
 
 def _check_outputs(outputs: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raise ValueError unless all columns of the outputs have one value per sample, or there are no outputs at all."""
+    """Raise ValueError unless all columns of the outputs fit together, or there are no outputs at all.
+
+    Each has one value per sample, or the logits one row per sample with a logit for each of more than two classes.
+    """
     kinds = {"sample": "i", "label": "u", "logit": "f"}
     if not outputs:
         return
     if outputs.keys() != kinds.keys():
         raise ValueError(f"{OUTPUTS} has {', '.join(map(repr, outputs))}, expected {', '.join(kinds)}")
     for name, column in outputs.items():
-        if column.dtype.kind != kinds[name] or column.shape != (outputs["sample"].size,):
+        shape = column.shape[:1] if name == "logit" and column.ndim == 2 else column.shape
+        if column.dtype.kind != kinds[name] or shape != (outputs["sample"].size,):
             raise ValueError(f"{OUTPUTS}{name} has type {column.dtype} and shape {column.shape}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from store.arrays import Float32Array
 from store.epoch_record import EpochRecord
 from store.errors import RunError, StateError
 from store.run_folder import RunFolder
@@ -17,7 +18,6 @@ from train.history import HistoryWriter
 from train.outputs import Collector, Outputs, predict
 from train.progress import Throughput, announce, announce_epoch, watch
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up_factor
-from train.weighting import read_weights
 
 ASK_EVERY = 32  # batches
 
@@ -37,14 +37,21 @@ class TrainingLoop:
         Model and optimiser.
     training, validation
         Streams of this rank.
+    weights
+        Weights of the samples in the metrics, see `train.weighting.read_weights`.
     """
 
     def __init__(
-        self, config: TrainConfig, folder: RunFolder, backend: Backend, training: BatchStream, validation: BatchStream
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        backend: Backend,
+        training: BatchStream,
+        validation: BatchStream,
+        weights: Float32Array | None,
     ) -> None:
         self._config, self._folder, self._backend = config, folder, backend
-        self._training, self._validation = training, validation
-        self._weights = read_weights(config)
+        self._training, self._validation, self._weights = training, validation, weights
         self._schedule, self._stopping = SCHEDULES[config.schedule], EarlyStopping(patience=config.patience)
         self._epochs, self._schedule_state, self._stopping_state = (
             0,

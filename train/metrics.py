@@ -19,11 +19,12 @@ class TrainingMetrics:
     Attributes
     ----------
     loss
-        Mean binary cross-entropy, in nats.
+        Mean cross-entropy, in nats.
     accuracy
-        Fraction of samples whose more probable class is the true one.
+        Fraction of samples whose most probable class is the true one.
     auc
-        Area under the ROC curve; None if all samples are of one class.
+        Area under the ROC curve. For more than two classes, the mean over the classes of the areas that each has
+        against all others together. None if a class has no samples.
     """
 
     loss: float
@@ -39,43 +40,65 @@ def compute_metrics(
     Parameters
     ----------
     label
-        uint8 (n,), true classes, 0 or 1.
+        uint8 (n,), true classes.
     logit
-        float64 (n,), logits of class 1.
+        float64 (n,), logits of class 1, or float64 (n, K), logits of each of K > 2 classes.
     weight
         (n,), weight of each sample, with a positive sum; 1 by default. Some weights may be negative.
     """
-    if weight is not None:
-        return _compute_weighted(label == 1, logit, weight.astype(np.float64))
-    from sklearn.metrics import roc_auc_score
-
+    weight = None if weight is None else weight.astype(np.float64)
+    if logit.ndim == 2:
+        return _compute_multiclass(label, logit, weight)
     positive = label == 1
     return TrainingMetrics(
-        loss=float(np.mean(_cross_entropy(positive, logit))),
-        accuracy=float(np.mean((logit > 0) == positive)),
-        auc=None if positive.all() or not positive.any() else float(roc_auc_score(positive, logit)),
+        loss=float(np.average(np.logaddexp(0.0, np.where(positive, -logit, logit)), weights=weight)),
+        accuracy=float(np.average((logit > 0) == positive, weights=weight)),
+        auc=_auc(positive, logit, weight),
     )
 
 
-def _cross_entropy(positive: BoolArray, logit: Float64Array) -> Float64Array:
-    entropy: Float64Array = np.logaddexp(0.0, np.where(positive, -logit, logit))
-    return entropy
+def _compute_multiclass(label: UInt8Array, logit: Float64Array, weight: Float64Array | None) -> TrainingMetrics:
+    logarithm = _log_softmax(logit)
+    score = np.exp(logarithm)
+    areas = [_auc(label == k, score[:, k], weight) for k in range(logit.shape[1])]
+    known = [area for area in areas if area is not None]
+    return TrainingMetrics(
+        loss=float(np.average(-logarithm[np.arange(label.size), label], weights=weight)),
+        accuracy=float(np.average(logit.argmax(1) == label, weights=weight)),
+        auc=float(np.mean(known)) if len(known) == len(areas) else None,
+    )
 
 
-def _compute_weighted(positive: BoolArray, logit: Float64Array, weight: Float64Array) -> TrainingMetrics:
-    """Return the metrics of weighted samples; the AUC is the weighted share of pairs in the right order."""
-    group = np.unique(logit, return_inverse=True)[1]
+def _auc(positive: BoolArray, score: Float64Array, weight: Float64Array | None) -> float | None:
+    """Return the area under the ROC curve, or None if all samples are of one class."""
+    if weight is None:
+        from sklearn.metrics import roc_auc_score
+
+        return None if positive.all() or not positive.any() else float(roc_auc_score(positive, score))
+    # With weights, it is the weighted share of pairs in the right order.
+    group = np.unique(score, return_inverse=True)[1]
     signal, background = (np.bincount(group, np.where(chosen, weight, 0.0)) for chosen in (positive, ~positive))
     below = np.cumsum(background) - background / 2  # ties count half
     pairs = signal.sum() * background.sum()
-    return TrainingMetrics(
-        loss=float(np.average(_cross_entropy(positive, logit), weights=weight)),
-        accuracy=float(np.average((logit > 0) == positive, weights=weight)),
-        auc=float(signal @ below / pairs) if pairs > 0 else None,
-    )
+    return float(signal @ below / pairs) if pairs > 0 else None
+
+
+def probability(logit: Float64Array) -> Float64Array:
+    """Return the probabilities that logits stand for, without overflow for large ones.
+
+    For logits (n,) these are the probabilities (n,) of class 1, for logits (n, K) the probabilities (n, K) of each
+    class.
+    """
+    return np.exp(_log_softmax(logit)) if logit.ndim == 2 else sigmoid(logit)
 
 
 def sigmoid(logit: Float64Array) -> Float64Array:
     """Return the probabilities of class 1 for logits, without overflow for large ones."""
     score: Float64Array = np.exp(-np.logaddexp(0.0, -logit))
     return score
+
+
+def _log_softmax(logit: Float64Array) -> Float64Array:
+    shifted = logit - logit.max(1, keepdims=True)
+    logarithm: Float64Array = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return logarithm

@@ -12,7 +12,7 @@ from store.errors import RunError
 from store.predictions import Predictions
 from store.stream import BatchStream
 from train.backend import Backend
-from train.metrics import TrainingMetrics, compute_metrics, sigmoid
+from train.metrics import TrainingMetrics, compute_metrics, probability
 from train.progress import ShowBatch, Throughput, watch
 
 LAG = 4  # batches whose logits a GPU may still be computing when the next batch is submitted
@@ -29,7 +29,7 @@ class Outputs:
     label
         uint8 (n,), true classes.
     logit
-        float64 (n,), logits of class 1.
+        float64 (n,), logits of class 1, or float64 (n, K), logits of each of K > 2 classes.
     """
 
     sample: Int64Array
@@ -51,10 +51,14 @@ class Outputs:
         """Return loss, accuracy and AUC; `weights` is what `train.weighting.read_weights` returned."""
         return compute_metrics(self.label, self.logit, None if weights is None else weights[self.sample])
 
-    @property
-    def predictions(self) -> Predictions:
-        """The logits as probabilities of class 1."""
-        return Predictions(sample=self.sample, label=self.label, score=sigmoid(self.logit))
+    def predictions(self, weights: Float32Array | None) -> Predictions:
+        """Return the logits as probabilities; `weights` is what `train.weighting.stored_weights` returned."""
+        return Predictions(
+            sample=self.sample,
+            label=self.label,
+            score=probability(self.logit),
+            weight=None if weights is None else weights[self.sample].astype(np.float64),
+        )
 
 
 class Collector:

@@ -18,7 +18,8 @@ from train.config import NONE, TrainConfig
 from train.metrics import TrainingMetrics, compute_metrics
 
 RECENT = 32  # number of batches that the live loss and AUC are computed from
-REFRESH = 1.0  # seconds between two computations of them
+REFRESH = 1.0  # seconds between two computations of them, more if one takes long, as with hundreds of classes
+LARGEST_SHARE = 0.05  # of the time, for these computations
 
 ShowBatch = Callable[[UInt8Array, Float64Array], None]
 
@@ -72,18 +73,19 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(title, total=len(stream), completed=stream.state_dict()["batch"], figures="")
         recent: deque[tuple[UInt8Array, Float64Array]] = deque(maxlen=RECENT)
-        refreshed = time.perf_counter()
+        due = time.perf_counter() + REFRESH
 
         def show(label: UInt8Array, logit: Float64Array) -> None:
-            nonlocal refreshed
+            nonlocal due
             recent.append((label, logit))
             bar.advance(task)
             now = time.perf_counter()
-            if now - refreshed > REFRESH and not hidden:
-                refreshed = now
+            if now > due and not hidden:
                 metrics = compute_metrics(*(np.concatenate(column) for column in zip(*recent, strict=True)))
                 quality = f"loss {metrics.loss:.4f}  AUC {format_auc(metrics.auc)}"
                 bar.update(task, figures=f"{quality}  {format_throughput(*throughput.current())}")
+                finished = time.perf_counter()
+                due = max(now + REFRESH, finished + (finished - now) / LARGEST_SHARE)
 
         yield show
 

@@ -28,7 +28,7 @@ from train.model.specification import Specification
 from train.outputs import predict
 from train.progress import announce, announce_split, announce_start
 from train.variables import VariableInputs
-from train.weighting import balanced_class_weights, default_weight, read_weights, select_samples
+from train.weighting import balanced_class_weights, default_weight, read_weights, select_samples, stored_weights
 
 CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
 """Settings that may change when a run is resumed."""
@@ -104,7 +104,7 @@ def run_training(
         )
         try:
             loop.run()
-            export_best(folder, backend, ordered, weights)
+            export_best(folder, backend, ordered, weights, stored_weights(config, store))
         except KeyboardInterrupt:
             announce(f"`train-{framework} --run {shlex.quote(str(folder.path))} --resume` continues this run")
             raise
@@ -209,9 +209,12 @@ def make_specification(config: TrainConfig, store: Store) -> Specification:
             variables=VariableInputs.from_store(config.variables, store),
         )
         if specification.class_count != classes:
+            count = specification.class_count
+            ending = "one logit" if count == 2 else f"{count} logits"
+            needed = "one logit" if classes == 2 else f"{classes} logits, or in a dense layer of one unit"
             raise ConfigError(
-                f"model {architecture.name!r} ends in {specification.class_count} logits; for the {classes} classes of "
-                f"{store.path} it must end in one logit{f', or in {classes}' if classes > 2 else ''}"
+                f"model {architecture.name!r} ends in {ending}; for the {classes} classes of {store.path} it must end "
+                f"in {needed}"
             )
         return specification
     except ConfigError as error:
@@ -304,7 +307,11 @@ def prepare_folder(folder: RunFolder, specification: Specification, *, resume: b
 
 
 def export_best(
-    folder: RunFolder, backend: Backend, ordered: Mapping[str, BatchStream], weights: Float32Array | None
+    folder: RunFolder,
+    backend: Backend,
+    ordered: Mapping[str, BatchStream],
+    weights: Float32Array | None,
+    stored: Float32Array | None,
 ) -> None:
     """Export the best model and write its predictions for each split. Collective: every rank must call this.
 
@@ -318,6 +325,8 @@ def export_best(
         For each split, its samples in the order of the store.
     weights
         Weights of the samples in the metrics, see `train.weighting.read_weights`.
+    stored
+        Weights of the samples in the predictions, see `train.weighting.stored_weights`.
     """
     backend.barrier()  # rank 0 has written the best checkpoint
     Checkpoint.load(folder.best_checkpoint).restore(backend, folder.best_checkpoint)
@@ -326,6 +335,6 @@ def export_best(
     for split, stream in ordered.items():
         outputs = predict(backend, stream, f"predictions for {split}")
         if backend.rank == 0:
-            outputs.predictions.save(folder.predictions(split))
+            outputs.predictions(stored).save(folder.predictions(split))
         announce_split(split, outputs.metrics(weights))
     announce(f"{folder.path} is complete; `evaluate {folder.path}` reports on it")

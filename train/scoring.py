@@ -11,8 +11,8 @@ from store.console import one_line
 from store.score_pipe import receive_blocks, send_scores
 
 ScoreFunction = Callable[..., Float64Array]
-"""Returns the probability (batch,) of class 1 for images, float32 (batch, ieta, iphi, channel), and, if the model takes
-any, variables, float32 (batch, variable)."""
+"""Returns the probability (batch,) of class 1, or the probabilities (batch, K) of K > 2 classes, for images, float32
+(batch, ieta, iphi, channel), and, if the model takes any, variables, float32 (batch, variable)."""
 BATCH_BYTES = 1 << 22  # size of the images in a batch; 512 showers
 
 

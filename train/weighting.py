@@ -71,9 +71,21 @@ def read_weights(config: TrainConfig, store: "Store") -> Float32Array | None:
     for split in SPLITS:
         total = weight[select_samples(config, store, split)].sum()
         if not total > 0:
-            raise ConfigError(f"{store.path}: the weights {config.weight!r} of split {split!r} sum to {total}")
+            raise ConfigError(
+                f"{store.path}: the weights {config.weight!r} of split {split!r} sum to {total}; --weight none leaves "
+                "them out"
+            )
     weight /= weight[select_samples(config, store, "train")].mean()
     return weight.astype(np.float32)
+
+
+def stored_weights(config: TrainConfig, store: "Store") -> Float32Array | None:
+    """Return the weight of every sample in the predictions, float32 (sample,) as in the source files.
+
+    These are the weights of the data set, if it has any and the training uses them. Another column, named by
+    ``--weight``, weights the training alone.
+    """
+    return store.column(config.weight) if config.weight == default_weight(store) != NONE else None
 
 
 def balanced_class_weights(config: TrainConfig, store: "Store", weights: Float32Array | None) -> Float64Array:

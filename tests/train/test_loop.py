@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import store
+from store.arrays import Float32Array
 from store.datasets import SPLITS
 from store.errors import CalostreamError, ConfigError, RunError, StateError, StoreError
 from store.predictions import Predictions
@@ -32,7 +33,7 @@ class Factory:
         self.made: list[LineBackend] = []
         self.broken_from = broken_from
 
-    def __call__(self, specification: Any, config: TrainConfig) -> LineBackend:
+    def __call__(self, specification: Any, config: TrainConfig, weights: Float32Array | None) -> LineBackend:
         self.made.append(LineBackend(specification, config))
         self.made[-1].broken_from = self.broken_from
         return self.made[-1]
@@ -220,7 +221,7 @@ def test_images_that_do_not_fit_leave_no_run(tmp_path: Path) -> None:
 
 
 def test_a_missing_device_leaves_no_run(config: TrainConfig) -> None:
-    def no_device(specification: Any, config: TrainConfig) -> LineBackend:
+    def no_device(specification: Any, config: TrainConfig, weights: Float32Array | None) -> LineBackend:
         raise ConfigError("no such device")
 
     with pytest.raises(ConfigError, match="no such device"):
@@ -270,9 +271,10 @@ def test_metrics_of_a_run_are_weighted(config: TrainConfig, showers: Path) -> No
 
 
 def test_weights_have_mean_one_over_the_training_samples(config: TrainConfig, showers: Path) -> None:
-    assert read_weights(replace(config, weight="none")) is None
-    weights = read_weights(replace(config, where="source_row < 150", weight="source_row"))
-    row = store.open_store(showers).column("source_row")
+    opened = store.open_store(showers)
+    assert read_weights(replace(config, weight="none"), opened) is None
+    weights = read_weights(replace(config, where="source_row < 150", weight="source_row"), opened)
+    row = opened.column("source_row")
     assert weights is not None
     assert weights[: len(row)][:240][row[:240] < 150].mean() == pytest.approx(1, rel=1e-6)
     np.testing.assert_allclose(weights / weights.max(), row / row.max(), rtol=1e-6)
@@ -281,8 +283,8 @@ def test_weights_have_mean_one_over_the_training_samples(config: TrainConfig, sh
 def test_balanced_classes_weigh_the_same(config: TrainConfig, showers: Path) -> None:
     opened = store.open_store(showers)
     config = replace(config, where="source_row < 150 and (label == 1 or source_row > 50)", weight="source_row")
-    of_class = balanced_class_weights(config, opened)
-    weights, samples = read_weights(config), select_samples(config, opened, "train")
+    weights, samples = read_weights(config, opened), select_samples(config, opened, "train")
+    of_class = balanced_class_weights(config, opened, weights)
     assert weights is not None
     total = np.bincount(opened.column("label")[samples], weights[samples]) * of_class
     np.testing.assert_allclose(total, len(samples) / 2, rtol=1e-5)

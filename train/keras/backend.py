@@ -19,7 +19,6 @@ from train.keras.model import build_model, get_weights, neutral_name, save_model
 from train.model.specification import Specification
 from train.model.weights import initial_weights
 from train.variables import read_variables
-from train.weighting import read_weights
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -34,6 +33,8 @@ class KerasBackend:
         The model.
     config
         Settings of the training.
+    weights
+        Weight of every sample of the store, see `train.weighting.read_weights`; None if all count the same.
 
     Raises
     ------
@@ -43,7 +44,7 @@ class KerasBackend:
 
     rank, world_size = 0, 1
 
-    def __init__(self, specification: Specification, config: TrainConfig) -> None:
+    def __init__(self, specification: Specification, config: TrainConfig, weights: Float32Array | None = None) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; use train-torch for more")
         self._devices = choose_devices(config)
@@ -73,7 +74,7 @@ class KerasBackend:
             self._class_weights = tf.constant(config.class_weights, tf.float32)
         names = specification.variables.names
         self._variables = read_variables(names, config.store) if names else None
-        self._weights = read_weights(config)
+        self._weights = weights
         self._train = tf.function(self._train_step, jit_compile=config.compile)
         self._predict = tf.function(self._predict_step, jit_compile=config.compile)
         self._trace()
@@ -84,15 +85,15 @@ class KerasBackend:
         return feed(stream, device, self._variables, self._weights)
 
     def train(self, inputs: Inputs, target: Target) -> tf.Tensor:
-        """Take one optimiser step; return the logits (batch,) of its forward pass, on the device."""
+        """Take one optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device."""
         return self._train(self._divide(*inputs, *(target if isinstance(target, tuple) else (target,))))
 
     def predict(self, inputs: Inputs) -> tf.Tensor:
-        """Return logits (batch,) on the device, computed with the EMA unless it is disabled."""
+        """Return logits, (batch,) or (batch, K), on the device, computed with the EMA unless it is disabled."""
         return self._predict(self._divide(*inputs))
 
     def to_numpy(self, logit: tf.Tensor) -> Float32Array:
-        """Return logits (batch,) from the device, once they have been computed."""
+        """Return logits, (batch,) or (batch, K), from the device, once they have been computed."""
         return logit.numpy()  # type: ignore[no-any-return]
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -156,7 +157,7 @@ class KerasBackend:
         for device, part in zip(self._devices, parts, strict=False):
             with tf.device(device.name):
                 with tf.GradientTape() as tape:
-                    logit = tf.cast(self.model(list(part[:inputs]), training=True)[:, 0], tf.float32)
+                    logit = as_logits(self.model(list(part[:inputs]), training=True))
                     loss = self._loss(samples, logit, *part[inputs:])
                 logits.append(logit)
                 gradients.append(tape.gradient(loss, weights))
@@ -169,14 +170,17 @@ class KerasBackend:
         logits = []
         for device, inputs in zip(self._devices, parts, strict=False):
             with tf.device(device.name):
-                logits.append(tf.cast(self._predictor(inputs, training=False)[:, 0], tf.float32))
+                logits.append(as_logits(self._predictor(inputs, training=False)))
         return tf.concat(logits, 0)
 
     def _loss(
         self, samples: tf.Tensor, logit: tf.Tensor, label: tf.Tensor, weight: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Return one device's part of the loss; their sum is the mean over all samples of the batch."""
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
+        if logit.shape.rank == 1:
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
+        else:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.cast(label, tf.int32), logits=logit)
         if weight is not None:
             losses *= weight
         if self._class_weights is not None:
@@ -208,6 +212,11 @@ class KerasBackend:
             if isinstance(layer, keras.layers.Dropout)
         }
         return optimiser | random | ({"averaged": self._ema_steps} if self._has_ema else {})
+
+
+def as_logits(output: tf.Tensor) -> tf.Tensor:
+    """Return the output of a model in float32: (batch,) for one logit per sample, (batch, K) for more."""
+    return tf.cast(output[:, 0] if output.shape[1] == 1 else output, tf.float32)
 
 
 def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:

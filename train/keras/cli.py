@@ -11,12 +11,13 @@ from store import console
 from train.options import application
 
 if TYPE_CHECKING:
+    from store.arrays import Float32Array
     from train.backend import Backend
     from train.config import TrainConfig
     from train.model.specification import Specification
 
 
-def make_backend(specification: "Specification", config: "TrainConfig") -> "Backend":
+def make_backend(specification: "Specification", config: "TrainConfig", weights: "Float32Array | None") -> "Backend":
     """Import Keras on TensorFlow and return its backend."""
     from train.progress import announce
 
@@ -26,7 +27,7 @@ def make_backend(specification: "Specification", config: "TrainConfig") -> "Back
     with muted():
         from train.keras.backend import KerasBackend
 
-    return KerasBackend(specification, config)
+    return KerasBackend(specification, config, weights)
 
 
 @contextmanager

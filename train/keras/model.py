@@ -162,9 +162,9 @@ def apply_layer(node: Node, x: Any, name: str) -> Any:
 def build_model(specification: Specification) -> keras.Model:
     """Return the normalisation and the architecture of a specification as one model.
 
-    It takes ``[image]`` or ``[image, variables]``, and returns logits (batch, 1). Images are float32
-    (batch, ieta, iphi, channel) and variables float32 (batch, variable), with values as in the source files. All
-    layers are Keras' own, so that a saved model loads in safe mode and without this project.
+    It takes ``[image]`` or ``[image, variables]``, and returns logits, (batch, 1) or (batch, K) for K > 2 classes.
+    Images are float32 (batch, ieta, iphi, channel) and variables float32 (batch, variable), with values as in the
+    source files. All layers are Keras' own, so that a saved model loads in safe mode and without this project.
     """
     # Rescaling depends on this setting, which a user's Keras configuration may have changed.
     keras.config.set_image_data_format("channels_last")
@@ -221,7 +221,8 @@ def save_model(model: keras.Model, folder: Path) -> None:
 
     ``keras.models.load_model(folder / "model.keras")`` needs nothing of this project.
     """
-    score = keras.layers.Activation("sigmoid", dtype="float32", name="score")(model.output)
+    activation = "sigmoid" if model.output.shape[-1] == 1 else "softmax"
+    score = keras.layers.Activation(activation, dtype="float32", name="score")(model.output)
     with files.replacing(RunFolder(path=folder).model(".keras")) as partial:
         keras.Model(model.inputs, score, name=model.name).save(partial)
 
@@ -230,8 +231,9 @@ def load_model(folder: str | Path) -> keras.Model:
     """Return the exported model of a run directory, ready to score.
 
     ``model.predict(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files, and returns
-    the probability (batch, 1) of class 1. A model that takes variables has ``model.predict([images, variables])``, with
-    float32 (batch, variable) in the order of the variables in ``architecture.json``.
+    the probability (batch, 1) of class 1, or the probabilities (batch, K) of K > 2 classes. A model that takes
+    variables has ``model.predict([images, variables])``, with float32 (batch, variable) in the order of the variables
+    in ``architecture.json``.
 
     Raises
     ------

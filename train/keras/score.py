@@ -20,7 +20,8 @@ def load(run: Path) -> ScoreFunction:
     model = load_model(run)
 
     def score(*inputs: Float32Array) -> Float64Array:
-        return np.asarray(model.predict_on_batch(list(inputs)), dtype=np.float64).reshape(-1)
+        scores = np.asarray(model.predict_on_batch(list(inputs)), dtype=np.float64)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
 
     return score
 

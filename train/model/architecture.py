@@ -112,8 +112,8 @@ class Architecture:
             raise ShapeError(f"model {self.name!r} does not fit images of {image_shape}: {error}") from None
         if len(shape) != 1 or shape[0] == 2:
             raise ShapeError(
-                f"model {self.name!r} ends in {shape}; it must end in one logit, (1,), for two classes, or in one logit "
-                "per class for more than two"
+                f"model {self.name!r} ends in {shape}; it must end in one logit, (1,), for two classes, or for more "
+                "than two in one logit per class"
             )
 
     def weight_specs(self, image_shape: Shape) -> dict[str, WeightSpec]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
@@ -25,7 +25,6 @@ from train.model.weights import initial_weights
 from train.pytorch.feed import Inputs, Target, feed
 from train.pytorch.model import Classifier, save_model
 from train.variables import read_variables
-from train.weighting import read_weights
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -42,6 +41,8 @@ class TorchBackend:
         The model.
     config
         Settings of the training.
+    weights
+        Weight of every sample of the store, see `train.weighting.read_weights`; None if all count the same.
 
     Raises
     ------
@@ -49,7 +50,7 @@ class TorchBackend:
         If the device is not available or cannot compute in the precision.
     """
 
-    def __init__(self, specification: Specification, config: TrainConfig) -> None:
+    def __init__(self, specification: Specification, config: TrainConfig, weights: Float32Array | None = None) -> None:
         self.rank, self.world_size = join_ranks(config.device)
         self._device = choose_device(config.device)
         self.device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
@@ -76,14 +77,14 @@ class TorchBackend:
             self._class_weights = torch.tensor(config.class_weights, dtype=torch.float32, device=self._device)
         names = specification.variables.names
         self._variables = read_variables(names, config.store) if names else None
-        self._weights = read_weights(config)
+        self._weights = weights
 
     def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Target]]:
         """Yield each batch of an epoch with the model's inputs and the target as tensors on the device."""
         return feed(stream, self._device, self._variables, self._weights)
 
     def train(self, inputs: Inputs, target: Target) -> Tensor:
-        """Take one optimiser step; return the logits (batch,) of its forward pass, on the device.
+        """Take one optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device.
 
         Collective: every rank must call this.
         """
@@ -104,14 +105,17 @@ class TorchBackend:
         return logit.detach()
 
     def predict(self, inputs: Inputs) -> Tensor:
-        """Return logits (batch,) on the device, computed in float32 and with the EMA unless it is disabled."""
+        """Return logits, (batch,) or (batch, K), on the device, computed in float32.
+
+        They are those of the EMA unless it is disabled.
+        """
         self._predictor.eval()
         with torch.inference_mode():
             logit: Tensor = self._predict_forward(*inputs)
         return logit
 
     def to_numpy(self, logit: Tensor) -> Float32Array:
-        """Return logits (batch,) from the device, once they have been computed."""
+        """Return logits, (batch,) or (batch, K), from the device, once they have been computed."""
         return logit.cpu().numpy()
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -198,7 +202,11 @@ class TorchBackend:
         if self._class_weights is not None:
             of_class = self._class_weights[label.long()]
             weight = of_class if weight is None else weight * of_class
-        losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
+        if logit.ndim == 1:
+            losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
+        else:
+            of_sample = cross_entropy(logit, label.long(), reduction="none")
+            losses = (of_sample if weight is None else of_sample * weight).sum()
         return losses * self.world_size / self._count_on_all_ranks(len(label))
 
     def _count_on_all_ranks(self, samples: int) -> int:

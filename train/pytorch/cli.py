@@ -10,12 +10,13 @@ from store import console
 from train.options import application
 
 if TYPE_CHECKING:
+    from store.arrays import Float32Array
     from train.backend import Backend
     from train.config import TrainConfig
     from train.model.specification import Specification
 
 
-def make_backend(specification: "Specification", config: "TrainConfig") -> "Backend":
+def make_backend(specification: "Specification", config: "TrainConfig", weights: "Float32Array | None") -> "Backend":
     """Import PyTorch and return its backend."""
     from train.progress import announce
 
@@ -24,7 +25,7 @@ def make_backend(specification: "Specification", config: "TrainConfig") -> "Back
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from train.pytorch.backend import TorchBackend
 
-    return TorchBackend(specification, config)
+    return TorchBackend(specification, config, weights)
 
 
 app = application("torch", make_backend)

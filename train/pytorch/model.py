@@ -232,7 +232,7 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
-        """Return logits (batch,).
+        """Return logits (batch,), or (batch, K) for K > 2 classes.
 
         Parameters
         ----------
@@ -244,11 +244,15 @@ class Classifier(nn.Module):
         x: Tensor = self.normalise(image).permute(0, 3, 1, 2)
         for layer in self.layers:
             x = layer(x, self.standardise(variables)) if isinstance(layer, AppendVariables) else layer(x)
-        return x.squeeze(1)
+        return x.squeeze(1)  # (batch, 1) becomes (batch,), (batch, K) stays
 
     def score(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
-        """Return the probability (batch,) of class 1; the arguments are those of `forward`."""
-        return torch.sigmoid(self(image, variables))
+        """Return the probability (batch,) of class 1, or the probabilities (batch, K) of K > 2 classes.
+
+        The arguments are those of `forward`.
+        """
+        logit: Tensor = self(image, variables)
+        return logit.sigmoid() if logit.ndim == 1 else logit.softmax(1)
 
     def weights(self) -> Weights:
         """Return the weights in the neutral layout."""
@@ -279,8 +283,9 @@ def load_model(folder: str | Path) -> Classifier:
     """Return the exported model of a run directory, ready to score.
 
     ``model.score(images)`` takes float32 (batch, ieta, iphi, channel) with values as in the source files, and returns
-    the probability (batch,) of class 1. A model that takes variables has ``model.score(images, variables)``, with
-    float32 (batch, variable) in the order of ``model.specification.variables.names``.
+    the probability (batch,) of class 1, or the probabilities (batch, K) of K > 2 classes. A model that takes variables
+    has ``model.score(images, variables)``, with float32 (batch, variable) in the order of
+    ``model.specification.variables.names``.
 
     Raises
     ------

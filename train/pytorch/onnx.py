@@ -29,7 +29,7 @@ class ScoringModule(nn.Module):
         self.model = model
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the probability (batch,) of class 1; the inputs are those of `Classifier.score`."""
+        """Return what `Classifier.score` returns for the same inputs."""
         return self.model.score(*inputs)
 
 
@@ -37,8 +37,8 @@ def export_onnx(run: Path) -> None:
     """Write ``model.onnx`` into a run directory, after checking that onnxruntime gives the same scores as PyTorch.
 
     Its input ``image`` is float32 (batch, ieta, iphi, channel), with values as in the source files, and its output
-    ``score`` float32 (batch,). A model that takes variables has a second input, ``variables``, float32
-    (batch, variable).
+    ``score`` float32 (batch,), the probability of class 1, or (batch, K), the probabilities of K > 2 classes. A model
+    that takes variables has a second input, ``variables``, float32 (batch, variable).
 
     Raises
     ------

@@ -24,7 +24,7 @@ def readers(framework: str, make_backend: BackendFactory) -> dict[str, Reader]:
         def open_(place: Place) -> Callable[[int], Images]:
             normalisation = Normalisation(recipe="none", scale=(1, 1), offset=(0, 0))
             specification = Specification(architecture=CNN, normalisation=normalisation, image_shape=place.images.shape)
-            backend = make_backend(specification, TrainConfig(run=Path("unused"), device="cpu"))
+            backend = make_backend(specification, TrainConfig(run=Path("unused"), device="cpu"), None)
             batches = source(place)
             return lambda epoch: train(backend, batches)
 
