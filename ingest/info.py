@@ -73,12 +73,23 @@ def identity_table(store: Store) -> Table:
         ("stored", f"{stored / 1e6:.1f} MB for {image.nbytes / 1e6:.1f} MB, {stored / samples:.0f} bytes per image"),
         ("read as", describe_reader(store)),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
+        *_selection_rows(attributes),
         *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.spec.variables),
         ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):
         table.add_row(Text(name, style="dim"), Text(printable(value)))
     return table
+
+
+def _selection_rows(attributes: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a row for each cut that the samples of a store passed, the latest first."""
+    rows, selection = [], attributes.get("selection")
+    while isinstance(selection, dict) and "where" in selection:
+        counts = f": {selection['after']:,} of {selection['before']:,} samples" if "before" in selection else ""
+        rows.append(("selection", f"{selection['where']}{counts}"))
+        selection = selection.get("earlier")
+    return rows
 
 
 def _source_line(source: dict[str, Any]) -> str:

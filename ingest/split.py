@@ -77,7 +77,8 @@ class Split:
         """Return the split of sources that are given by split: numbers of sources for training, validation and test."""
         counts = (train, validation, test)
         named = ", ".join(f"{count} {name}" for count, name in zip(counts, SPLITS, strict=True))
-        return cls(scheme=f"separate sources ({named})", by_source=tuple(np.repeat(range(len(SPLITS)), counts).tolist()))
+        by_source = np.repeat(range(len(SPLITS)), counts).tolist()
+        return cls(scheme=f"separate sources ({named})", by_source=tuple(by_source))
 
     def sizes(self, samples: int, class_name: str) -> tuple[int, int, int]:
         """Return how many samples of a class go to each split.

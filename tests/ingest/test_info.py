@@ -151,7 +151,8 @@ def test_json_of_jets_has_their_variables(tmp_path):
     assert (document["reference"], document["selection"]) == (None, None)
     run_ingest("select", path, "--where", "source_row >= 0", "--output", tmp_path / "cut.zarr")
     cut = strict(run_ingest("info", tmp_path / "cut.zarr", "--json").out)
-    assert cut["selection"] == {"from": document["content_digest"], "where": "source_row >= 0"}
+    counts = {"before": document["samples"], "after": document["samples"]}
+    assert cut["selection"] == {"from": document["content_digest"], "where": "source_row >= 0", **counts}
 
 
 def test_json_is_valid_for_a_class_whose_images_are_empty(tmp_path):

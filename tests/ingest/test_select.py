@@ -51,12 +51,28 @@ def test_a_selection_is_a_store_of_its_own(jets, tmp_path):
     expected = [images[label == code].mean((0, 1, 2)) for code in (0, 1)]
     np.testing.assert_allclose(store.open_statistics(output)["mean"].values, expected, rtol=1e-9)
     selection = store.open_store(output).attributes["selection"]
-    assert selection == {"from": whole.attrs["content_digest"], "where": "pt > 100 and m0 < 40"}
+    counts = {"before": whole.sizes["sample"], "after": passed.size}
+    assert selection == {"from": whole.attrs["content_digest"], "where": "pt > 100 and m0 < 40", **counts}
+    text = run_ingest("info", output).out
+    assert f"pt > 100 and m0 < 40: {passed.size} of {whole.sizes['sample']} samples" in text
     assert part.attrs["content_digest"] != whole.attrs["content_digest"]
     verified = run_ingest("verify", output, BUNDLED)
     assert verified.status == 0, verified.err
     assert f"{passed.size:,} images equal to their sources" in verified.out
     assert read_digests(output)
+
+
+def test_a_selection_of_a_selection_says_both_cuts(pair, tmp_path):
+    whole, first, second = (tmp_path / name for name in ("whole.zarr", "first.zarr", "second.zarr"))
+    assert run_ingest(*pair, "--output", whole).status == 0
+    for source, where, output in ((whole, "source_row > 3", first), (first, "source_row < 50", second)):
+        outcome = run_ingest("select", source, "--where", where, "--output", output)
+        assert outcome.status == 0, outcome.err
+    selection = store.open_store(second).attributes["selection"]
+    assert (selection["from"], selection["where"]) == (store.open_store(first).digest, "source_row < 50")
+    assert selection["earlier"] == store.open_store(first).attributes["selection"]
+    assert "source_row > 3: 132 of 140 samples" in outcome.out
+    assert "source_row < 50: 92 of 132 samples" in outcome.out
 
 
 def test_everything_selected_has_the_same_images_in_the_same_shards(jets, tmp_path):
