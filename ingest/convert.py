@@ -194,9 +194,7 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
     if group is not None and group.dtype.kind != "i":
         raise SourceError(f"{sources[0].path}: {job.split.group} is floating-point, and --group needs integers")
     split = replace(job.split, scheme=job.split_scheme)  # for messages
-    order, split_sizes = arrange(
-        columns["label"], split, job.seed, job.spec.classes, source=columns["source_file"], group=group
-    )
+    order, split_sizes = arrange(columns, split, job.seed, job.spec.classes)
     columns = {name: values[order] for name, values in columns.items()}
     return SampleTable(
         label=columns["label"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingest.columns import Columns
 from ingest.groups import divide_groups
 from store.arrays import Int64Array, UInt8Array
 from store.compiled.permutation import make_keys, permutation
@@ -108,30 +109,21 @@ class Split:
 
 
 def arrange(
-    label: UInt8Array,
-    split: Split,
-    seed: int,
-    classes: Sequence[str],
-    *,
-    source: Int64Array | None = None,
-    group: Int64Array | None = None,
+    columns: Columns, split: Split, seed: int, classes: Sequence[str]
 ) -> tuple[Int64Array, tuple[int, int, int]]:
     """Decide the order of a store: one split after another, each with its samples of all classes shuffled.
 
     Parameters
     ----------
-    label
-        uint8 (n,), class of every row, the rows of all sources one after another.
+    columns
+        Columns of the rows of all sources, (n,), one source after another: ``label`` uint8; for a split by source,
+        ``source_file``; for a split that keeps groups together, the int64 column of the groups.
     split
         How to divide the rows.
     seed
         Seed of the permutations.
     classes
         Names of the classes, for messages.
-    source
-        int64 (n,), number of the source of every row, which a split by source needs.
-    group
-        int64 (n,), number of the group of every row, which a split that keeps groups together needs.
 
     Returns
     -------
@@ -145,10 +137,12 @@ def arrange(
     SourceError
         If a class is missing or too small, or a split has no sample of a class.
     """
-    if split.by_source and source is not None:
-        parts = _gather(np.array(split.by_source, np.uint8)[source], label, split, classes)
-    elif split.group and group is not None:
-        parts = _gather(divide_groups(group, label, split.fractions, seed, len(classes)), label, split, classes)
+    label = columns["label"]
+    if split.by_source:
+        parts = _gather(np.array(split.by_source)[columns["source_file"]], label, split, classes)
+    elif split.group:
+        assigned = divide_groups(columns[split.group], label, split.fractions, seed, len(classes))
+        parts = _gather(assigned, label, split, classes)
     else:
         parts = _divide_classes(label, split, seed, classes)
     shuffled = [rows[permutation(rows.size, make_keys(seed, BETWEEN_CLASSES + k))] for k, rows in enumerate(parts)]
@@ -169,7 +163,9 @@ def _divide_classes(label: UInt8Array, split: Split, seed: int, classes: Sequenc
     return [np.concatenate(part) for part in parts]
 
 
-def _gather(assigned: UInt8Array, label: UInt8Array, split: Split, classes: Sequence[str]) -> list[Int64Array]:
+def _gather(
+    assigned: UInt8Array | Int64Array, label: UInt8Array, split: Split, classes: Sequence[str]
+) -> list[Int64Array]:
     """Return the rows of each split, which `assigned` gives for every row, and check that each has all classes."""
     parts = [np.flatnonzero(assigned == number) for number in range(len(SPLITS))]
     for part, split_name in zip(parts, SPLITS, strict=True):

@@ -135,7 +135,7 @@ def test_statistics_equal_a_float64_computation_on_the_training_split(bundled):
 
 def test_an_outlier_in_the_test_split_changes_no_statistic(tmp_path):
     label = np.repeat([0, 1], 60).astype(np.uint8)
-    order, sizes = arrange(label, Split.parse("0.7,0.1,0.2"), 0, ELECTRON_PHOTON.classes)
+    order, sizes = arrange({"label": label}, Split.parse("0.7,0.1,0.2"), 0, ELECTRON_PHOTON.classes)
     images, planted = showers(120), {}
     for split, place in (("train", 0), ("validation", sizes[0]), ("test", order.size - 1), ("none", None)):
         changed = images.copy()

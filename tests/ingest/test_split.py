@@ -33,7 +33,7 @@ def test_each_class_is_divided_alike_and_no_row_is_lost(photons, electrons, seed
     shares = data.draw(st.sampled_from(["0.7,0.1,0.2", "0.6,0.2,0.2", "0.5,0.25,0.25", "0.34,0.33,0.33"]))
     split = Split.parse(shares)
     label = np.random.default_rng(seed).permutation(np.repeat([0, 1], [photons, electrons])).astype(np.uint8)
-    order, sizes = arrange(label, split, seed, CLASSES)
+    order, sizes = arrange({"label": label}, split, seed, CLASSES)
     assert np.array_equal(np.sort(order), np.arange(label.size))
     assert sum(sizes) == label.size
     for part, share in zip(np.split(order, np.cumsum(sizes)[:2]), split.fractions, strict=True):
@@ -44,14 +44,14 @@ def test_each_class_is_divided_alike_and_no_row_is_lost(photons, electrons, seed
 def test_the_same_seed_gives_the_same_order_and_another_another():
     label = np.repeat([0, 1], 500).astype(np.uint8)
     split = Split.parse("0.7,0.1,0.2")
-    first, again, other = (arrange(label, split, seed, CLASSES)[0] for seed in (3, 3, 4))
+    first, again, other = (arrange({"label": label}, split, seed, CLASSES)[0] for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert set(first[:700].tolist()) != set(other[:700].tolist()), "other samples train"
     assert np.count_nonzero(first == other) < 10
 
 
 def test_the_order_is_the_promised_one():
-    order, sizes = arrange(np.repeat([0, 1], 10).astype(np.uint8), Split.parse("0.5,0.2,0.3"), 0, CLASSES)
+    order, sizes = arrange({"label": np.repeat([0, 1], 10).astype(np.uint8)}, Split.parse("0.5,0.2,0.3"), 0, CLASSES)
     assert sizes == (10, 4, 6)
     assert order.tolist() == GOLDEN
 
@@ -63,7 +63,7 @@ def test_the_challenges_numbers_are_the_published_ones():
 
 def test_the_challenges_split_is_in_file_order_and_leaves_the_rest_out():
     label = np.repeat([1, 0], 249_000).astype(np.uint8)
-    order, sizes = arrange(label, Split.parse("challenge"), 0, CLASSES)
+    order, sizes = arrange({"label": label}, Split.parse("challenge"), 0, CLASSES)
     assert sizes == (320_000, 51_200, 51_200)
     for part, first, last in zip(
         np.split(order, np.cumsum(sizes)[:2]), (0, 160_000, 185_600), (160_000, 185_600, 211_200), strict=True
@@ -83,4 +83,4 @@ def test_the_challenges_split_is_scaled_only_when_asked():
 def test_a_class_that_is_missing_or_too_small_is_named(counts):
     name = CLASSES[int(np.argmin(counts))]
     with pytest.raises(SourceError, match=f"{min(counts)} samples of class {name} are too few for split=0.7,0.1,0.2"):
-        arrange(np.repeat([0, 1], counts).astype(np.uint8), Split.parse("0.7,0.1,0.2"), 0, CLASSES)
+        arrange({"label": np.repeat([0, 1], counts).astype(np.uint8)}, Split.parse("0.7,0.1,0.2"), 0, CLASSES)
