@@ -33,7 +33,7 @@ def test_what_is_left_out_of_the_store_is_said_in_one_line(named, tmp_path):
     (line,) = [line for line in outcome.err.splitlines() if "left out" in line]
     assert line == (
         f"{named[0]} and 1 more file: left out of the store: 'eta0', 'weight', 'eta1'; "
-        "samples of a store have no weights"
+        "weights go into it if the description names them (weight.key)"
     )
 
 
@@ -61,6 +61,23 @@ def test_a_file_whose_images_are_mixed_up_is_warned_of_once_and_ingested(tmp_pat
     assert outcome.status == 0, outcome.err
     (line,) = [line for line in outcome.err.splitlines() if line.startswith("warning: ")]
     assert line.startswith(f"warning: {bad}: 60 images look unlike those of electron-photon: energy is -")
+
+
+def test_a_note_about_many_files_is_one_line_and_five_files_are_warned_of(tmp_path):
+    images = showers(60).astype("f8")
+    images[:, 16, 16, 0] = 4
+    for number in range(9):
+        label, wrong = number % 2, number < 7
+        images[:, 0, 0, 0] = number / 100
+        write_hdf5(tmp_path / f"{number}.hdf5", images[..., ::-1] if wrong else images, label)
+    outcome = run_ingest(tmp_path, "--output", tmp_path / "out.zarr")
+    assert outcome.status == 0, outcome.err
+    lines = outcome.err.splitlines()
+    notes = [line for line in lines if "has dtype" in line]
+    assert notes == [f"{tmp_path}/0.hdf5 and 8 more files: X has dtype <f8; it is stored as float32 without loss"]
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert [line.split(": ")[1] for line in warnings[:5]] == [f"{tmp_path}/{number}.hdf5" for number in range(5)]
+    assert warnings[5:] == ["warning: the images of 2 more files look unlike those of electron-photon"]
 
 
 def test_no_control_character_reaches_the_store_or_the_terminal(pair, tmp_path, monkeypatch):
