@@ -68,7 +68,7 @@ def test_a_note_about_many_files_is_one_line_and_five_files_are_warned_of(tmp_pa
     images[:, 16, 16, 0] = 4
     for number in range(9):
         label, wrong = number % 2, number < 7
-        images[:, 0, 0, 0] = number / 100
+        images[:, 0, 0, 0] = number / 128
         write_hdf5(tmp_path / f"{number}.hdf5", images[..., ::-1] if wrong else images, label)
     outcome = run_ingest(tmp_path, "--output", tmp_path / "out.zarr")
     assert outcome.status == 0, outcome.err
