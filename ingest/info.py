@@ -22,6 +22,7 @@ from store.sample_reader import READER_VARIABLE, ZarrReader, choose_reader
 from store.shuffle_quality import ShuffleQuality, shuffle_quality
 from store.shuffles import SHUFFLES
 
+MOST_SOURCES = 20  # sources that are listed; `--json` lists all
 READERS = {
     MappedReader.kind: "image by image, from a memory map",
     PreadReader.kind: "image by image, by pread",
@@ -65,7 +66,7 @@ def identity_table(store: Store) -> Table:
     attributes, image = store.attributes, store.image
     samples, stored = image.shape[0], folder_bytes(store.path)
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
-    sources = [_source_line(source) for source in attributes["sources"]]
+    sources = _source_lines(attributes["sources"])
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("store", f"{store.path} ({attributes['format']} {attributes['format_version']})"),
@@ -92,9 +93,19 @@ def _selection_rows(attributes: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _source_lines(sources: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each source; for the first ones, and one for the others, if there are many."""
+    lines = [_source_line(source) for source in sources[:MOST_SOURCES]]
+    if len(sources) > MOST_SOURCES:
+        rows = sum(source["rows"] for source in sources)
+        lines.append(f"and {len(sources) - MOST_SOURCES:,} more; {len(sources):,} sources of {rows:,} rows in all")
+    return lines
+
+
 def _source_line(source: dict[str, Any]) -> str:
-    parts = len(source.get("parts", ()))
+    parts, class_name = len(source.get("parts", ())), source.get("class")
     line = f"{source['name']}, {source['rows']:,} rows, sha256 {source['sha256'][:12]}"
+    line += f", class {class_name}" if class_name else ""
     return f"{line}, and {parts} files that it takes values from" if parts else line
 
 
