@@ -1,14 +1,14 @@
 """Cuts on per-sample columns: expressions such as ``pt > 100 and abs(eta) < 1.2``, evaluated without running code.
 
 The language is a subset of Python's expressions: column names, numbers, ``+ - * / % **``, comparisons (chained ones
-too), ``and``, ``or``, ``not``, parentheses, ``abs``, ``sqrt``, ``log``, ``exp``, ``minimum`` and ``maximum``. All
-arithmetic is in float64, also that of labels and other integers.
+too), ``and``, ``or``, ``not``, parentheses, ``abs``, ``sqrt``, ``log``, ``exp``, ``minimum`` and ``maximum``.
+Comparisons are exact. So is arithmetic of whole numbers, except ``/``; all other arithmetic is in float64.
 """
 
 import ast
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from store.arrays import BoolArray, Int64Array
 from store.errors import PlanError
 from store.sample_columns import check_column
+from store.whole_numbers import calculate, compare, from_column, from_python
 
 if TYPE_CHECKING:
     from store.opening import Store
@@ -108,12 +109,21 @@ class Cut:
         Raises
         ------
         PlanError
-            If a column is missing.
+            If a column is missing or has no numbers, or a whole number is beyond 64 bits.
         """
         self.check_columns(columns)
-        values = {name: columns[name].astype(np.float64) for name in self.columns}
-        with np.errstate(all="ignore"):  # the logarithm of a negative number is NaN, as in IEEE arithmetic
-            return np.asarray(_evaluate(_parse(self.text), values), dtype=np.bool_)
+        values = {name: self._convert(name, columns[name]) for name in self.columns}
+        try:
+            with np.errstate(all="ignore"):  # the logarithm of a negative number is NaN, as in IEEE arithmetic
+                return np.asarray(_evaluate(_parse(self.text), values), dtype=np.bool_)
+        except OverflowError as error:
+            raise _refusal(self.text, str(error)) from None
+
+    def _convert(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        try:
+            return from_column(values)
+        except (OverflowError, TypeError) as error:
+            raise _refusal(self.text, f"the column {name!r} {error}") from None
 
 
 def select(store: "Store", where: str, start: int, stop: int) -> Int64Array:
@@ -215,15 +225,25 @@ def _evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:
         case ast.Compare(left=left, ops=operators, comparators=comparators):
             sides = [_evaluate(side, values) for side in (left, *comparators)]
             pairs = zip(operators, sides, sides[1:], strict=False)
-            return functools.reduce(np.logical_and, (COMPARISONS[type(op)](a, b) for op, a, b in pairs))
+            return functools.reduce(np.logical_and, (compare(COMPARISONS[type(op)], a, b) for op, a, b in pairs))
         case ast.BinOp(left=left, op=operator, right=right):
-            return ARITHMETIC[type(operator)](_evaluate(left, values), _evaluate(right, values))
+            return _calculate(node, ARITHMETIC[type(operator)], (left, right), values)
         case ast.UnaryOp(op=operator, operand=operand):
-            return ARITHMETIC[type(operator)](_evaluate(operand, values))
+            return _calculate(node, ARITHMETIC[type(operator)], (operand,), values)
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return FUNCTIONS[name][0](*(_evaluate(argument, values) for argument in arguments))
-        case ast.Constant(value=value):
-            return np.float64(value)  # type: ignore[arg-type]
+            return _calculate(node, FUNCTIONS[name][0], arguments, values)
+        case ast.Constant(value=int() | float() as value):
+            return from_python(value)
         case ast.Name(id=name):
             return values[name]
     raise AssertionError(ast.dump(node))
+
+
+def _calculate(
+    node: ast.expr, function: Callable[..., Any], arguments: Sequence[ast.expr], values: Mapping[str, Any]
+) -> Any:
+    numbers = [_evaluate(argument, values) for argument in arguments]
+    try:
+        return calculate(function, *numbers)
+    except OverflowError as error:
+        raise OverflowError(f"{_shorten(ast.unparse(node))!r} {error}") from None

@@ -10,6 +10,8 @@ COLUMNS = {
     "pt": np.array([60.0, 70.0, 120.0, 100.0, np.nan], np.float32),
     "eta": np.array([0.0, -2.0, 0.5, 1.0, 0.0]),
     "label": np.array([0, 1, 1, 0, 1], np.uint8),
+    "event": np.array([2**53, 2**53 + 1, 2**53 + 2, 7, -1]),
+    "name": np.array(["a", "b", "c", "d", "e"], object),
 }
 
 
@@ -26,6 +28,12 @@ COLUMNS = {
         ("pt % 50 == 20 or pt ** 2 / pt == 100", [0, 1, 1, 1, 0]),
         ("1 > 0 and pt > 110", [0, 0, 1, 0, 0]),
         ("\n pt > 110 ", [0, 0, 1, 0, 0]),
+        ("event == 9007199254740993", [0, 1, 0, 0, 0]),
+        ("event == 2**53 + 1", [0, 1, 0, 0, 0]),
+        ("event % 2 == 1", [0, 1, 0, 1, 1]),
+        ("9007199254740992.0 < event", [0, 1, 1, 0, 0]),
+        ("minimum(event, 2**53 + 1) - 2**53 == 1", [0, 1, 1, 0, 0]),
+        ("event / 2 > 3.4 and event < 10**30", [1, 1, 1, 1, 0]),
     ],
 )
 def test_a_cut_passes_the_samples_that_it_says(text, passed):
@@ -83,8 +91,21 @@ def test_anything_else_is_refused(text, rule):
 
 
 def test_an_unknown_column_is_named_with_the_known_ones():
-    with pytest.raises(PlanError, match="no column 'm0'; known: pt, eta, label"):
+    with pytest.raises(PlanError, match="no column 'm0'; known: pt, eta, label, event, name"):
         Cut.parse("m0 > 1").apply(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("event * event > 1", r": 'event \* event' is beyond 64-bit integers for some samples; multiply by 1\.0"),
+        ("pt < 100000000000000000000001", "100000000000000000000001 is beyond 64-bit integers; write 1"),
+        ("name == 1", "the column 'name' has object and not numbers"),
+    ],
+)
+def test_what_cannot_be_compared_exactly_is_refused(text, rule):
+    with pytest.raises(PlanError, match=rule):
+        Cut.parse(text).apply(COLUMNS)
 
 
 @given(st.text(max_size=60))
