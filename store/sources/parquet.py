@@ -1,8 +1,7 @@
 """Parquet source files: a column of images, one of labels, and one for each variable.
 
-An image is either nested lists in the order channel, ieta, iphi, as the jets were published, or a fixed number of
-bytes: little-endian float32 in the order ieta, iphi, channel; unless the data set says where the channels are. A row
-group may hold one image or thousands; images are decoded a few at a time, so that memory does not depend on its size.
+A row group may hold one image or thousands; images are decoded a few at a time, so that memory does not depend on its
+size. `store.sources.parquet_images` lists the forms that an image may have.
 """
 
 import math
@@ -15,13 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.datasets import DatasetSpec
-from store.errors import SourceError, printable
+from store.errors import SourceError
 from store.sources.labels import check_told
 from store.sources.parquet_columns import check_column, check_label, check_name, read_columns, read_labels
+from store.sources.parquet_images import ImageColumn, find_images
 from store.sources.parquet_storage import (
     Footer,
     check_pages,
@@ -33,12 +32,11 @@ from store.sources.parquet_storage import (
     read_chunk,
     read_footer,
 )
-from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
+from store.sources.values import as_simulation, as_stored_weights, as_variable
 
 PIECE_BYTES = 4 << 20  # images that `pieces` yields at once
 BATCH_BYTES = 1 << 20  # images decoded at once
 DECODING = 24  # times the size of a batch: its values as double, with two levels each, in buffers that grow by doubling
-IMAGE_TYPES = (pa.float16(), pa.float32(), pa.float64())
 
 
 @dataclass(frozen=True)
@@ -77,52 +75,19 @@ class ParquetSource:
             check_column(self.path, self._footer, weight)
         for variable in self.spec.variables:
             check_column(self.path, self._footer, variable.key)
-        self._check_images()
+        values = math.prod(self.spec.image_shape) if self._images.sizes else 1
+        check_promises(self.path, self._footer, self.image_key, values)
         if not self.rows:
             raise SourceError(f"{self.path}: {self.image_key} has no rows")
-
-    def _check_images(self) -> None:
-        kind, size = self._type(self.image_key), self.spec.sample_bytes
-        if pa.types.is_fixed_size_binary(kind):
-            if kind.byte_width != size:
-                raise SourceError(
-                    f"{self.path}: {self.image_key} has {kind.byte_width} bytes per row, "
-                    f"expected {size} for float32 {self.spec.image_shape}"
-                )
-        elif self._value_type not in IMAGE_TYPES:
-            raise SourceError(
-                f"{self.path}: {self.image_key} has type {printable(str(kind))}, expected float or double in three "
-                f"nested lists, or {size} bytes per row (fixed_size_binary[{size}])"
-            )
-        in_bytes = pa.types.is_fixed_size_binary(kind)
-        check_promises(self.path, self._footer, self.image_key, 1 if in_bytes else math.prod(self._list_sizes))
 
     @property
     def _footer(self) -> Footer:
         return read_footer(self.path, self.path.stat().st_mtime_ns)
 
-    def _type(self, name: str) -> Any:
-        """Arrow's type of a column."""
-        return self._footer.schema.field(name).type
-
-    @cached_property
-    def _list_sizes(self) -> tuple[int, ...]:
-        """Sizes of the nested lists of an image; one channel needs no list of its own."""
-        ieta, iphi, channel = self.spec.image_shape
-        inner = getattr(self._type(self.image_key), "value_type", None)
-        if channel == 1 and not hasattr(getattr(inner, "value_type", None), "value_type"):
-            return ieta, iphi
-        return self.spec.image_shape if self.spec.layout == "channel-last" else (channel, ieta, iphi)
-
     @property
-    def _value_type(self) -> Any:
-        """Arrow's type of the values of an image, or None if they are not in three nested lists or bytes."""
-        value = self._type(self.image_key)
-        if pa.types.is_fixed_size_binary(value):
-            return pa.float32()
-        for _ in self._list_sizes:
-            value = getattr(value, "value_type", None)
-        return value
+    def _images(self) -> ImageColumn:
+        kind = self._footer.schema.field(self.image_key).type
+        return find_images(self.path, self.image_key, kind, self.rows, self.spec)
 
     @cached_property
     def image_key(self) -> str:
@@ -163,7 +128,7 @@ class ParquetSource:
     @property
     def note(self) -> str:
         """See `Source.note`."""
-        value = self._value_type
+        value = self._images.value_type
         if value == pa.float32():
             return ""
         return f"{self.path}: {self.image_key} has type {value}; it is stored as float32 without loss"
@@ -237,7 +202,8 @@ class ParquetSource:
 
     def _batches(self, start: int, stop: int) -> Iterator[Float32Array]:
         """Yield the images of rows [start, stop) as they are decoded, as views."""
-        footer, key, batch_rows = self._footer, self.image_key, max(1, BATCH_BYTES // self.spec.sample_bytes)
+        footer, key, form = self._footer, self.image_key, self._images
+        batch_rows = max(1, BATCH_BYTES // self.spec.sample_bytes)
         groups = range(*np.searchsorted(footer.first_row, [start, stop - 1], side="right") - [1, 0])
         check_pages(self.path, footer, [key], groups)
         with (
@@ -249,7 +215,7 @@ class ParquetSource:
                 for batch in file.iter_batches(batch_rows, row_groups=[group], columns=[key], use_threads=False):
                     begin, end = max(start, row), min(stop, row + len(batch), after)
                     if begin < end:
-                        yield self._images(batch.column(key)[begin - row : end - row], begin)
+                        yield form.images(batch.column(key)[begin - row : end - row], begin)
                     row += len(batch)
                     if row >= stop:
                         break
@@ -257,39 +223,3 @@ class ParquetSource:
                     raise SourceError(
                         f"{self.path}: {key} has no row {row}, but row group {group} promises rows up to {after - 1}"
                     )
-
-    def _images(self, column: Any, start: int) -> Float32Array:
-        """Return some images as float32 (n, ieta, iphi, channel), as a view; `start` is the row of the first."""
-        if pa.types.is_fixed_size_binary(column.type):
-            return self._images_in_bytes(column, start)
-        return self._images_in_lists(column, start)
-
-    def _images_in_bytes(self, column: Any, start: int) -> Float32Array:
-        if column.null_count:
-            row = start + int(np.argmin(column.is_valid().to_numpy(zero_copy_only=False)))
-            raise SourceError(f"{self.path}: {self.image_key}[{row}] is missing")
-        size, (ieta, iphi, channel) = self.spec.sample_bytes, self.spec.image_shape
-        values = np.frombuffer(column.buffers()[1], "<f4", offset=column.offset * size, count=len(column) * size // 4)
-        if self.spec.layout == "channel-first":
-            stored = values.reshape(len(column), channel, ieta, iphi)
-            return np.moveaxis(as_images(self.path, self.image_key, stored, start), 1, -1)
-        return as_images(self.path, self.image_key, values.reshape(len(column), ieta, iphi, channel), start)
-
-    def _images_in_lists(self, column: Any, start: int) -> Float32Array:
-        shape = (len(column), *self._list_sizes)
-        for depth, size in enumerate(self._list_sizes, 1):
-            lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)  # NaN for a list that is missing
-            if not np.all(lengths == size):
-                wrong = int(np.argmin(lengths == size))
-                row, *rest = (int(i) for i in np.unravel_index(wrong, shape[:depth]))
-                index = ", ".join(map(str, (start + row, *rest)))
-                raise SourceError(
-                    f"{self.path}: {self.image_key}[{index}] has length {lengths[wrong]}, "
-                    f"expected nested lists {self._list_sizes}"
-                )
-            column = column.flatten()
-        values = column.to_numpy(zero_copy_only=False).reshape(shape)  # copies only to set NaN for missing values
-        images = as_images(self.path, self.image_key, values, start)
-        if self.spec.layout != "channel-last" and images.ndim == 4:
-            return np.moveaxis(images, 1, -1)
-        return images.reshape(-1, *self.spec.image_shape)

@@ -87,9 +87,8 @@ def _label_values(path: Path, name: str, column: Any, classes: int, start: int) 
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)  # NaN for a list that is missing
     if not np.all(lengths == classes):
         row = int(np.argmin(lengths == classes))
-        raise SourceError(
-            f"{path}: {name}[{start + row}] has length {lengths[row]}, expected {classes}, one number per class"
-        )
+        problem = "is missing" if np.isnan(lengths[row]) else f"has length {lengths[row]:g}"
+        raise SourceError(f"{path}: {name}[{start + row}] {problem}, expected {classes} numbers, one per class")
     return as_numbers(column.flatten()).reshape(-1, classes)
 
 

@@ -254,7 +254,7 @@ def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True, to
     if require_labels and not spec.label_key and told is None:
         raise SourceError(
             f"{path}: the description of {spec.name} names no labels (label.key), so that the class of the file is not "
-            f"known; --label CLASS=FILE tells it, with a class of {', '.join(spec.classes[:SHOWN])}"
+            f"known; --label CLASS=FILES tells it, with a class of {', '.join(spec.classes[:SHOWN])}"
         )
     if not is_parquet(path):
         from store.sources.hdf5 import Hdf5Source

@@ -168,7 +168,7 @@ def test_two_columns_of_one_name_are_refused_unless_the_name_is_not_read(tmp_pat
     source = open_source(write(tmp_path / "a.parquet", twice), TINY)
     assert source.read(0, 25).shape == IMAGES.shape
     with pytest.raises(SourceError, match="2 columns are called 'weight'"):
-        source.weights()
+        source.column("weight")
 
 
 def test_columns_whose_names_begin_alike_are_told_apart(tmp_path):
@@ -210,12 +210,10 @@ NO_NUMBERS = {
 
 @pytest.mark.parametrize(("values", "kind"), NO_NUMBERS.values(), ids=NO_NUMBERS)
 def test_what_is_no_number_is_refused_with_its_type(tmp_path, values, kind):
-    for name in ("y", "pt"):
-        check_refused(
-            write(tmp_path / "a.parquet", table(**{name: values})), f"{name} has type {kind}, expected numbers"
-        )
-    wanted = r"expected float or double in three nested lists, or 240 bytes per row \(fixed_size_binary\[240\]\)"
-    check_refused(write(tmp_path / "a.parquet", table(X_jets=values)), f"X_jets has type {kind}, {wanted}")
+    check_refused(write(tmp_path / "a.parquet", table(pt=values)), f"pt has type {kind}, expected numbers")
+    wanted = r"expected numbers in nested or flat lists or Arrow tensors of \(5, 6, 2\), .*"
+    expected = r"X_jets\[0\] has length 1, .*" if "list" in kind else f"X_jets has type {kind}, {wanted}"
+    check_refused(write(tmp_path / "a.parquet", table(X_jets=values)), expected)
 
 
 NESTED = {
@@ -234,10 +232,9 @@ def test_what_is_missing_at_any_depth_is_refused_with_its_place(tmp_path, kind, 
         place = place[index]
     place[(7, 1, 4, 5)[depth]] = None
     index = ", ".join(map(str, (7, 1, 4, 5)[: depth + 1]))
-    rule = "has length nan, expected .*" if depth < 3 else "= nan is not finite"
     for groups in ((1,) * 25, (25,)):
         path = write(tmp_path / "a.parquet", table(X_jets=pa.array(images, kind)), groups)
-        check_refused(path, rf"X_jets\[{index}\] {rule}")
+        check_refused(path, rf"X_jets\[{index}\] is missing")
 
 
 def test_half_precision_is_stored_without_loss(tmp_path):

@@ -227,10 +227,8 @@ def test_a_checksum_that_does_not_fit_is_named_with_its_rows(tmp_path):
         open_one(path).read(7, 14)
 
 
-def test_no_or_too_many_sources_or_one_twice_are_refused(tmp_path):
+def test_no_sources_or_one_twice_are_refused(tmp_path):
     with pytest.raises(SourceError, match="no source files given"):
         open_sources([], ELECTRON_PHOTON)
-    with pytest.raises(SourceError, match="256 source files are more than the 255"):
-        open_sources([tmp_path / f"{k}.hdf5" for k in range(256)], ELECTRON_PHOTON)
     with pytest.raises(SourceError, match=r"a\.hdf5: is given twice"):
-        open_sources([tmp_path / "a.hdf5"] * 2, ELECTRON_PHOTON)
+        open_sources([tmp_path / "a.hdf5", tmp_path / "b.hdf5", tmp_path / "a.hdf5"], ELECTRON_PHOTON)
