@@ -191,8 +191,8 @@ def confusion(classified: Classified) -> Confusion:
     total, square = (np.bincount(cell, power, minlength=classes**2) for power in (weight, weight**2))
     return Confusion(
         count=np.bincount(cell, minlength=classes**2).reshape(classes, classes),
-        weight=total.reshape(classes, classes),
-        square=square.reshape(classes, classes),
+        weight=total.reshape(classes, classes).astype(np.float64),
+        square=square.reshape(classes, classes).astype(np.float64),
     )
 
 

@@ -83,19 +83,18 @@ def _error(influence: Float64Array) -> float:
     return math.sqrt(float(influence @ influence))
 
 
-def compare_macro_auc(first: Classified, second: Classified) -> PairedTest | None:
-    """Return the paired test of the mean AUCs of two classifiers on the same samples; None without a mean AUC.
+def compare_macro_auc(first: MacroAuc, second: MacroAuc) -> PairedTest | None:
+    """Return the paired test of the mean AUCs of two classifiers on the same samples; None if one has no mean.
 
     Notes
     -----
     As in `evaluate.ranking.compare_auc`: the influence of a sample on the difference is the difference of its
     influences, so that the variance includes the covariance of the two means.
     """
-    one, two = macro_auc(first), macro_auc(second)
-    if one.mean is None or two.mean is None:
+    if first.mean is None or second.mean is None:
         return None
-    error = _error(one.influence - two.influence)
-    return ranking.paired_test(Estimate(value=one.mean.value - two.mean.value, standard_error=error))
+    error = _error(first.influence - second.influence)
+    return ranking.paired_test(Estimate(value=first.mean.value - second.mean.value, standard_error=error))
 
 
 def pairwise_auc(classified: Classified) -> Iterator[tuple[int, int, Estimate]]:

@@ -18,7 +18,10 @@ from store.run_folder import SCORERS
 from store.score_pipe import receive_scores, send_block
 
 ScoreBlock = Callable[[Float32Array, Float32Array], Float64Array]
-"""Takes images (n, ieta, iphi, channel) and variables (n, variable); returns scores (n,)."""
+"""Takes images (n, ieta, iphi, channel) and variables (n, variable).
+
+Returns scores (n,), or for more than two classes probabilities (n, class).
+"""
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[1]
 """Folder of the project's packages."""
@@ -27,22 +30,32 @@ TAIL_BYTES = 1 << 14
 
 
 @contextlib.contextmanager
-def open_model(framework: str, run: Path) -> Iterator[ScoreBlock]:
+def open_model(framework: str, run: Path, classes: int = 2) -> Iterator[ScoreBlock]:
     """Start the process that holds the model of a run, and yield a function that asks it for scores.
 
     `store.score_pipe` describes what is sent through the pipes.
 
+    Parameters
+    ----------
+    framework
+        A key of `store.run_folder.SCORERS`.
+    run
+        The run directory.
+    classes
+        Number of classes of its data set.
+
     Raises
     ------
     RunError
-        If the framework is unknown. The yielded function raises it if the model fails or a score is not finite.
+        If the framework is unknown. The yielded function raises it if the model fails, has another number of classes,
+        or a score is not finite.
     """
     if framework not in SCORERS:
         raise RunError(f"{run}: unknown framework {framework!r}; known: {', '.join(SCORERS)}")
     with tempfile.TemporaryFile() as output, _start(SCORERS[framework], run, output) as process:
         assert process.stdin
         try:
-            yield lambda images, variables: _ask(run, process, output, images, variables)
+            yield lambda images, variables: _ask(run, classes, process, output, images, variables)
         except KeyboardInterrupt:
             process.kill()  # it may still be loading its framework
             process.wait()
@@ -73,6 +86,7 @@ def _search_path(user: str) -> str:
 
 def _ask(
     run: Path,
+    classes: int,
     process: "subprocess.Popen[bytes]",
     output: BinaryIO,
     images: Float32Array,
@@ -86,6 +100,9 @@ def _ask(
         scores = receive_scores(process.stdout, len(images))
     if scores is None:
         raise RunError(f"{run}: its model gave no scores: {_failure(process.wait(), output)}")
+    answered = 2 if scores.ndim == 1 else scores.shape[1]
+    if answered != classes:
+        raise RunError(f"{run}: its model gives scores of {answered} classes, but its data set has {classes}")
     if not np.isfinite(scores).all():
         raise RunError(f"{run}: its model gave a score of {scores[~np.isfinite(scores)][0]}; scores must be finite")
     return scores

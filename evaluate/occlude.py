@@ -54,22 +54,29 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     variables = np.empty((len(images), 0), np.float32)
     if names:
         variables = np.column_stack([dataset[name].to_numpy() for name in names])
-    with open_model(run.framework, path) as score_block:
+    classes = len(run.spec.classes)
+    with open_model(run.framework, path, classes) as score_block:
         score = score_block(images, variables)
-        change = np.stack([np.abs(score_block(hidden, variables) - score) for hidden in _hide(images)])
+        whole = _own(score, label)
+        change = np.stack([np.abs(_own(score_block(hidden, variables), label) - whole) for hidden in _hide(images)])
     start = run.store.split_ranges["test"][0]
     occlusion = Occlusion(
         sample=np.arange(start, start + len(images)),
         score=score,
-        change=_average_by_class(change, label).reshape(2, *_patches(images)),
+        change=_average_by_class(change, label, classes).reshape(classes, *_patches(images)),
     )
     occlusion.save(path)
     return occlusion
 
 
-def _average_by_class(change: Float64Array, label: UInt8Array) -> Float64Array:
+def _own(score: Float64Array, label: UInt8Array) -> Float64Array:
+    """Return the score of each sample, (n,); with more than two classes, the probability of its true class."""
+    return score if score.ndim == 1 else score[np.arange(label.size), label]
+
+
+def _average_by_class(change: Float64Array, label: UInt8Array, classes: int) -> Float64Array:
     """Return the mean of (patch, sample) over the samples of each class, (class, patch); NaN without samples."""
-    means = np.full((2, len(change)), np.nan)
+    means = np.full((classes, len(change)), np.nan)
     for value in np.unique(label):
         means[value] = change[:, label == value].mean(axis=1)
     return means

@@ -1,4 +1,6 @@
-"""Occlusion maps: how much the score of a model changes when a part of the image is hidden.
+"""Occlusion maps: how much a score changes when a part of the image is hidden.
+
+The score is that of two classes, or with more classes the probability of the true class.
 
 After Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014. Hidden cells are set to
 zero, the value of a cell without a hit.
@@ -22,14 +24,14 @@ SAME_SCORE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Occlusion:
-    """Change of the score when a patch of the image is hidden, averaged over some test samples.
+    """Change of a score when a patch of the image is hidden, averaged over some test samples.
 
     Attributes
     ----------
     sample
         int64 (n,), positions in the store.
     score
-        float64 (n,), scores of the complete images.
+        Scores of the complete images, float64 (n,), or for more than two classes (n, class).
     change
         float64 (class, y, x), mean absolute change of the score for each patch, by true class; y runs along ieta. NaN
         for a class without samples.
@@ -42,8 +44,11 @@ class Occlusion:
     def belongs_to(self, predictions: Predictions) -> bool:
         """Return whether the map and these predictions come from the same model."""
         _, mine, theirs = np.intersect1d(self.sample, predictions.sample, return_indices=True)
-        return mine.size == self.sample.size and np.allclose(
-            self.score[mine], predictions.score[theirs], rtol=0, atol=SAME_SCORE
+        same_classes = self.score.shape[1:] == predictions.score.shape[1:]
+        return (
+            same_classes
+            and mine.size == self.sample.size
+            and np.allclose(self.score[mine], predictions.score[theirs], rtol=0, atol=SAME_SCORE)
         )
 
     def save(self, run: Path) -> None:
@@ -68,7 +73,8 @@ class Occlusion:
             columns = {name: as_field(name, arrays.pop(name)) for name in ("sample", "score")}
             occlusion = cls(**columns, **arrays)
             shapes = occlusion.sample.shape, occlusion.score.shape, occlusion.change.shape
-            if shapes[0] != shapes[1] or len(shapes[0]) != 1 or len(shapes[2]) != 3 or shapes[2][0] != 2:
+            classes = shapes[1][1:] or (2,)
+            if len(shapes[0]) != 1 or shapes[1][:1] != shapes[0] or len(shapes[2]) != 3 or shapes[2][:1] != classes:
                 raise ValueError(f"shapes {shapes}")
             if occlusion.change.dtype.kind != "f" or np.isinf(occlusion.change).any():
                 raise ValueError("change must be numbers")

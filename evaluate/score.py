@@ -1,18 +1,19 @@
 """Scores the images of a file with the model of a run directory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evaluate.document import SCORES_SCHEMA, Curves, Metrics, ScoresDocument, to_json
+from evaluate.class_measure import measure_classes, measure_details
+from evaluate.document import SCORES_SCHEMA, ScoresDocument, name_classes, to_json
 from evaluate.images import Images, open_images
 from evaluate.measure import measure, measure_curves
 from evaluate.metrics import CONFIDENCE
 from evaluate.model_process import ScoreBlock, open_model
 from evaluate.report_folder import check_output_file
-from evaluate.score_tables import WriteRows, choose_format
+from evaluate.score_tables import WriteRows, choose_format, name_scores
 from store.arrays import Float64Array
 from store.datasets import DatasetSpec, stored_dataset
 from store.errors import RunError
@@ -24,7 +25,7 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
 
     It needs memory for a few blocks of images, 16 MiB each, and 17 bytes per row (25 with weights) plus 4 for each
-    variable of the model. Both files appear once everything is done.
+    variable of the model and 8 for each class if there are more than two. Both files appear once everything is done.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
         See `evaluate.images.open_images`.
     output
         Where the scores go: ``.csv`` or ``.parquet``, with the columns ``row`` (from 0), ``score`` (probability of
-        class 1) and, if the file has labels, ``label``. The document has the same name and the suffix ``.json``.
+        class 1) and, if the file has labels, ``label``. With more than two classes, there is a column ``score_CLASS``
+        for each class instead of ``score``. The document has the same name and the suffix ``.json``.
 
     Raises
     ------
@@ -56,8 +58,9 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
     images = open_images(file, spec, variables_of(folder, config, spec))
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(document_path) as partial_document, replacing(output) as partial_table:
-        with open_table(partial_table) as write, open_model(config["framework"], run) as score_block:
-            scores = _score_blocks(images, score_block, write)
+        classes = spec.classes
+        with open_table(partial_table) as write, open_model(config["framework"], run, len(classes)) as score_block:
+            scores = _score_blocks(images, classes, score_block, write)
         document = _describe(run, spec, store["simulated"], images, scores)
         partial_document.write_bytes(to_json(document))
     return document
@@ -82,40 +85,45 @@ def variables_of(folder: RunFolder, config: Mapping[str, Any], spec: DatasetSpec
     return names
 
 
-def _score_blocks(images: Images, score_block: ScoreBlock, write: WriteRows) -> Float64Array:
-    """Return the scores of all images, float64 (rows,), after writing them block by block."""
-    scores = np.empty(images.rows)
+def _score_blocks(images: Images, classes: Sequence[str], score_block: ScoreBlock, write: WriteRows) -> Float64Array:
+    """Return the scores of all images, float64 (rows,) or (rows, class), after writing them block by block."""
+    scores = np.empty(images.rows if len(classes) == 2 else (images.rows, len(classes)))
     start = 0
     for block in images.blocks():
         rows = slice(start, start + len(block))
         scores[rows] = score_block(block, images.variables[rows])
         label = {} if images.label is None else {"label": images.label[rows]}
-        write({"row": np.arange(rows.start, rows.stop), "score": scores[rows], **label})
+        write({"row": np.arange(rows.start, rows.stop), **name_scores(scores[rows], classes), **label})
         start = rows.stop
     return scores
 
 
 def _describe(run: Path, spec: DatasetSpec, simulated: str, images: Images, scores: Float64Array) -> ScoresDocument:
-    measured, curves = _measure(images, scores)
+    measured = _measure(images, scores)
     return ScoresDocument(
         confidence=CONFIDENCE,
         run=str(run),
         file=str(images.path),
         rows=images.rows,
         labelled=images.label is not None,
-        weighted=measured is not None and images.weight is not None,
-        curves=curves,
-        metrics=measured,
-        signal=spec.classes[1],
-        background=spec.classes[0],
+        weighted=measured["metrics"] is not None and images.weight is not None,
         simulated=simulated,
+        **name_classes(spec.classes),
+        **measured,
     )
 
 
-def _measure(images: Images, scores: Float64Array) -> tuple[Metrics | None, Curves | None]:
-    """Return the metrics if two labelled images of positive weight exist, and the curves if both classes have two."""
+def _measure(images: Images, scores: Float64Array) -> dict[str, Any]:
+    """Return the metrics, and the curves or details, by their keys in the document.
+
+    They are None without two labelled images of positive weight, and curves also if a class has fewer than two.
+    """
     used = images.rows if images.weight is None else np.count_nonzero(images.weight)
+    more = "curves" if scores.ndim == 1 else "details"
     if images.label is None or used < 2:
-        return None, None
-    measured = measure(images.label, scores, images.weight)
-    return measured, measure_curves(images.label, scores, images.weight) if measured.auc else None
+        return {"metrics": None, more: None}
+    columns = images.label, scores, images.weight
+    if scores.ndim == 2:
+        return {"metrics": measure_classes(*columns), more: measure_details(*columns)}
+    measured = measure(*columns)
+    return {"metrics": measured, more: measure_curves(*columns) if measured.auc else None}

@@ -1,4 +1,8 @@
-"""Tables of scores as CSV or Parquet, which are written block by block and read as a whole."""
+"""Tables of scores as CSV or Parquet, which are written block by block and read as a whole.
+
+For two classes, a table has the column ``score``, the probability of class 1. For more, it has a column of
+probabilities for each class, ``score_`` and the name of the class, in the order of the classes.
+"""
 
 import contextlib
 import csv
@@ -11,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.arrays import Float64Array
 from store.errors import ConfigError, RunError, SourceError, printable
 from store.sources.source import check_pyarrow, is_parquet
 
@@ -19,6 +24,21 @@ WriteRows = Callable[[dict[str, NDArray[Any]]], None]
 
 OpenTable = Callable[[Path], AbstractContextManager[WriteRows]]
 """Creates a table."""
+
+PREFIX = "score_"
+"""What the names of columns with the probabilities of classes begin with."""
+
+
+def name_scores(scores: Float64Array, classes: Sequence[str]) -> dict[str, Float64Array]:
+    """Return scores, (n,) or (n, class), as the columns of a table."""
+    if scores.ndim == 1:
+        return {"score": scores}
+    return {f"{PREFIX}{name}": column for name, column in zip(classes, scores.T, strict=True)}
+
+
+def find_scores(names: Sequence[str]) -> list[str]:
+    """Return the columns of a table that hold scores, by the names of all its columns."""
+    return ["score"] if "score" in names else [name for name in dict.fromkeys(names) if name.startswith(PREFIX)]
 
 
 def choose_format(output: Path) -> OpenTable:
@@ -37,8 +57,8 @@ def choose_format(output: Path) -> OpenTable:
     return _write_parquet
 
 
-def read_table(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the columns of a table that are in `names`; names that the table lacks are left out.
+def read_table(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the columns of a table that hold rows, labels and scores, as far as it has them.
 
     Raises
     ------
@@ -48,30 +68,35 @@ def read_table(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         If pyarrow is needed and not installed.
     """
     if not is_parquet(path):
-        return _read_csv(path, names)
+        return _read_csv(path)
     check_pyarrow(path)
     try:
-        return _read_parquet(path, names)
+        return _read_parquet(path)
     except (SourceError, OSError) as error:
         raise RunError(str(error)) from None
 
 
-def _read_parquet(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _choose(names: Sequence[str]) -> list[str]:
+    """Return the columns to read, by the names of all columns."""
+    return [name for name in ("row", *find_scores(names), "label") if name in names]
+
+
+def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     from store.sources.parquet_columns import check_column, read_columns
     from store.sources.parquet_storage import read_footer
 
     footer = read_footer(path, path.stat().st_mtime_ns)
-    present = [name for name in names if name in footer.schema.names]
+    present = _choose(footer.schema.names)
     for name in present:
         check_column(path, footer, name)
     return read_columns(path, footer, present)
 
 
-def _read_csv(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file, warnings.catch_warnings(action="error"):
             header = next(csv.reader(file), [])
-            present = [name for name in names if name in header]
+            present = _choose(header)
             columns = [header.index(name) for name in present]
             values = (
                 np.loadtxt(file, delimiter=",", quotechar='"', ndmin=2, usecols=columns)
@@ -90,11 +115,11 @@ def _read_csv(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 @contextlib.contextmanager
 def _write_csv(path: Path) -> Iterator[WriteRows]:
-    with path.open("w", encoding="ascii", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
 
         def write(columns: dict[str, NDArray[Any]]) -> None:
             if not file.tell():
-                file.write(",".join(columns) + "\n")
+                csv.writer(file, lineterminator="\n").writerow(columns)
             rows = zip(*(column.tolist() for column in columns.values()), strict=True)
             file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
 

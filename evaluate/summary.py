@@ -138,7 +138,7 @@ def _compare(first: Run, second: Run) -> RunComparison:
         comparison = ranking.compare_auc(test.label, test.score, other.score, test.weight)
     else:
         pair = class_metrics.checked(*test.scored), class_metrics.checked(*other.scored)
-        comparison = class_ranking.compare_macro_auc(*pair)
+        comparison = class_ranking.compare_macro_auc(*map(class_ranking.macro_auc, pair))
         accuracy = with_interval(class_metrics.compare_accuracy(*pair), DIFFERENCE)
     return RunComparison(
         split="test",

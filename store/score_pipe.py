@@ -2,12 +2,11 @@
 
 A block of samples is a header, the images and the variables. The header is five little-endian int64: the shape of the
 images, (n, ieta, iphi, channel), and the number of variables per sample. Images and variables are little-endian float32
-in C order. The answer to a block is little-endian float64 in C order: the probability of class 1 for each sample, (n,),
-or for K > 2 classes the probability of each class, (n, K).
+in C order. The answer to a block is the number of scores per sample, little-endian int64, and the scores, little-endian
+float64 in C order: one for two classes, the probability of class 1, and for K > 2 classes K, their probabilities.
 """
 
 import io
-import math
 from collections.abc import Iterator
 from typing import IO
 
@@ -16,6 +15,7 @@ import numpy as np
 from store.arrays import Float32Array, Float64Array
 
 HEADER_BYTES = 40
+ANSWER_HEADER_BYTES = 8
 
 
 def send_block(stream: IO[bytes], images: Float32Array, variables: Float32Array) -> None:
@@ -61,11 +61,12 @@ def receive_blocks(stream: io.BufferedIOBase) -> Iterator[list[Float32Array]]:
 
 def send_scores(stream: IO[bytes], scores: Float64Array) -> None:
     """Answer a block with its scores, float64 (n,) or, for K > 2 classes, float64 (n, K)."""
+    stream.write(np.array(scores.shape[1] if scores.ndim == 2 else 1, "<i8").tobytes())
     stream.write(scores.astype("<f8").tobytes())
     stream.flush()
 
 
-def receive_scores(stream: IO[bytes], samples: int, classes: int = 2) -> Float64Array | None:
+def receive_scores(stream: IO[bytes], samples: int) -> Float64Array | None:
     """Return the scores of a block, or None if the stream ends too early.
 
     Parameters
@@ -74,15 +75,18 @@ def receive_scores(stream: IO[bytes], samples: int, classes: int = 2) -> Float64
         Standard output of the process with the model.
     samples
         Number of samples in the block.
-    classes
-        Number of classes of the model.
 
     Returns
     -------
     Float64Array or None
-        float64 (samples,) for two classes, float64 (samples, classes) for more.
+        float64 (samples,) for a model of two classes, float64 (samples, K) for K > 2.
     """
-    shape = (samples,) if classes == 2 else (samples, classes)
-    size = 8 * math.prod(shape)
-    answer = stream.read(size)
-    return np.frombuffer(answer, "<f8").reshape(shape) if len(answer) == size else None
+    header = stream.read(ANSWER_HEADER_BYTES)
+    if len(header) < ANSWER_HEADER_BYTES:
+        return None
+    columns = int(np.frombuffer(header, "<i8")[0])
+    answer = stream.read(8 * samples * columns)
+    if len(answer) < 8 * samples * columns:
+        return None
+    scores = np.frombuffer(answer, "<f8")
+    return scores if columns == 1 else scores.reshape(samples, columns)

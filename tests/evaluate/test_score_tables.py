@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evaluate.agreement import load_side
+from evaluate.pairs import load_side
 from evaluate.score_tables import read_table
 from store.errors import RunError
 from tests.page_headers import write_number
@@ -39,9 +39,9 @@ def test_columns_that_are_not_needed_may_have_any_name_type_and_number(tmp_path)
     path = tmp_path / "a.parquet"
     table = pq.read_table(write(path, file=["a"] * ROWS, time=pa.array(range(ROWS), pa.timestamp("s"))))
     pq.write_table(table.append_column("file", pa.array(SCORE)), path)
-    assert np.array_equal(read_table(path, NAMES)["score"], SCORE)
+    assert np.array_equal(read_table(path)["score"], SCORE)
     csv = write_csv(tmp_path / "a.csv", '﻿"row",η,file,"score",file', '0,ä,"a, b",0.25,x', '1,ä,"a, b","0.5",y')
-    assert {name: values.tolist() for name, values in read_table(csv, NAMES).items()} == {
+    assert {name: values.tolist() for name, values in read_table(csv).items()} == {
         "row": [0, 1],
         "score": [0.25, 0.5],
     }
@@ -75,7 +75,7 @@ def test_pages_that_promise_more_than_the_footer_are_not_read(tmp_path):
     path = write(tmp_path / "a.parquet")
     write_number(path, "score", "values")
     with pytest.raises(RunError, match=r"a\.parquet: score in row group 0: the pages promise 8,191 values, .* 2,000"):
-        read_table(path, NAMES)
+        read_table(path)
 
 
 def test_a_small_table_with_very_many_rows_is_refused(tmp_path):
@@ -83,10 +83,10 @@ def test_a_small_table_with_very_many_rows_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"row": zeros, "score": zeros}), path, store_schema=False)
     with pytest.raises(RunError, match=r"a\.parquet: row promises 1,000,000 rows in a file of [\d,]+ bytes"):
-        read_table(path, NAMES)
+        read_table(path)
 
 
 def test_control_characters_of_a_table_stay_out_of_messages(tmp_path):
     with pytest.raises(RunError, match="not a table of numbers") as caught:
-        read_table(write_csv(tmp_path / "a.csv", "row,score", "0,\x1b]0;title\x07"), NAMES)
+        read_table(write_csv(tmp_path / "a.csv", "row,score", "0,\x1b]0;title\x07"))
     assert str(caught.value).isprintable()
