@@ -124,7 +124,9 @@ def write_broken(path, case, images):
     elif case == "shape":
         write_hdf5(path, images[:, :31], 0)
     elif case == "integers":
-        write_hdf5(path, images.astype(np.int32), 0)
+        images = images.astype(np.int32)
+        images[7, 3, 4, 1] = 2**24 + 1
+        write_hdf5(path, images, 0)
     elif case == "empty":
         write_hdf5(path, images[:0], 0)
     elif case == "nan":
@@ -153,7 +155,7 @@ def write_broken(path, case, images):
         ("inexact", r"X\[7, 3, 4, 1\] = 0\.1 is not exact in float32"),
         ("short labels", r"X has 10 rows but y has shape \(4,\)"),
         ("shape", r"X has shape \(10, 31, 32, 2\), expected rows of \(32, 32, 2\)"),
-        ("integers", "X has dtype int32, expected a float type"),
+        ("integers", r"X\[7, 3, 4, 1\] = 16777217 is not exact in float32"),
         ("empty", "X has no rows"),
         ("nan", r"X\[7, 3, 4, 1\] = nan is not finite"),
         ("other key", "no dataset 'X'; the file has 'images'"),
