@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ingest.budget import Budget, check_space, share_memory
-from ingest.columns import cut_rows, read_columns
+from ingest.columns import Columns, cut_rows, read_columns
 from ingest.completion import complete_store, content_digest, history_line, versions
 from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
@@ -25,7 +25,6 @@ from ingest.notes import say_notes
 from ingest.split import Split, arrange
 from ingest.spool import Spool
 from ingest.staging import StagingFolder
-from store.arrays import UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import ConfigError, PlanError, SourceError, StoreError
 from store.layout import Layout, shard_path
@@ -187,9 +186,16 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
 def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
     """Decide which row of which source each sample of the store is, and read its columns."""
     columns = read_columns(sources, job.spec)
-    _check_classes(job, sources, columns["label"])
+    if missing := _missing_class(job.spec, columns):
+        given = ", ".join(str(source.path) for source in sources[:SHOWN])
+        more = f" and {len(sources) - SHOWN} more" if len(sources) > SHOWN else ""
+        raise SourceError(f"{given}{more}: no sample of {missing}; give files that hold samples of all classes")
     if job.where is not None:
         columns = cut_rows(columns, Cut.parse(job.where))
+        if missing := _missing_class(job.spec, columns):
+            raise SourceError(
+                f"where={job.where!r} leaves no sample of {missing}; choose a cut that leaves all classes"
+            )
     group = columns.get(job.split.group)
     if group is not None and group.dtype.kind != "i":
         raise SourceError(f"{sources[0].path}: {job.split.group} is floating-point, and --group needs integers")
@@ -206,14 +212,11 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
     )
 
 
-def _check_classes(job: Ingest, sources: Sequence[Source], label: UInt8Array) -> None:
-    for code, name in enumerate(job.spec.classes):
-        if not np.any(label == code):
-            given = ", ".join(str(source.path) for source in sources[:SHOWN])
-            more = f" and {len(sources) - SHOWN} more" if len(sources) > SHOWN else ""
-            raise SourceError(
-                f"{given}{more}: no sample of class {name} (label {code}); give files that hold samples of all classes"
-            )
+def _missing_class(spec: DatasetSpec, columns: Columns) -> str | None:
+    """Return a class without samples, in words for a message, or None if all classes are there."""
+    counts = np.bincount(columns["label"], minlength=len(spec.classes))
+    code = int(np.argmin(counts))
+    return None if counts[code] else f"class {spec.classes[code]} (label {code})"
 
 
 def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -> dict[str, Any]:

@@ -209,12 +209,18 @@ def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterat
     """Yield position and compressed image of each row of a stretch that is in the store."""
     start = 0
     for part in stretch.parts:
-        for images in part.source.pieces(part.start, part.stop):
-            for first in range(0, len(images), ENCODE):
-                samples = encode_samples(images[first : first + ENCODE], layout)
-                pairs = zip(positions[start + first :][: len(samples)].tolist(), samples, strict=True)
-                yield from ((position, sample) for position, sample in pairs if position >= 0)
-            start += len(images)
+        places = positions[start : start + part.rows]
+        start += part.rows
+        first = 0
+        for images in part.source.pieces(part.start, part.stop) if (places >= 0).any() else ():
+            for offset in range(0, len(images), ENCODE):
+                some = images[offset : offset + ENCODE]
+                wanted = places[first : first + len(some)]
+                first += len(some)
+                kept = wanted >= 0
+                if kept.any():
+                    samples = encode_samples(some if kept.all() else some[kept], layout)
+                    yield from zip(wanted[kept].tolist(), samples, strict=True)
 
 
 def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], path: Path) -> str:

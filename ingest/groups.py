@@ -61,4 +61,4 @@ def _note_deviations(sizes: Int64Array, fractions: tuple[float, float, float]) -
     shares = sizes / sizes.sum()
     if any(abs(share - wanted) > NOTED * wanted for share, wanted in zip(shares, fractions, strict=True)):
         given = ", ".join(f"{name} {share:.1%}" for name, share in zip(SPLITS, shares, strict=True))
-        say(f"groups are too few or too large to divide the samples as asked; the splits have {given} of them")
+        say(f"groups are too few or too large to divide the samples as asked; got {given}")
