@@ -19,9 +19,10 @@ RunOption = Annotated[Path, typer.Option(help="Run directory to write.")]
 VariablesOption = Annotated[
     str,
     typer.Option(
-        help="Per-sample variables of the store to train on: none (use shower shapes), or names such as pt,m0."
+        help="Per-sample variables of the store to train on: none (use features of the images), or names such as pt,m0."
     ),
 ]
+WeightOption = Annotated[str, typer.Option(help=SETTINGS["weight"].metadata["help"])]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run directory.")]
 
 

@@ -82,7 +82,7 @@ def read_variables(names: Sequence[str], path: Path) -> Float32Array:
     store = open_store(path)
     check_variables(names, store)
     columns = [np.asarray(store.group[name][...]) for name in names]  # type: ignore[index]
-    return np.column_stack(columns)
+    return np.column_stack(columns).astype(np.float32, copy=False)
 
 
 def check_variables(names: Sequence[str], store: "Store") -> None:

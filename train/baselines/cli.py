@@ -12,7 +12,7 @@ from train.baselines.baseline import train_baseline
 from train.baselines.logistic import LogisticConfig, fit_logistic
 from train.baselines.trees import TreesConfig, grow_trees
 from train.config import NONE, parse_names
-from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption
+from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption, WeightOption
 
 TREES = TreesConfig(run=Path("runs/trees"))
 LOGISTIC = LogisticConfig(run=Path("runs/logistic"))
@@ -25,13 +25,14 @@ def train_trees(
     store: StoreOption = TREES.store,
     run: RunOption = TREES.run,
     variables: VariablesOption = NONE,
+    weight: WeightOption = TREES.weight,
     seed: Annotated[int, typer.Option(help="Seed of the random choice of features at each split.")] = TREES.seed,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train boosted trees on shower shapes, or on variables of the store, and write a run directory."""
+    """Train boosted trees on features of the images or variables of the store, and write a run directory."""
     # Threads that spin while they wait would take processor time from other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    config = TreesConfig(store=store, run=run, variables=parse_names(variables), seed=seed)
+    config = TreesConfig(store=store, run=run, variables=parse_names(variables), weight=weight, seed=seed)
     train_baseline(config, partial(grow_trees, config), overwrite=overwrite)
 
 
@@ -40,10 +41,11 @@ def train_logistic(
     store: StoreOption = LOGISTIC.store,
     run: RunOption = LOGISTIC.run,
     variables: VariablesOption = NONE,
+    weight: WeightOption = TREES.weight,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train a logistic regression on shower shapes, or on variables of the store, and write a run directory."""
-    config = LogisticConfig(store=store, run=run, variables=parse_names(variables))
+    """Train a logistic regression on features of the images or variables of the store, and write a run directory."""
+    config = LogisticConfig(store=store, run=run, variables=parse_names(variables), weight=weight)
     train_baseline(config, fit_logistic, overwrite=overwrite)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from store.arrays import Float64Array
 from store.epoch_record import EpochRecord
-from train.baselines.baseline import Baseline, BaselineConfig, check_array, make_record
+from train.baselines.baseline import Baseline, BaselineConfig, check_array, check_outputs, make_record
 from train.baselines.table import FeatureTable
 
 
@@ -27,9 +27,9 @@ class Logistic(Baseline):
     Attributes
     ----------
     weight
-        float64 (feature,).
+        float64 (feature,), or float64 (feature, K) for K > 2 classes.
     bias
-        float64 ().
+        float64 (), or float64 (K,).
     """
 
     file_name: ClassVar[str] = "logistic.npz"
@@ -38,21 +38,21 @@ class Logistic(Baseline):
     bias: Float64Array
 
     def check(self) -> None:
-        """Check that there is one finite weight per feature, and a finite bias."""
-        check_array("weight", self.weight, "f", (self.weight.size,))
-        check_array("bias", self.bias, "f", ())
+        """Check that every class has one finite weight per feature, and a finite bias."""
+        check_outputs("bias", self.bias)
+        check_array("weight", self.weight, "f", (*self.weight.shape[:1], *self.bias.shape))
 
     def takes(self, features: int) -> bool:
         """Return whether there are as many weights."""
-        return self.weight.size == features
+        return len(self.weight) == features
 
     @property
     def parameter_count(self) -> int:
-        """Number of weights, plus one for the bias."""
-        return self.weight.size + 1
+        """Number of weights and biases."""
+        return self.weight.size + self.bias.size
 
     def logit(self, feature: Float64Array) -> Float64Array:
-        """Return the logits (n,) of features (n, feature)."""
+        """Return the logits (n,) or (n, K) of features (n, feature)."""
         return np.asarray(feature @ self.weight + self.bias)
 
 
@@ -60,7 +60,8 @@ def fit_logistic(training: FeatureTable, validation: FeatureTable) -> tuple[Logi
     """Fit a logistic regression to the training split.
 
     The features are standardised with their mean and standard deviation in the training split, and fitted with
-    ``sklearn.linear_model.LogisticRegression``: an L2 penalty on the weights with C = 1.
+    ``sklearn.linear_model.LogisticRegression``: an L2 penalty on the weights with C = 1, and with more than two classes
+    one logit per class. Negative weights of samples count as zero.
 
     Returns
     -------
@@ -74,9 +75,13 @@ def fit_logistic(training: FeatureTable, validation: FeatureTable) -> tuple[Logi
     began = time.perf_counter()
     mean, deviation = training.feature.mean(0), training.feature.std(0)
     deviation = np.where(deviation > 0, deviation, 1)
-    fitted = LogisticRegression(max_iter=1000).fit((training.feature - mean) / deviation, training.label)
-    weight = fitted.coef_[0] / deviation
-    classifier = Logistic(weight=weight, bias=np.asarray(fitted.intercept_[0] - mean @ weight))
+    fitted = LogisticRegression(max_iter=1000).fit(
+        (training.feature - mean) / deviation, training.label, training.positive_weight
+    )
+    weight, intercept = (fitted.coef_ / deviation).T, fitted.intercept_
+    if len(intercept) == 1:
+        weight, intercept = weight[:, 0], intercept[0]
+    classifier = Logistic(weight=weight, bias=np.asarray(intercept - mean @ weight))
     seconds = time.perf_counter() - began
     logits = tuple(classifier.logit(table.feature) for table in (training, validation))
     return classifier, [make_record(1, (training, validation), logits, seconds=seconds)]

@@ -12,6 +12,8 @@ DISTANCES = (1, 2, 3, 4, 5, 6)
 """Distances from the seed, in cells, that each have their own shower shape."""
 OUTER_RANGES = ((7, 9), (10, 15))
 """Ranges of larger distances, with one shower shape for each range."""
+SMALLEST = (2 * BAND + 1, 2 * OUTER_RANGES[-1][1] + 1)
+"""Smallest numbers of cells along ieta and iphi with which every shower shape can be computed."""
 LOG_CUTOFF = 4.7
 """Offset in the logarithmic weight max(0, 4.7 + ln f), which is zero for cells with a fraction f of the energy below
 exp(-4.7) = 0.9 %."""

@@ -1,20 +1,31 @@
-"""The features that baselines are trained on: shower shapes, or per-sample variables of a store."""
+"""The features that baselines are trained on: computed from the images, or per-sample variables of a store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.arrays import Float64Array, Int64Array, UInt8Array
-from store.errors import ConfigError, CorruptStoreError
-from train.baselines.shower_shapes import shower_shape_matrix
+from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
+from store.datasets import DatasetSpec
+from store.errors import CorruptStoreError
+from train.baselines.image_moments import image_moment_matrix
+from train.baselines.shower_shapes import SMALLEST, shower_shape_matrix
 from train.variables import check_variables, read_variables
 
 if TYPE_CHECKING:
     from store.opening import Store
 
-BATCH_SIZE = 1024  # images whose shower shapes are computed at once
+BATCH_SIZE = 1024  # images whose features are computed at once
+BATCH_BYTES = 1 << 25  # their size, which holds fewer of large images
+VARIABLES = "variables"
+SHOWER_SHAPES = "shower shapes"
+IMAGE_MOMENTS = "image moments"
+IMAGE_FEATURES: dict[str, Callable[[Float32Array], Float64Array]] = {
+    SHOWER_SHAPES: shower_shape_matrix,
+    IMAGE_MOMENTS: image_moment_matrix,
+}
+"""How the features (n, feature) of images float32 (n, ieta, iphi, channel) are computed, by kind of features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,57 +35,79 @@ class FeatureTable:
     Attributes
     ----------
     feature
-        float64 (n, feature): shower shapes in the order of `train.baselines.shower_shapes.compute_shower_shapes`, or
-        variables of the store.
+        float64 (n, feature): features of the images in the order of `train.baselines.shower_shapes` or
+        `train.baselines.image_moments`, or variables of the store.
     label
         uint8 (n,), class of each sample.
     sample
         int64 (n,), position of each sample in the store.
+    weight
+        float32 (n,), weight of each sample, or None if all count the same.
     """
 
     feature: Float64Array
     label: UInt8Array
     sample: Int64Array
+    weight: Float32Array | None = None
+
+    @property
+    def positive_weight(self) -> Float32Array | None:
+        """Weights for a method that cannot take negative ones, which count as zero."""
+        return None if self.weight is None else np.maximum(self.weight, 0)
 
 
-def check_features(store: "Store", variables: Sequence[str]) -> None:
-    """Check that a store has the named variables, or, if none are named, images that have shower shapes.
+def choose_features(spec: DatasetSpec, variables: Sequence[str]) -> str:
+    """Return the kind of features that a baseline is trained on.
 
-    Raises
-    ------
-    ConfigError
-        If the store has no such variable, or no images of energy and time.
+    It is the named variables, if any are named; shower shapes for images of energy and time that are large enough and
+    have the seed in the cell (ieta // 2, iphi // 2); otherwise image moments.
     """
-    check_variables(variables, store)
-    channels = [channel.name for channel in store.spec.channels]
-    if not variables and channels != ["energy", "time"]:
-        known = ",".join(variable.name for variable in store.spec.variables)
-        hint = f"; --variables {known} needs no images" if known else ""
-        raise ConfigError(f"shower shapes need channels energy, time; {store.path} has {', '.join(channels)}{hint}")
+    if variables:
+        return VARIABLES
+    ieta, iphi, _ = spec.image_shape
+    is_shower = [channel.name for channel in spec.channels] == ["energy", "time"]
+    is_large = ieta >= SMALLEST[0] and iphi >= SMALLEST[1]
+    return SHOWER_SHAPES if is_shower and is_large and spec.seed == (ieta // 2, iphi // 2) else IMAGE_MOMENTS
 
 
-def read_features(store: "Store", split: str, variables: Sequence[str] = ()) -> FeatureTable:
-    """Read the named variables of a split, or, if none are named, compute the shower shapes of its images.
+def read_features(
+    store: "Store", split: str, variables: Sequence[str] = (), weights: Float32Array | None = None
+) -> FeatureTable:
+    """Read the named variables of a split, or, if none are named, compute the features of its images.
+
+    Parameters
+    ----------
+    store
+        The store.
+    split
+        Name of the split.
+    variables
+        Names of variables of the store.
+    weights
+        Weight of every sample of the store, see `train.weighting.read_weights`; None if all count the same.
 
     Raises
     ------
     ConfigError
-        If the store has no such features, see `check_features`.
+        If the store has no such variable.
     CorruptStoreError
         If a feature is not finite.
     """
-    check_features(store, variables)
-    if variables:
-        start, stop = store.split_range(split)
+    check_variables(variables, store)
+    kind = choose_features(store.spec, variables)
+    start, stop = store.split_range(split)
+    weight = None if weights is None else weights[start:stop]
+    if kind == VARIABLES:
         feature = read_variables(variables, store.path)[start:stop].astype(np.float64)
         label, sample = np.asarray(store.group["label"][start:stop]), np.arange(start, stop)  # type: ignore[index]
-        return _checked(store, FeatureTable(feature=feature, label=label, sample=sample))
+        return _checked(store, FeatureTable(feature=feature, label=label, sample=sample, weight=weight))
     from store.stream import BatchStream
 
-    stream = BatchStream(store.path, split=split, batch_size=BATCH_SIZE, shuffle="none")
-    parts = [(shower_shape_matrix(batch.image), batch.label, batch.sample) for batch in stream]
+    size = max(1, min(BATCH_SIZE, BATCH_BYTES // store.spec.sample_bytes))
+    stream = BatchStream(store.path, split=split, batch_size=size, shuffle="none")
+    parts = [(IMAGE_FEATURES[kind](batch.image), batch.label, batch.sample) for batch in stream]
     feature, label, sample = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _checked(store, FeatureTable(feature=feature, label=label, sample=sample))
+    return _checked(store, FeatureTable(feature=feature, label=label, sample=sample, weight=weight))
 
 
 def _checked(store: "Store", table: FeatureTable) -> FeatureTable:

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from store.arrays import Float64Array
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError
-from train.baselines.baseline import Baseline, BaselineConfig, check_array, make_record
+from train.baselines.baseline import Baseline, BaselineConfig, check_array, check_outputs, make_record
 from train.baselines.table import FeatureTable
+
+BLOCK = 1 << 22  # positions in trees that are followed at once: samples times trees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +23,9 @@ class Trees(Baseline):
     Attributes
     ----------
     baseline
-        float64 (), logit before the first tree.
+        Logit before the first tree: float64 (), or float64 (K,) for K > 2 classes.
     root
-        int32 (tree,), index of the first node of each tree.
+        Index of the first node of each tree: int32 (tree,), or int32 (step, K), where each step adds a tree per class.
     feature
         int32 (node,), column of the feature that a node compares with its threshold.
     threshold
@@ -45,17 +47,19 @@ class Trees(Baseline):
     value: Float64Array
 
     @classmethod
-    def from_sklearn(cls, classifier: Any, tree_count: int) -> "Trees":
-        """Return the first trees of a fitted ``sklearn.ensemble.HistGradientBoostingClassifier`` of two classes."""
+    def from_sklearn(cls, classifier: Any, steps: int) -> "Trees":
+        """Return the trees of the first steps of a fitted ``sklearn.ensemble.HistGradientBoostingClassifier``."""
         # Reads private attributes: scikit-learn can save classifiers only with pickle, which runs code when it is read.
-        trees = [predictor.nodes for (predictor,) in classifier._predictors[:tree_count]]
+        trees = [predictor.nodes for step in classifier._predictors[:steps] for predictor in step]
         node, sizes = np.concatenate(trees), [len(tree) for tree in trees]
         root = np.cumsum([0, *sizes[:-1]])
         own_index, first_index = np.arange(len(node)), np.repeat(root, sizes)
         leaf = node["is_leaf"].astype(bool)
+        baseline = np.ravel(classifier._baseline_prediction)
+        two_classes = len(baseline) == 1
         return cls(
-            baseline=np.asarray(classifier._baseline_prediction.item()),
-            root=root.astype(np.int32),
+            baseline=np.asarray(baseline[0]) if two_classes else baseline,
+            root=(root if two_classes else root.reshape(-1, len(baseline))).astype(np.int32),
             feature=np.where(leaf, 0, node["feature_idx"]).astype(np.int32),
             threshold=np.where(leaf, 0.0, node["num_threshold"]),
             left=np.where(leaf, own_index, first_index + node["left"]).astype(np.int32),
@@ -66,8 +70,8 @@ class Trees(Baseline):
     def check(self) -> None:
         """Check that every index is that of a node, and that every path through a tree ends at a leaf."""
         nodes = self.value.size
-        check_array("baseline", self.baseline, "f", ())
-        check_array("root", self.root, "i", (self.root.size,))
+        check_outputs("baseline", self.baseline)
+        check_array("root", self.root, "i", (*self.root.shape[:1], *self.baseline.shape))
         for name in ("feature", "left", "right"):
             check_array(name, getattr(self, name), "i", (nodes,))
         check_array("value", self.value, "f", (nodes,))
@@ -94,9 +98,14 @@ class Trees(Baseline):
         return len(self.value)
 
     def logit(self, feature: Float64Array) -> Float64Array:
-        """Return the logits (n,) of features (n, feature)."""
-        node = np.broadcast_to(self.root, (len(feature), len(self.root)))
-        row = np.arange(len(feature))[:, None]
+        """Return the logits (n,) or (n, K) of features (n, feature)."""
+        rows = max(1, BLOCK // max(1, self.root.size))
+        blocks = [self._logit(feature[start : start + rows]) for start in range(0, len(feature), rows)]
+        return np.concatenate(blocks) if blocks else np.empty((0, *self.baseline.shape))
+
+    def _logit(self, feature: Float64Array) -> Float64Array:
+        node = np.broadcast_to(self.root, (len(feature), *self.root.shape))
+        row = np.arange(len(feature)).reshape(-1, *(1 for _ in self.root.shape))
         while True:
             goes_left = feature[row, self.feature[node]] <= self.threshold[node]
             child = np.where(goes_left, self.left[node], self.right[node])
@@ -114,9 +123,9 @@ class TreesConfig(BaselineConfig):
     seed
         Seed of the random choice of features at each split.
     max_trees
-        Maximum number of trees.
+        Maximum number of trees, or of trees per class with more than two classes.
     patience
-        Training stops after this many trees without a lower validation loss.
+        Training stops after this many trees, or trees per class, without a lower validation loss.
     learning_rate
         Factor on the values of each tree.
     max_leaves
@@ -150,14 +159,16 @@ def grow_trees(
     """Grow trees until the validation loss stops falling.
 
     The trees are those of ``sklearn.ensemble.HistGradientBoostingClassifier``, which follows LightGBM
-    (https://papers.nips.cc/paper/6907-lightgbm-a-highly-efficient-gradient-boosting-decision-tree).
+    (https://papers.nips.cc/paper/6907-lightgbm-a-highly-efficient-gradient-boosting-decision-tree). Negative weights of
+    samples count as zero.
 
     Returns
     -------
     Trees
         The trees up to the lowest validation loss.
     list
-        One record per tree, with the metrics of both splits. Each has an equal part of the total duration.
+        One record per tree, or per step of one tree per class, with the metrics of both splits. Each has an equal part
+        of the total duration.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -171,7 +182,14 @@ def grow_trees(
         random_state=config.seed,
     )
     began = time.perf_counter()
-    classifier.fit(training.feature, training.label, X_val=validation.feature, y_val=validation.label)
+    classifier.fit(
+        training.feature,
+        training.label,
+        training.positive_weight,
+        X_val=validation.feature,
+        y_val=validation.label,
+        sample_weight_val=validation.positive_weight,
+    )
     seconds = (time.perf_counter() - began) / classifier.n_iter_
     stages = zip(*(classifier.staged_decision_function(table.feature) for table in (training, validation)), strict=True)
     history = [

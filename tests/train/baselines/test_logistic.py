@@ -14,10 +14,12 @@ from store.errors import RunError
 from store.opening import open_store
 from tests.examples import run_program
 from tests.jets import PARQUET
+from tests.train.baselines.test_trees import three_classes
 from train.baselines.cli import logistic_app as logistic
 from train.baselines.cli import trees_app as trees
 from train.baselines.logistic import Logistic, fit_logistic
 from train.baselines.table import read_features
+from train.metrics import compute_metrics
 
 SPLITS = ("train", "validation", "test")
 
@@ -52,6 +54,26 @@ def test_equals_scikit_learn_on_standardised_features(showers: Path) -> None:
     assert record.train_auc > record.validation_auc > 0.5
 
 
+def test_three_classes_equal_scikit_learn_on_standardised_features(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    table = three_classes(200, 0)
+    assert table.weight is not None
+    classifier, (record,) = fit_logistic(table, table)
+    standard = StandardScaler().fit(table.feature)
+    model = LogisticRegression(max_iter=1000)
+    model.fit(standard.transform(table.feature), table.label, np.maximum(table.weight, 0))
+    expected = model.decision_function(standard.transform(table.feature))
+    np.testing.assert_allclose(classifier.logit(table.feature), expected, rtol=1e-6, atol=1e-9)
+    assert (classifier.parameter_count, record.validation_loss) == (
+        9,
+        pytest.approx(compute_metrics(table.label, expected, table.weight).loss, rel=1e-6),
+    )
+    classifier.save(tmp_path)
+    np.testing.assert_array_equal(Logistic.load(tmp_path).logit(table.feature), classifier.logit(table.feature))
+
+
 def test_trees_grow_on_variables(jets: Path, tmp_path: Path) -> None:
     done = run_program(trees, None, "--store", jets, "--run", tmp_path / "run", "--variables", "m0")
     assert done.status == 0, done.err
@@ -64,7 +86,7 @@ def test_trees_grow_on_variables(jets: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "shower shapes need channels energy, time; .* has tracks, ecal, hcal; --variables pt,m0 needs no images"),
+        (("--weight", "w"), ".*jets.zarr: weight asks for the column 'w'; known: label"),
         (("--variables", "pt,eta"), "unknown variable 'eta'; .*jets.zarr has pt, m0"),
         (("--variables", "pt,pt"), "variables='pt,pt' is neither none nor distinct names"),
     ],
@@ -87,10 +109,11 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weight": np.zeros((2, 2))}, "weight must be finite numbers"),
+        ({"weight": np.zeros((2, 3))}, r"weight must be finite numbers of shape \(2,\)"),
+        ({"bias": np.zeros(3)}, r"weight must be finite numbers of shape \(2, 3\)"),
         ({"weight": np.array([1.0, np.inf])}, "weight must be finite numbers"),
         ({"weight": np.array(["1.0"])}, "weight must be finite numbers"),
-        ({"bias": np.zeros(2)}, r"bias must be finite numbers of shape \(\)"),
+        ({"bias": np.zeros(2)}, "bias must be one number, or one for each of 3 to 255 classes"),
         ({"bias": np.array(1j)}, "bias must be finite numbers"),
     ],
 )

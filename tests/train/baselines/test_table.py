@@ -1,13 +1,24 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from store.arrays import Float32Array, Float64Array
+from store.datasets import ELECTRON_PHOTON, QUARK_GLUON
 from store.errors import ConfigError, CorruptStoreError
 from store.opening import open_dataset, open_store
+from tests.examples import shape_spec
+from train.baselines.image_moments import image_moment_matrix
 from train.baselines.shower_shapes import shower_shape_matrix
-from train.baselines.table import check_features, read_features
+from train.baselines.table import (
+    IMAGE_FEATURES,
+    IMAGE_MOMENTS,
+    SHOWER_SHAPES,
+    VARIABLES,
+    choose_features,
+    read_features,
+)
 
 
 def test_shower_shapes_are_those_of_the_split(showers: Path) -> None:
@@ -28,11 +39,33 @@ def test_variables_are_those_of_the_split(jets: Path) -> None:
     np.testing.assert_array_equal(table.sample, np.arange(*open_store(jets).split_range("test")))
 
 
-def test_names_features_that_a_store_does_not_have(showers: Path, jets: Path) -> None:
+def test_image_moments_are_those_of_the_split(jets: Path) -> None:
+    weights = np.arange(open_store(jets).image.shape[0], dtype=np.float32)
+    table = read_features(open_store(jets), "test", weights=weights)
+    split = open_dataset(jets, split="test")
+    np.testing.assert_array_equal(table.feature, image_moment_matrix(split.image.values))
+    np.testing.assert_array_equal(table.label, split.label)
+    np.testing.assert_array_equal(table.weight, weights[table.sample])
+
+
+def test_shower_shapes_are_for_showers() -> None:
+    showers = ELECTRON_PHOTON
+    assert choose_features(showers, ()) == SHOWER_SHAPES
+    assert choose_features(QUARK_GLUON, ("pt",)) == VARIABLES
+    assert choose_features(replace(showers, image_shape=(9, 31, 2), seed=(4, 15)), ()) == SHOWER_SHAPES
+    for other in (
+        QUARK_GLUON,
+        shape_spec((32, 32, 2)),  # other channels
+        replace(showers, seed=(15, 16)),
+        replace(showers, image_shape=(8, 31, 2), seed=(4, 15)),
+        replace(showers, image_shape=(9, 30, 2), seed=(4, 15)),
+    ):
+        assert choose_features(other, ()) == IMAGE_MOMENTS
+
+
+def test_names_variables_that_a_store_does_not_have(showers: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown variable 'pt'; .* has no variables"):
         read_features(open_store(showers), "train", ("pt",))
-    with pytest.raises(ConfigError, match=r"shower shapes need channels energy, time; .* --variables pt,m0 needs no"):
-        check_features(open_store(jets), ())
 
 
 def test_images_that_are_not_finite_are_named(showers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +74,6 @@ def test_images_that_are_not_finite_are_named(showers: Path, monkeypatch: pytest
         feature[5, 1] = np.nan
         return feature
 
-    monkeypatch.setattr("train.baselines.table.shower_shape_matrix", shapes)
+    monkeypatch.setitem(IMAGE_FEATURES, SHOWER_SHAPES, shapes)
     with pytest.raises(CorruptStoreError, match=r"sample 245 has features that are not finite; `ingest verify`"):
         read_features(open_store(showers), "validation")

@@ -76,6 +76,53 @@ def test_equal_scikit_learn(path: Path) -> None:
         np.testing.assert_allclose(found, np.ravel(expected[count - 1]), rtol=1e-12)
 
 
+def three_classes(count: int, seed: int) -> FeatureTable:
+    """Return overlapping samples of three classes with weights, some of them negative."""
+    random = np.random.default_rng(seed)
+    label = random.integers(0, 3, count).astype(np.uint8)
+    feature = random.normal(size=(count, 2)) + np.array([[0, 0], [2, 0], [0, 2]])[label]
+    weight = random.uniform(-0.2, 2, count).astype(np.float32)
+    return FeatureTable(feature=feature, label=label, sample=np.arange(count), weight=weight)
+
+
+def test_trees_of_three_classes_equal_scikit_learn_and_survive_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    table = three_classes(300, 0)
+    classifier = HistGradientBoostingClassifier(max_iter=5, early_stopping=False).fit(table.feature, table.label)
+    for count in (1, 5):
+        found = Trees.from_sklearn(classifier, count)
+        expected = list(classifier.staged_decision_function(table.feature))[count - 1]
+        np.testing.assert_allclose(found.logit(table.feature), expected, rtol=1e-12)
+    found.save(tmp_path)
+    loaded = Trees.load(tmp_path)
+    assert loaded.root.shape == (5, 3)
+    np.testing.assert_array_equal(loaded.logit(table.feature), found.logit(table.feature))
+    images = np.zeros((300, 1, 1, 1), np.float32)
+    np.testing.assert_allclose(
+        replace(loaded, features="variables").score(images, table.feature.astype(np.float32)),
+        classifier.predict_proba(table.feature.astype(np.float32)),
+        atol=1e-12,
+    )
+    monkeypatch.setattr("train.baselines.trees.BLOCK", 100)  # 6 samples at once
+    np.testing.assert_array_equal(loaded.logit(table.feature), found.logit(table.feature))
+    assert loaded.logit(table.feature[:0]).shape == (0, 3)
+
+
+def test_weights_count_in_the_trees_and_their_history() -> None:
+    config = TreesConfig(run=Path("unused"), max_trees=3)
+    training, validation = three_classes(300, 1), three_classes(200, 2)
+    trees, history = grow_trees(config, training, validation)
+    unweighted, _ = grow_trees(config, replace(training, weight=None), validation)
+    assert not np.allclose(trees.logit(validation.feature), unweighted.logit(validation.feature))
+    expected = compute_metrics(validation.label, trees.logit(validation.feature), validation.weight)
+    best = min(history, key=lambda record: record.validation_loss)
+    assert best.validation_loss == pytest.approx(expected.loss, rel=1e-9)
+    assert best.validation_auc == pytest.approx(expected.auc, rel=1e-9)
+
+
 def test_one_seed_is_one_result(path: Path) -> None:
     training, validation = read_tables(path)
     config = TreesConfig(run=Path("unused"), max_trees=5)
@@ -125,7 +172,13 @@ def test_a_file_of_few_nodes_scores(tmp_path: Path) -> None:
         ({"value": np.array([0, np.nan, 1, 0])}, "value must be finite numbers"),
         ({"value": np.zeros(3)}, r"feature must be whole numbers of shape \(3,\)"),
         ({"threshold": np.full(4, np.nan)}, "threshold must be numbers"),
-        ({"baseline": np.zeros(2)}, r"baseline must be finite numbers of shape \(\)"),
+        ({"baseline": np.zeros(2)}, "baseline must be one number, or one for each of 3 to 255 classes"),
+        ({"baseline": np.zeros(256)}, "baseline must be one number, or one for each of 3 to 255 classes"),
+        ({"baseline": np.zeros((3, 3))}, r"baseline must be finite numbers of shape \(3,\)"),
+        ({"baseline": np.zeros(3)}, r"root must be whole numbers of shape \(2, 3\)"),
+        ({"root": np.array([[0, 3]])}, r"root must be whole numbers of shape \(1,\)"),
+        ({"features": np.array("cells")}, "features must be one of variables, shower shapes, image moments"),
+        ({"features": np.zeros(2)}, "features must be one of"),
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(
@@ -134,6 +187,19 @@ def test_arrays_that_do_not_fit_each_other_are_refused(
     np.savez(tmp_path / "trees.npz", **NODES | changes)
     with pytest.raises(RunError, match=rf"trees\.npz: not boosted trees \({message}"):
         Trees.load(tmp_path)
+
+
+def test_images_that_do_not_have_the_features_are_refused() -> None:
+    trees, small = Trees(**NODES), np.zeros((1, 9, 30, 2), np.float32)
+    with pytest.raises(
+        RunError, match=r"trees\.npz: needs images of energy and time with at least 9 x 31 cells, got 9 x"
+    ):
+        trees.score(small)
+    with pytest.raises(RunError, match="was trained on variables, which are missing"):
+        replace(trees, features="variables").score(small)
+    with pytest.raises(RunError, match="was not trained on samples of 3 features"):
+        replace(trees, features="image moments").score(small, np.zeros((1, 3), np.float32))
+    assert replace(trees, features="image moments").score(small).shape == (1,)
 
 
 def test_images_with_fewer_features_are_refused(tmp_path: Path) -> None:
