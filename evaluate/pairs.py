@@ -125,10 +125,10 @@ def check_sides(first: Side, second: Side) -> None:
     names = first.classes, second.classes
     if counts[0] != counts[1] or (counts[0] > 2 and None not in names and names[0] != names[1]):
         described = [
-            f"{side.path} ({list_classes(side.classes) if side.classes else f'{count} classes'})"
+            f"{side.path} has {list_classes(side.classes) if side.classes else f'{count} classes'}"
             for side, count in zip((first, second), counts, strict=True)
         ]
-        raise RunError(f"{' and '.join(described)} have different classes and cannot be compared")
+        raise RunError(f"cannot compare classifiers of different classes: {', '.join(described)}")
     if first.store and second.store and first.store.digest != second.store.digest:
         raise RunError(
             f"{first.path} and {second.path} belong to different stores ({first.store.path} and {second.store.path})"

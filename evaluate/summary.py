@@ -165,7 +165,7 @@ def _obstacle(first: Run, second: Run) -> str:
     """Return why the test predictions of two runs cannot be paired, or an empty string."""
     classes = first.spec.classes, second.spec.classes
     if classes[0] != classes[1] and max(map(len, classes)) > 2:
-        return f"their classes differ ({' and '.join(map(list_classes, classes))})"
+        return f"they have {' and '.join(map(list_classes, classes))}"
     digests = [run.store.digest for run in (first, second)]
     if digests[0] != digests[1]:
         return f"their stores differ (digests {digests[0][:12]} and {digests[1][:12]})"

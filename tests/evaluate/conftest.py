@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 import store
 from evaluate.document import StoreIdentity
 from evaluate.runs import Run, load_runs
-from store.datasets import find_dataset
+from store.datasets import DatasetSpec, find_dataset
 from store.epoch_record import EpochRecord
 from store.predictions import Predictions
 from store.run_folder import RunFolder
@@ -63,12 +63,13 @@ def write_run(
     store: StoreIdentity = STORE,
     epochs: int = 3,
     settings: dict[str, Any] | None = None,
+    spec: DatasetSpec | None = None,
 ) -> Path:
     folder = RunFolder(path=path)
     folder.create()
     config = {"model": "cnn", "seed": seed, "batch_size": 512, **(settings or {})}
     folder.write_config(config, framework=framework, parameters=868_993)
-    described = {"attributes": asdict(store), "spec": find_dataset(store.dataset)}
+    described = {"attributes": asdict(store), "spec": spec or find_dataset(store.dataset)}
     folder.write_environment(SimpleNamespace(path=store.path, digest=store.digest, **described), "cpu")
     folder.write_history(
         [
