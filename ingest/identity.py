@@ -162,7 +162,7 @@ def find_sources(
         candidates = recorded.get(digests[source.path])
         if candidates is None:
             names = ", ".join(identity["name"] for identity in identities[:SHOWN])
-            more = f" and {len(identities) - SHOWN} more" if len(identities) > SHOWN else ""
+            more = f" and {len(identities) - SHOWN:,} more" if len(identities) > SHOWN else ""
             raise SourceError(
                 f"{source.path}: sha256 {digests[source.path]} matches none of the store's sources ({names}{more})"
             )

@@ -1,13 +1,18 @@
-"""Stores with more shards than a process may open files, through every program that reads or writes images."""
+"""More shards, or more sources, than a process may open files, through every program that reads or writes them."""
 
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zarr
 
-from tests.examples import showers, write_hdf5
+from tests.examples import run_ingest, showers, write_hdf5
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 256  # the usual limit on open files of macOS
@@ -54,3 +59,63 @@ def test_a_store_may_have_more_shards_than_files_may_be_open(tmp_path: Path, run
     run("evaluate", "score", "torch", "s.zarr")
     run("ingest", *sources, "--output", "cluster.zarr", "--workers", "2")
     assert len(list((tmp_path / "cluster.zarr/image").glob("c.*"))) == images
+
+
+@pytest.fixture
+def few_open_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Limit the files that this process, and those that it starts, may open."""
+    monkeypatch.setattr("store.console.OPEN_FILES", LIMIT)  # the programs raise their limit up to this number
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def write_many(folder: Path, files: int, rows: int) -> np.ndarray:
+    """Write HDF5 and Parquet files in turn, in folders with equal names of files, and return all images in order."""
+    images = showers(files * rows)
+    for number in range(files):
+        path = folder / f"run{number // 100:02d}" / f"{number % 100:02d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own, label = images[number * rows :][:rows], np.arange(rows) % 2
+        if number % 2:
+            column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8192), rows, [None, pa.py_buffer(own.tobytes())])
+            pq.write_table(pa.table({"X": column, "y": label}), path.with_suffix(".parquet"))
+        else:
+            write_hdf5(path.with_suffix(".h5"), own, label)
+    return images
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(("files", "rows"), [(300, 2), pytest.param(3000, 20, marks=pytest.mark.slow)])
+def test_there_may_be_more_sources_than_files_may_be_open(
+    tmp_path: Path, few_open_files: None, files: int, rows: int
+) -> None:
+    """Sources above the 255th are told apart, in the store and by verify."""
+    images = write_many(tmp_path / "in", files, rows)
+    outcome = run_ingest(tmp_path / "in", "--output", tmp_path / "out.zarr")
+    assert outcome.status == 0, outcome.err
+    assert f"and {files - 20:,} more; {files:,} sources of {files * rows:,} rows in all" in outcome.out
+    group = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    names = [source["name"] for source in group.attrs["sources"]]  # type: ignore[union-attr,index,call-overload]
+    assert names[:2] == ["run00/00.h5", "run00/01.parquet"]
+    assert names == sorted(names)
+    file, row = group["source_file"][:], group["source_row"][:]  # type: ignore[index]
+    assert file.dtype == np.uint16  # type: ignore[union-attr]
+    origin = file.astype(int) * rows + row  # type: ignore[union-attr,operator]
+    assert np.array_equal(np.sort(origin), np.arange(files * rows))
+    assert np.array_equal(group["image"][:], images[origin])  # type: ignore[index]
+    verified = run_ingest("verify", tmp_path / "out.zarr", tmp_path / "in")
+    assert f"{files * rows:,} images equal to their sources" in verified.out, verified.err
+    other = write_hdf5(tmp_path / "other.h5", showers(2, 9), 1)
+    refused = run_ingest("verify", tmp_path / "out.zarr", other)
+    assert "matches none of the store's sources (run00/00.h5, " in refused.err
+    assert f"run00/04.h5 and {files - 5:,} more)" in refused.err
+    if files < 1000:
+        return
+    outcome = run_ingest(tmp_path / "in", "--output", tmp_path / "cluster.zarr", "--workers", "2")
+    assert outcome.status == 0, outcome.err
+    cluster = zarr.open_group(tmp_path / "cluster.zarr", mode="r")
+    assert cluster.attrs["content_digest"] == group.attrs["content_digest"]
+    verified = run_ingest("verify", tmp_path / "cluster.zarr", tmp_path / "in", "--workers", "2")
+    assert verified.status == 0, verified.err
