@@ -25,6 +25,14 @@ ROWS = {
     "log_loss": "log loss",
     "brier_score": "Brier score",
 }
+CLASSES_ROWS = {
+    "auc": "mean ROC AUC",
+    "accuracy": "accuracy",
+    "top_2_accuracy": "top-2 accuracy",
+    "log_loss": "log loss",
+    "brier_score": "Brier score",
+}
+MOST_NAMED = 5  # classes of which a heading can name all
 
 
 def escape_markdown(value: object) -> object:
@@ -62,13 +70,16 @@ def _environment() -> jinja2.Environment:
 
 def write_card(document: MetricsDocument, run: RunResults) -> str:
     """Return the model card of one of the runs of a report."""
+    rows = CLASSES_ROWS if run.classes else ROWS
+    classes = run.classes or [str(run.signal), str(run.background)]
     return (
         _environment()
         .get_template("card.md.jinja")
         .render(
             document=document,
-            gaps={name: getattr(run.generalisation_gap, name, None) for name in ROWS},
-            rows=ROWS,
+            gaps={name: getattr(run.generalisation_gap, name, None) for name in rows},
+            heading=" / ".join(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes",
+            rows=rows,
             run=run,
             schema=METRICS_SCHEMA,
             scorers=SCORERS,

@@ -15,6 +15,7 @@ from evaluate.runs import Run
 from store.arrays import Float64Array
 
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
+SLICED = {"auc": "AUC", "accuracy": "accuracy"}
 SPLIT_LINES: dict[str, dict[str, Any]] = {
     "validation": {"linestyle": "-", "markersize": 3.5},
     "train": {"linestyle": (0, (2, 1.5)), "linewidth": 1.2, "markersize": 3.5, "fillstyle": "none"},
@@ -82,8 +83,8 @@ def draw_precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def draw_sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
-    """Draw the test AUC in bins of an observable, with standard errors; bins without an AUC are left out.
+def draw_sliced(runs: Mapping[int, Run], slices: Sequence[Slice], quantity: str = "auc") -> Figure:
+    """Draw a test metric in bins of an observable, with standard errors; bins without it are left out.
 
     Parameters
     ----------
@@ -91,19 +92,23 @@ def draw_sliced_auc(runs: Mapping[int, Run], slices: Sequence[Slice]) -> Figure:
         The runs by their index in the report, which determines their colour.
     slices
         One per run, all of the same observable.
+    quantity
+        One of `SLICED`.
     """
     name, long_name, units = slices[0].variable, slices[0].long_name, slices[0].units
     axis = long_name if units == "1" else f"{long_name} ({units})"
-    figure, axes = style.new_figure(f"AUC by {name.replace('_', ' ')}", axis, "test AUC", len(runs))
+    metric = SLICED[quantity]
+    title = f"{metric[0].upper()}{metric[1:]} by {name.replace('_', ' ')}"
+    figure, axes = style.new_figure(title, axis, f"test {metric}", len(runs))
     entries = {}
     for (index, run), of_run in zip(runs.items(), slices, strict=True):
-        bins = [(part, part.auc) for part in of_run.bins if part.auc]
+        bins = [(part, value) for part in of_run.bins if (value := getattr(part, quantity))]
         mean = np.array([part.mean for part, _ in bins])
         low, high = np.array([part.low for part, _ in bins]), np.array([part.high for part, _ in bins])
         entries[run.name] = axes.errorbar(
             mean,
-            [auc.value for _, auc in bins],
-            yerr=[auc.standard_error for _, auc in bins],
+            [value.value for _, value in bins],
+            yerr=[value.standard_error for _, value in bins],
             xerr=[mean - low, high - mean],
             **style.run_line(index) | {"linestyle": ""},
             marker=style.run_marker(index),

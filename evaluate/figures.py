@@ -1,83 +1,57 @@
-"""Every figure of a report, with its caption and its description for screen readers."""
+"""Figures of a report that need only runs, with captions and descriptions for screen readers."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from evaluate import curves, gallery, showers, style
-from evaluate.document import (
-    GallerySample,
-    Measurement,
-    MetricsDocument,
-    OcclusionMaps,
-    RunResults,
-    Slice,
-    SplitMetrics,
-)
+from evaluate import class_figures, curves, showers, style
+from evaluate.document import Measurement, MetricsDocument, OcclusionMaps, SplitMetrics
+from evaluate.drawing import Drawing
 from evaluate.runs import Run
-from evaluate.stores import ReportStore
-from store.datasets import DatasetSpec
-
-if TYPE_CHECKING:
-    import xarray
+from evaluate.showers import MOST_CLASSES
 
 HISTORY_NOTES = {
     "loss": "Mean binary cross-entropy. Training curves are recorded while the weights change, with dropout.",
     "accuracy": "Fraction of samples on the correct side of a score of 0.5. Training curves are recorded with dropout.",
     "auc": "Area under the ROC curve. Training curves are recorded with dropout.",
 }
-AVERAGES = {"mean": "mean", "RMS": "root mean square"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """A figure of the report.
-
-    Attributes
-    ----------
-    name
-        Unique name, made of characters that are allowed in file names and ids; the stem of its files.
-    section
-        Section of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``, ``"occlusion"``,
-        ``"gallery"``, or ``"showers-1"`` for the first store and so on.
-    alt
-        Description for screen readers.
-    caption
-        How to read the figure.
-    figure
-        The figure itself.
-    """
-
-    name: str
-    section: str
-    alt: str
-    caption: str
-    figure: Figure
+CLASSES_NOTES = {
+    "loss": "Mean cross-entropy. Training curves are recorded while the weights change, with dropout.",
+    "accuracy": "Fraction of samples whose most probable class is the true one. Training curves are recorded with "
+    "dropout.",
+    "auc": "Area under the ROC curve, each class against the rest, mean over the classes. Training curves are recorded "
+    "with dropout.",
+}
 
 
 def draw_runs(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
     """Return the figures that need only the runs and their metrics."""
+    results = document.runs
+    if len(runs[0].spec.classes) == 2:
+        notes, separation = HISTORY_NOTES, _draw_separation(runs, document)
+        scores = [_draw_scores(run, number) for number, run in enumerate(runs, start=1)]
+    else:
+        notes, separation = CLASSES_NOTES, class_figures.draw_separation(results)
+        parts = map(class_figures.draw_scores, runs, results, itertools.count(1))
+        scores = [*itertools.chain.from_iterable(parts)]
     return [
-        *_draw_separation(runs, document),
-        *(_draw_history(runs, quantity) for quantity in curves.QUANTITIES),
+        *separation,
+        *(_draw_history(runs, quantity, note) for quantity, note in notes.items()),
         *_draw_times(runs),
-        *(_draw_scores(run, number) for number, run in enumerate(runs, start=1)),
+        *scores,
         *itertools.chain.from_iterable(
-            _draw_occlusion(run, results.occlusion, number)
-            for number, (run, results) in enumerate(zip(runs, document.runs, strict=True), start=1)
+            _draw_occlusion(run, of_run.occlusion, number)
+            for number, (run, of_run) in enumerate(zip(runs, results, strict=True), start=1)
         ),
     ]
 
 
 def _draw_separation(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
     background, signal = curves.class_names(runs)
-    aucs = _for_each_run(document, lambda test: f"{test.auc.value:.4f}")
-    rejections = _for_each_run(document, lambda test: _show(test.background_rejection["0.5"], "∞"))
-    precisions = _for_each_run(document, lambda test: f"{test.average_precision:.4f}")
+    aucs = _for_each_run(document, lambda test: _show(test.auc, "none", ".4f"))
+    rejections = _for_each_run(document, lambda test: _show((test.background_rejection or {}).get("0.5"), "∞"))
+    precisions = _for_each_run(document, lambda test: f"{test.average_precision or 0:.4f}")
     errors = _for_each_run(document, lambda test: f"{test.expected_calibration_error:.4f}")
     return [
         Drawing(
@@ -117,33 +91,12 @@ def _for_each_run(document: MetricsDocument, describe: Callable[[SplitMetrics], 
     return "; ".join(f"{run.name} {describe(run.splits.test)}" for run in document.runs)
 
 
-def _show(measurement: Measurement | None, missing: str) -> str:
-    """Return a value with three significant digits, or `missing` if there is none."""
-    return f"{measurement.value:.3g}" if measurement else missing
+def _show(measurement: Measurement | None, missing: str, digits: str = ".3g") -> str:
+    """Return a value as text, or `missing` if there is none."""
+    return f"{measurement.value:{digits}}" if measurement else missing
 
 
-def draw_slices(runs: Sequence[Run], document: MetricsDocument, store: ReportStore) -> list[Drawing]:
-    """Return the AUC in bins of each observable of a store, for the runs on that store."""
-    members = {index: run for index, run in enumerate(runs) if run in store.runs}
-    slices = [document.runs[index].slices for index in members]
-    return [_draw_slice(members, same_observable, store.number) for same_observable in zip(*slices, strict=True)]
-
-
-def _draw_slice(members: Mapping[int, Run], slices: Sequence[Slice], store_number: int) -> Drawing:
-    aucs = "; ".join(
-        f"{run.name} {' '.join(_show(part.auc, 'none') for part in of_run.bins)}"
-        for run, of_run in zip(members.values(), slices, strict=True)
-    )
-    return Drawing(
-        name=f"store-{store_number}-by-{style.as_identifier(slices[0].variable)}",
-        section="slices",
-        alt=f"Test AUC in bins of {slices[0].long_name}: {aucs}.",
-        caption="Bins with about the same number of test samples; each point is at the mean of its bin.",
-        figure=curves.draw_sliced_auc(members, slices),
-    )
-
-
-def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
+def _draw_history(runs: Sequence[Run], quantity: str, note: str) -> Drawing:
     last = "; ".join(f"{run.name} {run.history[f'validation_{quantity}'][-1]:.4f}" for run in runs)
     label = curves.QUANTITIES[quantity]
     return Drawing(
@@ -151,7 +104,7 @@ def _draw_history(runs: Sequence[Run], quantity: str) -> Drawing:
         section="training",
         alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation after the last epoch: "
         f"{last}.",
-        caption=HISTORY_NOTES[quantity],
+        caption=note,
         figure=curves.draw_history(runs, quantity),
     )
 
@@ -188,70 +141,26 @@ def _draw_scores(run: Run, run_number: int) -> Drawing:
 
 
 def _draw_occlusion(run: Run, maps: OcclusionMaps | None, run_number: int) -> list[Drawing]:
-    if maps is None or maps.background is None or maps.signal is None:
+    if maps is None:
         return []
-    changes = [np.array(maps.background), np.array(maps.signal)]
-    rows, columns = changes[0].shape
+    of_classes = maps.by_class or [maps.background or None, maps.signal or None]
+    changes = {label: np.array(change) for label, change in enumerate(of_classes) if change}
+    if len(changes) < 2:
+        return []
+    rows, columns = next(iter(changes.values())).shape
+    pair = len(of_classes) == 2
+    score = "score" if pair else "probability of the true class"
+    samples = [f"{name}s" if pair else f"samples of {name}" for name in run.spec.classes]
     return [
         Drawing(
             name=f"occlusion-{run_number}-{style.as_identifier(name)}",
             section="occlusion",
-            alt=f"Change of the score of {run.name} for {name}s when a patch is hidden, at most "
+            alt=f"Change of the score of {run.name} for {samples[label]} when a patch is hidden, at most "
             f"{changes[label].max():.3f}.",
-            caption=f"Mean absolute change of the score when one of {rows} x {columns} patches is set to zero, over "
-            f"the {name}s among {maps.samples} test samples.",
+            caption=f"Mean absolute change of the {score} when one of {rows} x {columns} patches is set to zero, over "
+            f"the {samples[label]} among {maps.samples} test samples.",
             figure=showers.draw_occlusion(changes, run.spec, label, run.name),
         )
-        for label, name in enumerate(run.spec.classes)
+        for label, name in list(enumerate(run.spec.classes))[:MOST_CLASSES]
+        if label in changes
     ]
-
-
-def draw_gallery(run: Run, results: RunResults, run_number: int, store: ReportStore) -> list[Drawing]:
-    """Return the test images that a run was most confident and least certain about."""
-    drawings, side = [], 2 * gallery.hit_margin(run.spec) + 1
-    width = f"; each hit is drawn {side} x {side} cells wide" if side > 1 else ""
-    for kind, meaning in gallery.KINDS.items():
-        chosen: list[GallerySample] = getattr(results.gallery, kind)
-        if not chosen:
-            continue
-        samples = "; ".join(
-            f"{run.spec.classes[image.label]} {image.score:.4f} (sample {image.sample})" for image in chosen
-        )
-        drawing = Drawing(
-            name=f"gallery-{run_number}-{kind}",
-            section="gallery",
-            alt=f"Test images on which {run.name} is {meaning}, with true class and score: {samples}.",
-            caption=f"{samples}. The colour scale is an inverse hyperbolic sine; cells without a hit are blank{width}.",
-            figure=gallery.draw_samples(store.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
-        )
-        drawings.append(drawing)
-    return drawings
-
-
-def draw_showers(statistics: "xarray.Dataset", spec: DatasetSpec, store_number: int) -> list[Drawing]:
-    """Return the average images in the training split of a store, and how the classes differ."""
-    background, signal = spec.classes
-    section = f"showers-{store_number}"
-    drawings = []
-    for channel, described in enumerate(spec.channels):
-        prefix = f"store-{store_number}-{style.as_identifier(described.name)}"
-        kind = showers.average_images(statistics, channel)[0]
-        meaning = f"{described.long_name.capitalize()}, {described.comment}"
-        for label, name in enumerate(spec.classes):
-            drawing = Drawing(
-                name=f"{prefix}-{style.as_identifier(name)}",
-                section=section,
-                alt=f"{AVERAGES[kind].capitalize()} of the {described.name} in each cell, for {name}s.",
-                caption=f"{meaning}; {AVERAGES[kind]} over the training split.",
-                figure=showers.draw_average(statistics, spec, channel, label),
-            )
-            drawings.append(drawing)
-        drawing = Drawing(
-            name=f"{prefix}-asymmetry",
-            section=section,
-            alt=f"Asymmetry between {signal}s and {background}s of the {AVERAGES[kind]} {described.name} in each cell.",
-            caption=f"Difference between the classes: red where {signal}s have more, blue where {background}s do.",
-            figure=showers.draw_asymmetry(statistics, spec, channel),
-        )
-        drawings.append(drawing)
-    return drawings

@@ -17,15 +17,18 @@ from evaluate import report_folder, style
 from evaluate.card import write_card
 from evaluate.curves import class_names
 from evaluate.document import MetricsDocument, to_json
-from evaluate.figures import Drawing, draw_gallery, draw_runs, draw_showers, draw_slices
-from evaluate.formatting import plus_minus
+from evaluate.drawing import Drawing
+from evaluate.figures import draw_runs
+from evaluate.formatting import edge, plus_minus, with_error
 from evaluate.measure import SIGNAL_EFFICIENCIES
-from evaluate.runs import Run, load_runs
+from evaluate.runs import Run, list_classes, load_runs
+from evaluate.store_figures import draw_gallery, draw_showers, draw_slices
 from evaluate.stores import ReportStore, find_stores
 from evaluate.summary import summarise
-from store.errors import printable
+from store.errors import ConfigError, printable
 
 TEMPLATES = Path(__file__).parent
+LONGEST_CLASS = 24  # characters of the name of a class in a table
 
 
 def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
@@ -45,10 +48,12 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
     RunError
         If a run directory cannot be used.
     ConfigError
-        If no run is given or a run is given twice, or the folder holds something other than a report.
+        If no run is given or a run is given twice, the runs have different classes and one has more than two, or the
+        folder holds something other than a report.
     """
     with report_folder.replacing_folder(output) as page:
         runs = load_runs(paths)
+        _check_classes(runs)
         stores = find_stores(runs)
         document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
@@ -71,6 +76,18 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         document = msgspec.structs.replace(document, files=files)
         (page / report_folder.METRICS).write_bytes(to_json(document))
     return document
+
+
+def _check_classes(runs: Sequence[Run]) -> None:
+    """Raise ConfigError unless all runs have two classes, or all have the same ones."""
+    first = runs[0]
+    for run in runs[1:]:
+        classes = first.spec.classes, run.spec.classes
+        if classes[0] != classes[1] and max(map(len, classes)) > 2:
+            raise ConfigError(
+                f"{first.path} has {list_classes(classes[0])}, and {run.path} has {list_classes(classes[1])}: only "
+                "runs of the same classes can be in one report; write one report for each, with --output"
+            )
 
 
 def _draw_store(runs: Sequence[Run], document: MetricsDocument, report_store: ReportStore) -> list[Drawing]:
@@ -98,18 +115,25 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.filters["plus_minus"] = plus_minus
+    environment.filters |= {
+        "edge": edge,
+        "plus_minus": plus_minus,
+        "short": lambda name: style.shorten(name, LONGEST_CLASS),
+        "with_error": with_error,
+    }
     return environment
 
 
 def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> str:
-    background, signal = class_names(runs)
+    classes = runs[0].spec.classes
+    background, signal = class_names(runs) if len(classes) == 2 else ("", "")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         _environment()
-        .get_template("report.html.jinja")
+        .get_template("report.html.jinja" if len(classes) == 2 else "classes.html.jinja")
         .render(
             background=background,
+            classes=classes,
             document=document,
             efficiencies={
                 str(efficiency): Markup(f"rejection at {100 * efficiency:g}&nbsp;%")
@@ -122,7 +146,7 @@ def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> 
             settings=_settings(run.config for run in runs),
             signal=signal,
             simulated=_simulated(runs),
-            theme=style.THEME,
+            theme=style.page_theme(len(classes)),
             **parts,
         )
     )

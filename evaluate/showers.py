@@ -1,6 +1,6 @@
 """Figures of the training images: average image of each class, difference of the classes, and occlusion maps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +105,7 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
     figure = Figure(layout="constrained")
     name = spec.channels[channel].name
     parts = (
-        (images, _average_scale(kind, images), "viridis", f"{kind} {name}"),
+        (images, _average_scale(kind, images, spread=10), "viridis", f"{kind} {name}"),
         (differences, _contrast_scale(differences), "RdBu_r", "(class - others) / sum"),
     )
     panels = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, sharey=True)
@@ -132,13 +132,13 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
 
 
 @style.styled
-def draw_occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, name: str) -> Figure:
+def draw_occlusion(maps: Mapping[int, Float64Array], spec: DatasetSpec, label: int, name: str) -> Figure:
     """Draw how much the score of one class changes when a patch is hidden, on a scale that all maps share.
 
     Parameters
     ----------
     maps
-        float64 (y, x), one per class.
+        float64 (y, x), by class; classes without samples are left out.
     spec
         Layout of the images.
     label
@@ -149,8 +149,8 @@ def draw_occlusion(maps: Sequence[Float64Array], spec: DatasetSpec, label: int, 
     sides = zip(spec.image_shape, maps[label].shape, strict=False)
     sizes = [[part.size for part in np.array_split(np.arange(side), count)] for side, count in sides]
     image = maps[label].repeat(sizes[0], axis=0).repeat(sizes[1], axis=1)
-    title = f"{style.shorten(name, 20)}, {spec.classes[label]}"
-    scale = Normalize(0, max(float(changes.max()) for changes in maps) or 1.0)
+    title = f"{style.shorten(name, 20)}, {style.shorten(spec.classes[label], 30)}"
+    scale = Normalize(0, max(float(changes.max()) for changes in maps.values()) or 1.0)
     return _draw(image, spec, title, scale, "viridis", "mean change of the score")
 
 
@@ -175,11 +175,14 @@ def aspect(shape: Sequence[int]) -> str:
     return "auto" if max(shape[:2]) > NARROWEST * min(shape[:2]) else "equal"
 
 
-def _average_scale(kind: str, images: Float64Array) -> Normalize:
-    """Return the colour scale of average images (class, ieta, iphi)."""
+def _average_scale(kind: str, images: Float64Array, spread: float = 1.0) -> Normalize:
+    """Return the colour scale of average images (class, ieta, iphi).
+
+    It is logarithmic if they are means, and the largest is more than `spread` times the smallest positive value.
+    """
     positive = images[images > 0]
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
-    if kind == "mean" and 10 * low < high:
+    if kind == "mean" and spread * low < high:
         return LogNorm(max(low, high * 1e-5), high)
     return Normalize(float(images.min()) if kind == "mean" and low < high else 0, high)
 

@@ -1,0 +1,244 @@
+"""Figures of runs with more than two classes: confusion matrix, each class against the rest, calibration, scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from evaluate import metrics, style
+from evaluate.document import Curves, Measurement, RunResults
+from evaluate.measure import SCORE_BINS
+from evaluate.runs import Run
+from store.arrays import BoolArray, Float64Array
+
+MOST_CURVES = 10
+"""Classes that a figure shows as curves; of more classes, those with the lowest AUC are shown."""
+
+MOST_ROWS = 30
+"""Classes that a figure shows as rows; of more classes, those with the lowest AUC are shown."""
+
+MOST_TEXTS = 10  # classes of a confusion matrix whose cells are large enough for numbers
+MOST_COUNTS = 6
+MOST_NAMES = 60  # classes of a confusion matrix that are named
+MOST_HISTOGRAMS = 5
+DEEPEST = 0.6  # opacity of a share of 1, through which text can still be read
+
+
+def hardest_classes(results: RunResults, most: int = MOST_CURVES) -> list[int]:
+    """Return the classes to show, ascending: all, or the `most` classes with the lowest test AUC against the rest."""
+    aucs = [part.auc.value if part.auc else np.inf for part in results.splits.test.by_class or []]
+    return sorted(np.argsort(aucs, kind="stable")[:most].tolist())
+
+
+@style.styled
+def draw_confusion(results: RunResults) -> Figure:
+    """Draw the confusion matrix of the test split: what is done with the samples of each true class.
+
+    Up to 10 classes have the share of the true class in each cell, and up to 6 also the number of samples.
+    """
+    classes, details = results.classes or [], results.splits.test.details
+    if not details:
+        raise ValueError(f"{results.name} has no confusion matrix")
+    share = np.array(details.confusion.share.value, dtype=float)
+    count = len(classes)
+    side = max(style.WIDTH, 1.2 + 0.2 * min(count, MOST_NAMES))
+    figure = Figure(figsize=(side, 0.92 * side), layout="constrained")
+    axes = figure.add_subplot()
+    colours = np.zeros((count, count, 4))
+    colours[..., :3] = to_rgb(style.RUN_COLOURS[0])
+    colours[..., 3] = DEEPEST * np.nan_to_num(share)
+    axes.imshow(colours, interpolation="none")
+    axes.set_title(f"Confusion matrix of {style.shorten(results.name, 26)}")
+    axes.set(xlabel="most probable class", ylabel="true class")
+    axes.grid(visible=False)
+    if count <= MOST_NAMES:
+        names = [style.shorten(name, 14) for name in classes]
+        axes.set_xticks(range(count), names, rotation=0 if count <= 4 else 45, ha="center" if count <= 4 else "right")
+        axes.set_yticks(range(count), names)
+        axes.tick_params(labelsize=8 if count <= MOST_TEXTS else 7, length=0)
+    if count <= MOST_TEXTS:
+        for (row, column), value in np.ndenumerate(share):
+            text = (
+                "none" if np.isnan(value) else f"{100 * value:.1f} %" if count <= MOST_COUNTS else f"{100 * value:.0f}"
+            )
+            if count <= MOST_COUNTS:
+                text += f"\n{details.confusion.samples[row][column]:,}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8)
+    return figure
+
+
+@style.styled
+def draw_roc(results: RunResults) -> Figure:
+    """Draw the test ROC curve of each class: its efficiency against the efficiency of all other classes."""
+    shown = _curves(results)
+    figure, axes = style.new_figure(
+        f"One class against the rest, {style.shorten(results.name, 22)}",
+        "efficiency of the other classes",
+        "efficiency of the class",
+        len(shown),
+    )
+    axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    entries = {}
+    for index, name, auc, curves in shown:
+        points = curves.roc.background_efficiency, curves.roc.signal_efficiency
+        text = f"{name}: AUC {auc.value:.4f} ± {auc.standard_error:.4f}"
+        (entries[text],) = axes.plot(*points, **style.class_line(index))
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def draw_rejection(results: RunResults) -> Figure:
+    """Draw the rejection of all other classes, 1 / their efficiency, against the efficiency of each class."""
+    shown = _curves(results)
+    figure, axes = style.new_figure(
+        f"Rejection of the rest, {style.shorten(results.name, 30)}",
+        "efficiency of the class",
+        "rejection of the other classes",
+        len(shown),
+    )
+    entries = {}
+    for index, name, _, curves in shown:
+        others = np.array(curves.roc.background_efficiency)
+        points = np.array(curves.roc.signal_efficiency)[others > 0], 1 / others[others > 0]
+        (entries[name],) = axes.plot(*points, **style.class_line(index))
+    axes.set(xlim=(0, 1), yscale="log")
+    axes.set_ylim(bottom=1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    style.legend(figure, entries)
+    return figure
+
+
+def _curves(results: RunResults) -> list[tuple[int, str, Measurement, Curves]]:
+    """Return index of the colour, name, test AUC and curves of each class to show that has an AUC."""
+    test, names = results.splits.test, results.classes or []
+    details, by_class = test.details, test.by_class or []
+    if not details:
+        return []
+    return [
+        (_colour(results, rank, label), names[label], auc, curves)
+        for rank, label in enumerate(hardest_classes(results))
+        if (auc := by_class[label].auc) and (curves := details.curves[label])
+    ]
+
+
+def _colour(results: RunResults, rank: int, label: int) -> int:
+    """Return the index of a class's colour: its number, or its place among the classes shown if others are not."""
+    return label if len(results.classes or []) <= MOST_CURVES else rank
+
+
+@style.styled
+def draw_confidence(runs: Sequence[RunResults]) -> Figure:
+    """Draw the accuracy against the largest probability in bins of it, on the test split, with binomial errors."""
+    figure, axes = style.new_figure("Calibration", "mean largest probability", "accuracy", len(runs))
+    axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    entries = {}
+    for index, run in enumerate(runs):
+        test = run.splits.test
+        if not test.details:
+            continue
+        curve = test.details.confidence
+        text = f"{run.name}: expected error {test.expected_calibration_error:.4f}"
+        entries[text] = axes.errorbar(
+            curve.mean_probability,
+            curve.accuracy,
+            curve.standard_error,
+            **style.run_line(index),
+            marker=style.run_marker(index),
+            markersize=3.5,
+            elinewidth=0.9,
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def draw_auc_by_class(runs: Sequence[RunResults]) -> Figure:
+    """Draw the test AUC of each class against the rest, with standard errors, for all runs side by side."""
+    shown, names = hardest_classes(runs[0], MOST_ROWS), runs[0].classes or []
+    figure, axes = style.new_figure("AUC by class", "test AUC against the rest", "", len(runs))
+    figure.set_figheight(max(figure.get_figheight(), 0.9 + style.ROW * (len(shown) + len(runs))))
+    entries = {}
+    for index, run in enumerate(runs):
+        shift = 0.5 * ((index + 0.5) / len(runs) - 0.5)
+        aucs = {row: auc for row, label in enumerate(shown) if (auc := (run.splits.test.by_class or [])[label].auc)}
+        entries[run.name] = axes.errorbar(
+            [auc.value for auc in aucs.values()],
+            [row + shift for row in aucs],
+            xerr=[auc.standard_error for auc in aucs.values()],
+            color=style.run_colour(index),
+            linestyle="",
+            marker=style.run_marker(index),
+            markersize=3.5,
+        )
+    axes.set_yticks(range(len(shown)), [style.shorten(names[label], 20) for label in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    style.legend(figure, entries)
+    return figure
+
+
+@style.styled
+def draw_scores(run: Run, label: int, colour: int) -> Figure:
+    """Draw the distribution of a run's probability of one class, by true class: test as lines, train as points.
+
+    Each true class and split is normalised to unit area; error bars are Poisson errors. With more than 5 classes, the
+    other classes are one distribution.
+
+    Parameters
+    ----------
+    run
+        A run with more than two classes.
+    label
+        The class.
+    colour
+        Index of its colour.
+    """
+    classes = run.spec.classes
+    parts = {name: (number, [number]) for number, name in enumerate(classes)}
+    if len(classes) > MOST_HISTOGRAMS:
+        rest = [number for number in range(len(classes)) if number != label]
+        parts = {classes[label]: (colour, [label]), "other classes": (-1, rest)}
+    title = f"{style.shorten(run.name, 24)}: {style.shorten(classes[label], 30)}"
+    name = style.shorten(classes[label], 40)
+    figure, axes = style.new_figure(title, f"probability of {name}", "density", len(parts))
+    edges = np.linspace(0, 1, SCORE_BINS + 1)
+    test, train, lowest = {}, {}, []
+    for text, (index, members) in parts.items():
+        look = {"color": style.MUTED, "linestyle": "-"} if index < 0 else style.class_line(index)
+        drawn = _density(run, "test", label, members)
+        if drawn:
+            test[f"{text}, test"] = axes.stairs(drawn[0], edges, linewidth=1.4, **look)
+            lowest.append(drawn[0][drawn[0] > 0].min())
+        drawn = _density(run, "train", label, members)
+        if drawn:
+            train[f"{text}, train"] = axes.errorbar(
+                (edges[:-1] + edges[1:]) / 2, *drawn, fmt="o", color=look["color"], markersize=2.4, elinewidth=0.8
+            )
+    axes.set(xlim=(0, 1), yscale="log")
+    axes.set_ylim(bottom=min(lowest, default=1.0) / 2)
+    style.legend(figure, test, length=24)
+    style.legend(figure, train, side="right", length=24)
+    return figure
+
+
+def _density(run: Run, split: str, label: int, members: Sequence[int]) -> tuple[Float64Array, Float64Array] | None:
+    """Return the histogram of a probability over true classes, normalised to unit area, and its Poisson errors.
+
+    None if there is no sample of these classes.
+    """
+    predictions = run.predictions[split]
+    inside: BoolArray = np.isin(predictions.label, members)
+    if predictions.weight is not None:
+        inside &= predictions.weight > 0
+    if np.count_nonzero(inside) < 2:
+        return None
+    weight = None if predictions.weight is None else predictions.weight[inside]
+    scored = metrics.checked(inside[inside], predictions.score[inside, label].clip(0, 1), weight)
+    weights, squares = metrics.histogram(scored, SCORE_BINS)
+    scale = SCORE_BINS / weights[:, 1].sum()
+    return weights[:, 1] * scale, np.sqrt(squares[:, 1]) * scale

@@ -1,0 +1,104 @@
+"""Figures of a report on more than two classes, with captions and descriptions for screen readers."""
+
+from collections.abc import Sequence
+
+from evaluate import class_curves
+from evaluate.class_curves import MOST_CURVES, MOST_ROWS, hardest_classes
+from evaluate.document import RunResults
+from evaluate.drawing import Drawing
+from evaluate.runs import Run
+
+
+def draw_separation(runs: Sequence[RunResults]) -> list[Drawing]:
+    """Return the figures that say how well the runs separate the classes."""
+    drawings = []
+    for number, run in enumerate(runs, start=1):
+        drawings += [_draw_confusion(run, number), *_draw_curves(run, number)]
+    errors = "; ".join(f"{run.name} {run.splits.test.expected_calibration_error:.4f}" for run in runs)
+    calibration = Drawing(
+        name="calibration",
+        section="separation",
+        alt=f"Accuracy against mean largest probability on the test split. Expected calibration error: {errors}.",
+        caption="Test split, 15 bins of equal width. On the dotted line the largest probability is the accuracy.",
+        figure=class_curves.draw_confidence(runs),
+    )
+    return [*drawings, calibration, *_draw_auc_by_class(runs)]
+
+
+def draw_scores(run: Run, results: RunResults, run_number: int) -> list[Drawing]:
+    """Return the distributions of a run's probabilities, one figure per class."""
+    shown = hardest_classes(results)
+    note = "Test split as lines, training split as points; each true class has unit area."
+    few = len(shown) == len(run.spec.classes)
+    return [
+        Drawing(
+            name=f"scores-{run_number}-{label}",
+            section="scores",
+            alt=f"Distributions of the probability that {run.name} gives to {run.spec.classes[label]}, by true class.",
+            caption=f"{note} {_describe_choice(run.spec.classes, MOST_CURVES)}".strip(),
+            figure=class_curves.draw_scores(run, label, label if few else rank),
+        )
+        for rank, label in enumerate(shown)
+    ]
+
+
+def _draw_confusion(run: RunResults, number: int) -> Drawing:
+    classes, test = run.classes or [], run.splits.test
+    recalls = "; ".join(
+        f"{name} {part.recall.value:.3f}" if part.recall else f"{name} none"
+        for name, part in zip(classes, test.by_class or [], strict=True)
+    )
+    return Drawing(
+        name=f"confusion-{number}",
+        section="separation",
+        alt=f"Confusion matrix of {run.name} on the test split. Fraction of each class that is recognised: {recalls}.",
+        caption="Test split. Each row is a true class, with the share of it, and the number of samples, that are taken "
+        "for the class of the column.",
+        figure=class_curves.draw_confusion(run),
+    )
+
+
+def _draw_curves(run: RunResults, number: int) -> list[Drawing]:
+    classes, by_class = run.classes or [], run.splits.test.by_class or []
+    shown = [label for label in hardest_classes(run) if by_class[label].auc]
+    if not shown:
+        return []
+    aucs = "; ".join(f"{classes[label]} {auc.value:.4f}" for label in shown if (auc := by_class[label].auc))
+    choice = _describe_choice(classes, MOST_CURVES)
+    return [
+        Drawing(
+            name=f"roc-{number}",
+            section="separation",
+            alt=f"ROC curves of {run.name} on the test split, each class against the rest. AUC: {aucs}.",
+            caption=f"Test split, with the AUC and its standard error. {choice}".strip(),
+            figure=class_curves.draw_roc(run),
+        ),
+        Drawing(
+            name=f"rejection-{number}",
+            section="separation",
+            alt=f"Rejection of all other classes against the efficiency of each class, {run.name}, on the test split.",
+            caption=f"Test split. 10 means that one in 10 samples of the other classes passes. {choice}".strip(),
+            figure=class_curves.draw_rejection(run),
+        ),
+    ]
+
+
+def _draw_auc_by_class(runs: Sequence[RunResults]) -> list[Drawing]:
+    """Return the AUC of each class for all runs side by side; a single run has its numbers in the ROC curves."""
+    classes = runs[0].classes or []
+    if len(runs) < 2 and len(classes) <= MOST_CURVES:
+        return []
+    return [
+        Drawing(
+            name="auc-by-class",
+            section="separation",
+            alt=f"Test AUC of each class against the rest, for {', '.join(run.name for run in runs)}.",
+            caption=f"Test split, each class against the rest. {_describe_choice(classes, MOST_ROWS)}".strip(),
+            figure=class_curves.draw_auc_by_class(runs),
+        )
+    ]
+
+
+def _describe_choice(classes: Sequence[str], most: int) -> str:
+    """Return which classes a figure shows, or an empty text if it shows all."""
+    return f"The {most} of {len(classes)} classes with the lowest AUC." if len(classes) > most else ""
