@@ -1,8 +1,4 @@
-"""HDF5 source files: a dataset of images, one of labels, and one for each variable.
-
-Chunks of whole images that are compressed with gzip, with or without the shuffle filter, are read raw and decompressed
-outside HDF5's global lock, with a faster library; h5py reads everything else.
-"""
+"""HDF5 source files: a dataset of images, one of labels, and one for each variable."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,16 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py._objects import phil  # HDF5's global lock, which h5py before 3.16 forgets to take in read_direct_chunk
 
 from store.arrays import Float32Array, UInt8Array, VariableArray
-from store.compiled.source_values import unshuffle
 from store.datasets import DatasetSpec
 from store.errors import SourceError
+from store.sources.hdf5_chunks import read_chunk
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
 from store.sources.labels import PIECE_ROWS, as_classes, check_told, label_shapes
@@ -29,6 +23,7 @@ from store.sources.values import as_images, as_simulation, as_stored_weights, as
 
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
 NUMBERS = "fiub"  # kinds of dtypes
+CONVERTING = 5  # bytes per value to convert it to float32, and to see whether that is exact
 CHUNK_CACHE = 256 << 20  # bytes; a chunk larger than what `scan` yields at once is still decompressed only once
 
 
@@ -147,6 +142,12 @@ class Hdf5Source:
             return next((key for key in self.spec.image_keys if has_link(file, key)), self.spec.image_keys[0])
 
     @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        with opened(self.path) as file:
+            dtype: np.dtype[Any] = file[self.image_key].dtype
+        return dtype
+
+    @cached_property
     def rows(self) -> int:
         """See `Source.rows`."""
         with opened(self.path) as file:
@@ -174,11 +175,9 @@ class Hdf5Source:
     @property
     def note(self) -> str:
         """See `Source.note`."""
-        with opened(self.path) as file:
-            dtype = file[self.image_key].dtype
-        if dtype == np.dtype("<f4"):
+        if self._dtype == np.dtype("<f4"):
             return ""
-        return f"{self.path}: {self.image_key} has dtype {dtype.str}; it is stored as float32 without loss"
+        return f"{self.path}: {self.image_key} has dtype {self._dtype.str}; it is stored as float32 without loss"
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -221,7 +220,11 @@ class Hdf5Source:
     @property
     def reading_bytes(self) -> int:
         """See `Source.reading_bytes`: a block as stored, decompressed, and with bytes and axes in the store's order."""
-        return (4 if self.spec.layout == "channel-first" else 3) * self.block * self.spec.sample_bytes
+        size, converting = self._dtype.itemsize, 0 if self._dtype == np.dtype("<f4") else CONVERTING
+        if self._dtype.kind in "iu" and size > 2:
+            converting += size + 4  # to compare integers with what float32 makes of them
+        moving = 4 if self._channel_first and self.spec.image_shape[2] > 1 else 0
+        return (3 * size + converting + moving) * self.block * self.spec.sample_bytes // 4
 
     def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
         """See `Source.pieces`: block after block."""
@@ -232,7 +235,7 @@ class Hdf5Source:
         """See `Source.read`."""
         with self._name_rows_in_errors(start, stop), open_file(self.path) as file:
             dataset = file[self.image_key]
-            stored = _read_chunk(dataset, start, stop)
+            stored = read_chunk(dataset, start, stop)
             if stored is None:
                 stored = dataset[start:stop]
         return self._arranged(stored, start)
@@ -248,37 +251,7 @@ class Hdf5Source:
                 yield self._arranged(stored, start)
 
 
-def _read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:
-    """Return rows that lie in one chunk, decompressed without HDF5's help, or None if h5py has to read them."""
-    chunks, filters = dataset.chunks, _filters(dataset)
-    if not chunks or chunks[1:] != dataset.shape[1:] or start % chunks[0] or stop - start > chunks[0]:
-        return None
-    if filters not in (("deflate",), ("shuffle", "deflate")) or dataset.dtype != np.dtype("<f4"):
-        return None
-    origin = (start,) + (0,) * (dataset.ndim - 1)
-    chunk = dataset.id.get_chunk_info_by_coord(origin)
-    if chunk.filter_mask or not chunk.size:  # stored without its filters, or never written to the file
-        return None
-    with phil:
-        _, packed = dataset.id.read_direct_chunk(origin)
-    size = 4 * int(np.prod(chunks))
-    data = np.frombuffer(deflate.zlib_decompress(packed, size), np.uint8)
-    if "shuffle" in filters:
-        values = np.empty(size // 4, np.uint32)
-        unshuffle(data, values)
-        data = values.view(np.uint8)
-    return data.view("<f4").reshape(chunks)[: stop - start]
-
-
 def _attribute(file: h5py.File, name: str) -> Any:
     """Return the value of an attribute of the file, or an empty text if it has none or the attribute has no value."""
     value = file.attrs.get(name, "")
     return "" if isinstance(value, h5py.Empty) else value
-
-
-def _filters(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """Return the names of a dataset's filters, in the order in which HDF5 applied them."""
-    names = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_SHUFFLE: "shuffle"}
-    properties = dataset.id.get_create_plist()
-    codes = (properties.get_filter(i)[0] for i in range(properties.get_nfilters()))
-    return tuple(names.get(code, str(code)) for code in codes)
