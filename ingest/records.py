@@ -10,7 +10,7 @@ from typing import Any
 
 from store.files import is_regular, write_whole
 
-LARGEST = 1 << 22  # bytes; far more than any record has
+LARGEST = 1 << 25  # bytes; more than the record of 100,000 sources has
 
 
 def write_record(path: Path, content: dict[str, Any], ingest: str = "") -> None:
