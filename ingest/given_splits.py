@@ -1,5 +1,6 @@
 """Sources that are given by split: the options ``--train``, ``--validation`` and ``--test`` of ``ingest convert``."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Command(typer.core.TyperCommand):
 def repeat_options(words: Sequence[str]) -> Iterator[str]:
     """Yield the words of a command line, with each of `OPTIONS` repeated for all of its values."""
     option = ""
-    for word, following in zip(words, [*words[1:], "-"], strict=True):
+    for word, following in itertools.pairwise([*words, "-"]):
         if word in OPTIONS and not following.startswith("-"):
             option = word
         elif word.startswith("-"):

@@ -131,6 +131,7 @@ def test_an_option_takes_all_files_that_a_shell_makes_of_a_pattern():
         *("a", "--train", "b", "--train", "c", "--seed", "3", "d", "--test", "e", "--validation=f", "g"),
         *("--test", "--help"),
     ]
+    assert list(repeat_options([])) == []
 
 
 def test_no_sample_of_a_class_in_a_split_is_refused(files, run, tmp_path):
