@@ -120,8 +120,9 @@ def source_names(paths: Sequence[Path]) -> list[str]:
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names
-    folder = os.path.commonpath([path.parent for path in paths])
-    return [path.relative_to(folder).as_posix() for path in paths]
+    plain = [Path(os.path.normpath(path)) for path in paths]  # without ".."
+    folder = os.path.commonpath([path.parent for path in plain])
+    return [path.relative_to(folder).as_posix() for path in plain]
 
 
 def check_unchanged(stamps: Mapping[Path, Stamp], digests: Mapping[Path, str]) -> None:

@@ -243,3 +243,4 @@ def test_files_of_one_name_are_named_by_what_their_folders_differ_in(tmp_path):
 def test_names_are_plain_unless_they_repeat():
     assert source_names([Path("/a/x.h5"), Path("/b/y.h5")]) == ["x.h5", "y.h5"]
     assert source_names([Path("/a/x.h5"), Path("/a/b/x.h5"), Path("/a/b/y.h5")]) == ["x.h5", "b/x.h5", "b/y.h5"]
+    assert source_names([Path("/a/b/../x.h5"), Path("/a/b/../c/x.h5")]) == ["x.h5", "c/x.h5"]
