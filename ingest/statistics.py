@@ -20,6 +20,7 @@ from store.variable_statistics import describe_variables
 from store.writer import consolidate
 
 GROUPS = 16  # does not depend on the executor, so that rounding of the sums does not either
+GROUP_BYTES = 256 << 20  # sums of all groups together, unless those of one are larger
 READ_BYTES = 2 << 20  # images decoded at once: they fit the processor's cache, and the overhead of calls is negligible
 
 
@@ -68,7 +69,9 @@ def write_statistics(path: Path, executor: Executor) -> None:
     store = open_unchecked(path)
     start, stop = store.split_range("train")
     group = (store.image.shards or store.image.chunks)[0]
-    group *= max(1, -(-(stop - start) // (group * GROUPS)))
+    sums_bytes = 4 * store.spec.sample_bytes * len(store.spec.classes)  # two float64 for each value of an image
+    groups = max(1, min(GROUPS, GROUP_BYTES // sums_bytes))
+    group *= max(1, -(-(stop - start) // (group * groups)))
     calls = [(path, first, min(stop, first + group)) for first in range(start, stop, group)]
     total = functools.reduce(operator.add, executor.run(statistics_of, calls, "statistics"))
     if not total.images.all():

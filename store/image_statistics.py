@@ -1,15 +1,15 @@
 """Statistics of images by class and channel, accumulated over parts of a store that are read separately."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
-from store.compiled.accumulate import MANTISSA_BITS, accumulate
+from store.compiled.accumulate import MANTISSA_BITS, OCTAVES, accumulate
 from store.datasets import DatasetSpec
 
-KEYS = 1 << (9 + MANTISSA_BITS)  # sign, exponent and the leading bits of the mantissa
+KEYS_PER_OCTAVE = 1 << MANTISSA_BITS
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS_PER_OCTAVE = 4
 
@@ -31,9 +31,13 @@ class ImageStatistics:
         float64 (class, ieta, iphi, channel, 2), sum of the values and sum of their squares.
     minimum, maximum
         float64 (class, channel), of the non-zero values; infinite where there are none.
+    octave_row
+        int64 (class, channel, 512), row of `keys` for the values of each sign and exponent, or -1 where there are none.
     keys
-        int64 (class, channel, 131072), number of non-zero values with each key. A key consists of the leading bits of a
-        value's float32 pattern, changed such that keys have the same order as values.
+        int64 (row, 256), number of non-zero values with each key. A key consists of the leading bits of a value's
+        float32 pattern, sign, exponent and 8 bits of the mantissa, changed such that keys have the same order as
+        values. Only octaves with values have a row, since there may be hundreds of channels; the last rows may be
+        unused.
     """
 
     images: Int64Array
@@ -41,6 +45,7 @@ class ImageStatistics:
     sums: Float64Array
     minimum: Float64Array
     maximum: Float64Array
+    octave_row: Int64Array
     keys: Int64Array
 
     @classmethod
@@ -54,7 +59,8 @@ class ImageStatistics:
             sums=np.zeros((*pixels, 2)),
             minimum=np.full((classes, channels), np.inf),
             maximum=np.full((classes, channels), -np.inf),
-            keys=np.zeros((classes, channels, KEYS), np.int64),
+            octave_row=np.full((classes, channels, OCTAVES), -1),
+            keys=np.zeros((0, KEYS_PER_OCTAVE), np.int64),
         )
 
     def update(self, images: Float32Array, label: UInt8Array) -> None:
@@ -74,28 +80,54 @@ class ImageStatistics:
         """
         if label.size and label.max() >= len(self.images):
             raise ValueError(f"label {label.max()}: labels must be below {len(self.images)}")
-        accumulate(
-            images.reshape(len(images), self.sums[0, ..., 0].size),
-            label,
-            self.images,
-            self.empty,
-            self.sums.reshape(len(self.sums), -1, 2),
-            self.minimum,
-            self.maximum,
-            self.keys,
-        )
+        images = images.reshape(len(images), self.sums[0, ..., 0].size)
+        added, used = 0, int(self.octave_row.max()) + 1
+        while added < len(images):
+            count, used = accumulate(
+                images[added:],
+                label[added:],
+                self.images,
+                self.empty,
+                self.sums.reshape(len(self.sums), -1, 2),
+                self.minimum,
+                self.maximum,
+                self.octave_row,
+                self.keys,
+                used,
+            )
+            added += count
+            if added < len(images):
+                most = min(images.shape[1], OCTAVES * self.minimum.shape[1])  # new rows for one image
+                more = np.zeros((max(len(self.keys), most), KEYS_PER_OCTAVE), np.int64)
+                self.keys = np.concatenate([self.keys, more])
 
     def __add__(self, other: "ImageStatistics") -> "ImageStatistics":
-        combine = {"minimum": np.minimum, "maximum": np.maximum}
-        names = [field.name for field in fields(self)]
+        occupied = (self.octave_row >= 0) | (other.octave_row >= 0)
+        octave_row = np.where(occupied, np.cumsum(occupied).reshape(occupied.shape) - 1, -1)
+        keys = np.zeros((np.count_nonzero(occupied), KEYS_PER_OCTAVE), np.int64)
+        for part in (self, other):
+            own = part.octave_row >= 0
+            keys[octave_row[own]] += part.keys[part.octave_row[own]]
         return ImageStatistics(
-            **{name: combine.get(name, np.add)(getattr(self, name), getattr(other, name)) for name in names}
+            images=self.images + other.images,
+            empty=self.empty + other.empty,
+            sums=self.sums + other.sums,
+            minimum=np.minimum(self.minimum, other.minimum),
+            maximum=np.maximum(self.maximum, other.maximum),
+            octave_row=octave_row,
+            keys=keys,
         )
+
+    def count_keys(self, bins: int) -> Int64Array:
+        """Return the number of non-zero values in equal parts of each octave: int64 (class, channel, 512 * bins)."""
+        counts = self.keys.reshape(-1, bins, KEYS_PER_OCTAVE // bins).sum(axis=2)
+        none = np.zeros((1, bins), np.int64)  # the last row, which -1 stands for
+        return np.concatenate([counts, none])[self.octave_row].reshape(*self.minimum.shape, -1)
 
 
 def key_edges() -> Float64Array:
     """Return the lower edge of each key, ascending, and infinity at the end: float64 (131073,)."""
-    pattern = np.arange(KEYS, dtype=np.uint32) << np.uint32(23 - MANTISSA_BITS)
+    pattern = np.arange(OCTAVES * KEYS_PER_OCTAVE, dtype=np.uint32) << np.uint32(23 - MANTISSA_BITS)
     negative = pattern < 0x80000000
     lowest = np.where(negative, ~pattern, pattern & np.uint32(0x7FFFFFFF)).view(np.float32)
     with np.errstate(invalid="ignore"):  # the first and last keys are NaNs
@@ -130,10 +162,10 @@ def to_dataset(statistics: ImageStatistics, spec: DatasetSpec) -> xr.Dataset:
     count = np.repeat(s.images[:, None] * pixels, len(spec.channels), axis=1)
     total, square = sums.sum(axis=(1, 2)), squares.sum(axis=(1, 2))
     mean, pooled_mean = total / count, total.sum(0) / count.sum(0)
-    nonzero_count = s.keys.sum(axis=2)
+    nonzero_count = s.count_keys(1).sum(axis=2)
     zero = np.where(nonzero_count < count, 0.0, np.nan)
     minimum, maximum = np.fmin(s.minimum, zero), np.fmax(s.maximum, zero)
-    lower, upper, histogram = _histogram(s.keys)
+    lower, upper, histogram = _histogram(s)
     by, image = ("class", "channel"), ("class", "ieta", "iphi", "channel")
     dataset = xr.Dataset(
         {
@@ -184,9 +216,12 @@ def _quantiles(statistics: ImageStatistics) -> Float64Array:
     edges, s = key_edges(), statistics
     quantiles = np.full((*s.minimum.shape, len(PROBABILITIES)), np.nan)
     for index in np.ndindex(s.minimum.shape):
-        occupied = np.flatnonzero(s.keys[index])
-        if occupied.size:
-            below = np.concatenate([[0], np.cumsum(s.keys[index][occupied])])
+        octaves = np.flatnonzero(s.octave_row[index] >= 0)
+        if octaves.size:
+            counts = s.keys[s.octave_row[index][octaves]]
+            octave, part = np.nonzero(counts)
+            occupied = octaves[octave] * KEYS_PER_OCTAVE + part
+            below = np.concatenate([[0], np.cumsum(counts[octave, part])])
             rank = np.array(PROBABILITIES) * below[-1]
             key = np.clip(np.searchsorted(below, rank, side="right") - 1, 0, occupied.size - 1)
             fraction = (rank - below[key]) / (below[key + 1] - below[key])
@@ -195,10 +230,9 @@ def _quantiles(statistics: ImageStatistics) -> Float64Array:
     return quantiles
 
 
-def _histogram(keys: Int64Array) -> tuple[Float64Array, Float64Array, Int64Array]:
+def _histogram(statistics: ImageStatistics) -> tuple[Float64Array, Float64Array, Int64Array]:
     """Return lower and upper edges (bin,) and counts (class, channel, bin) of the bins that are not empty."""
-    step = (1 << MANTISSA_BITS) // BINS_PER_OCTAVE
-    counts = keys.reshape(*keys.shape[:2], -1, step).sum(axis=3)
-    edges = key_edges()[::step]
+    counts = statistics.count_keys(BINS_PER_OCTAVE)
+    edges = key_edges()[:: KEYS_PER_OCTAVE // BINS_PER_OCTAVE]
     used = np.flatnonzero(counts.sum(axis=(0, 1)))
     return edges[used], edges[used + 1], counts[:, :, used]

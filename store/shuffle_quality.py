@@ -19,8 +19,8 @@ class ShuffleQuality:
         permutation. In the next epoch, a sample can share its batch only with a fraction of about 1 / `companions`
         of the split.
     balance
-        Variance of the number of class-1 samples per batch, relative to batches drawn without replacement: a chi-square
-        per degree of freedom.
+        Variance of the number of samples of each class per batch, relative to batches drawn without replacement: a
+        chi-square per degree of freedom.
     """
 
     companions: float
@@ -35,7 +35,7 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
     plan
         The plan at the first of the two epochs, with ``world_size=1``.
     label
-        uint8 (n,), classes of all samples of the plan, in the order of the store; both classes must be present.
+        uint8 (n,), classes of all samples of the plan, in the order of the store; at least two must be present.
 
     Raises
     ------
@@ -49,8 +49,9 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
         )
     following = batch_numbers(plan.at_epoch(plan.epoch + 1))
     together = pairs = 0
-    deviations = []
-    share = float(label.mean())
+    chi_squares = []
+    classes, code = np.unique(label, return_inverse=True)
+    share = np.bincount(code) / n
     for index in range(batches):
         samples = plan[index] - plan.start
         size = samples.size
@@ -58,11 +59,12 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
         together += int((counts * (counts - 1)).sum())
         pairs += size * (size - 1)
         if 1 < size < n:
-            expected = size * share * (1 - share) * (n - size) / (n - 1)
-            deviations.append((float(label[samples].sum()) - size * share) ** 2 / expected)
+            deviation = np.bincount(code[samples], minlength=len(classes)) - size * share
+            chi_squares.append(float((deviation**2 / (size * share)).sum()) * (n - 1) / (n - size))
     sizes = np.bincount(following, minlength=batches).astype(np.float64)
     by_chance = float((sizes * (sizes - 1)).sum()) / (n * (n - 1))
-    return ShuffleQuality(companions=together / pairs / by_chance, balance=float(np.mean(deviations)))
+    balance = float(np.mean(chi_squares)) / (len(classes) - 1)
+    return ShuffleQuality(companions=together / pairs / by_chance, balance=balance)
 
 
 def batch_numbers(plan: BatchPlan) -> Int64Array:

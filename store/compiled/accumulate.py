@@ -6,13 +6,15 @@ from store.compiled.compiler import compiled
 from store.compiled.intrinsics import count_bits, lowest_bit, nonzero_of_64
 
 MANTISSA_BITS = 8  # kept in a key: two values with the same key differ by at most 1 part in 256
+OCTAVES = 512  # sign and exponent, the other bits of a key
 SIGN = np.uint32(0x80000000)
+KEY = np.uint32((1 << MANTISSA_BITS) - 1)  # the bits of the mantissa in a key
 HITS_AT_ONCE = 4
 
 
 @compiled
-def accumulate(images, label, count, empty, sums, minimum, maximum, keys):
-    """Add images to the arrays of an `ImageStatistics`, in place.
+def accumulate(images, label, count, empty, sums, minimum, maximum, octave_row, keys, used):
+    """Add images to the arrays of an `ImageStatistics`, in place, as long as `keys` has enough rows.
 
     Parameters
     ----------
@@ -20,8 +22,15 @@ def accumulate(images, label, count, empty, sums, minimum, maximum, keys):
         float32 (n, pixel * channel), C-contiguous.
     label
         uint8 (n,), class of each image.
-    count, empty, sums, minimum, maximum, keys
+    count, empty, sums, minimum, maximum, octave_row, keys
         See the attributes of the statistics; `sums` is float64 (class, pixel * channel, 2) here.
+    used
+        Number of rows of `keys` in use.
+
+    Returns
+    -------
+    (int, int)
+        Number of images that were added, and number of rows of `keys` that are in use now.
     """
     size = np.uint64(images.shape[1])
     bits = images.view(np.uint32)
@@ -33,6 +42,8 @@ def accumulate(images, label, count, empty, sums, minimum, maximum, keys):
         hit_count = np.uint64(0)
         for first in range(np.uint64(0), size, np.uint64(64)):
             hit_count = append_hits(nonzero(row, first, size), first, hits, hit_count)
+        if used + min(hit_count, minimum.shape[1] * OCTAVES) > keys.shape[0]:
+            return k, used
         for i in range(hit_count):
             p = hits[i]
             channel = channel_of[p]
@@ -44,9 +55,16 @@ def accumulate(images, label, count, empty, sums, minimum, maximum, keys):
             if value > maximum[c, channel]:
                 maximum[c, channel] = value
             sign = np.uint32(np.int32(pattern[p]) >> 31)  # all ones for negative values
-            keys[c, channel, np.uint64((pattern[p] ^ (sign | SIGN)) >> np.uint32(23 - MANTISSA_BITS))] += 1
+            key = (pattern[p] ^ (sign | SIGN)) >> np.uint32(23 - MANTISSA_BITS)
+            octave = np.uint64(key >> np.uint32(MANTISSA_BITS))
+            key_row = octave_row[c, channel, octave]
+            if key_row < 0:
+                key_row = octave_row[c, channel, octave] = used
+                used += 1
+            keys[np.uint64(key_row), np.uint64(key & KEY)] += 1
         count[c] += 1
         empty[c] += hit_count == 0
+    return images.shape[0], used
 
 
 @compiled

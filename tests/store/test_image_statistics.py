@@ -128,8 +128,9 @@ def test_the_statistics_of_parts_add_up_to_those_of_the_whole(cuts, seed):
     parts = [of(images[a:b], label[a:b]) for a, b in itertools.pairwise(bounds)]
     total = sum(parts[1:], parts[0])
     whole = of(images, label)
-    for name in ("images", "empty", "minimum", "maximum", "keys"):
+    for name in ("images", "empty", "minimum", "maximum"):
         assert np.array_equal(getattr(total, name), getattr(whole, name)), name
+    assert np.array_equal(total.count_keys(256), whole.count_keys(256))
     np.testing.assert_allclose(total.sums, whole.sums, rtol=1e-12, atol=1e-15)
 
 
@@ -181,3 +182,17 @@ def test_every_variable_is_described(example):
         assert variable.attrs["units"] == "1", name
     assert dataset["class"].values.tolist() == ["photon", "electron"]
     assert dataset["ieta"].values.tolist() == [-3, -2, -1, 0, 1, 2]
+
+
+def test_hundreds_of_channels_take_little_memory():
+    shape = (4, 5, 300)
+    images = np.random.default_rng(0).exponential(1, (30, *shape)).astype(np.float32)
+    label = np.arange(30, dtype=np.uint8) % 2
+    statistics = ImageStatistics.zero(shape_spec(shape))
+    for part in (slice(1), slice(1, 30)):
+        statistics.update(images[part], label[part])
+    assert statistics.keys.nbytes < 64 << 20, "a table of all keys would take 1 MiB for each class and channel"
+    dataset = to_dataset(statistics, shape_spec(shape))
+    means = [images[label == code].mean((0, 1, 2), dtype=np.float64) for code in (0, 1)]
+    np.testing.assert_allclose(dataset["mean"], means, rtol=1e-9)
+    assert dataset["histogram"].sum() == images.size
