@@ -64,8 +64,8 @@ class Predictions:
         if bad.any():
             row = int(np.argmax(bad))
             raise RunError(
-                f"score[{row}] adds up to {total[row]:g}, and its lowest value is {lowest[row]:g}; the probabilities of "
-                f"a sample must be at least 0 and add up to 1 within {SUM_TOLERANCE}"
+                f"score[{row}] adds up to {total[row]:g}, and its lowest value is {lowest[row]:g}; the probabilities "
+                f"of a sample must be at least 0 and add up to 1 within {SUM_TOLERANCE}"
             )
         if (self.label >= classes).any():
             row = int(np.argmax(self.label >= classes))

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.examples import run_ingest
+
 SHAPE = (40, 56, 8)
 CLASSES = ("qcd", "top", "w")
 FIRST_EVENT = 2**53  # event numbers above it differ by less than float64 can tell
@@ -101,6 +103,15 @@ def write_parquet(path: Path, samples: Samples) -> Path:
     }
     pq.write_table(pa.table(columns), path, row_group_size=64)
     return path
+
+
+def write_three_class_store(folder: Path) -> Path:
+    """Write a store of 200 samples, split 120 / 40 / 40, and return its path."""
+    source, store = write_hdf5(folder / "three.hdf5", make_samples(200, 1)), folder / "three-classes.zarr"
+    description = write_description(folder / "three.toml")
+    outcome = run_ingest(source, "--dataset", description, "--split", "0.6,0.2,0.2", "--output", store)
+    assert outcome.status == 0, outcome.err
+    return store
 
 
 def write_description(path: Path) -> Path:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import store
 from store.arrays import Float32Array
 from store.stream import Batch
+from train.config import TrainConfig
 from train.metrics import compute_metrics
 from train.model.architecture import Architecture
 from train.model.layers import Dense
@@ -20,7 +21,9 @@ from train.model.normalisation import RECIPES, Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, GlobalPool, ShowerFeatures
 from train.model.weights import Weights
+from train.presets import preset
 from train.variables import VariableInputs
+from train.weighting import read_weights
 
 EPOCHS = 3
 STEPS = 50
@@ -52,7 +55,17 @@ OPTIONS = Architecture(
     ),
     initialiser="he",
 )
-MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | {"options": OPTIONS}).items()}
+# Small, and for three classes, whose weights count beside those of the samples.
+THREE_CLASSES = Architecture(
+    name="three-classes",
+    source="made up",
+    layers=(*conv_norm(8, stride=4), GlobalPool(maximum=True), Dense(units=1, activation="linear")),
+    initialiser="he",
+).with_outputs(3)
+MADE_UP = {"options": OPTIONS, "three-classes": THREE_CLASSES}
+MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | MADE_UP).items()}
+OF_MODEL: dict[str, dict[str, Any]] = {"three-classes": {"weight": "weight", "class_weights": (1.0, 2.0, 0.5)}}
+"""Settings of the training of a model that differ from the others'."""
 # Keras trains half of the models in one process and half in another, so that neither takes long.
 TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
 JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, with their variables in these tests
@@ -61,7 +74,7 @@ SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # 
 
 def store_of(folder: Path, name: str = "cnn") -> Path:
     """Return the store that a model is for."""
-    return folder / ("jets.zarr" if name in JETS else "showers.zarr")
+    return folder / f"{'jets' if name in JETS else name if name == 'three-classes' else 'showers'}.zarr"
 
 
 def specification(folder: Path, recipe: str, name: str = "cnn") -> Specification:
@@ -130,6 +143,16 @@ def loss_sequences() -> npt.NDArray[np.float64]:
     random = np.random.default_rng(0)
     steps = random.choice([-2e-3, -1.5e-4, -1e-4, -5e-5, 0, 5e-5, 1e-3], size=(30, 40))
     return 0.6 + np.cumsum(steps, axis=1)
+
+
+def training_config(folder: Path, name: str, **settings: Any) -> TrainConfig:
+    """Return small steps of Adam for a model; its weights of samples are those of `weights_of`."""
+    chosen = preset("challenge") | {"learning_rate": RATE, "weight": "none"} | OF_MODEL.get(name, {}) | settings
+    return TrainConfig(run=folder, store=store_of(folder, name), **chosen)
+
+
+def weights_of(config: TrainConfig) -> Float32Array | None:
+    return read_weights(config, store.open_store(config.store))
 
 
 def batch_loss(batch: Batch, logit: npt.NDArray[np.float32]) -> float:

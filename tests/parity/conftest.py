@@ -15,6 +15,7 @@ import pytest
 
 from tests.jets import write_jet_store
 from tests.parity.cases import MODELS, large_weights, model_specification
+from tests.three_classes import write_three_class_store
 from train.model.weights import initial_weights, save_weights
 from train.pytorch.model import Classifier
 
@@ -66,6 +67,7 @@ def only_once(mark: Path) -> Iterator[bool]:
 def write_exchange(folder: Path, showers: Path) -> None:
     (folder / "showers.zarr").symlink_to(showers)
     write_jet_store(folder)
+    write_three_class_store(folder)
     for name in MODELS:
         spec = model_specification(folder, name)
         model = Classifier(spec)

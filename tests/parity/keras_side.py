@@ -16,7 +16,6 @@ from tests.parity.cases import (
     EPOCHS,
     EVERYTHING,
     MODELS,
-    RATE,
     STEPS,
     TRAINED_TOGETHER,
     WEIGHTED,
@@ -30,13 +29,13 @@ from tests.parity.cases import (
     random_variables,
     specifications,
     store_of,
+    training_config,
+    weights_of,
 )
-from train.config import TrainConfig
-from train.keras.backend import KerasBackend
+from train.keras.backend import KerasBackend, as_logits
 from train.keras.feed import feed, to_tensor
 from train.keras.model import build_model, get_weights, save_model, set_weights
 from train.model.weights import load_weights, save_weights
-from train.presets import preset
 
 
 def compare_models(folder: Path) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def compare_models(folder: Path) -> dict[str, Any]:
 
 
 def logits(model: keras.Model, folder: Path, name: str = "cnn", *, training: bool = False) -> npt.NDArray[np.float32]:
-    return keras.ops.convert_to_numpy(model(example_inputs(folder, name), training=training))[:, 0]
+    return as_logits(model(example_inputs(folder, name), training=training)).numpy()
 
 
 def odd_tensor(first: int) -> bool:
@@ -83,9 +82,8 @@ def hash_feed(path: Path) -> list[str]:
 
 def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
     """Return the loss of each step, and the logits of some images afterwards."""
-    settings = preset("challenge") | {"learning_rate": RATE, "seed": 1} | settings
-    config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
-    backend = KerasBackend(model_specification(folder, name), config)
+    config = training_config(folder, name, **({"seed": 1} | settings))
+    backend = KerasBackend(model_specification(folder, name), config, weights_of(config))
     start = backend.state_dict()
     drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}
     save_weights(folder / f"{name}-drawn.npz", drawn)

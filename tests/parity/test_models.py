@@ -9,7 +9,7 @@ import torch
 
 from tests.parity.cases import MODELS, SHOWER_RECIPES, example_inputs, model_specification, specification
 from tests.parity.conftest import Sides, run_python
-from train.metrics import sigmoid
+from train.metrics import probability
 from train.model.specification import Specification
 from train.model.weights import load_weights
 from train.pytorch.model import Classifier, save_model
@@ -79,7 +79,8 @@ assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 for name in sys.argv[1:]:
     model = keras.models.load_model(f"{name}/model.keras", safe_mode=True)
     inputs = list(np.load(f"{name}/inputs.npz").values())
-    np.save(f"{name}/scores.npy", model.predict(inputs if inputs[1:] else inputs[0], verbose=0)[:, 0])
+    scores = model.predict(inputs if inputs[1:] else inputs[0], verbose=0)
+    np.save(f"{name}/scores.npy", scores[:, 0] if scores.shape[1] == 1 else scores)
 assert not {"store", "train"} & set(sys.modules)
 """
 TORCH = """
@@ -108,7 +109,7 @@ def assert_scores_of_a_fresh_process(exported: Sides, program: str, *words: str,
     for name in MODELS:
         expected = np.load(exported.folder / f"{name}-logits.npz")["of_keras"].astype(np.float64)
         scores = np.load(exported.folder / name / "scores.npy")
-        np.testing.assert_allclose(scores, sigmoid(expected), atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(scores, probability(expected), atol=1e-5, err_msg=name)
 
 
 def test_exported_torch_models_score_alike_in_a_fresh_process(exported: Sides) -> None:

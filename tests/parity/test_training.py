@@ -10,7 +10,6 @@ import torch
 from tests.parity.cases import (
     EVERYTHING,
     MODELS,
-    RATE,
     STEPS,
     TRAINED_TOGETHER,
     WEIGHTED,
@@ -20,11 +19,12 @@ from tests.parity.cases import (
     model_specification,
     open_feed,
     store_of,
+    training_config,
+    weights_of,
 )
 from tests.parity.conftest import Sides, run_keras_side
 from train.config import TrainConfig
 from train.model.weights import load_weights
-from train.presets import preset
 from train.pytorch.backend import TorchBackend
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
@@ -88,9 +88,8 @@ def test_samples_have_the_same_weights_in_both(exchange: Path) -> None:
 
 def train(folder: Path, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:
     """Return the backend after some steps, and the loss of each step."""
-    settings = preset("challenge") | {"learning_rate": RATE, "seed": 2} | settings
-    config = TrainConfig(run=folder, store=store_of(folder, name), **settings)
-    backend = TorchBackend(model_specification(folder, name), config)
+    config = training_config(folder, name, **({"seed": 2} | settings))
+    backend = TorchBackend(model_specification(folder, name), config, weights_of(config))
     start = load_weights(folder / f"{name}-start.npz")
     backend.load_state_dict({**backend.state_dict(), **{f"weights/{key}": value for key, value in start.items()}})
     stream, losses = open_feed(config.store, batch_size=8), []

@@ -10,7 +10,9 @@ import pytest
 
 from store.stream import Batch, BatchStream
 from tests.jets import write_jet_store
+from tests.three_classes import write_three_class_store
 from train.config import TrainConfig
+from train.metrics import probability
 from train.model.specification import Specification
 
 
@@ -19,13 +21,20 @@ def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_jet_store(tmp_path_factory.mktemp("jets"))
 
 
+@pytest.fixture(scope="session")
+def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_three_class_store(tmp_path_factory.mktemp("three-classes"))
+
+
 class LineBackend:
     """Logistic regression on the summed squares of each channel: the simplest backend, in a few lines of numpy."""
 
     device, rank, world_size = "paper", 0, 1
 
     def __init__(self, specification: Specification, config: TrainConfig) -> None:
-        self.weights = np.random.default_rng(config.seed).normal(size=specification.image_shape[-1] + 1) / 100
+        classes = specification.class_count
+        shape = (specification.image_shape[-1] + 1, *([classes] if classes > 2 else []))
+        self.weights = np.random.default_rng(config.seed).normal(size=shape) / 100
         self.rate = np.nan
         self.rates: list[float] = []
         self.trained: list[npt.NDArray[np.int64]] = []
@@ -38,8 +47,8 @@ class LineBackend:
     def train(self, image: Batch, label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         self.trained.append(image.sample)
         logit = self.predict(image)
-        slope = 1 / (1 + np.exp(-logit)) - label
-        self.weights = self.weights - self.rate * slope @ self._features(image) / len(label)
+        slope = probability(logit) - (label if logit.ndim == 1 else np.eye(logit.shape[1])[label])
+        self.weights = self.weights - self.rate * self._features(image).T @ slope / len(label)
         return logit if len(self.trained) < self.broken_from else np.full_like(logit, np.nan)
 
     def predict(self, image: Batch) -> npt.NDArray[np.float64]:

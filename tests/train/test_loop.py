@@ -290,6 +290,63 @@ def test_balanced_classes_weigh_the_same(config: TrainConfig, showers: Path) -> 
     np.testing.assert_allclose(total, len(samples) / 2, rtol=1e-5)
 
 
+@pytest.fixture
+def of_three(config: TrainConfig, three_classes: Path) -> TrainConfig:
+    return replace(config, store=three_classes, model="resnet15", epochs=2, batch_size=25, learning_rate=1e-3)
+
+
+def test_three_classes_have_probabilities_and_the_weights_of_the_data_set(of_three: TrainConfig) -> None:
+    run_training(of_three, "torch", Factory())
+    assert json.loads((of_three.run / "config.json").read_text())["weight"] == "weight"
+    opened = store.open_store(of_three.store)
+    for split in SPLITS:
+        predictions = Predictions.load(of_three.run / "predictions" / f"{split}.npz")
+        assert predictions.score.shape == (len(predictions.label), 3)
+        np.testing.assert_array_equal(predictions.weight, opened.column("weight")[predictions.sample])
+    best = min(history(of_three.run), key=lambda epoch: epoch["validation_loss"])
+    validation = Predictions.load(of_three.run / "predictions" / "validation.npz")
+    metrics = compute_metrics(validation.label, np.log(validation.score), validation.weight)
+    for name in ("loss", "accuracy", "auc"):
+        assert best[f"validation_{name}"] == pytest.approx(getattr(metrics, name), rel=1e-6)
+
+
+def test_weights_of_the_data_set_can_be_left_out(of_three: TrainConfig) -> None:
+    run_training(replace(of_three, weight="none", epochs=1), "torch", Factory())
+    validation = Predictions.load(of_three.run / "predictions" / "validation.npz")
+    assert validation.weight is None
+    metrics = compute_metrics(validation.label, np.log(validation.score))
+    assert history(of_three.run)[0]["validation_loss"] == pytest.approx(metrics.loss, rel=1e-9)
+
+
+def test_another_column_weights_the_training_alone(of_three: TrainConfig) -> None:
+    run_training(replace(of_three, weight="pt", epochs=1), "torch", Factory())
+    validation = Predictions.load(of_three.run / "predictions" / "validation.npz")
+    assert validation.weight is None
+    weight = store.open_store(of_three.store).column("pt")[validation.sample]
+    metrics = compute_metrics(validation.label, np.log(validation.score), weight)
+    assert history(of_three.run)[0]["validation_loss"] == pytest.approx(metrics.loss, rel=1e-6)
+
+
+def test_a_training_of_three_classes_is_resumed_within_an_epoch(of_three: TrainConfig, tmp_path: Path) -> None:
+    run_training(of_three, "torch", Factory())
+    other = replace(of_three, run=tmp_path / "other", save_every=0.0)
+    with pytest.raises(RunError):
+        run_training(other, "torch", Factory(broken_from=3))
+    assert Checkpoint.load(other.run / "checkpoints" / "last.npz").outputs["logit"].shape == (50, 3)
+    run_training(other, "torch", Factory(), resume=True)
+    assert timeless(other.run) == timeless(of_three.run)
+
+
+def test_each_of_three_classes_has_a_weight(of_three: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match=r"class_weights=\(1.0, 2.0\): expected 3, one per class of"):
+        run_training(replace(of_three, class_weights="1,2"), "torch", Factory())
+    run_training(replace(of_three, class_weights="balanced", epochs=1), "torch", Factory())
+    recorded = json.loads((of_three.run / "config.json").read_text())["class_weights"]
+    train = store.open_dataset(of_three.store, split="train")
+    total = np.bincount(train.label.values, train.weight.values)
+    assert recorded == pytest.approx(total.sum() / (3 * total), rel=1e-5)
+
+
 def test_a_selection_is_resumed(config: TrainConfig, tmp_path: Path) -> None:
     config = replace(config, **CHOICE)
     run_training(config, "torch", Factory())

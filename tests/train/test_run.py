@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,10 @@ from store.errors import ConfigError, RunError
 from store.opening import open_store
 from store.run_folder import RunFolder
 from train.config import TrainConfig
+from train.model.architecture import Architecture
+from train.model.graph import Layers
+from train.model.layers import Conv, Dense
+from train.model.stateless_layers import Flatten, GlobalPool
 from train.run import make_specification, resumed_config
 
 
@@ -54,6 +59,34 @@ def test_a_damaged_configuration_is_named(run: RunFolder) -> None:
 def test_does_not_continue_in_the_other_framework(run: RunFolder) -> None:
     with pytest.raises(RunError, match="was trained with torch; resume it with train-torch --resume"):
         resumed_config(run, "keras", {})
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ((Flatten(), Dense(units=5)), "ends in 5 logits; for the 3 classes of .* it must end in 3 logits, or in a"),
+        ((GlobalPool(),), "ends in one logit; for the 3 classes of .* it must end in 3 logits, or in a dense layer"),
+        ((GlobalPool(), Dense(units=2)), r"ends in \(2,\); it must end in one logit, \(1,\), for two classes, or for"),
+    ],
+)
+def test_a_model_that_does_not_end_in_the_classes_is_named(
+    three_classes: Path, tmp_path: Path, last: Layers, message: str
+) -> None:
+    layers = (Conv(filters=1), *last)
+    architecture = Architecture(name="mine", source="tests", layers=layers, initialiser="he")
+    (path := tmp_path / "mine.json").write_text(json.dumps(architecture.to_dict()))
+    config = TrainConfig(run=tmp_path, model=str(path), normalisation="max")
+    with pytest.raises(ConfigError, match=rf"mine\.json: model 'mine' {message}"):
+        make_specification(config, open_store(three_classes))
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_model_ends_in_one_logit_or_in_that_of_each_class(three_classes: Path, tmp_path: Path, units: int) -> None:
+    layers = (GlobalPool(), Dense(units=units, activation="linear"))
+    architecture = Architecture(name="mine", source="tests", layers=layers, initialiser="he")
+    (path := tmp_path / "mine.json").write_text(json.dumps(architecture.to_dict()))
+    config = TrainConfig(run=tmp_path, model=str(path), normalisation="max")
+    assert make_specification(config, open_store(three_classes)).architecture.layers[-1].units == 3
 
 
 def test_images_that_a_model_does_not_take_get_the_models_that_do(jets: Path) -> None:
