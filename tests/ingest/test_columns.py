@@ -33,7 +33,7 @@ def run(files, tmp_path):
     """Return a function that ingests the sources with some options."""
 
     def run(*words, output="out.zarr"):
-        return run_ingest("convert", *words, "--dataset", files[0], "--output", tmp_path / output)
+        return run_ingest("convert", "--dataset", files[0], *words, "--output", tmp_path / output)
 
     return run
 
@@ -158,3 +158,28 @@ def test_integers_in_one_file_and_floats_in_another_are_refused(files, run, tmp_
         f"{other}: event has floating-point numbers, and integers in {a}; all files must have the same" in outcome.err
     )
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_an_interrupted_ingest_is_resumed_only_as_it_was(files, run, tmp_path, monkeypatch):
+    description, (a, b, c), _ = files
+
+    def fail(*_):
+        raise OSError(5, "Input/output error", "table")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest.completion.write_tables", fail)
+        assert run(a, b, c, "--where", "pt > 150").status == 1
+    scheme = "'rows where pt > 150: 0.7,0.1,0.2'"
+    for words, difference in (
+        ((a, b, c), f"split={scheme}, this one '0.7,0.1,0.2'"),
+        ((a, b, c, "--where", "pt > 160"), f"split={scheme}, this one 'rows where pt > 160: 0.7,0.1,0.2'"),
+        ((a, b, c, "--where", "pt > 150", "--group", "event"), f"split={scheme}, this one {scheme[:-1]} by event'"),
+        (("--train", a, "--validation", b, "--test", c), f"split={scheme}, this one 'separate sources (1 train, "),
+        ((a, b, c, "--where", "pt > 150", "--dataset", tmp_path / "new.toml"), "dataset.title='Three"),
+    ):
+        (tmp_path / "new.toml").write_text(description.read_text().replace("Three classes", "3 classes"))
+        outcome = run(*words)
+        assert outcome.status == 1
+        assert f"an interrupted ingest has {difference}" in outcome.err
+    outcome = run(a, b, c, "--where", "pt  > 150")
+    assert outcome.status == 0, outcome.err

@@ -14,6 +14,12 @@ from tests.ingest.test_convert import content, ingest_to
 KINDS = ("ingest.json", "000001.json", "shard-000000.json", "000001-*.run", "c.0.0.0.0")
 
 
+@pytest.fixture(autouse=True)
+def one_stretch_per_source(monkeypatch):
+    """Cut stretches so short that the two sources do not share one."""
+    monkeypatch.setattr(external_shuffle, "STRETCH_BYTES", 90 * 32 * 32 * 2 * 4)
+
+
 @pytest.fixture
 def interrupt(pair, tmp_path, monkeypatch):
     """Return a function that runs an ingest which ends after its shards were written, and returns its folder."""
