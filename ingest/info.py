@@ -1,9 +1,11 @@
 """The content of a store as tables for the terminal."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rich.box
 import xarray as xr
 from rich.console import Group, RenderableType
@@ -11,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.reference import reference_table
+from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.block_reader import MappedReader
 from store.console import printable
 from store.files import folder_bytes
@@ -23,6 +26,8 @@ from store.shuffle_quality import ShuffleQuality, shuffle_quality
 from store.shuffles import SHUFFLES
 
 MOST_SOURCES = 20  # sources that are listed; `--json` lists all
+MOST_NAMES = 20  # classes, and variables, that are listed
+MOST_ROWS = 48  # of each table of statistics
 READERS = {
     MappedReader.kind: "image by image, from a memory map",
     PreadReader.kind: "image by image, by pread",
@@ -75,12 +80,34 @@ def identity_table(store: Store) -> Table:
         ("read as", describe_reader(store)),
         ("splits", f"{splits}; scheme {attributes['split_scheme']}, seed {attributes['seed']}"),
         *_selection_rows(attributes),
-        *((variable.name, f"{variable.long_name}, {variable.units}") for variable in store.spec.variables),
+        *_column_rows(store),
         ("sources", "\n".join(sources)),
         ("content", attributes["content_digest"]),
     ):
         table.add_row(Text(name, style="dim"), Text(printable(value)))
     return table
+
+
+def _column_rows(store: Store) -> list[tuple[str, str]]:
+    """Return a row for the classes, one for each variable, and one for the weights."""
+    samples, variables = store.image.shape[0], store.spec.variables
+    counts = samples_by_class(store, 0, samples)
+    rows = [("classes", _listed([f"{name} {count:,}" for name, count in counts.items()]))]
+    for variable in variables[:MOST_NAMES]:
+        whole = ", int64" if store.array(variable.name).dtype == np.int64 else ""
+        rows.append((variable.name, f"{variable.long_name}, {variable.units}{whole}"))
+    if len(variables) > MOST_NAMES:
+        rows.append(("", f"and {len(variables) - MOST_NAMES:,} more variables"))
+    weights = weight_by_class(store, 0, samples)
+    if weights:
+        rows.append(("weight", "sums: " + _listed([f"{name} {weight:,.6g}" for name, weight in weights.items()])))
+    return rows
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words one after another, or the first ones and how many more there are."""
+    more = f" and {len(words) - MOST_NAMES:,} more" if len(words) > MOST_NAMES else ""
+    return ", ".join(words[:MOST_NAMES]) + more
 
 
 def _selection_rows(attributes: dict[str, Any]) -> list[tuple[str, str]]:
@@ -122,35 +149,48 @@ def describe_reader(store: Store) -> str:
 
 def image_table(statistics: xr.Dataset) -> Table:
     """Return the statistics of a store's images by class and channel."""
-    table = Table(title="training split, values as in the source files", box=rich.box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("class", "channel", "mean", "std", "min", "max", "non-zero", "images", "empty"):
-        table.add_column(heading, justify="left" if heading in ("class", "channel") else "right", no_wrap=True)
-    for c, name in enumerate(statistics["class"].values):
-        for k, channel in enumerate(statistics["channel"].values):
-            values = statistics.isel({"class": c, "channel": k})
-            table.add_row(
-                str(name),
-                str(channel),
-                *(f"{float(values[key]):.6g}" for key in ("mean", "std", "minimum", "maximum")),
-                f"{float(values['nonzero_share']):.2%}",
-                f"{int(values['images']):,}",
-                f"{int(values['empty_images']):,}",
-            )
-    return table
+    table = _statistics_table(
+        "training split, values as in the source files",
+        ("class", "channel"),
+        ("mean", "std", "min", "max", "non-zero", "images", "empty"),
+    )
+    rows = image_rows(statistics)
+    for row in rows[:MOST_ROWS]:
+        table.add_row(
+            row["class"],
+            row["channel"],
+            *(f"{row[key]:.6g}" for key in ("mean", "std", "minimum", "maximum")),
+            f"{row['nonzero_share']:.2%}",
+            f"{row['images']:,}",
+            f"{row['empty_images']:,}",
+        )
+    return _say_left_out(table, len(rows), "classes and channels")
 
 
 def variable_table(statistics: xr.Dataset) -> Table:
     """Return the statistics of a store's variables by class."""
-    table = Table(title="variables, training split", box=rich.box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("class", "variable", "units", "mean", "std", "min", "median", "max"):
-        table.add_column(heading, justify="left" if heading in ("class", "variable", "units") else "right")
-    for name in statistics["class"].values:
-        for variable in statistics["variable"].values:
-            values = statistics.sel({"class": name, "variable": variable})
-            median = values["variable_quantile"].sel(probability=0.5)
-            mean, std, low, high = (values[f"variable_{key}"] for key in ("mean", "std", "minimum", "maximum"))
-            cells = (f"{float(value):.6g}" for value in (mean, std, low, median, high))
-            table.add_row(str(name), str(variable), str(values["variable_units"].values), *cells)
+    numbers = ("mean", "std", "min", "median", "max")
+    table = _statistics_table("variables, training split", ("class", "variable", "units"), numbers)
+    rows = variable_rows(statistics)
+    for row in rows[:MOST_ROWS]:
+        values = (row[key] for key in ("mean", "std", "minimum", "median", "maximum"))
+        table.add_row(row["class"], row["variable"], row["units"], *(f"{value:.6g}" for value in values))
+    return _say_left_out(table, len(rows), "classes and variables")
+
+
+def _statistics_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    """Return an empty table whose columns of text are folded if there is too little room."""
+    table = Table(title=title, box=rich.box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _say_left_out(table: Table, rows: int, words: str) -> Table:
+    if rows > MOST_ROWS:
+        table.caption = f"and {rows - MOST_ROWS:,} more {words}; --json has all"
     return table
 
 

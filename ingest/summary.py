@@ -4,16 +4,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from ingest.info import READERS, shuffle_qualities
 from ingest.reference import compare_published
+from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.files import folder_bytes
 from store.opening import Store, open_statistics, open_store
 from store.sample_reader import choose_reader
 
 SUMMARY_VERSION = 1
-IMAGE_KEYS = ("mean", "std", "minimum", "maximum", "nonzero_share")
 
 
 def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
@@ -49,7 +47,10 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
         "dtype": str(image.dtype),
         "channels": [{key: getattr(c, key) for key in ("name", "long_name", "scale", "unit")} for c in spec.channels],
         "classes": list(spec.classes),
-        "variables": [{key: getattr(v, key) for key in ("name", "long_name", "units")} for v in spec.variables],
+        "variables": [
+            {"name": v.name, "long_name": v.long_name, "units": v.units, "dtype": str(store.array(v.name).dtype)}
+            for v in spec.variables
+        ],
         "splits": _splits(store),
         **{key: attributes[key] for key in ("split_scheme", "seed")},
         "selection": attributes.get("selection"),
@@ -61,7 +62,7 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
         "sources": attributes["sources"],
         "content_digest": store.digest,
         **{key: attributes.get(key) for key in ("versions", "history")},
-        "statistics": {"images": _image_rows(statistics), "variables": _variable_rows(statistics)},
+        "statistics": {"images": image_rows(statistics), "variables": variable_rows(statistics)},
         "shuffling": {
             "batch_size": batch_size,
             "kinds": {
@@ -76,38 +77,17 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
 
 
 def _splits(store: Store) -> dict[str, Any]:
-    """Return range, number of samples, and number of samples of each class, by split."""
-    splits = {}
-    for split, (start, stop) in store.attributes["split_ranges"].items():
-        label = store.column("label", start, stop)
-        by_class = {name: int((label == code).sum()) for code, name in enumerate(store.spec.classes)}
-        splits[split] = {"start": start, "stop": stop, "samples": stop - start, "samples_by_class": by_class}
-    return splits
-
-
-def _image_rows(statistics: xr.Dataset) -> list[dict[str, Any]]:
-    rows = []
-    for name in statistics["class"].values:
-        for channel in statistics["channel"].values:
-            values = statistics.sel({"class": name, "channel": channel})
-            numbers = {key: float(values[key]) for key in IMAGE_KEYS}
-            counts = {key: int(values[key]) for key in ("images", "empty_images")}
-            rows.append({"class": str(name), "channel": str(channel), **numbers, **counts})
-    return rows
-
-
-def _variable_rows(statistics: xr.Dataset) -> list[dict[str, Any]]:
-    rows = []
-    for name in statistics["class"].values if "variable" in statistics.dims else ():
-        for variable in statistics["variable"].values:
-            values = statistics.sel({"class": name, "variable": variable})
-            numbers = {key: float(values[f"variable_{key}"]) for key in ("mean", "std", "minimum", "maximum")}
-            median = float(values["variable_quantile"].sel(probability=0.5))
-            units = str(values["variable_units"].values)
-            rows.append(
-                {"class": str(name), "variable": str(variable), "units": units, **numbers, "median": median},
-            )
-    return rows
+    """Return range, number of samples, and samples and weights of each class, by split."""
+    return {
+        split: {
+            "start": start,
+            "stop": stop,
+            "samples": stop - start,
+            "samples_by_class": samples_by_class(store, start, stop),
+            "weight_by_class": weight_by_class(store, start, stop),
+        }
+        for split, (start, stop) in store.attributes["split_ranges"].items()
+    }
 
 
 def _finite(value: Any) -> Any:

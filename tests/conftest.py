@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.examples import run_ingest
 from tests.showers import write_shower_store
 
 # No test may open a window; pyplot chooses its backend when it is first imported.
@@ -30,6 +31,19 @@ OPT_IN = {
 def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store of 200 showers per class: 240 for training, 80 for validation, 80 for the test."""
     return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
+
+
+@pytest.fixture(scope="session")
+def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store of 60 images of three classes, with weights and with event numbers in int64."""
+    from tests.three_classes import make_samples, write_description, write_hdf5  # imports pyarrow
+
+    folder = tmp_path_factory.mktemp("three-classes")
+    source = write_hdf5(folder / "a.hdf5", make_samples(60, 1))
+    store = folder / "three.zarr"
+    outcome = run_ingest(source, "--dataset", write_description(folder / "three.toml"), "--output", store)
+    assert outcome.status == 0, outcome.err
+    return store
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

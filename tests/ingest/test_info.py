@@ -1,3 +1,5 @@
+import dataclasses
+import io
 import json
 import re
 import shutil
@@ -6,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from rich.console import Console
 
+from ingest.info import image_table
 from ingest.summary import _finite
 from store import sample_reader
+from store.datasets import Channel
+from store.image_statistics import ImageStatistics, to_dataset
 from store.opening import open_statistics
-from tests.examples import run_ingest, showers, write_hdf5
+from tests.examples import run_ingest, shape_spec, showers, write_hdf5
 from tests.jets import write_jet_store
 
 
@@ -153,6 +159,39 @@ def test_json_of_jets_has_their_variables(tmp_path):
     cut = strict(run_ingest("info", tmp_path / "cut.zarr", "--json").out)
     counts = {"before": document["samples"], "after": document["samples"]}
     assert cut["selection"] == {"from": document["content_digest"], "where": "source_row >= 0", **counts}
+
+
+def test_classes_whole_numbers_and_weights_are_shown(three_classes):
+    out, group = run_ingest("info", three_classes).out, zarr.open_group(three_classes, mode="r")
+    label, weight = group["label"][:], group["weight"][:].astype(np.float64)
+    counts, sums = np.bincount(label), np.bincount(label, weight)
+    names = ("qcd", "top", "w")
+    assert f"classes  {', '.join(f'{name} {count}' for name, count in zip(names, counts, strict=True))}" in out
+    assert "event    event number, 1, int64" in out
+    assert f"weight   sums: {', '.join(f'{name} {s:.6g}' for name, s in zip(names, sums, strict=True))}" in out
+    document = strict(run_ingest("info", three_classes, "--json").out)
+    assert document["classes"] == list(names)
+    assert [(v["name"], v["dtype"]) for v in document["variables"]] == [("pt", "float32"), ("event", "int64")]
+    for split in document["splits"].values():
+        part = slice(split["start"], split["stop"])
+        assert list(split["samples_by_class"].values()) == np.bincount(label[part], minlength=3).tolist()
+        expected = np.bincount(label[part], weight[part], minlength=3)
+        np.testing.assert_allclose(list(split["weight_by_class"].values()), expected)
+
+
+def test_tables_of_hundreds_of_channels_are_narrow_and_short():
+    spec = dataclasses.replace(
+        shape_spec((1, 1, 300)), channels=tuple(Channel(name=f"{k}{'x' * 55}", long_name="") for k in range(300))
+    )
+    sums = ImageStatistics.zero(spec)
+    sums.update(np.ones((2, 1, 1, 300), np.float32), np.uint8([0, 1]))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(image_table(to_dataset(sums, spec)))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) < 150
+    assert "and 552 more classes and channels; --json has all" in lines[-1]
+    assert not [line for line in lines if "…" in line], "no number is cut off"
 
 
 def test_json_is_valid_for_a_class_whose_images_are_empty(tmp_path):
