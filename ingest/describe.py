@@ -7,62 +7,31 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
-import numpy.typing as npt
 
+from ingest.file_entries import MOST_CHANNELS, Entry, guess_shape, list_entries, read_first
+from ingest.label_guess import LabelGuess, find_label
 from store.datasets import DATASETS
 from store.descriptions import LARGEST_AXIS, LARGEST_IMAGE, RESERVED
 from store.errors import SourceError, printable
-from store.sources.hdf5_storage import find_dataset, opened
-from store.sources.probe import probe
-from store.sources.source import check_pyarrow, is_parquet, open_source
+from store.sources.source import open_tried
 
-LABELS = ("y", "label", "labels", "target", "targets", "class", "truth", "is_signal")
-"""What labels are usually called, the most usual name first."""
-LOOK_ROWS = 1_000_000  # of labels, to see their values
-MOST_ENTRIES = 1000
-MOST_CHANNELS = 100
-DEEPEST = 4  # groups in groups
+WEIGHTS = (
+    "weight",
+    "weights",
+    "w",
+    "sample_weight",
+    "event_weight",
+    "mc_weight",
+    "mcweight",
+    "evt_weight",
+    "genweight",
+)
+"""What weights are usually called, the most usual name first."""
+LEAST_FLAT = 16  # values of a flat image
 GUESS = "GUESS"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A dataset of an HDF5 file, or a column of a Parquet file.
-
-    Attributes
-    ----------
-    name
-        Its name in the file.
-    shape
-        Its shape with the rows first; nested lists are as long as in the first row.
-    kind
-        Its type, in the words of the file.
-    is_float, is_number
-        Whether its values are floating-point numbers, or numbers of any type.
-    channel_first
-        Whether images in this form usually have their channels on the first axis.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    kind: str
-    is_float: bool
-    is_number: bool
-    channel_first: bool = False
-
-    @property
-    def is_column(self) -> bool:
-        """Whether it has one number per row."""
-        return self.is_number and self.shape[1:] in ((), (1,)) and len(self.shape) > 0
-
-    def __str__(self) -> str:
-        return f"{self.shape} {self.kind}"
 
 
 def describe_file(path: Path) -> str:
@@ -75,185 +44,71 @@ def describe_file(path: Path) -> str:
     ConfigError
         If the file is Parquet and pyarrow is not installed.
     """
-    if not path.is_file():
-        raise SourceError(f"{path}: is a folder; give a file in it" if path.is_dir() else f"{path}: no such file")
-    in_parquet = is_parquet(path)
-    if in_parquet:
-        check_pyarrow(path)
-    found = _parquet_entries(path) if in_parquet else _hdf5_entries(path)
-    entries = [entry for entry in found if entry.name.isprintable() and entry.shape]
-    image = max(filter(_may_be_images, entries), key=lambda e: (len(e.shape), math.prod(e.shape)), default=None)
+    entries = [entry for entry in list_entries(path) if entry.name.isprintable() and entry.shape]
+    image = max(filter(_may_be_images, entries), key=_rank, default=None)
     if image is None:
         listed = ", ".join(f"{entry.name} {entry}" for entry in entries) or "nothing"
         raise SourceError(
-            f"{path}: nothing looks like images, floats (rows, ieta, iphi, channel); the file has {listed}"
+            f"{path}: nothing looks like images, numbers (rows, ieta, iphi, channel); the file has {listed}"
         )
-    columns = [entry for entry in entries if entry.is_column and entry.shape[0] == image.shape[0]]
-    label, values = _find_label(path, columns, in_parquet)
-    variables = [column for column in columns if column is not label]
-    others = [entry for entry in entries if entry not in (image, *columns)]
+    others = [entry for entry in entries if entry is not image]
+    label = find_label(path, [entry for entry in others if entry.shape[0] == image.shape[0]])
+    columns = [
+        entry
+        for entry in others
+        if entry.is_number and entry.is_column and entry.shape[0] == image.shape[0] and entry is not label.entry
+    ]
+    weight = _find_weight(path, columns)
+    undescribed = [entry for entry in others if entry not in (label.entry, *columns)]
     lines = [
         f"# The data set in {path.name}, {image.shape[0]:,} rows, for `ingest --dataset`; check each {GUESS}.",
         *(f"# The built-in --dataset {name} fits this file as well." for name in _fitting(path)),
         *_general_lines(path),
         *_image_lines(image),
-        *_label_lines(label, values),
-        *_variable_lines(variables),
-        *(["", "# Not described:"] if others else []),
-        *(f"# {entry.name}: {entry}" for entry in others),
+        *_label_lines(label),
+        *_weight_lines(weight),
+        *_variable_lines([column for column in columns if column is not weight], weight),
+        *(["", "# Not described:"] if undescribed else []),
+        *(f"# {entry.name}: {entry}" for entry in undescribed),
     ]
     return "".join(f"{printable(line)}\n" for line in lines)
-
-
-def _hdf5_entries(path: Path) -> list[Entry]:
-    """Return the datasets of an HDF5 file, after a trial reading: see `store.sources.probe`."""
-    probe([path], [])
-    with opened(path) as file:
-        names = [*itertools.islice(_dataset_names(file, "", 0), MOST_ENTRIES)]
-    probe([path], names)
-    entries = []
-    with opened(path) as file:
-        for name in names:
-            with suppress(SourceError):
-                dataset = find_dataset(file, path, name)
-                kind = dataset.dtype.kind
-                entries.append(
-                    Entry(
-                        name=name,
-                        shape=dataset.shape,
-                        kind=str(dataset.dtype),
-                        is_float=kind == "f",
-                        is_number=kind in "fiub",
-                    )
-                )
-    return entries
-
-
-def _dataset_names(group: Any, prefix: str, depth: int) -> Iterator[str]:
-    """Yield the names of the datasets in a group and in the groups in it."""
-    for name in group:
-        with suppress(KeyError, OSError, RuntimeError, ValueError):
-            kind = group.get(name, getclass=True)
-            if kind is h5py.Dataset:
-                yield f"{prefix}{name}"
-            elif kind is h5py.Group and depth < DEEPEST:
-                yield from _dataset_names(group[name], f"{prefix}{name}/", depth + 1)
-
-
-def _parquet_entries(path: Path) -> list[Entry]:
-    """Return the columns of a Parquet file."""
-    import pyarrow as pa
-
-    from store.sources.parquet_storage import read_footer
-
-    footer = read_footer(path, path.stat().st_mtime_ns)
-    rows, names = int(footer.first_row[-1]), footer.schema.names
-    entries = []
-    for field in footer.schema:
-        kind, value, depth = field.type, field.type, 0
-        while any(test(value) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)):
-            value, depth = value.value_type, depth + 1
-        if names.count(field.name) > 1 or depth > 3:
-            continue
-        try:
-            shape = (rows, *(_list_sizes(path, footer, field.name, depth) if depth and rows else ()))
-        except SourceError:  # of a damaged column, which may not be the one with images
-            continue
-        if pa.types.is_fixed_size_binary(kind) and kind.byte_width % 4 == 0:
-            shape, value = (rows, *_image_shape(kind.byte_width // 4)), pa.float32()
-        is_float = pa.types.is_floating(value)
-        is_number = is_float or pa.types.is_integer(value) or pa.types.is_boolean(value) or pa.types.is_decimal(value)
-        entries.append(
-            Entry(
-                name=field.name,
-                shape=shape,
-                kind=str(kind),
-                is_float=is_float,
-                is_number=is_number,
-                channel_first=depth > 0,
-            )
-        )
-    return entries
-
-
-def _list_sizes(path: Path, footer: Any, name: str, depth: int) -> tuple[int, ...]:
-    """Return how long the nested lists of the first row of a column are."""
-    from store.sources.parquet_storage import check_pages, name_errors, open_file
-
-    group = int(np.flatnonzero(np.diff(footer.first_row))[0])
-    check_pages(path, footer, [name], [group])
-    with (
-        name_errors(path, f"{name} cannot be read", SourceError),
-        open_file(path, footer.metadata) as file,
-    ):
-        batches = file.iter_batches(1, row_groups=[group], columns=[name], use_threads=False)
-        values = next(batches).column(name)
-        sizes = []
-        for _ in range(depth):
-            first = values[0].values if len(values) else None
-            sizes.append(0 if first is None else len(first))
-            values = [] if first is None else first
-    return tuple(sizes)
-
-
-def _image_shape(values: int) -> tuple[int, int, int]:
-    """Return a guess at the shape of an image of that many values: square, with as few channels as possible."""
-    sides = {channels: math.isqrt(values // channels) for channels in range(1, MOST_CHANNELS)}
-    return next(
-        ((side, side, channels) for channels, side in sides.items() if side * side * channels == values),
-        (1, values, 1),
-    )
 
 
 def _may_be_images(entry: Entry) -> bool:
     """Return whether `ingest` could read images from an entry."""
     sizes = entry.shape[1:]
     return (
-        entry.is_float
-        and len(sizes) in (2, 3)
-        and all(1 <= size <= LARGEST_AXIS for size in sizes)
+        entry.is_number
+        and len(sizes) in (1, 2, 3)
+        and all(1 <= size <= LARGEST_AXIS for size in _image_shape(entry))
         and 4 * math.prod(sizes) <= LARGEST_IMAGE
-        and (len(sizes) == 2 or min(sizes[0], sizes[2]) <= MOST_CHANNELS)
+        and (len(sizes) != 3 or min(sizes[0], sizes[2]) <= MOST_CHANNELS)
+        and (len(sizes) != 1 or sizes[0] >= LEAST_FLAT)
         and entry.shape[0] > 0
     )
 
 
-def _find_label(path: Path, columns: Sequence[Entry], in_parquet: bool) -> tuple[Entry | None, list[float]]:
-    """Return the column that is most like labels, and up to ten of its values: its name or its values say so."""
-    named = sorted(
-        (column for column in columns if column.name.lower() in LABELS),
-        key=lambda column: LABELS.index(column.name.lower()),
-    )
-    values: dict[str, list[float]] = {}
-    for column in (*named, *(column for column in columns if column not in named)):
-        values[column.name] = np.unique(_read_column(path, column.name, in_parquet))[:10].tolist()
-        if set(values[column.name]) <= {0, 1}:
-            return column, values[column.name]
-    return (named[0], values[named[0].name]) if named else (None, [])
-
-
-def _read_column(path: Path, name: str, in_parquet: bool) -> npt.NDArray[Any]:
-    """Return the first values of a column of numbers."""
-    if not in_parquet:
-        with opened(path) as file:
-            return np.asarray(file[name][:LOOK_ROWS])
-    from store.sources.parquet_columns import check_column, read_columns
-    from store.sources.parquet_storage import read_footer
-
-    footer = read_footer(path, path.stat().st_mtime_ns)
-    check_column(path, footer, name)
-    try:
-        return read_columns(path, footer, [name])[name][:LOOK_ROWS]
-    except OSError as error:
-        raise SourceError(str(error)) from error
+def _rank(entry: Entry) -> tuple[int, bool, int]:
+    """Return what makes an entry more like images than another: more axes, floating-point numbers, more values."""
+    return len(entry.shape), entry.values == "float", math.prod(entry.shape)
 
 
 def _fitting(path: Path) -> Iterator[str]:
     """Yield the names of the built-in data sets that a file holds."""
     for name, spec in DATASETS.items():
         with suppress(SourceError):
-            open_source(path, spec)
+            open_tried(path, spec)
             yield name
+
+
+def _find_weight(path: Path, columns: Sequence[Entry]) -> Entry | None:
+    """Return the column that is called as weights usually are, and could be."""
+    named = [column for column in columns if column.name.rpartition("/")[2].lower() in WEIGHTS]
+    for column in sorted(named, key=lambda column: WEIGHTS.index(column.name.rpartition("/")[2].lower())):
+        values = read_first(path, column)
+        if np.isfinite(values).all() and values.min() >= 0:
+            return column
+    return None
 
 
 def _general_lines(path: Path) -> list[str]:
@@ -265,16 +120,29 @@ def _general_lines(path: Path) -> list[str]:
     ]
 
 
-def _image_lines(image: Entry) -> list[str]:
+def _is_channel_first(image: Entry) -> bool:
     first, last = image.shape[1], image.shape[-1]
-    flat = len(image.shape) == 3
-    in_front = image.channel_first if first == last else first < last
+    return len(image.shape) == 4 and (image.channel_first if first == last else first < last)
+
+
+def _image_shape(image: Entry) -> tuple[int, int, int]:
+    """Return ieta, iphi and channel: what the file says, or a guess for flat images."""
     sizes = image.shape[1:]
-    ieta, iphi, channels = (*sizes, 1) if flat else ((*sizes[1:], sizes[0]) if in_front else sizes)
+    if len(sizes) == 1:
+        return guess_shape(sizes[0])
+    ieta, iphi, channels = (*sizes, 1) if len(sizes) == 2 else sizes
+    return (iphi, channels, ieta) if _is_channel_first(image) else (ieta, iphi, channels)
+
+
+def _image_lines(image: Entry) -> list[str]:
+    ieta, iphi, channels = _image_shape(image)
+    flat, no_axis = len(image.shape) == 2, len(image.shape) == 3
     lines = ["", "[image]", f"keys = [{_quoted(image.name)}]  # {image}"]
-    lines.append(f"shape = [{ieta}, {iphi}, {channels}]  # {GUESS}: ieta, iphi, channel")
-    if not flat:
-        lines.append(f'layout = "channel-{"first" if in_front else "last"}"  # {GUESS}')
+    values = f"; the file has {image.shape[1]} values per image" if flat else ""
+    lines.append(f"shape = [{ieta}, {iphi}, {channels}]  # {GUESS}: ieta, iphi, channel{values}")
+    if not no_axis:
+        order = ": the order of the values" if flat else ""
+        lines.append(f'layout = "channel-{"first" if _is_channel_first(image) else "last"}"  # {GUESS}{order}')
     lines.append(f"seed = [{ieta // 2}, {iphi // 2}]  # {GUESS}: the cell that images are centred on")
     for channel in range(channels):
         lines += [
@@ -287,25 +155,34 @@ def _image_lines(image: Entry) -> list[str]:
     return lines
 
 
-def _label_lines(label: Entry | None, values: Sequence[float]) -> list[str]:
-    if label is None:
-        key = f'key = "y"  # {GUESS}: no column looks like labels, which are 0 or 1'
+def _label_lines(label: LabelGuess) -> list[str]:
+    lines = ["", "[label]"]
+    if label.entry is None:
+        lines.append(f"# {GUESS}: nothing looks like labels; add key, or tell classes by `ingest --label CLASS=FILES`")
     else:
-        shown = ", ".join(f"{value:g}" for value in values)
-        key = f"key = {_quoted(label.name)}  # {GUESS}: {label}, values {shown}"
-    return ["", "[label]", key, f'classes = ["class-0", "class-1"]  # {GUESS}: names of label 0 and label 1']
+        lines.append(f"key = {_quoted(label.entry.name)}  # {GUESS}: {label.entry}, {label.seen}")
+    lines.append(f"classes = [{', '.join(map(_quoted, label.classes))}]  # {GUESS}: {label.meaning}")
+    if label.values:
+        values = ", ".join(_quoted(value) if isinstance(value, str) else str(value) for value in label.values)
+        lines.append(f"values = [{values}]  # what the file has for each class")
+    return lines
 
 
-def _variable_lines(variables: Sequence[Entry]) -> list[str]:
-    lines, taken = [], {""}
+def _weight_lines(weight: Entry | None) -> list[str]:
+    return [] if weight is None else ["", "[weight]", f"key = {_quoted(weight.name)}  # {GUESS}: {weight}"]
+
+
+def _variable_lines(variables: Sequence[Entry], weight: Entry | None) -> list[str]:
+    lines, taken = [], {""} if weight is None else {"", "weight"}
     for variable in variables:
         name = re.sub("[^A-Za-z0-9_]+", "_", variable.name)[:50].lstrip("0123456789")
         if name in RESERVED or keyword.iskeyword(name) or name in taken:
             name = next(f"{name}_{k}" for k in itertools.count(1) if f"{name}_{k}" not in taken)
         taken.add(name)
+        stored = ", int64 in a store" if variable.values == "integer" else ""
         lines += [
             "",
-            f"[[variables]]  # delete those that you do not need; {variable}",
+            f"[[variables]]  # delete those that you do not need; {variable}{stored}",
             f"name = {_quoted(name)}",
             f"key = {_quoted(variable.name)}",
             f"long_name = {_quoted(variable.name[:300])}  # {GUESS}",

@@ -61,8 +61,8 @@ def as_classes(path: Path, key: str, values: npt.NDArray[Any], spec: DatasetSpec
             return values.astype(np.uint8)
         raise _refusal(path, key, values, start, int(np.argmin(known)), spec)
     expected: Sequence[Any] = spec.label_values or spec.classes
-    labels = [*map(_text, values.tolist())] if is_text else values.tolist()
-    codes = {_text(value) if isinstance(value, str) else value: code for code, value in enumerate(expected)}
+    labels = [*map(as_text, values.tolist())] if is_text else values.tolist()
+    codes = {as_text(value) if isinstance(value, str) else value: code for code, value in enumerate(expected)}
     found = np.fromiter((codes.get(label, UNKNOWN) for label in labels), np.int16, len(labels))
     if UNKNOWN in found:
         raise _refusal(path, key, values, start, int(np.argmax(found == UNKNOWN)), spec)
@@ -93,8 +93,8 @@ def _from_columns(path: Path, key: str, values: npt.NDArray[Any], classes: tuple
     return ones.argmax(axis=1).astype(np.uint8)
 
 
-def _text(value: Any) -> Any:
-    """Return text as str, without the blanks and null characters with which files fill it up."""
+def as_text(value: Any) -> Any:
+    """Return text or bytes as str, without the blanks and null characters that fill it up; other values as they are."""
     if isinstance(value, bytes):
         value = value.decode(errors="backslashreplace")
     return value.rstrip("\0 ") if isinstance(value, str) else value
@@ -102,7 +102,7 @@ def _text(value: Any) -> Any:
 
 def _refusal(path: Path, key: str, values: npt.NDArray[Any], start: int, row: int, spec: DatasetSpec) -> SourceError:
     """Return the error for a label that stands for no class."""
-    value = _text(values[row])
+    value = as_text(values[row])
     shown = printable(repr(value)[:60]) if isinstance(value, str) else str(value)
     where = f"{path}: {key}[{start + row}]"
     problem = f"{where} is missing" if value is None else f"{where} = {shown}"
@@ -118,7 +118,7 @@ def _advice(values: npt.NDArray[Any], spec: DatasetSpec) -> str:
     """Return what to write in the description if labels are as many other values as there are classes."""
     if spec.label_values is not None:
         return ""
-    distinct = {*map(_text, values.tolist())}
+    distinct = {*map(as_text, values.tolist())}
     if distinct <= {-1, 1} and len(spec.classes) == 2:
         distinct = {-1, 1}
     whole = all(isinstance(value, str) or (value is not None and value == value // 1) for value in distinct)

@@ -1,6 +1,6 @@
 """Columns of numbers, and of labels, in a Parquet file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def check_column(path: Path, footer: Footer, name: str) -> None:
     """Raise SourceError unless a column exists once, has numbers, and the file can hold as many as it promises."""
     check_name(path, footer, name)
     kind = footer.schema.field(name).type
-    if not _is_any(_value_type(kind), NUMBERS):
+    if not is_any(value_type(kind), NUMBERS):
         raise SourceError(f"{path}: {name} has type {printable(str(kind))}, expected numbers")
     check_promises(path, footer, name, 1)
 
@@ -44,10 +44,10 @@ def check_column(path: Path, footer: Footer, name: str) -> None:
 def check_label(path: Path, footer: Footer, name: str, spec: DatasetSpec) -> None:
     """Raise SourceError unless a column exists once and has labels: see `store.sources.labels`."""
     check_name(path, footer, name)
-    kind = _value_type(footer.schema.field(name).type)
-    if _is_any(kind, LISTS) and _is_any(kind.value_type, NUMBERS) and spec.label_values is None:
+    kind = value_type(footer.schema.field(name).type)
+    if is_any(kind, LISTS) and is_any(kind.value_type, NUMBERS) and spec.label_values is None:
         check_promises(path, footer, name, len(spec.classes))
-    elif _is_any(kind, (*NUMBERS, *TEXTS)):
+    elif is_any(kind, (*NUMBERS, *TEXTS)):
         check_promises(path, footer, name, 1)
     else:
         columns = "" if spec.label_values else f", or lists of {len(spec.classes)} numbers, one per class"
@@ -67,29 +67,44 @@ def read_labels(path: Path, footer: Footer, name: str, spec: DatasetSpec) -> UIn
         If the column cannot be read.
     """
     rows, pieces, start = int(footer.first_row[-1]), [], 0
-    check_pages(path, footer, [name], range(footer.metadata.num_row_groups))
-    with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata) as file:
-        for batch in file.iter_batches(PIECE_ROWS, columns=[name], use_threads=False):
-            values = _label_values(path, name, batch.column(0), len(spec.classes), start)
-            pieces.append(as_classes(path, name, values, spec, start))
-            start += len(batch)
+    for values in iterate_column(path, footer, name, len(spec.classes)):
+        pieces.append(as_classes(path, name, values, spec, start))
+        start += len(values)
     if start != rows:
         raise SourceError(f"{path}: {name} has {start:,} values, but the file promises {rows:,} rows")
     return np.concatenate(pieces)
 
 
-def _label_values(path: Path, name: str, column: Any, classes: int, start: int) -> npt.NDArray[Any]:
-    """Return labels, (rows,), or (rows, class) if they are lists."""
+def iterate_column(path: Path, footer: Footer, name: str, width: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield a column of numbers, texts or lists of numbers piece by piece, as (n,), or (n, width) for lists.
+
+    Raises
+    ------
+    SourceError
+        If pages promise more than the footer, or a list has another length than `width`.
+    OSError
+        If the column cannot be read.
+    """
+    start = 0
+    check_pages(path, footer, [name], range(footer.metadata.num_row_groups))
+    with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata) as file:
+        for batch in file.iter_batches(PIECE_ROWS, columns=[name], use_threads=False):
+            yield _values(path, name, batch.column(0), width, start)
+            start += len(batch)
+
+
+def _values(path: Path, name: str, column: Any, width: int, start: int) -> npt.NDArray[Any]:
+    """Return a part of a column that begins at row `start` as (rows,), or (rows, width) if it has lists."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
-    if not _is_any(column.type, LISTS):
+    if not is_any(column.type, LISTS):
         return as_numbers(column)
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)  # NaN for a list that is missing
-    if not np.all(lengths == classes):
-        row = int(np.argmin(lengths == classes))
+    if not np.all(lengths == width):
+        row = int(np.argmin(lengths == width))
         problem = "is missing" if np.isnan(lengths[row]) else f"has length {lengths[row]:g}"
-        raise SourceError(f"{path}: {name}[{start + row}] {problem}, expected {classes} numbers, one per class")
-    return as_numbers(column.flatten()).reshape(-1, classes)
+        raise SourceError(f"{path}: {name}[{start + row}] {problem}, expected {width} numbers, one per class")
+    return as_numbers(column.flatten()).reshape(-1, width)
 
 
 def read_columns(path: Path, footer: Footer, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
@@ -113,20 +128,21 @@ def read_columns(path: Path, footer: Footer, names: Sequence[str]) -> dict[str, 
     return columns
 
 
-def _value_type(kind: Any) -> Any:
+def value_type(kind: Any) -> Any:
     """Return Arrow's type of the values, without the dictionary or extension that they come in."""
     if isinstance(kind, pa.BaseExtensionType):
         return kind.storage_type
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _is_any(kind: Any, tests: Sequence[Callable[[Any], bool]]) -> bool:
+def is_any(kind: Any, tests: Sequence[Callable[[Any], bool]]) -> bool:
+    """Return whether one of Arrow's tests for types holds for a type."""
     return any(test(kind) for test in tests)
 
 
 def as_numbers(column: Any) -> npt.NDArray[Any]:
     """Return a column of Arrow's as an array: of numbers, NaN for those that are missing, or of texts or None."""
-    column = column.cast(_value_type(column.type))
-    if _is_any(column.type, NUMBERS) and (column.null_count or pa.types.is_decimal(column.type)):
+    column = column.cast(value_type(column.type))
+    if is_any(column.type, NUMBERS) and (column.null_count or pa.types.is_decimal(column.type)):
         column = column.cast(pa.float64(), safe=False)
     return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())

@@ -18,9 +18,9 @@ from store.arrays import Float32Array
 from store.datasets import DatasetSpec
 from store.errors import SourceError, printable
 from store.sources.image_forms import arrange, check_shape, is_channel_first, row_shapes
+from store.sources.parquet_columns import LISTS, is_any
 from store.sources.values import as_images
 
-LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 VALUES = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
 
 
@@ -160,10 +160,10 @@ def find_images(path: Path, key: str, kind: Any, rows: int, spec: DatasetSpec) -
             )
         return ImageColumn(path=path, key=key, spec=spec, value_type=pa.float32(), first=last)
     tensor = kind if isinstance(kind, pa.FixedShapeTensorType) else None
-    known, value = _list_sizes(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+    known, value = list_sizes(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
     first = is_channel_first(spec, "channel-first") if len(known) == 3 else last
     sizes = tuple(shape for shape in row_shapes(spec, first) if len(shape) == len(known))
-    if not any(test(value) for test in VALUES) or not sizes:
+    if not is_any(value, VALUES) or not sizes:
         raise SourceError(
             f"{path}: {key} has type {printable(str(kind))}, expected numbers in nested or flat lists or Arrow tensors "
             f"of {spec.image_shape}, or {spec.sample_bytes} bytes per row (fixed_size_binary[{spec.sample_bytes}])"
@@ -176,10 +176,10 @@ def find_images(path: Path, key: str, kind: Any, rows: int, spec: DatasetSpec) -
     return ImageColumn(path=path, key=key, spec=spec, value_type=value, first=first, sizes=sizes, tensor=tensor)
 
 
-def _list_sizes(kind: Any) -> tuple[list[int | None], Any]:
+def list_sizes(kind: Any) -> tuple[list[int | None], Any]:
     """Return the sizes of nested lists, None for those that may differ, and the type of their values."""
     sizes: list[int | None] = []
-    while any(test(kind) for test in LISTS):
+    while is_any(kind, LISTS):
         sizes.append(kind.list_size if pa.types.is_fixed_size_list(kind) else None)
         kind = kind.value_type
     return sizes, kind

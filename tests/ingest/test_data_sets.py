@@ -210,7 +210,8 @@ def test_columns_of_any_type_beside_the_images_do_not_matter(tmp_path):
     description = tmp_path / "a.toml"
     description.write_text(find_text(path))
     spec = find_dataset(description)
-    assert (spec.image_shape, spec.label_key, [v.name for v in spec.variables]) == ((20, 20, 3), "truth", ["E"])
+    assert (spec.image_shape, [v.name for v in spec.variables]) == ((20, 20, 3), ["truth", "E"])
+    assert (spec.label_key, spec.classes) == ("labels", ("0", "1"))
     assert np.array_equal(open_source(path, spec).read(0, 10), images)
     assert "# hits: (10, 7) list<element: double>" in description.read_text()
 
@@ -219,6 +220,6 @@ def test_a_file_without_images_is_refused_with_what_it_has(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["x"] = np.ones(5)
-    with pytest.raises(SourceError, match=r"a\.h5: nothing looks like images, .*; the file has x \(5,\) float64"):
+    with pytest.raises(SourceError, match=r"a\.h5: nothing looks like images, numbers .*; the file has x \(5,\) float64"):
         describe_file(path)
     assert run_ingest("describe", tmp_path / "none.h5").err == f"error: {tmp_path / 'none.h5'}: no such file\n"
