@@ -99,15 +99,15 @@ def identify(
     first: dict[tuple[str, ...], Source] = {}
     identities = []
     names = source_names([source.path for source in sources])
-    for source, name, class_name in zip(sources, names, classes or [None] * len(names), strict=True):
+    for source, name, class_name in zip(sources, names, classes or [""] * len(names), strict=True):
         same = first.setdefault(tuple(digests[file] for file in files_of(source)), source)
         if same is not source:
             raise SourceError(f"{source.path}: has the same content as {same.path}")
         folder = source.path.parent
         parts = [_identify_file(part, os.path.relpath(part, folder), digests) for part in source.other_files]
         identity = {**_identify_file(source.path, name, digests), "rows": source.rows}
-        optional = {"parts": parts or None, "class": class_name}
-        identities.append({**identity, **{key: value for key, value in optional.items() if value is not None}})
+        optional: dict[str, Any] = {"parts": parts, "class": class_name}
+        identities.append({**identity, **{key: value for key, value in optional.items() if value}})
     return identities
 
 
