@@ -125,7 +125,7 @@ def convert(
         division = Split.of_sources(*map(len, by_split))
     else:
         sources = choose_sources(source or [file_label.path for file_label in labels], spec, sample)
-        division = Split.parse(split or DEFAULT_SPLIT, group or "")
+        division = Split.parse(DEFAULT_SPLIT if split is None else split, group)
     if labels and not source and not by_split:
         sources = tuple(dict.fromkeys(sources))  # one class may have several labels for the same files
     job = Ingest(

@@ -92,7 +92,7 @@ class Ingest:
         if self.file_classes and len(self.file_classes) != len(self.sources):
             raise ConfigError(f"file_classes are of {len(self.file_classes)} sources, got {len(self.sources)}")
         names = [variable.name for variable in self.spec.variables]
-        if self.split.group and self.split.group not in names:
+        if self.split.group is not None and self.split.group not in names:
             raise ConfigError(
                 f"group={self.split.group!r} is not a variable of {self.spec.name}; known: {', '.join(names) or 'none'}"
             )
@@ -196,8 +196,7 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
             raise SourceError(
                 f"where={job.where!r} leaves no sample of {missing}; choose a cut that leaves all classes"
             )
-    group = columns.get(job.split.group)
-    if group is not None and group.dtype.kind != "i":
+    if job.split.group is not None and columns[job.split.group].dtype.kind != "i":
         raise SourceError(f"{sources[0].path}: {job.split.group} is floating-point, and --group needs integers")
     split = replace(job.split, scheme=job.split_scheme)  # for messages
     order, split_sizes = arrange(columns, split, job.seed, job.spec.classes)

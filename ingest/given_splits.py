@@ -42,7 +42,7 @@ def choose_given(given: Sequence[list[Path] | None], others: dict[str, Any]) -> 
     given
         Files, folders and patterns for training, validation and test.
     others
-        Values of the options that exclude sources by split, by name; only empty ones may go with them.
+        Values of the options that exclude sources by split, by name; all must be as if they were not given.
 
     Raises
     ------
@@ -59,6 +59,6 @@ def choose_given(given: Sequence[list[Path] | None], others: dict[str, Any]) -> 
     if missing:
         raise typer.BadParameter(f"{', '.join(OPTIONS)} go together: give {' and '.join(missing)} too")
     for name, value in others.items():
-        if value:
+        if value not in (None, False, []):
             raise typer.BadParameter(f"{', '.join(OPTIONS)} already divide the samples: leave {name} out")
     return [find_files(paths or []) for paths in given]

@@ -31,7 +31,7 @@ class Split:
     scaled
         Whether to reduce the numbers of the challenge in proportion if a class has fewer samples.
     group
-        Name of a variable; all samples with the same value of it go to the same split. Empty if samples are divided one
+        Name of a variable; all samples with the same value of it go to the same split. None if samples are divided one
         by one.
     by_source
         Split of all samples of each source, 0 train, 1 validation, 2 test, by number of the source; empty if each
@@ -42,11 +42,11 @@ class Split:
     fractions: tuple[float, float, float] = (0.0, 0.0, 0.0)
     in_order: bool = False
     scaled: bool = False
-    group: str = ""
+    group: str | None = None
     by_source: tuple[int, ...] = ()
 
     @classmethod
-    def parse(cls, scheme: str, group: str = "") -> "Split":
+    def parse(cls, scheme: str, group: str | None = None) -> "Split":
         """Return the split for ``challenge``, ``challenge-scaled`` or three fractions such as ``0.7,0.1,0.2``.
 
         Raises
@@ -56,7 +56,7 @@ class Split:
             together in the split of the challenge.
         """
         if scheme in ("challenge", "challenge-scaled"):
-            if group:
+            if group is not None:
                 raise ConfigError(
                     f"split={scheme} takes samples in file order and cannot keep groups of {group} together; "
                     "give fractions such as --split 0.7,0.1,0.2"
@@ -71,7 +71,8 @@ class Split:
         if not (min(train, validation, test) > 0 and abs(train + validation + test - 1) <= 1e-9):
             raise ConfigError(f"split={scheme!r}: the three fractions must be positive and add up to 1")
         text = ",".join(part.strip() for part in scheme.split(","))
-        return cls(scheme=f"{text} by {group}" if group else text, fractions=(train, validation, test), group=group)
+        described = text if group is None else f"{text} by {group}"
+        return cls(scheme=described, fractions=(train, validation, test), group=group)
 
     @classmethod
     def of_sources(cls, train: int, validation: int, test: int) -> "Split":
@@ -140,7 +141,7 @@ def arrange(
     label = columns["label"]
     if split.by_source:
         parts = _gather(np.array(split.by_source)[columns["source_file"]], label, split, classes)
-    elif split.group:
+    elif split.group is not None:
         assigned = divide_groups(columns[split.group], label, split.fractions, seed, len(classes))
         parts = _gather(assigned, label, split, classes)
     else:
@@ -170,13 +171,14 @@ def _gather(
     parts = [np.flatnonzero(assigned == number) for number in range(len(SPLITS))]
     for part, split_name in zip(parts, SPLITS, strict=True):
         counts = np.bincount(label[part], minlength=len(classes))
-        if not counts.all():
+        missing = int(np.argmin(counts))
+        if not counts[missing]:
             remedy = (
                 f"give files of it with --{split_name}"
                 if split.by_source
                 else f"its groups of {split.group} are too few or too large: give more samples, or other fractions"
             )
             raise SourceError(
-                f"split={split.scheme}: {split_name} gets no sample of class {classes[np.argmin(counts)]}; {remedy}"
+                f"split={split.scheme}: {split_name} gets no sample of class {classes[missing]}; {remedy}"
             )
     return parts

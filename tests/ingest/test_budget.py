@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -35,3 +36,14 @@ def test_the_message_about_too_little_memory_names_the_flag_and_a_number_that_is
     outcome = run_ingest(*words, "--memory", f"{enough}MiB")
     assert outcome.status == 0, outcome.err
     assert open_store(tmp_path / "out.zarr").image.shape[0]
+
+
+def test_rows_that_are_cut_need_no_space_on_the_disk(tmp_path, monkeypatch):
+    pair = [write_hdf5(tmp_path / f"{label}.hdf5", showers(40, label), label) for label in (0, 1)]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=40 * 8192))
+    words = [*pair, "--output", tmp_path / "out.zarr"]
+    outcome = run_ingest(*words)
+    assert outcome.status == 1
+    assert "the disk is too small" in outcome.err
+    outcome = run_ingest(*words, "--where", "source_row < 10")
+    assert outcome.status == 0, outcome.err

@@ -98,6 +98,7 @@ BY_SPLIT = ("--train", "x.h5", "--validation", "y.h5", "--test", "z.h5")
     ("words", "message"),
     [
         (["--group", "run"], "group='run' is not a variable of three-classes; known: pt, event"),
+        (["--group", ""], "group='' is not a variable of three-classes; known: pt, event"),
         (["--group", "pt"], "a.h5: pt is floating-point, and --group needs integers"),
         (["--group", "event", "--split", "challenge"], "split=challenge takes samples in file order and cannot keep"),
         (["--group", "event", "--where", "event == 0"], "where='event == 0' leaves no sample of class qcd"),
@@ -118,7 +119,7 @@ def test_what_cannot_divide_the_samples_is_refused_on_one_line(files, run, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["--split", "0.5,0.2,0.3"], ["--group", "event"], ["--sample"]])
+@pytest.mark.parametrize("words", [["--split", "0.5,0.2,0.3"], ["--split", ""], ["--group", "event"], ["--sample"]])
 def test_sources_given_by_split_are_not_divided_otherwise(run, words):
     outcome = run(*BY_SPLIT, *words)
     assert outcome.status == 2
