@@ -9,7 +9,6 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from evaluate import metrics, style
 from evaluate.document import Curves, Measurement, RunResults
-from evaluate.measure import SCORE_BINS
 from evaluate.runs import Run
 from store.arrays import BoolArray, Float64Array
 
@@ -23,6 +22,7 @@ MOST_TEXTS = 10  # classes of a confusion matrix whose cells are large enough fo
 MOST_COUNTS = 6
 MOST_NAMES = 60  # classes of a confusion matrix that are named
 MOST_HISTOGRAMS = 5
+BINS = 20  # of a probability
 DEEPEST = 0.6  # opacity of a share of 1, through which text can still be read
 
 
@@ -43,13 +43,15 @@ def draw_confusion(results: RunResults) -> Figure:
         raise ValueError(f"{results.name} has no confusion matrix")
     share = np.array(details.confusion.share.value, dtype=float)
     count = len(classes)
-    side = max(style.WIDTH, 1.2 + 0.2 * min(count, MOST_NAMES))
-    figure = Figure(figsize=(side, 0.92 * side), layout="constrained")
+    size = (style.WIDTH, style.HEIGHT + style.ROW * min(count, MOST_CURVES))
+    if count > MOST_TEXTS:
+        size = (1.6 + 0.2 * min(count, MOST_NAMES), 1.2 + 0.2 * min(count, MOST_NAMES))
+    figure = Figure(figsize=np.maximum(size, (style.WIDTH, style.HEIGHT)), layout="constrained")
     axes = figure.add_subplot()
     colours = np.zeros((count, count, 4))
     colours[..., :3] = to_rgb(style.RUN_COLOURS[0])
     colours[..., 3] = DEEPEST * np.nan_to_num(share)
-    axes.imshow(colours, interpolation="none")
+    axes.imshow(colours, interpolation="none", aspect="auto")
     axes.set_title(f"Confusion matrix of {style.shorten(results.name, 26)}")
     axes.set(xlabel="most probable class", ylabel="true class")
     axes.grid(visible=False)
@@ -107,7 +109,7 @@ def draw_rejection(results: RunResults) -> Figure:
         (entries[name],) = axes.plot(*points, **style.class_line(index))
     axes.set(xlim=(0, 1), yscale="log")
     axes.set_ylim(bottom=1)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     style.legend(figure, entries)
     return figure
@@ -206,21 +208,25 @@ def draw_scores(run: Run, label: int, colour: int) -> Figure:
     title = f"{style.shorten(run.name, 24)}: {style.shorten(classes[label], 30)}"
     name = style.shorten(classes[label], 40)
     figure, axes = style.new_figure(title, f"probability of {name}", "density", len(parts))
-    edges = np.linspace(0, 1, SCORE_BINS + 1)
+    edges = np.linspace(0, 1, BINS + 1)
     test, train, lowest = {}, {}, []
     for text, (index, members) in parts.items():
-        look = {"color": style.MUTED, "linestyle": "-"} if index < 0 else style.class_line(index)
+        look = {"color": style.MUTED} if index < 0 else {"color": style.class_line(index)["color"]}
         drawn = _density(run, "test", label, members)
         if drawn:
-            test[f"{text}, test"] = axes.stairs(drawn[0], edges, linewidth=1.4, **look)
             lowest.append(drawn[0][drawn[0] > 0].min())
+            if label in members:
+                axes.stairs(drawn[0], edges, fill=True, alpha=0.25, linewidth=0, **look)
+            test[f"{text}, test"] = axes.stairs(drawn[0], edges, linewidth=1.4, **look)
         drawn = _density(run, "train", label, members)
         if drawn:
             train[f"{text}, train"] = axes.errorbar(
-                (edges[:-1] + edges[1:]) / 2, *drawn, fmt="o", color=look["color"], markersize=2.4, elinewidth=0.8
+                (edges[:-1] + edges[1:]) / 2, *drawn, fmt="o", markersize=2.4, elinewidth=0.8, **look
             )
     axes.set(xlim=(0, 1), yscale="log")
     axes.set_ylim(bottom=min(lowest, default=1.0) / 2)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
     style.legend(figure, test, length=24)
     style.legend(figure, train, side="right", length=24)
     return figure
@@ -239,6 +245,6 @@ def _density(run: Run, split: str, label: int, members: Sequence[int]) -> tuple[
         return None
     weight = None if predictions.weight is None else predictions.weight[inside]
     scored = metrics.checked(inside[inside], predictions.score[inside, label].clip(0, 1), weight)
-    weights, squares = metrics.histogram(scored, SCORE_BINS)
-    scale = SCORE_BINS / weights[:, 1].sum()
+    weights, squares = metrics.histogram(scored, BINS)
+    scale = BINS / weights[:, 1].sum()
     return weights[:, 1] * scale, np.sqrt(squares[:, 1]) * scale

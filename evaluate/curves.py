@@ -15,6 +15,8 @@ from evaluate.runs import Run
 from store.arrays import Float64Array
 
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
+MOST_COMMON = 1e-4
+"""Range of an observable, relative to its size, below which an axis counts from the lowest value."""
 SLICED = {"auc": "AUC", "accuracy": "accuracy"}
 SPLIT_LINES: dict[str, dict[str, Any]] = {
     "validation": {"linestyle": "-", "markersize": 3.5},
@@ -96,15 +98,18 @@ def draw_sliced(runs: Mapping[int, Run], slices: Sequence[Slice], quantity: str 
         One of `SLICED`.
     """
     name, long_name, units = slices[0].variable, slices[0].long_name, slices[0].units
-    axis = long_name if units == "1" else f"{long_name} ({units})"
+    origin = _origin(slices)
+    axis = f"{long_name} − {origin:.0f}" if origin else long_name  # noqa: RUF001
+    axis = axis if units == "1" else f"{axis} ({units})"
     metric = SLICED[quantity]
     title = f"{metric[0].upper()}{metric[1:]} by {name.replace('_', ' ')}"
     figure, axes = style.new_figure(title, axis, f"test {metric}", len(runs))
     entries = {}
     for (index, run), of_run in zip(runs.items(), slices, strict=True):
         bins = [(part, value) for part in of_run.bins if (value := getattr(part, quantity))]
-        mean = np.array([part.mean for part, _ in bins])
-        low, high = np.array([part.low for part, _ in bins]), np.array([part.high for part, _ in bins])
+        mean = np.array([part.mean for part, _ in bins]) - origin
+        low = np.array([part.low for part, _ in bins]) - origin
+        high = np.array([part.high for part, _ in bins]) - origin
         entries[run.name] = axes.errorbar(
             mean,
             [value.value for _, value in bins],
@@ -220,6 +225,13 @@ def draw_calibration(runs: Sequence[Run], split: str = "test") -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1))
     style.legend(figure, entries)
     return figure
+
+
+def _origin(slices: Sequence[Slice]) -> float:
+    """Return what an axis of an observable counts from: its lowest value if all digits of ticks would be the same."""
+    bins = [part for of_run in slices for part in of_run.bins]
+    low, high = min((part.low for part in bins), default=0.0), max((part.high for part in bins), default=0.0)
+    return low if high - low < MOST_COMMON * max(abs(low), abs(high)) and low.is_integer() else 0.0
 
 
 def class_names(runs: Sequence[Run]) -> tuple[str, str]:

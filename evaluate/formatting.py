@@ -4,7 +4,7 @@ import math
 
 from evaluate.document import Measurement
 
-LARGEST_WHOLE = 2**53  # of the whole numbers that are shown with all digits
+LARGEST_WHOLE = 2**63  # of the whole numbers that are shown with all digits
 
 
 def plus_minus(measurement: Measurement) -> str:

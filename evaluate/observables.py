@@ -10,6 +10,7 @@ from store.arrays import Float64Array, Int64Array
 from store.datasets import DatasetSpec
 
 BATCH_BYTES = 16 << 20
+MOST_NAMED = 4  # channels whose names fit into a label
 NOT_OBSERVABLES = {"label", "split", "source_file", "source_row"}
 """Columns of a store that say where a sample comes from, and not what it is like."""
 
@@ -64,6 +65,8 @@ def _compute(path: Path, split: str) -> list[Observable]:
         energy[rows] = image.sum(axis=(1, 2, 3), dtype=np.float64)
         hits[rows] = np.count_nonzero(image.any(axis=-1), axis=(1, 2))
     names = " + ".join(opened.spec.channels[channel].name for channel in energies)
+    if len(energies) > MOST_NAMED:
+        names = f"{len(energies)} channels"
     return [
         Observable(name="total_energy", long_name=f"sum of {names}", units="1", value=energy),
         Observable(name="hits", long_name="cells with energy", units="1", value=hits),

@@ -85,6 +85,9 @@ _SETTINGS: Any = {
 LONGEST, LONGEST_ORIGIN = 70, 100
 """Characters of a title, and of the origin of the data, that fit into a figure."""
 
+ROOM = 50
+"""Characters of a label that fit along the width of a figure; longer labels are smaller."""
+
 WIDTH, HEIGHT, ROW = 4.4, 3.2, 0.19
 """Size of a figure without its legend, and of one row of the legend, in inches."""
 
@@ -143,6 +146,8 @@ def new_figure(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure
     axes = figure.add_subplot()
     title, x, y = (shorten(text, LONGEST) for text in (title, x, y))
     axes.set(title=title, xlabel=x, ylabel=y)
+    for axis, room in ((axes.xaxis, ROOM), (axes.yaxis, ROOM * HEIGHT / WIDTH)):
+        axis.label.set_fontsize(axis.label.get_fontsize() * min(1, room / max(1, len(axis.label.get_text()))))
     return figure, axes
 
 
