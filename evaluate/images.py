@@ -1,6 +1,6 @@
 """Images to score, from a source file or a store, read in blocks; with labels and weights if there are any."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Images:
     label
         Class of each image, uint8 (rows,), or None if the file has no labels.
     weight
-        Weight of each image in metrics, float64 (rows,), or None if the file has no ``weight``.
+        Weight of each image in metrics, float64 (rows,), or None if the file has no weights.
     variables
         float32 (rows, variable), the requested variables in the requested order.
     blocks
@@ -93,7 +93,7 @@ def _open_file(path: Path, spec: DatasetSpec) -> Images:
         rows=source.rows,
         label=source.labels() if source.labelled else None,
         weight=as_weights(path, key, source.column(key)) if source.has(key) else None,
-        variables=_as_table(source.variables(), source.rows),
+        variables=_as_table(path, source.variables(), source.rows),
         blocks=lambda: _scan(source, _block_rows(spec)),
     )
 
@@ -122,7 +122,7 @@ def _open_store(path: Path, spec: DatasetSpec) -> Images:
         rows=rows,
         label=column("label"),
         weight=as_weights(path, WEIGHT_KEY, column(WEIGHT_KEY)) if WEIGHT_KEY in opened.group else None,
-        variables=_as_table({name: as_float32(path, name, column(name)) for name in names}, rows),
+        variables=_as_table(path, {name: column(name) for name in names}, rows),
         blocks=lambda: _read_store(opened, _block_rows(spec)),
     )
 
@@ -139,6 +139,7 @@ def _block_rows(spec: DatasetSpec) -> int:
     return max(1, BLOCK_BYTES // spec.sample_bytes)
 
 
-def _as_table(columns: dict[str, Float32Array], rows: int) -> Float32Array:
-    """Return columns, each (rows,), as one array, (rows, column)."""
-    return np.stack([*columns.values()], axis=1) if columns else np.empty((rows, 0), np.float32)
+def _as_table(path: Path, columns: Mapping[str, npt.NDArray[Any]], rows: int) -> Float32Array:
+    """Return columns, each (rows,), as one array, float32 (rows, column)."""
+    numbers = [as_float32(path, name, column) for name, column in columns.items()]
+    return np.stack(numbers, axis=1) if numbers else np.empty((rows, 0), np.float32)

@@ -106,9 +106,9 @@ def read_first(path: Path, entry: Entry) -> npt.NDArray[Any]:
     check_promises(path, footer, entry.name, width)
     pieces: list[npt.NDArray[Any]] = []
     try:
-        with closing(iterate_column(path, footer, entry.name, width)) as column:
-            while sum(map(len, pieces)) < rows:
-                pieces.append(next(column))
+        column = iterate_column(path, footer, entry.name, width)
+        while sum(map(len, pieces)) < rows:
+            pieces.append(next(column))
     except (OSError, StopIteration) as error:
         raise SourceError(str(error) or f"{path}: {entry.name} has fewer than {rows:,} rows") from error
     return np.concatenate(pieces)[:rows]

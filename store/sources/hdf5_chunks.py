@@ -43,7 +43,8 @@ def read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]
     data = np.frombuffer(deflate.zlib_decompress(packed, size * int(np.prod(chunks))), np.uint8)
     if "shuffle" in filters and size > 1:
         data = _unshuffled(data, size)
-    return data.view(dataset.dtype).reshape(chunks)[: stop - start]
+    rows: npt.NDArray[Any] = data.view(dataset.dtype).reshape(chunks)[: stop - start]
+    return rows
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:

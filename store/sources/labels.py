@@ -90,7 +90,8 @@ def _from_columns(path: Path, key: str, values: npt.NDArray[Any], classes: tuple
             f"{path}: {key}[{start + row}] = [{shown}]; a row must have one 1 and otherwise 0, in the columns "
             f"{_listed(classes)}"
         )
-    return ones.argmax(axis=1).astype(np.uint8)
+    label: UInt8Array = ones.argmax(axis=1).astype(np.uint8)
+    return label
 
 
 def as_text(value: Any) -> Any:

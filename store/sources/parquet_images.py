@@ -162,6 +162,7 @@ def find_images(path: Path, key: str, kind: Any, rows: int, spec: DatasetSpec) -
     tensor = kind if isinstance(kind, pa.FixedShapeTensorType) else None
     known, value = list_sizes(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
     first = is_channel_first(spec, "channel-first") if len(known) == 3 else last
+    fixed = [size for size in known if size is not None]
     sizes = tuple(shape for shape in row_shapes(spec, first) if len(shape) == len(known))
     if not is_any(value, VALUES) or not sizes:
         raise SourceError(
@@ -171,8 +172,8 @@ def find_images(path: Path, key: str, kind: Any, rows: int, spec: DatasetSpec) -
     if tensor is not None:
         axes = tensor.permutation or range(len(tensor.shape))
         check_shape(path, key, (rows, *(tensor.shape[axis] for axis in axes)), spec, first)
-    elif None not in known:
-        check_shape(path, key, (rows, *known), spec, first)
+    elif len(fixed) == len(known):
+        check_shape(path, key, (rows, *fixed), spec, first)
     return ImageColumn(path=path, key=key, spec=spec, value_type=value, first=first, sizes=sizes, tensor=tensor)
 
 

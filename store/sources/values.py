@@ -144,8 +144,8 @@ def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Flo
     with np.errstate(over="ignore"):
         images = np.ascontiguousarray(values, dtype=np.float32)
     if values.dtype.kind in "biu":
-        exact = _is_exact(images, values)
-        if not np.all(exact):
+        exact = _exact_integers(images, values)
+        if exact is not None and not exact.all():
             _refuse(path, key, exact, values, start, "is not exact in float32")
         return images
     if not all_finite(images.reshape(-1).view(np.uint32)):
@@ -155,11 +155,12 @@ def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Flo
     return images
 
 
-def _is_exact(images: Float32Array, values: npt.NDArray[Any]) -> BoolArray | np.bool_:
-    """Return whether each float32 is the integer that it was made of, or one answer if all are."""
-    if values.dtype.itemsize <= 2 or (values.min() >= -EXACT_INTEGERS and values.max() <= EXACT_INTEGERS):
-        return np.True_
-    in_range = images < 2.0 ** (8 * values.dtype.itemsize - (values.dtype.kind == "i"))  # others have no integer
+def _exact_integers(images: Float32Array, values: npt.NDArray[Any]) -> BoolArray | None:
+    """Return whether each float32 is the integer that it was made of, or None if all are."""
+    size = values.dtype.itemsize
+    if size <= 2 or (values.min() >= -EXACT_INTEGERS and values.max() <= EXACT_INTEGERS):
+        return None
+    in_range = images < 2.0 ** (8 * size - (values.dtype.kind == "i"))  # others cannot be made integers again
     exact: BoolArray = in_range & (np.where(in_range, images, 0).astype(values.dtype) == values)
     return exact
 
