@@ -31,7 +31,7 @@ class LineBackend:
 
     device, rank, world_size = "paper", 0, 1
 
-    def __init__(self, specification: Specification, config: TrainConfig) -> None:
+    def __init__(self, specification: Specification, config: TrainConfig, weights: Any = None) -> None:
         classes = specification.class_count
         shape = (specification.image_shape[-1] + 1, *([classes] if classes > 2 else []))
         self.weights = np.random.default_rng(config.seed).normal(size=shape) / 100

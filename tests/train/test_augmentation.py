@@ -8,7 +8,7 @@ from store.datasets import DATASETS
 from store.errors import ConfigError
 from store.stream import Batch
 from tests.examples import shape_spec
-from train.augmentation import Augmentation
+from train.augmentation import Augmentation, default_augmentation
 
 IMAGES = np.random.default_rng(0).normal(size=(400, 8, 6, 2)).astype(np.float32)
 LABELS = np.zeros(400, np.uint8)
@@ -44,6 +44,23 @@ def test_only_a_square_about_its_seed_is_turned(shape: tuple[int, int, int], see
     )
     with pytest.raises(ConfigError, match=message):
         Augmentation(name="rotations", spec=spec, seed=0)
+
+
+def test_only_an_axis_with_its_seed_in_the_middle_is_flipped() -> None:
+    for ieta, name in ((2, "none"), (3, "flip-ieta"), (4, "flip-ieta"), (5, "none")):
+        spec = replace(shape_spec((8, 7, 1)), seed=(ieta, 1))
+        assert default_augmentation(spec) == name
+        with pytest.raises(ConfigError, match=f"in the middle of i.*, .* has it in cell . of .; use {name}"):
+            Augmentation(name="flips", spec=spec, seed=0)
+    with pytest.raises(
+        ConfigError, match=r"'flip-ieta' needs the seed cell in the middle of ieta, .* in cell 5 of 8; use"
+    ):
+        Augmentation(name="flip-ieta", spec=spec, seed=0)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_built_in_data_sets_are_flipped_in_ieta_by_default(dataset: str) -> None:
+    assert default_augmentation(DATASETS[dataset]) == "flip-ieta"
 
 
 def mirrored(image: np.ndarray, axis: int, seed: int) -> np.ndarray:

@@ -46,6 +46,9 @@ def test_run_is_named_after_model_and_framework(
     monkeypatch.chdir(tmp_path)
     assert run(app, "--store", showers, "--epochs", 1) == 0
     assert (tmp_path / "runs" / "shower-torch" / "predictions" / "test.npz").is_file()
+    assert run(app, "--store", showers, "--epochs", 1, "--model", "cnn-small") == 0
+    assert (tmp_path / "runs" / "cnn-small-torch" / "predictions" / "test.npz").is_file()
+    assert run(app, "--resume") == 0  # the default store, which does not exist here, has showers
 
 
 def test_flags_override_the_file_and_the_file_overrides_the_preset(

@@ -1,18 +1,19 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from store.errors import ConfigError, RunError
-from store.opening import open_store
+from store.opening import Store, open_store
 from store.run_folder import RunFolder
 from train.config import TrainConfig
 from train.model.architecture import Architecture
 from train.model.graph import Layers
 from train.model.layers import Conv, Dense
 from train.model.stateless_layers import Flatten, GlobalPool
-from train.run import make_specification, resumed_config
+from train.run import make_specification, resolve_config, resumed_config
 
 
 @pytest.fixture
@@ -99,3 +100,27 @@ def test_images_that_a_model_does_not_take_get_the_models_that_do(jets: Path) ->
     assert "jet-cnn-deep" in names
     for name in names.split(" or "):
         make_specification(TrainConfig(run=jets, model=name, normalisation="max"), jet_store)
+
+
+def test_what_is_auto_follows_the_store(showers: Path, three_classes: Path, tmp_path: Path) -> None:
+    of_showers, of_three = (
+        resolve_config(TrainConfig(run=tmp_path, store=path), open_store(path)) for path in (showers, three_classes)
+    )
+    assert (of_showers.model, of_showers.normalisation, of_showers.weight) == ("shower", "none", "none")
+    assert (of_three.model, of_three.normalisation, of_three.weight) == ("resnet15", "log", "weight")
+    assert {of_showers.augmentation, of_three.augmentation} == {"flip-ieta"}
+    given = TrainConfig(run=tmp_path, store=three_classes, model="vit", weight="none", augmentation="flips")
+    resolved = resolve_config(given, open_store(three_classes))
+    assert (resolved.model, resolved.weight, resolved.augmentation) == ("vit", "none", "flips")
+
+
+def test_a_model_that_the_data_set_names_and_that_is_unknown_is_refused_by_the_name_of_the_store(
+    three_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(open_store(three_classes).spec, model="vgg")
+    monkeypatch.setattr(Store, "spec", property(lambda store: spec))
+    message = (
+        r"^.*three-classes\.zarr: \[train\] model of the data set is 'vgg', which is unknown; --model cnn or .* fits$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        resolve_config(TrainConfig(run=tmp_path, store=three_classes), open_store(three_classes))

@@ -62,7 +62,9 @@ class Normalisation:
         ``standard``    Subtracts the mean over all pixels, and divides by their standard deviation.
         ``log``         Divides by half the interquartile range of the non-zero values, then takes the symmetric
                         logarithm, which is linear around zero and logarithmic above one unit. The unit is close to the
-                        readout threshold for energies, and to the median absolute value for times.
+                        readout threshold for energies, and to the median absolute value for times. A channel whose
+                        non-zero values have no such range is divided by its largest absolute value; an empty one is
+                        not scaled.
         ``cms-jets``    Sets values below 0.001 to zero, multiplies the channel ``hcal`` by 25, and divides all channels
                         by 100, as the authors' training scripts do for the jets of https://arxiv.org/abs/1902.08276.
         ==============  ==============================================================================================
@@ -89,7 +91,8 @@ class Normalisation:
         elif recipe == "standard":
             unit, offset = deviation, -mean
         elif recipe == "log":
-            unit = half_interquartile_range(statistics)
+            spread, largest = half_interquartile_range(statistics), np.maximum(np.abs(minimum), np.abs(maximum))
+            unit = np.where(spread > 0, spread, np.where(largest > 0, largest, 1))
         elif recipe == "cms-jets":
             unit = cms_jets_unit(statistics["channel"].values.tolist())
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -9,9 +9,9 @@ from store.errors import ConfigError
 from train.model.normalisation import RECIPES, Normalisation
 
 
-def made_up(**changes: list[float]) -> xr.Dataset:
+def made_up(*, quantile: list[list[list[float]]] | None = None, **changes: list[float]) -> xr.Dataset:
     pooled = {"mean": [0.5, -1.0], "std": [2.0, 4.0], "minimum": [0.0, -8.0], "maximum": [5.0, 6.0], **changes}
-    quantile = [[[1.0, 2.0, 5.0], [-3.0, 0.0, 1.0]], [[1.0, 2.0, 9.0], [-5.0, 0.0, 3.0]]]
+    quantile = quantile or [[[1.0, 2.0, 5.0], [-3.0, 0.0, 1.0]], [[1.0, 2.0, 9.0], [-5.0, 0.0, 3.0]]]
     return xr.Dataset(
         {
             **{f"pooled_{name}": ("channel", values) for name, values in pooled.items()},
@@ -50,6 +50,14 @@ def test_every_recipe_is_tested_and_the_rest_refused() -> None:
 def test_refuses_a_constant_channel(recipe: str, changes: dict[str, list[float]]) -> None:
     with pytest.raises(ConfigError, match="is constant in the training split, use 'none'"):
         Normalisation.from_statistics(recipe, made_up(**changes))
+
+
+def test_hit_maps_and_empty_channels_have_a_unit() -> None:
+    ones, nothing = [1.0, 1.0, 1.0], [np.nan, np.nan, np.nan]
+    statistics = made_up(minimum=[0.0, 0.0], maximum=[4.0, 0.0], quantile=[[ones, nothing], [ones, nothing]])
+    assert Normalisation.from_statistics("log", statistics).scale == (1 / 4, 1.0)
+    of_one_class = made_up(quantile=[[[1.0, 2.0, 5.0], nothing], [nothing, [-5.0, 0.0, 3.0]]])
+    assert Normalisation.from_statistics("log", of_one_class).scale == (1 / 2, 1 / 4)
 
 
 def test_uses_the_training_split_alone(showers: Path) -> None:
