@@ -14,6 +14,7 @@ from store.opening import open_dataset, open_statistics
 from store.stream import BatchStream
 from tests.examples import run_ingest, showers, write_hdf5
 
+SAMPLE_DIGEST = "6d29867724acb131636e61c96930a8ee7d5f868922c0598103d38837937a8f22"
 RARE = 1e-6  # seeds are fixed, so that a test either always passes or never
 
 
@@ -29,6 +30,10 @@ def ingest_to(output, *words):
 
 def test_the_bundled_sample_is_in_the_store_bit_for_bit(bundled, sample_sources, assert_equals_sources):
     assert_equals_sources(bundled[0], *sample_sources)
+
+
+def test_the_content_of_the_bundled_sample_is_the_promised_one(bundled):
+    assert open_group(bundled[0]).attrs["content_digest"] == SAMPLE_DIGEST
 
 
 def test_splits_are_contiguous_stratified_and_of_the_asked_sizes(bundled):

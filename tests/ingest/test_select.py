@@ -11,6 +11,7 @@ from store.digests import read_digests
 from store.opening import open_store
 from tests.examples import run_ingest
 
+JETS_DIGEST = "868d0f2d448d212170308f0472ccd95a11ec401406a49eb3e7507d48444b8f2f"
 BUNDLED = Path(__file__).parents[2] / "ingest" / "sample" / "quark-gluon" / "quark-gluon_pythia_n400.hdf5"
 
 
@@ -73,6 +74,10 @@ def test_a_selection_of_a_selection_says_both_cuts(pair, tmp_path):
     assert selection["earlier"] == store.open_store(first).attributes["selection"]
     assert "source_row > 3: 132 of 140 samples" in outcome.out
     assert "source_row < 50: 92 of 132 samples" in outcome.out
+
+
+def test_the_content_of_the_bundled_jets_is_the_promised_one(jets):
+    assert store.open_store(jets).digest == JETS_DIGEST
 
 
 def test_everything_selected_has_the_same_images_in_the_same_shards(jets, tmp_path):
