@@ -18,6 +18,7 @@ from store.errors import CorruptStoreError, PlanError, StoreError
 from store.even_chunks import even_chunks
 from store.integrity import check_store, naming
 from store.no_store import describe_absence
+from store.sample_columns import WEIGHT
 
 COLUMNS = ("label", "class_name", "split", "source_file", "source_row")
 AXES = ("ieta", "iphi", "channel", "scale", "unit")
@@ -162,11 +163,12 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``image`` float32 (sample, ieta, iphi, channel), as in the source files, with dask chunks of the size of a
-        shard; the variables of the data set, float32 (sample,), and whatever users have added. The coordinates are
-        ``label`` uint8, ``class_name`` str, ``split`` uint8, ``source_file`` uint8 and ``source_row`` int64, all
-        (sample,); ``ieta`` and ``iphi``, in cells from the seed; ``channel`` str, ``scale`` float64 and ``unit`` str,
-        all (channel,): ``dataset.image * dataset.scale`` is in units of ``dataset.unit``. Variables are in the same
-        order whenever a store is opened. Nested attributes are JSON text, which netCDF can hold.
+        shard; the variables of the data set, float32 or int64 (sample,); ``weight`` float32 (sample,), if it has
+        weights; and whatever users have added. The coordinates are ``label`` uint8, ``class_name`` str, ``split``
+        uint8, ``source_file`` uint8, uint16 or uint32, and ``source_row`` int64, all (sample,); ``ieta`` and ``iphi``,
+        in cells from the seed; ``channel`` str, ``scale`` float64 and ``unit`` str, all (channel,):
+        ``dataset.image * dataset.scale`` is in units of ``dataset.unit``. Variables are in the same order whenever a
+        store is opened. Nested attributes are JSON text, which netCDF can hold.
 
     Raises
     ------
@@ -186,10 +188,11 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
                 variable.load()
         dataset = add_coordinates(_ready_to_write(dataset), store.spec)
         shard = (store.image.shards or store.image.chunks)[0]
-        variables = {name: dataset.variables[name] for name in dataset.data_vars}
-        lazy = {name: _chunk(variable, shard) for name, variable in variables.items() if variable.dims != ("sample",)}
+        arrays = {name: dataset.variables[name] for name in dataset.data_vars}
+        lazy = {name: _chunk(array, shard) for name, array in arrays.items() if array.dims != ("sample",)}
         dataset = dataset.assign(lazy)
-    return _in_order(dataset, "image", *(variable.name for variable in store.spec.variables), *COLUMNS, *AXES)
+    variables = (variable.name for variable in store.spec.variables)
+    return _in_order(dataset, "image", *variables, WEIGHT, *COLUMNS, *AXES)
 
 
 def _ready_to_write(dataset: xr.Dataset) -> xr.Dataset:

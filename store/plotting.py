@@ -19,10 +19,12 @@ from store.errors import ConfigError
 DECADES = 4  # maximum range of colours below the largest value; smaller values have the last colour
 LARGE = 64  # an image with more cells along a side gets a larger panel; single cells must be visible
 MOST_SHOWERS = 100
+MOST_CHANNELS = 12
+PANELS_PER_ROW = 4
 
 
 def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
-    """Draw the channels of one sample side by side, with logarithmic colour scales; cells without a hit are blank.
+    """Draw the channels of one sample, up to 12, with logarithmic colour scales; cells without a hit are blank.
 
     A scale starts at the smallest hit. In a channel with negative values, it extends from zero to both sides as far as
     there are values: positive values are red, negative ones blue.
@@ -30,7 +32,8 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
     Parameters
     ----------
     dataset
-        From `store.open_dataset`, or ``xarray.open_zarr`` of a store.
+        From `store.open_dataset`, or ``xarray.open_zarr`` of a store. To draw other channels than the first 12, select
+        them: ``dataset.sel(channel=[...])``.
     sample
         Position of the sample in the dataset.
 
@@ -50,15 +53,23 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
     one = with_coordinates(dataset.isel(sample=[sample]))
     channels = [str(name) for name in np.ravel(one["channel"].values)]
     width = 5.8 if max(_cells(one)) > LARGE else 4.4  # inches per panel
-    figure = Figure(figsize=(width * len(channels), 0.88 * width), layout="constrained")
-    for axes, channel in zip(np.atleast_1d(figure.subplots(1, len(channels))), channels, strict=True):
+    shown = channels[:MOST_CHANNELS]
+    columns = min(len(shown), PANELS_PER_ROW)
+    rows = math.ceil(len(shown) / columns)
+    figure = Figure(figsize=(width * columns, 0.88 * width * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes, channel in zip(panels.flat, shown, strict=False):
         selected = select_channels(one, channel)
         image = _scaled(selected)
         scale = _scale(image)
         mesh = _draw(axes, selected, image[0], scale)
         axes.set(xlabel="iphi from the seed", ylabel="ieta from the seed", title=channel)
         _add_colorbar(figure, mesh, scale, axis_label(quantity(selected)), ax=axes, fraction=0.05)
+    for axes in panels.flat[len(shown) :]:
+        axes.set_visible(False)
     title = f"sample {sample}: {one['class_name'].values[0]}"
+    if len(shown) < len(channels):
+        title += f", the first {len(shown)} of {len(channels)} channels"
     simulated = dataset.attrs.get("simulated")
     figure.suptitle(f"{title} ({simulated})" if simulated else title)
     return figure

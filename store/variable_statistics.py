@@ -3,18 +3,18 @@
 import numpy as np
 import xarray as xr
 
-from store.arrays import Float32Array, UInt8Array
+from store.arrays import UInt8Array, VariableArray
 from store.datasets import DatasetSpec
 from store.image_statistics import PROBABILITIES
 
 
-def describe_variables(columns: dict[str, Float32Array], label: UInt8Array, spec: DatasetSpec) -> xr.Dataset:
+def describe_variables(columns: dict[str, VariableArray], label: UInt8Array, spec: DatasetSpec) -> xr.Dataset:
     """Return the part of a store's group ``statistics`` for the variables of the data set.
 
     Parameters
     ----------
     columns
-        float32 (n,) by name of variable, for the samples of the training split.
+        float32 or int64 (n,) by name of variable, for the samples of the training split.
     label
         uint8 (n,), class of each sample, with at least one sample of each class.
     spec
@@ -24,12 +24,12 @@ def describe_variables(columns: dict[str, Float32Array], label: UInt8Array, spec
     -------
     xarray.Dataset
         By (class, variable): ``variable_mean``, ``variable_std`` (population), ``variable_minimum``,
-        ``variable_maximum``, and ``variable_quantile`` (also by ``probability``), all in the units given by
-        ``variable_units``. Empty if the data set has no variables.
+        ``variable_maximum``, and ``variable_quantile`` (also by ``probability``), all in float64 and in the units given
+        by ``variable_units``. Empty if the data set has no variables.
     """
     if not spec.variables:
         return xr.Dataset()
-    values = np.stack([columns[variable.name] for variable in spec.variables], axis=1).astype(np.float64)
+    values = np.stack([columns[variable.name].astype(np.float64) for variable in spec.variables], axis=1)
     parts = [values[label == code] for code in range(len(spec.classes))]
     by = ("class", "variable")
     units = np.array([variable.units for variable in spec.variables], dtype=np.dtypes.StringDType())

@@ -20,6 +20,7 @@ from store.blosc import encode_samples
 from store.datasets import Channel, DatasetSpec
 from store.digests import content_digest, read_digests, shard_digests, write_digests
 from store.layout import Layout, shard_path
+from store.sample_columns import source_type
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 
 SHAPE = (6, 7, 2)  # shape of the images that `write_store` writes
@@ -97,6 +98,7 @@ def write_store(
     split_sizes: tuple[int, int, int] = (350, 53, 97),
     chunk: int = 8,
     shard: int = 64,
+    source_file: npt.NDArray[Any] | None = None,
     **attributes: Any,
 ) -> Path:
     """Write a store of `tell_tale_images` in which no split ends at the end of a chunk."""
@@ -106,18 +108,20 @@ def write_store(
     write_images(root, tell_tale_images(count), layout)
     table = SampleTable(
         label=tell_tale_labels(count),
-        source_file=np.zeros(count, np.uint8),
+        source_file=(np.zeros(count) if source_file is None else source_file).astype(
+            source_type(len(attributes.get("sources", [""])))
+        ),
         source_row=np.arange(count),
         split_sizes=split_sizes,
     )
     write_digests(root)
-    shards, columns = shard_digests(read_digests(root)), (table.label, table.source_file, table.source_row)
+    shards = shard_digests(read_digests(root))
     root_attributes = {
         "sources": [{"name": "made up.hdf5", "size": 1, "sha256": "0" * 64, "rows": count}],
         "simulated": "Geant4 simulation",
         "split_scheme": "made up",
         "seed": 0,
-        "content_digest": content_digest(shards, table.split_ranges, columns),
+        "content_digest": content_digest(shards, table.split_ranges, table.content),
         **attributes,
     }
     write_tables(root, table, shape_spec(SHAPE), root_attributes)

@@ -206,3 +206,16 @@ def test_samples_of_a_class_share_its_name(showers: Path) -> None:
     ds = open_dataset(showers)
     for part in (ds, ds.isel(sample=ds.label == 1), ds.isel(sample=slice(10, 50))):
         assert len({id(name) for name in part.class_name.values}) == len(set(part.class_name.values)), "8 bytes each"
+
+
+def test_three_classes_have_a_mean_image_and_a_spectrum_each(three_classes: Path) -> None:
+    ds, group = open_dataset(three_classes), zarr.open_group(three_classes, mode="r")
+    images, label, event, weight = (group[name][:] for name in ("image", "label", "event", "weight"))
+    mean = ds.calo.mean_image("photons")
+    assert mean["class_name"].values.tolist() == ["qcd", "top", "w"]
+    expected = [images[label == code][..., 1].mean(0, dtype=np.float64) for code in range(3)]
+    np.testing.assert_allclose(mean, expected, rtol=1e-12)
+    spectrum = ds.calo.spectrum("event", bins=3, weights="weight")
+    sums = [weight[label == code].sum(dtype=np.float64) for code in range(3)]
+    np.testing.assert_allclose(spectrum["content"].sum("bin"), sums)
+    assert spectrum["bin_lower"][0] == event.min()

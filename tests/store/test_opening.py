@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import zarr
 
+from store.digests import write_digests
 from store.errors import PlanError, StoreError
 from store.opening import open_dataset, open_statistics, open_store
+from store.sample_columns import source_type
 from store.stream import BatchStream
 from tests.examples import SHAPE, tell_tale_images, tell_tale_labels, write_store
+from tests.three_classes import CLASSES, make_samples
 
 # Opens a store where this project cannot be imported; a warning is an error.
 STRANGER = """
@@ -191,3 +194,40 @@ def test_a_store_of_format_version_1_is_read_as_one_of_version_2(made_up, tmp_pa
 def test_a_store_without_statistics_says_how_to_compute_them(made_up):
     with pytest.raises(StoreError, match=f"no statistics; `ingest statistics {re.escape(str(made_up))}` computes them"):
         open_statistics(made_up)
+
+
+def test_columns_have_the_types_that_the_sources_gave_them(three_classes):
+    samples, dataset = make_samples(60, 1), open_dataset(three_classes)
+    assert list(dataset.data_vars) == ["image", "pt", "event", "weight"]
+    for name in ("pt", "event", "weight", "label"):
+        expected = getattr(samples, name)
+        assert dataset[name].dtype == expected.dtype
+        assert np.array_equal(dataset[name], expected[dataset["source_row"]]), name
+    assert dataset["class_name"].values.tolist() == [CLASSES[code] for code in dataset["label"].values]
+    assert dataset["weight"].attrs == {"long_name": "weight of the sample", "units": "1"}
+    event = int(dataset["event"][7])
+    assert event > 2**53
+    position = np.flatnonzero(zarr.open_group(three_classes, mode="r")["event"][:42] == event)
+    stream = BatchStream(
+        three_classes, split="train", batch_size=9, where=f"event == {event}", columns=("event", "weight")
+    )
+    (batch,) = stream
+    assert sorted(batch.sample) == position.tolist()
+    assert (batch.columns["event"].dtype, batch.columns["weight"].dtype) == (np.int64, np.float32)
+    assert np.all(batch.columns["event"] == event)
+
+
+def test_sources_are_numbered_in_the_smallest_type_that_is_enough(tmp_path):
+    types = {1: "uint8", 256: "uint8", 257: "uint16", 65_536: "uint16", 65_537: "uint32"}
+    assert {sources: source_type(sources).name for sources in types} == types
+    number = np.arange(500) % 257
+    listed = [{"name": f"{k}.h5", "size": 1, "sha256": "0" * 64, "rows": 2} for k in range(257)]
+    path = write_store(tmp_path / "many.zarr", sources=listed, source_file=number)
+    opened = open_dataset(path)["source_file"]
+    assert opened.dtype == np.uint16
+    assert np.array_equal(opened, number)
+    group = zarr.open_group(path, mode="r+")
+    group.create_array("source_file", data=number.astype(np.uint8), dimension_names=("sample",), overwrite=True)
+    write_digests(path)
+    with pytest.raises(StoreError, match="source_file: is uint8 instead of uint16"):
+        open_store(path)

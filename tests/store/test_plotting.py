@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,7 @@ from matplotlib.figure import Figure
 from store.errors import ConfigError
 from store.opening import open_dataset
 from store.plotting import plot_shower, plot_showers
-from tests.examples import tell_tale_images, tell_tale_labels, write_store
+from tests.examples import shape_spec, tell_tale_images, tell_tale_labels, write_store
 from tests.jets import write_jet_store
 
 
@@ -216,3 +218,30 @@ def test_what_cannot_be_drawn_is_named(showers, options, message):
         open_dataset(showers).calo.plot_showers(**options)
     with pytest.raises(ConfigError, match="no samples to draw"):
         open_dataset(showers).isel(sample=[]).calo.plot_showers()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 257, 1), (2, 3, 300)])
+def test_images_of_any_size_are_drawn_with_a_sensible_number_of_channels(shape):
+    images, spec = np.random.default_rng(0).random((3, *shape), np.float32), shape_spec(shape)
+    dataset = xr.Dataset(
+        {"image": (("sample", "ieta", "iphi", "channel"), images), "label": ("sample", np.uint8([0, 1, 1]))},
+        {
+            "ieta": np.arange(shape[0]),
+            "iphi": np.arange(shape[1]),
+            "channel": [channel.name for channel in spec.channels],
+        },
+        {"dataset": spec.name, "description": spec.to_dict()},
+    )
+    figure = plot_shower(dataset, 1)
+    assert [axes.get_title() for axes in panels(figure)] == [f"c{k}" for k in range(min(shape[2], 12))]
+    assert ("the first 12 of 300 channels" in figure.get_suptitle()) is (shape[2] == 300)
+    assert max(figure.get_size_inches()) < 30
+    np.testing.assert_array_equal(
+        panels(figure)[-1].collections[0].get_array().ravel(), images[1, ..., min(shape[2], 12) - 1].ravel()
+    )
+    if shape[2] == 1:
+        figure.savefig(io.BytesIO())
+        plot_showers(dataset).savefig(io.BytesIO())
+    else:
+        chosen = plot_shower(dataset.sel(channel=["c299", "c7"]), 0)
+        assert [axes.get_title() for axes in panels(chosen)] == ["c299", "c7"]
