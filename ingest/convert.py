@@ -25,7 +25,7 @@ from ingest.notes import say_notes
 from ingest.split import Split, arrange
 from ingest.spool import Spool
 from ingest.staging import StagingFolder
-from store.datasets import DatasetSpec
+from store.datasets import FORMAT_VERSION, DatasetSpec
 from store.errors import ConfigError, PlanError, SourceError, StoreError
 from store.layout import Layout, shard_path
 from store.sample_columns import WEIGHT
@@ -230,6 +230,7 @@ def _record(job: Ingest, identities: Sequence[dict[str, Any]], layout: Layout) -
         "split": job.split_scheme,
         "seed": job.seed,
         "layout": asdict(layout),
+        "format_version": FORMAT_VERSION,
         "versions": versions(),
     }
 

@@ -79,6 +79,8 @@ class Balance:
             if not finite.all():
                 wrong = int(np.argmin(finite))
                 raise PlanError(f"{store.path}: {setting}: {by} of sample {position[wrong]} is {values[wrong]}")
+            if values.dtype.kind in "iu":  # float64 holds differences of large numbers better than the numbers
+                values = values.astype(np.uint64) - values.min().astype(np.uint64)
             code = _bins(values.astype(np.float64))
         size = np.bincount(code)
         present = np.flatnonzero(size)

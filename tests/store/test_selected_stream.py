@@ -196,6 +196,19 @@ def test_a_choice_that_cannot_be_made_is_refused(made_up, options, message):
         open_stream(made_up, **options)
 
 
+def test_three_classes_have_equal_shares(three_classes):
+    stream = BatchStream(three_classes, split="train", batch_size=9, balance="class", columns="event")
+    label = np.concatenate([batch.label for batch in stream])
+    assert np.bincount(label).tolist() == [14, 14, 14]
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_are_balanced(made_up, monkeypatch):
+    column = np.repeat([2**62, 2**62 + 1], [300, 50])
+    monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
+    drawn = samples(open_stream(made_up, balance="source_row"))
+    assert np.bincount(column[drawn] - 2**62).tolist() == [175, 175]
+
+
 def test_values_that_are_not_finite_cannot_be_balanced(made_up, monkeypatch):
     column = np.where(ROWS == 17, np.nan, ROWS)
     monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
