@@ -88,6 +88,14 @@ def test_refuses_other_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ({"stopping": StoppingState(wait=0.5)}, "wait=0.5 is not a number"),  # type: ignore[arg-type]
         ({"outputs": {"logit": np.zeros(2)}}, "outputs/ has 'logit', expected sample, label, logit"),
         ({"outputs": {**CHECKPOINT.outputs, "logit": np.zeros(3)}}, r"outputs/logit has type float64 and shape \(3,\)"),
+        (
+            {"outputs": {**CHECKPOINT.outputs, "logit": np.zeros((3, 3))}},
+            r"outputs/logit has type float64 and shape \(3, 3\)",
+        ),
+        (
+            {"outputs": {**CHECKPOINT.outputs, "label": np.zeros((2, 3), np.uint8)}},
+            r"outputs/label has type uint8 and shape \(2, 3\)",
+        ),
         ({"outputs": {**CHECKPOINT.outputs, "sample": np.zeros(2)}}, "outputs/sample has type float64"),
     ],
 )

@@ -244,7 +244,7 @@ class Classifier(nn.Module):
         x: Tensor = self.normalise(image).permute(0, 3, 1, 2)
         for layer in self.layers:
             x = layer(x, self.standardise(variables)) if isinstance(layer, AppendVariables) else layer(x)
-        return x.squeeze(1)  # (batch, 1) becomes (batch,), (batch, K) stays
+        return x.squeeze(1) if x.shape[1] == 1 else x
 
     def score(self, image: Tensor, variables: Tensor | None = None) -> Tensor:
         """Return the probability (batch,) of class 1, or the probabilities (batch, K) of K > 2 classes.

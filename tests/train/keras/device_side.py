@@ -29,7 +29,7 @@ NOISY = Architecture(
     source="tests",
     layers=(Conv(filters=4, activation="linear"), BatchNorm(activation="relu"), Dropout(rate=0.5), *END),
     initialiser="he",
-)
+).with_outputs(3)  # as if there were a third class, without samples
 NESTED = Architecture(
     name="nested",
     source="tests",
@@ -98,7 +98,7 @@ def compare_with_resumed(store: Store) -> bool:
     return same and difference(whole.state_dict(), resumed.state_dict()) == 0
 
 
-def logits_of_one_image(store: Store) -> list[float]:
+def logits_of_one_image(store: Store) -> list[list[float]]:
     """Return the logits of the same image on each device; they differ by dropout."""
     image, label = batches(store, 1)[0]
     return train(make(NOISY, store), [(np.repeat(image, 3, axis=0), np.repeat(label, 3))]).tolist()

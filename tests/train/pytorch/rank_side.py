@@ -1,6 +1,6 @@
 """One rank of several: saves the gradients of all ranks in each batch, and the moving averages.
 
-``python -m tests.train.pytorch.rank_side STORE BATCH_SIZE FOLDER MODEL ...`` with the environment of ``torchrun``.
+``python -m tests.train.pytorch.rank_side BATCH_SIZE FOLDER MODEL STORE ...`` with the environment of ``torchrun``.
 
 A single rank forms a process group, too: in one thread, PyTorch's own batch normalisation is exact to only four digits.
 """
@@ -24,7 +24,7 @@ def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> No
         run=Path("unused"),
         store=store,
         model=model,
-        normalisation="log" if model == "cnn-small" else "none",
+        normalisation="none" if model == "shower" else "log",
         batch_size=batch_size,
         device="cpu",
     )
@@ -42,9 +42,9 @@ def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> No
             np.savez(folder / f"{model}-{backend.world_size}-{len(samples)}.npz", samples=samples, **arrays)
 
 
-def main(store: str, batch_size: str, folder: str, *models: str) -> None:
+def main(batch_size: str, folder: str, *models: str) -> None:
     torch.distributed.init_process_group("gloo")
-    for model in models:
+    for model, store in zip(models[::2], models[1::2], strict=True):
         save_gradients(Path(store), int(batch_size), Path(folder), model)
 
 

@@ -1,5 +1,6 @@
 """What the settings of a training make of PyTorch's backend; tests/parity compares it with Keras'."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 import store
 from store.errors import ConfigError, StateError
 from train.config import TrainConfig
+from train.metrics import compute_metrics
 from train.presets import preset
 from train.pytorch.backend import TorchBackend
 from train.run import make_specification, open_stream, resolve_config
+from train.weighting import read_weights
 
 
 def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchBackend, torch.Tensor]:
@@ -57,6 +60,22 @@ def test_a_class_that_weighs_more_is_found_more_often(showers: Path) -> None:
     _, even = trained(showers, steps=6)
     _, electrons = trained(showers, steps=6, class_weights=(1, 20))
     assert float(electrons.mean()) > float(even.mean()) + 0.05
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_three_classes_have_their_cross_entropy_with_weights(three_classes: Path, precision: str) -> None:
+    opened = store.open_store(three_classes)
+    settings: dict[str, Any] = {"model": "jet-cnn", "class_weights": (1.0, 2.0, 0.5), "precision": precision}
+    config = TrainConfig(run=Path("unused"), store=three_classes, device="cpu", normalisation="log", **settings)
+    weights = read_weights(replace(config, weight="weight"), opened)
+    backend = TorchBackend(make_specification(config, opened), config, weights)
+    batch, inputs, target = next(backend.feed(open_stream(config, "train", "full", (0, 1))))
+    logit = backend.train(inputs, target)
+    assert (logit.dtype, logit.shape) == (torch.float32, (len(batch.label), 3))
+    assert weights is not None
+    weight = weights[batch.sample] * np.array(config.class_weights)[batch.label]
+    expected = compute_metrics(batch.label, logit.double().numpy(), weight).loss * weight.mean()
+    assert float(backend._loss(logit, *target)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_mean_of_the_weights_follows_them(showers: Path) -> None:

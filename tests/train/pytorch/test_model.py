@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from store.errors import ConfigError, RunError, StateError
+from train.metrics import probability
 from train.model.architecture import Architecture
 from train.model.layers import BatchNorm, Conv, Dense
 from train.model.networks import ARCHITECTURES, CNN, RESNET15, SHOWER
@@ -13,6 +15,7 @@ from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Flatten, ShowerFeatures
 from train.model.weights import initial_weights
+from train.pytorch import score as score_module
 from train.pytorch.batch_norm import ChannelNorm
 from train.pytorch.model import Classifier, ComputeFeatures, Normalise, load_model, save_model
 
@@ -51,6 +54,15 @@ def test_empty_images_and_slight_ones_have_a_score(name: str, image: torch.Tenso
     for weight in model.parameters():
         assert weight.grad is not None
         assert torch.isfinite(weight.grad).all()
+
+
+def test_three_classes_have_probabilities_in_the_process_that_scores(image: torch.Tensor, tmp_path: Path) -> None:
+    specification = replace(SPECIFICATION, architecture=ARCHITECTURES["jet-cnn"].with_outputs(3))
+    model = Classifier(specification).eval()
+    save_model(model, tmp_path)
+    score = score_module.load(tmp_path)(image.numpy())
+    assert (score.dtype, score.shape) == (np.float64, (5, 3))
+    np.testing.assert_allclose(score, probability(model(image).detach().double().numpy()), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cnn-small", "resnet15", "vit"])

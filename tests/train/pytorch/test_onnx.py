@@ -23,9 +23,9 @@ pytest.importorskip("onnxscript", reason="needs the extra onnx")
 SHAPE = (32, 32, 2)
 
 
-def write_run(path: Path, name: str) -> Path:
+def write_run(path: Path, name: str, classes: int = 2) -> Path:
     """Write the part of a run directory that is needed; the EMA of the weights is what the run exported."""
-    architecture = ARCHITECTURES[name]
+    architecture = ARCHITECTURES[name].with_outputs(classes)
     recipe = "none" if architecture.takes_raw_images else "log"
     normalisation = Normalisation(recipe=recipe, scale=(20.0, 5.0), offset=(0.0, 0.1))
     specification = Specification(architecture=architecture, normalisation=normalisation, image_shape=SHAPE)
@@ -43,12 +43,12 @@ def write_run(path: Path, name: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_onnxruntime_scores_batches_of_any_size(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "classes"), [*((name, 2) for name in ARCHITECTURES), ("jet-cnn", 3)])
+def test_onnxruntime_scores_batches_of_any_size(name: str, classes: int, tmp_path: Path) -> None:
     from train.pytorch.model import Classifier
     from train.pytorch.onnx import export_onnx
 
-    run = write_run(tmp_path / "run", name)
+    run = write_run(tmp_path / "run", name, classes)
     export_onnx(run)
     specification = Specification.from_dict(RunFolder(path=run).read_specification())
     model = Classifier(specification).eval()
@@ -58,6 +58,7 @@ def test_onnxruntime_scores_batches_of_any_size(name: str, tmp_path: Path) -> No
         image = np.random.default_rng(size).normal(size=(size, *SHAPE)).astype(np.float32)
         with torch.inference_mode():
             expected = model.score(torch.from_numpy(image)).numpy()
+        assert expected.shape == ((size,) if classes == 2 else (size, classes))
         np.testing.assert_allclose(session.run(None, {"image": image})[0], expected, atol=1e-5)
 
 
