@@ -20,6 +20,7 @@ MOST_ROWS = 30
 
 MOST_TEXTS = 10  # classes of a confusion matrix whose cells are large enough for numbers
 MOST_COUNTS = 6
+LONGEST_NAMES = 30  # characters of names that fit side by side below the axes
 MOST_NAMES = 60  # classes of a confusion matrix that are named
 MOST_HISTOGRAMS = 5
 BINS = 20  # of a probability
@@ -43,10 +44,11 @@ def draw_confusion(results: RunResults) -> Figure:
         raise ValueError(f"{results.name} has no confusion matrix")
     share = np.array(details.confusion.share.value, dtype=float)
     count = len(classes)
-    size = (style.WIDTH, style.HEIGHT + style.ROW * min(count, MOST_CURVES))
+    width, height = style.WIDTH, style.HEIGHT + style.ROW * min(count, MOST_CURVES)
     if count > MOST_TEXTS:
-        size = (1.6 + 0.2 * min(count, MOST_NAMES), 1.2 + 0.2 * min(count, MOST_NAMES))
-    figure = Figure(figsize=np.maximum(size, (style.WIDTH, style.HEIGHT)), layout="constrained")
+        side = 0.2 * min(count, MOST_NAMES)
+        width, height = max(width, 1.6 + side), max(height, 1.2 + side)
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     colours = np.zeros((count, count, 4))
     colours[..., :3] = to_rgb(style.RUN_COLOURS[0])
@@ -57,7 +59,8 @@ def draw_confusion(results: RunResults) -> Figure:
     axes.grid(visible=False)
     if count <= MOST_NAMES:
         names = [style.shorten(name, 14) for name in classes]
-        axes.set_xticks(range(count), names, rotation=0 if count <= 4 else 45, ha="center" if count <= 4 else "right")
+        flat = len("".join(names)) <= LONGEST_NAMES
+        axes.set_xticks(range(count), names, rotation=0 if flat else 45, ha="center" if flat else "right")
         axes.set_yticks(range(count), names)
         axes.tick_params(labelsize=8 if count <= MOST_TEXTS else 7, length=0)
     if count <= MOST_TEXTS:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from evaluate import class_curves
-from evaluate.class_curves import MOST_CURVES, MOST_ROWS, hardest_classes
+from evaluate.class_curves import MOST_COUNTS, MOST_CURVES, MOST_ROWS, MOST_TEXTS, hardest_classes
 from evaluate.document import RunResults
 from evaluate.drawing import Drawing
 from evaluate.runs import Run
@@ -52,10 +52,17 @@ def _draw_confusion(run: RunResults, number: int) -> Drawing:
         name=f"confusion-{number}",
         section="separation",
         alt=f"Confusion matrix of {run.name} on the test split. Fraction of each class that is recognised: {recalls}.",
-        caption="Test split. Each row is a true class, with the share of it, and the number of samples, that are taken "
-        "for the class of the column.",
+        caption=f"Test split. Each row is a true class, with the share of it that is taken for the class of the column"
+        f"{_describe_cells(len(classes))}.",
         figure=class_curves.draw_confusion(run),
     )
+
+
+def _describe_cells(classes: int) -> str:
+    """Return how the cells of a confusion matrix show their share."""
+    if classes <= MOST_COUNTS:
+        return ", and the number of samples"
+    return ", in percent" if classes <= MOST_TEXTS else ": the darker, the larger it is"
 
 
 def _draw_curves(run: RunResults, number: int) -> list[Drawing]:

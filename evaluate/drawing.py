@@ -1,6 +1,8 @@
 """A figure of the report with its texts."""
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
@@ -36,3 +38,14 @@ class Drawing:
     def wide(self) -> bool:
         """Whether the figure needs the whole width of the page."""
         return bool(self.figure.get_figwidth() > 1.3 * style.WIDTH)
+
+
+def with_distinct_names(drawings: Iterable[Drawing]) -> list[Drawing]:
+    """Return drawings whose names differ by more than case, with numbers after names that are there already."""
+    taken, renamed = set[str](), []
+    for drawing in drawings:
+        names = itertools.chain([drawing.name], (f"{drawing.name}-{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name.lower() not in taken)
+        taken.add(name.lower())
+        renamed.append(replace(drawing, name=name))
+    return renamed

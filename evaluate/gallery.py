@@ -108,8 +108,8 @@ def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample]
     """
     channels = spec.channels[:MOST_CHANNELS]
     with naming(path):
-        images = store.open_dataset(path)["image"].isel(sample=[chosen.sample for chosen in samples])
-        images = images.isel(channel=slice(MOST_CHANNELS)).to_numpy()
+        rows = {"sample": [chosen.sample for chosen in samples], "channel": slice(MOST_CHANNELS)}
+        images = store.open_dataset(path)["image"].isel(rows).to_numpy()
     titles = [verdict(chosen, spec.classes) for chosen in samples]
     shape = spec.image_shape[:2]
     flatness = 1.0 if aspect(shape) == "auto" else min(shape[0] / shape[1], 2)

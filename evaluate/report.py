@@ -17,7 +17,7 @@ from evaluate import report_folder, style
 from evaluate.card import write_card
 from evaluate.curves import class_names
 from evaluate.document import MetricsDocument, to_json
-from evaluate.drawing import Drawing
+from evaluate.drawing import Drawing, with_distinct_names
 from evaluate.figures import draw_runs
 from evaluate.formatting import edge, plus_minus, with_error
 from evaluate.measure import SIGNAL_EFFICIENCIES
@@ -57,16 +57,18 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         stores = find_stores(runs)
         document = summarise(stores, runs)
         drawings = draw_runs(runs, document)
-        origins = dict.fromkeys((drawing.name for drawing in drawings), " and ".join(_simulated(runs)))
+        origins = [" and ".join(_simulated(runs))] * len(drawings)
         for report_store in stores:
             of_store = draw_slices(runs, document, report_store)
             if not report_store.note:
                 of_store += _draw_store(runs, document, report_store)
             drawings += of_store
-            origins |= dict.fromkeys((drawing.name for drawing in of_store), report_store.identity.simulated)
+            origins += [report_store.identity.simulated] * len(of_store)
+        drawings = with_distinct_names(drawings)
         (page / "figures").mkdir()
         pictures = {
-            drawing.name: _write_figure(drawing, page / "figures", origins[drawing.name]) for drawing in drawings
+            drawing.name: _write_figure(drawing, page / "figures", origin)
+            for drawing, origin in zip(drawings, origins, strict=True)
         }
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")

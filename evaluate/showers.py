@@ -1,7 +1,7 @@
 """Figures of the training images: average image of each class, difference of the classes, and occlusion maps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -162,7 +162,8 @@ def coarsen(image: Float64Array, most: int = MOST_CELLS) -> Float64Array:
     starts = [np.arange(0, side, size) for side in image.shape]
     sums = np.add.reduceat(np.add.reduceat(image, starts[0], axis=0), starts[1], axis=1)
     rows, columns = (np.diff(start, append=side) for start, side in zip(starts, image.shape, strict=True))
-    return sums / np.outer(rows, columns)
+    means: Float64Array = sums / np.outer(rows, columns)
+    return means
 
 
 def block_size(shape: Sequence[int], most: int = MOST_CELLS) -> int:
@@ -170,7 +171,7 @@ def block_size(shape: Sequence[int], most: int = MOST_CELLS) -> int:
     return -(-max(shape[:2]) // most)
 
 
-def aspect(shape: Sequence[int]) -> str:
+def aspect(shape: Sequence[int]) -> Literal["auto", "equal"]:
     """Return how an image is scaled: its cells are squares, unless it is too narrow to be seen."""
     return "auto" if max(shape[:2]) > NARROWEST * min(shape[:2]) else "equal"
 

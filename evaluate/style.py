@@ -45,6 +45,7 @@ THEME = {
 }
 """Two colours for each name: one for files and light pages, one for dark pages."""
 
+LABEL_SIZE = 9  # points
 _SETTINGS: Any = {
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
@@ -52,7 +53,7 @@ _SETTINGS: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.labelcolor": INK,
-    "axes.labelsize": 9,
+    "axes.labelsize": LABEL_SIZE,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -147,7 +148,7 @@ def new_figure(title: str, x: str, y: str, legend_rows: int = 0) -> tuple[Figure
     title, x, y = (shorten(text, LONGEST) for text in (title, x, y))
     axes.set(title=title, xlabel=x, ylabel=y)
     for axis, room in ((axes.xaxis, ROOM), (axes.yaxis, ROOM * HEIGHT / WIDTH)):
-        axis.label.set_fontsize(axis.label.get_fontsize() * min(1, room / max(1, len(axis.label.get_text()))))
+        axis.label.set_fontsize(LABEL_SIZE * min(1, room / max(1, len(axis.label.get_text()))))
     return figure, axes
 
 

@@ -3,33 +3,47 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec import UnsetType
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluate.document import ComparisonDocument, MetricsDocument, ScoresDocument
+from evaluate.document import ComparisonDocument, Measurement, MetricsDocument, ScoresDocument
 from evaluate.formatting import plus_minus
 from store.console import printable
 
+COLUMNS = {"auc": "AUC", "accuracy": "accuracy"}
+CLASSES_COLUMNS = {"auc": "mean AUC", "accuracy": "accuracy", "top_2_accuracy": "top-2 accuracy"}
+
 
 def print_summary(document: MetricsDocument, output: Path) -> None:
-    """Print AUC and accuracy of every run and split, the comparisons of runs, and the path of the page."""
+    """Print AUC and accuracy of every run and split, the comparisons of runs, and the path of the page.
+
+    With more than two classes, the AUC is the mean over the classes, and there is a second accuracy.
+    """
+    classes = bool(document.runs[0].classes)
+    columns = CLASSES_COLUMNS if classes else COLUMNS
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("run", "framework", "model", "split"):
         table.add_column(name, overflow="fold", no_wrap=name in ("framework", "split"))
-    for heading in ("AUC", "accuracy"):
+    for heading in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for run in document.runs:
         names = [run.name, run.framework, run.model]
         for split, metrics in run.splits.items():
-            cells = [*names, split, plus_minus(metrics.auc), plus_minus(metrics.accuracy)]
+            cells = [*names, split, *(_show(getattr(metrics, name)) for name in columns)]
             table.add_row(*(Text(printable(cell)) for cell in cells))
             names = [""] * 3
     screen = _screen()
     screen.print(table)
     for comparison in document.comparisons:
-        difference, pair = plus_minus(comparison.difference), " - ".join(comparison.runs)
-        screen.print(printable(f"test AUC, {pair}: {difference} (p = {comparison.p_value:.2g})"))
+        pair = " - ".join(comparison.runs)
+        if comparison.difference and comparison.p_value is not None:
+            difference = plus_minus(comparison.difference)
+            name = "mean test AUC" if classes else "test AUC"
+            screen.print(printable(f"{name}, {pair}: {difference} (p = {comparison.p_value:.2g})"))
+        if comparison.accuracy:
+            screen.print(printable(f"test accuracy, {pair}: {plus_minus(comparison.accuracy)}"))
     _print_warnings(screen, document.warnings)
     _print_origin(screen, sorted({run.store.simulated for run in document.runs} - {""}))
     screen.print(printable(f"report: {output / 'index.html'}"))
@@ -45,26 +59,56 @@ def print_comparison(document: ComparisonDocument) -> None:
         auc_difference = f"{plus_minus(auc.difference)} (p = {auc.p_value:.2g})"
     else:
         auc_difference = "none, because a class is missing" if accuracy else unlabelled
-    facts = {
-        "same side of 0.5": plus_minus(document.agreement),
-        "Spearman correlation": _format_correlation(document.spearman),
-        "Pearson correlation": _format_correlation(document.pearson),
-        "mean difference of scores": plus_minus(document.mean_difference),
+    if document.classes:
+        facts = {"same most probable class": plus_minus(document.agreement)}
+    else:
+        facts = {
+            "same side of 0.5": plus_minus(document.agreement),
+            "Spearman correlation": _format_correlation(document.spearman),
+            "Pearson correlation": _format_correlation(document.pearson),
+            "mean difference of scores": _show(document.mean_difference),
+        }
+    facts |= {
         "mean absolute difference": plus_minus(document.mean_absolute_difference),
         "difference of accuracies": plus_minus(accuracy.difference) if accuracy else unlabelled,
-        "difference of AUCs": auc_difference,
+        "difference of mean AUCs" if document.classes else "difference of AUCs": auc_difference,
     }
     for name, value in facts.items():
         screen.print(printable(f"  {name:28}{value}"))
+    if document.classes:
+        screen.print(_tabulate_agreement(document))
+    screen.print(_tabulate_differences(document))
+    _print_warnings(screen, document.warnings)
+    _print_origin(screen, document.simulated)
+
+
+def _tabulate_agreement(document: ComparisonDocument) -> Table:
+    """Return how far two classifiers agree about the probability of each of more than two classes."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("class", "Spearman", "Pearson", "mean difference"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for name, part in zip(document.classes or [], document.by_class or [], strict=True):
+        correlations = map(_format_correlation, (part.spearman, part.pearson))
+        cells = (name, *correlations, plus_minus(part.mean_difference))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _tabulate_differences(document: ComparisonDocument) -> Table:
+    """Return the samples with the largest differences, with both scores or both most probable classes."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("sample", "label", "first", "second"):
         table.add_column(name, justify="right")
+    classes = document.classes or []
     for pair in document.largest_differences:
-        label = "" if pair.label is None else str(pair.label)
-        table.add_row(str(pair.sample), label, *(f"{score:.4f}" for score in pair.scores))
-    screen.print(table)
-    _print_warnings(screen, document.warnings)
-    _print_origin(screen, document.simulated)
+        label = "" if pair.label is None else classes[pair.label] if classes else str(pair.label)
+        if pair.probabilities:
+            best = [max(zip(part, classes, strict=True)) for part in pair.probabilities]
+            said = [f"{name} {probability:.4f}" for probability, name in best]
+        else:
+            said = [f"{score:.4f}" for score in pair.scores or ()]
+        table.add_row(*(Text(printable(cell)) for cell in (str(pair.sample), label, *said)))
+    return table
 
 
 def print_scores(document: ScoresDocument, output: Path) -> None:
@@ -75,10 +119,11 @@ def print_scores(document: ScoresDocument, output: Path) -> None:
         reason = "fewer than two labelled images of positive weight" if document.labelled else "no labels"
         screen.print(printable(f"no metrics: {reason} in the file"))
     else:
-        for name in ("auc", "accuracy", "log_loss", "brier_score"):
+        width = 16 if document.classes else 14
+        for name in (*(CLASSES_COLUMNS if document.classes else COLUMNS), "log_loss", "brier_score"):
             measurement = getattr(metrics, name)
             text = plus_minus(measurement) if measurement else "none, because a class is missing"
-            screen.print(printable(f"  {name.replace('_', ' '):14}{text}"))
+            screen.print(printable(f"  {name.replace('_', ' '):{width}}{text}"))
         if document.weighted:
             screen.print("  with the weights from the file")
     if document.simulated:
@@ -103,5 +148,9 @@ def _print_origin(screen: Console, simulations: Iterable[str]) -> None:
         screen.print(printable(f"data: {simulated}"), style="yellow")
 
 
-def _format_correlation(value: float | None) -> str:
-    return "none, because scores are constant" if value is None else f"{value:.4f}"
+def _show(measurement: Measurement | UnsetType | None) -> str:
+    return plus_minus(measurement) if measurement else "none"
+
+
+def _format_correlation(value: float | UnsetType | None) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "none, because scores are constant"
