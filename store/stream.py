@@ -101,7 +101,7 @@ class BatchStream:
         **options: Unpack[SplitOptions],
     ) -> None:
         store = open_store(path)
-        self._plan = choose_plan(store, plan, options)
+        self._plan = self._recent = choose_plan(store, plan, options)
         prepare()  # compiles here what would otherwise be compiled while the consumer waits for the first batch
         self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
@@ -186,7 +186,8 @@ class BatchStream:
         finally:
             if self._iterating == owner:
                 self._iterating = None
-        self._plan, self._batch = plan.at_epoch(plan.epoch + 1), 0
+        self._plan = self._recent = plan.at_epoch(plan.epoch + 1)
+        self._batch = 0
 
     def batches(self, indices: Sequence[int], epoch: int | None = None) -> Generator[Batch]:
         """Yield chosen batches of an epoch, reading ahead, without moving the position of the stream.
@@ -203,7 +204,7 @@ class BatchStream:
         PlanError
             If an index is not that of a batch of the epoch.
         """
-        plan = self._plan if epoch is None else self._plan.at_epoch(epoch)
+        plan = self._plan if epoch is None else self._plan_of(epoch)
         pending, owner = deque[Future[Batch]](), os.getpid()
         pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
         submitted = 0
@@ -221,6 +222,13 @@ class BatchStream:
                 del batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _plan_of(self, epoch: int) -> EpochPlan:
+        """Return the plan of an epoch, and keep it: a balanced one draws a whole epoch for its first batch."""
+        plan = self._recent
+        if plan.epoch != epoch:
+            plan = self._recent = self._plan.at_epoch(epoch)
+        return plan
 
     def _read(self, plan: EpochPlan, index: int) -> Batch:
         samples = plan[index]
@@ -248,7 +256,7 @@ class BatchStream:
             raise PlanError("a given plan cannot be divided among ranks: give each rank a plan of its own")
         if self._batch:
             raise PlanError(f"the stream is at batch {self._batch} of its epoch: divide it before its first batch")
-        self._plan = self._plan.divide(rank=rank, world_size=world_size)
+        self._plan = self._recent = self._plan.divide(rank=rank, world_size=world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the stream as JSON values: store, plan, epoch, and number of batches given so far.
@@ -279,7 +287,7 @@ class BatchStream:
         store = order.pop("store", None)
         if store != self.digest:
             raise StateError(f"the state has store={store!r}, this stream {self.digest!r}")
-        self._plan = continued_plan(self._plan, order)
+        self._plan = self._recent = continued_plan(self._plan, order)
         self._batch = state["batch"]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.balance import Balance
 from store.errors import PlanError, StateError
 from store.shuffles import SHUFFLES
 from store.stream import BatchStream
@@ -50,6 +51,27 @@ def test_ranks_share_what_is_left(made_up, shuffle, choice):
     ranks = [open_stream(made_up, shuffle=shuffle, rank=rank, world_size=3, **choice) for rank in range(3)]
     together = np.sort(samples(itertools.chain(*ranks)))
     assert np.array_equal(together, np.sort(samples(open_stream(made_up, shuffle=shuffle, **choice))))
+
+
+def test_batches_chosen_one_by_one_take_one_draw_per_epoch(made_up, monkeypatch):
+    stream, drawn = open_stream(made_up, balance="class"), []
+    draw = Balance.draw
+    monkeypatch.setattr(Balance, "draw", lambda self, *words: drawn.append(words[-1]) or draw(self, *words))
+    whole = [samples(stream), samples(stream)]
+    drawn.clear()
+    for epoch in (0, 1):
+        chosen = [next(stream.batches([index], epoch)).sample for index in range(len(stream))]
+        assert np.array_equal(np.concatenate(chosen), whole[epoch])
+    assert drawn == [0, 1]
+
+
+def test_chosen_batches_follow_a_stream_that_is_divided_or_resumed(made_up):
+    stream = open_stream(made_up, balance="class", batch_size=8)
+    before = next(stream.batches([0], 1)).sample
+    stream.divide(rank=1, world_size=2)
+    assert not np.array_equal(next(stream.batches([0], 1)).sample, before)
+    half = open_stream(made_up, balance="class", batch_size=8, rank=1, world_size=2)
+    assert np.array_equal(next(stream.batches([0], 1)).sample, next(half.batches([0], 1)).sample)
 
 
 def test_a_part_of_what_passes_is_its_beginning(made_up):
