@@ -69,6 +69,7 @@ OF_MODEL: dict[str, dict[str, Any]] = {"three-classes": {"weight": "weight", "cl
 # Keras trains half of the models in one process and half in another, so that neither takes long.
 TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
 JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, with their variables in these tests
+ANY_SIZE = ("cnn", "cnn-small", "resnet15", "vit", "jet-cnn", "jet-cnn-deep")  # models of images of any size
 SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # that one is for the models of jets
 
 
@@ -90,6 +91,16 @@ def specification(folder: Path, recipe: str, name: str = "cnn") -> Specification
 def model_specification(folder: Path, name: str) -> Specification:
     recipe = "cms-jets" if name in JETS else "none" if MODELS[name].takes_raw_images else "max"
     return specification(folder, recipe, name)
+
+
+def odd_specification(name: str) -> Specification:
+    """Return a network for three classes of images whose sides are odd and differ, with many channels."""
+    unscaled = Normalisation(recipe="none", scale=(1.0,) * 8, offset=(0.0,) * 8)
+    return Specification(architecture=MODELS[name].with_outputs(3), normalisation=unscaled, image_shape=(39, 57, 8))
+
+
+def odd_images() -> Float32Array:
+    return np.random.default_rng(0).normal(size=(4, 39, 57, 8)).astype(np.float32)
 
 
 def specifications(folder: Path) -> dict[str, Specification]:

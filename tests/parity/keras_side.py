@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from store.errors import ConfigError
 from tests.parity.cases import (
+    ANY_SIZE,
     EPOCHS,
     EVERYTHING,
     MODELS,
@@ -25,6 +26,8 @@ from tests.parity.cases import (
     large_weights,
     loss_sequences,
     model_specification,
+    odd_images,
+    odd_specification,
     open_feed,
     random_variables,
     specifications,
@@ -58,6 +61,10 @@ def compare_models(folder: Path) -> dict[str, Any]:
         model = build_model(spec)
         set_weights(model, load_weights(folder / "cnn-torch.npz"))
         np.save(folder / f"{recipe}-logits.npy", logits(model, folder))
+    for name in ANY_SIZE:
+        model = build_model(odd_specification(name))
+        set_weights(model, large_weights(odd_specification(name), seed=3))
+        np.save(folder / f"{name}-odd-logits.npy", model(odd_images()).numpy())
     return {"parameters": parameters}
 
 

@@ -7,7 +7,17 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.parity.cases import MODELS, SHOWER_RECIPES, example_inputs, model_specification, specification
+from tests.parity.cases import (
+    ANY_SIZE,
+    MODELS,
+    SHOWER_RECIPES,
+    example_inputs,
+    large_weights,
+    model_specification,
+    odd_images,
+    odd_specification,
+    specification,
+)
 from tests.parity.conftest import Sides, run_python
 from train.metrics import probability
 from train.model.specification import Specification
@@ -57,6 +67,15 @@ def test_same_logits_and_averages_in_a_step_of_training(sides: Sides, name: str)
     after = load_weights(sides.folder / f"{name}-after.npz")
     for weight, value in model.weights().items():
         np.testing.assert_allclose(value, after[weight], rtol=1e-3, atol=1e-4, err_msg=weight)
+
+
+@pytest.mark.parametrize("name", ANY_SIZE)
+def test_same_logits_for_images_of_another_size(sides: Sides, name: str) -> None:
+    spec = odd_specification(name)
+    model = Classifier(spec).eval()
+    model.set_weights(large_weights(spec, seed=3))
+    with torch.no_grad():
+        assert_same(model(torch.from_numpy(odd_images())).numpy(), np.load(sides.folder / f"{name}-odd-logits.npy"))
 
 
 @pytest.mark.parametrize("recipe", SHOWER_RECIPES)
