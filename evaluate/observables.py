@@ -8,6 +8,7 @@ import numpy as np
 import store
 from store.arrays import Float64Array, Int64Array
 from store.datasets import DatasetSpec
+from store.sample_columns import WEIGHT
 
 BATCH_BYTES = 16 << 20
 MOST_NAMED = 4  # channels whose names fit into a label
@@ -80,6 +81,7 @@ def energy_channels(spec: DatasetSpec) -> list[int]:
 
 def _read_columns(path: Path, split: str) -> list[Observable]:
     dataset = store.open_dataset(path, split)
+    others = NOT_OBSERVABLES | ({WEIGHT} if store.open_store(path).spec.weight_key else set())
     return [
         Observable(
             name=str(name),
@@ -88,5 +90,5 @@ def _read_columns(path: Path, split: str) -> list[Observable]:
             value=column.to_numpy().astype(np.float64),
         )
         for name, column in dataset.variables.items()
-        if column.dims == ("sample",) and name not in NOT_OBSERVABLES and column.dtype.kind in "fiu"
+        if column.dims == ("sample",) and name not in others and column.dtype.kind in "fiu"
     ]

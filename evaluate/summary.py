@@ -193,9 +193,12 @@ def _warn_about_run(run: Run, results: RunResults) -> list[str]:
         warnings.append(
             f"{run.name}: its occlusion map belongs to another model; `evaluate occlude {run.path}` makes a new one"
         )
+    weighted = [split for split in SPLITS if run.predictions[split].weight is not None]
+    if len(weighted) == len(SPLITS):
+        warnings.append(f"{run.name}: all samples are weighted, with weights from its predictions")
     for split, measured in results.splits.items():
         start, stop = run.store.split_ranges[split]
-        if run.predictions[split].weight is not None:
+        if split in weighted and len(weighted) < len(SPLITS):
             warnings.append(f"{run.name}: the {split} samples are weighted, with weights from its predictions")
         samples = run.predictions[split].sample.size
         if samples < stop - start:
