@@ -1,4 +1,4 @@
-"""A dataset on one backend of Keras: ``python -m tests.train.keras.dataset_side SHOWERS JETS`` prints JSON."""
+"""A dataset on one backend of Keras: ``python -m tests.train.keras.dataset_side SHOWERS JETS THREE`` prints JSON."""
 
 import json
 import sys
@@ -112,6 +112,24 @@ def evaluate_with_weights() -> dict[str, float]:
     return report
 
 
+def evaluate_three_classes() -> float:
+    """Return how far the weighted loss of Keras is from the sum over the samples, with three classes."""
+    inputs = keras.Input((40, 56, 8))
+    model = keras.Model(inputs, keras.layers.Dense(3, use_bias=False)(keras.layers.GlobalAveragePooling2D()(inputs)))
+    kernel = 1000 * np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    model.set_weights([kernel])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, weighted_metrics=[])
+    stream = BatchStream(sys.argv[3], split="test", batch_size=15, columns="weight")
+    value = model.evaluate(Dataset(stream, weight="weight", class_weight={0: 0.5, 2: 3.0}), verbose=0)
+    total = 0.0
+    for batch in stream:
+        logit = batch.image.mean((1, 2), dtype=np.float64) @ kernel
+        losses = np.log(np.exp(logit).sum(1)) - logit[np.arange(len(logit)), batch.label]
+        total += losses @ (batch.columns["weight"] * np.array([0.5, 1.0, 3.0])[batch.label])
+    return abs(float(value) / (total / stream.sample_count) - 1)
+
+
 def predict_in_order() -> float:
     stream, model = showers("test", shuffle="none"), make_model()
     images = np.concatenate([batch.image for batch in showers("test", shuffle="none")])
@@ -186,7 +204,7 @@ def main() -> None:
         "fit": fit_in_order(),
         "steps": fit_in_steps(),
         "resumed": fit_after_resuming(),
-        "weights": evaluate_with_weights(),
+        "weights": {**evaluate_with_weights(), "three classes": evaluate_three_classes()},
         "predict": predict_in_order(),
         "variables": predict_with_variables(),
         "memory": shares_memory(),

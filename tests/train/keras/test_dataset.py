@@ -15,11 +15,12 @@ IGNORED = "ignore:__array__ implementation"  # as in pyproject.toml
 
 
 @pytest.fixture(scope="module", params=["tensorflow", "torch", "jax"])
-def report(request: pytest.FixtureRequest, showers: Path, jets: Path) -> dict[str, Any]:
+def report(request: pytest.FixtureRequest, showers: Path, jets: Path, three_classes: Path) -> dict[str, Any]:
     if not importlib.util.find_spec(request.param):
         pytest.skip(f"{request.param} is not installed; run with: ./pixiw run -e adapters pytest {__file__}")
     environment = os.environ | {"KERAS_BACKEND": request.param, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-W", "error", "-W", IGNORED, "-m", "tests.train.keras.dataset_side", showers, jets]
+    words = ["-W", "error", "-W", IGNORED, "-m", "tests.train.keras.dataset_side", showers, jets, three_classes]
+    command = [sys.executable, *words]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
@@ -33,7 +34,7 @@ def test_fit_sees_the_batches_of_the_stream_in_its_order(report: dict[str, Any])
 
 
 def test_weights_of_samples_and_classes_reach_the_loss(report: dict[str, Any]) -> None:
-    assert report["weights"].keys() == {"none", "column", "class", "both"}
+    assert report["weights"].keys() == {"none", "column", "class", "both", "three classes"}
     assert max(report["weights"].values()) < 1e-5
 
 
