@@ -26,6 +26,7 @@ MOST_COLUMNS = 255  # of labels, one per class; more is a flat image
 ROOT = Path(__file__).parents[2]
 PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from store.sources.probe import main; main(sys.argv[1:])"
 PROGRESS, DONE = b".", b"\n"
+ANSWERS = 1 << 12  # bytes of answers that are taken at once, or fewer if there are no more yet
 
 
 def probe(paths: Sequence[Path], keys: Iterable[str]) -> None:
@@ -83,17 +84,16 @@ def _files_done(child: "subprocess.Popen[bytes]") -> Iterator[str]:
         except queue.Empty:
             yield "hang"
             return
-        if answer == DONE:
-            yield "done"
-        elif not answer:
+        if not answer:
             yield "crash"
             return
+        yield from ["done"] * answer.count(DONE)
 
 
 def _listen(stream: IO[bytes], answers: "queue.Queue[bytes]") -> None:
-    """Queue what the child writes, byte by byte, and an empty value at its end."""
+    """Queue what the child writes, and an empty value at its end."""
     with contextlib.suppress(ValueError, OSError):
-        while answer := stream.read(1):
+        while answer := stream.read(ANSWERS):
             answers.put(answer)
     answers.put(b"")
 
