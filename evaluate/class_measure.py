@@ -1,7 +1,7 @@
 """All metrics, tables and curves of the probabilities of more than two classes, as parts of a document."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -66,9 +66,11 @@ def measure_details(label: ArrayLike, probability: ArrayLike, weight: ArrayLike 
     classified = class_metrics.checked(label, probability, weight)
     calibration = class_metrics.calibration(classified)
     curves, rejection = _measure_one_against_rest(classified)
+    pairwise = class_ranking.pairwise_auc(classified)
     return ClassDetails(
         confusion=_measure_confusion(classified),
-        pairwise_auc=_measure_pairs(classified),
+        pairwise_auc=_as_square(pairwise.by_pair, classified.classes),
+        mean_pairwise_auc=if_defined(pairwise.mean, FRACTION),
         rejection=rejection,
         confidence=ConfidenceCurve(
             samples=calibration.count.tolist(),
@@ -87,10 +89,11 @@ def _measure_confusion(classified: Classified) -> Confusion:
     )
 
 
-def _measure_pairs(classified: Classified) -> ClassTable:
-    table: list[list[Estimate | None]] = [[None] * classified.classes for _ in range(classified.classes)]
-    for first, second, auc in class_ranking.pairwise_auc(classified):
-        table[first][second] = table[second][first] = auc
+def _as_square(by_pair: Mapping[tuple[int, int], Estimate], classes: int) -> ClassTable:
+    """Return estimates of pairs of classes as a symmetric table."""
+    table: list[list[Estimate | None]] = [[None] * classes for _ in range(classes)]
+    for (first, second), estimate in by_pair.items():
+        table[first][second] = table[second][first] = estimate
     return _as_table(table)
 
 

@@ -1,7 +1,8 @@
 """How well the probabilities of more than two classes rank them: AUCs, rejections, paired test of two classifiers."""
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,21 +98,46 @@ def compare_macro_auc(first: MacroAuc, second: MacroAuc) -> PairedTest | None:
     return ranking.paired_test(Estimate(value=first.mean.value - second.mean.value, standard_error=error))
 
 
-def pairwise_auc(classified: Classified) -> Iterator[tuple[int, int, Estimate]]:
-    """Yield two classes i < j and the AUC that separates them, for all pairs with at least two samples of each.
+@dataclass(frozen=True, kw_only=True)
+class PairwiseAuc:
+    """AUCs of all pairs of classes, and their mean.
 
-    The samples are those of the two classes, i is the signal, and the score is p_i / (p_i + p_j), or 1/2 where both are
-    zero. Swapping the classes gives the same AUC.
+    Attributes
+    ----------
+    by_pair
+        AUC that separates the classes i < j, for the pairs with at least two samples of each.
+    mean
+        Plain mean over all pairs; None if one of them is missing.
+    """
+
+    by_pair: dict[tuple[int, int], Estimate]
+    mean: Estimate | None
+
+
+def pairwise_auc(classified: Classified) -> PairwiseAuc:
+    """Return the AUC of every pair of classes, and their mean with its standard error, computed as in `macro_auc`.
+
+    The samples of a pair are those of its classes i and j, i is the signal, and the score is p_i / (p_i + p_j), or 1/2
+    where both are zero. Swapping the classes gives the same AUC.
     """
     members = [np.flatnonzero(classified.label == number) for number in range(classified.classes)]
-    for i, first in enumerate(members):
-        for j, second in enumerate(members[i + 1 :], start=i + 1):
-            if min(first.size, second.size) >= 2:
-                rows = np.concatenate([first, second])
-                own, other = classified.probability[rows, i], classified.probability[rows, j]
-                total = own + other
-                score = np.divide(own, total, out=np.full(rows.size, 0.5), where=total > 0)
-                yield i, j, ranking.auc(np.arange(rows.size) < first.size, score, classified.weight[rows])
+    pairs = list(itertools.combinations(range(classified.classes), 2))
+    by_pair, influence = {}, np.zeros(classified.label.size)
+    for i, j in pairs:
+        if min(members[i].size, members[j].size) < 2:
+            continue
+        rows = np.concatenate([members[i], members[j]])
+        own, other = classified.probability[rows, i], classified.probability[rows, j]
+        total = own + other
+        score = np.divide(own, total, out=np.full(rows.size, 0.5), where=total > 0)
+        value, changes = _influence(np.arange(rows.size) < members[i].size, score, classified.weight[rows])
+        by_pair[i, j] = Estimate(value=value, standard_error=_error(changes))
+        influence[rows] += changes / len(pairs)
+    mean = None
+    if len(by_pair) == len(pairs):
+        value = float(np.mean([estimate.value for estimate in by_pair.values()]))
+        mean = Estimate(value=value, standard_error=_error(influence))
+    return PairwiseAuc(by_pair=by_pair, mean=mean)
 
 
 def rejections(

@@ -180,6 +180,7 @@ class ClassDetails(Part, frozen=True, kw_only=True):
             "table is symmetric; its diagonal is null."
         ),
     ]
+    mean_pairwise_auc: Annotated[Measurement | None, about("Plain mean over all pairs; null if one of them is.")]
     rejection: Annotated[
         dict[str, ClassTable],
         about(

@@ -27,6 +27,8 @@ def load() -> ScoreFunction:
             raise ValueError("no such\nlayer")
         if behaviour == "nan":
             return np.full(len(image), np.nan)
+        if behaviour == "three classes":
+            return np.full((len(image), 3), [0.25, 0.5, 0.25])
         return 1 - np.exp(-image[..., 0].sum(axis=(1, 2), dtype=np.float64) / 50)
 
     return score

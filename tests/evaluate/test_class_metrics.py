@@ -119,7 +119,7 @@ def test_what_a_missing_class_leaves_undefined_is_null():
     measured, details = (measure(label[few], probability[few]) for measure in (measure_classes, measure_details))
     assert measured.auc is None
     assert [part.auc is None for part in measured.by_class] == [False, False, True]
-    assert details.curves[2] is None
+    assert details.curves[2] is details.mean_pairwise_auc is None
     assert [value is None for value in details.pairwise_auc.value[0]] == [True, False, True]
     assert details.rejection["0.5"].value[2] == [None] * 3
     none = measure_classes(label[label != 2], probability[label != 2] * [1, 1, 0] / (1 - probability[label != 2, 2:]))

@@ -43,14 +43,16 @@ def test_aucs_of_classes_are_those_of_two_classes(weighted):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_error_of_the_mean_is_that_of_a_jackknife(weighted):
+@pytest.mark.parametrize("function", [macro_auc, pairwise_auc])
+def test_the_error_of_the_mean_is_that_of_a_jackknife(function, weighted):
     label, probability, _, weight = draw(2, weighted=weighted)
     columns = (label, probability) if weight is None else (label, probability, weight)
-    error = jackknife(lambda *rows: macro_auc(checked(*rows)).mean.value, *columns)
-    macro = macro_auc(checked(*columns))
-    assert macro.mean.standard_error == pytest.approx(error, rel=0.04)
-    quadrature = np.sqrt(sum(estimate.standard_error**2 for estimate in macro.by_class)) / 4
-    assert abs(quadrature / error - 1) > 0.1  # the classes share their samples
+    error = jackknife(lambda *rows: function(checked(*rows)).mean.value, *columns)
+    aucs = function(checked(*columns))
+    assert aucs.mean.standard_error == pytest.approx(error, rel=0.04)
+    parts = aucs.by_class if function is macro_auc else [*aucs.by_pair.values()]
+    quadrature = np.sqrt(sum(estimate.standard_error**2 for estimate in parts)) / len(parts)
+    assert abs(quadrature / error - 1) > 0.1  # the AUCs share their samples
 
 
 def test_the_error_of_a_difference_is_that_of_a_jackknife():
@@ -91,7 +93,9 @@ def test_the_difference_of_accuracies_is_paired():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_pairs_are_separated_by_the_probabilities_of_the_two_classes(weighted):
     label, probability, _, weight = draw(6, weighted=weighted)
-    pairs = {(i, j): auc.value for i, j, auc in pairwise_auc(checked(label, probability, weight))}
+    pairwise = pairwise_auc(checked(label, probability, weight))
+    pairs = {pair: auc.value for pair, auc in pairwise.by_pair.items()}
+    assert pairwise.mean.value == pytest.approx(np.mean([*pairs.values()]))
     assert list(pairs) == list(itertools.combinations(range(4), 2))
     table = measure_details(label, probability, weight).pairwise_auc.value
     for (i, j), value in pairs.items():
@@ -102,12 +106,14 @@ def test_pairs_are_separated_by_the_probabilities_of_the_two_classes(weighted):
         swapped = sklearn.metrics.roc_auc_score(label[rows] == j, 1 - score, sample_weight=weights)
         assert (value, value) == pytest.approx((expected, swapped))
         assert table[i][j] == table[j][i] == value
+        expected = ranking.auc(label[rows] == i, score, weights)
+        assert pairwise.by_pair[i, j].standard_error == pytest.approx(expected.standard_error)
 
 
 def test_a_pair_without_probability_is_undecided():
     label = np.array([0, 0, 1, 1, 2, 2])
     probability = np.array([[0.0, 0.0, 1.0]] * 4 + [[0.5, 0.5, 0.0]] * 2)
-    auc = {(i, j): auc.value for i, j, auc in pairwise_auc(checked(label, probability))}
+    auc = {pair: auc.value for pair, auc in pairwise_auc(checked(label, probability)).by_pair.items()}
     assert auc == {(0, 1): 0.5, (0, 2): 0.0, (1, 2): 0.0}
 
 

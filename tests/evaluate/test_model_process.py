@@ -84,6 +84,7 @@ def test_images_are_scored_by_every_kind_of_model(framework, variants, images, t
         ),
         ("raises", "its model gave no scores: ValueError: no such layer$"),
         ("nan", "its model gave a score of nan; scores must be finite$"),
+        ("three classes", "its model gives scores of 3 classes, but its data set has 2$"),
     ],
 )
 def test_a_model_that_fails_is_one_error_and_no_output(model, message, run, images, tmp_path):
@@ -91,6 +92,12 @@ def test_a_model_that_fails_is_one_error_and_no_output(model, message, run, imag
     with pytest.raises(RunError, match=f"run: .*{message}"):
         score(run, write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_model_of_more_classes_gives_their_probabilities(run, images):
+    (run / "model.txt").write_text("three classes")
+    with open_model("torch", run, 3) as model:
+        assert model(images[:3], NO_VARIABLES).tolist() == [[0.25, 0.5, 0.25]] * 3
 
 
 def test_a_package_that_is_missing_is_named(run, images, monkeypatch):
