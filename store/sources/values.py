@@ -74,17 +74,23 @@ def as_stored_weights(path: Path, key: str, values: npt.NDArray[Any]) -> Float32
     SourceError
         If a weight is negative, not finite or outside `STORED_WEIGHTS` without being zero.
     """
-    _check_weights(path, key, values, values.astype(np.float64), STORED_WEIGHTS)
+    advice = "; a variable may be negative, and training takes it as --weight"
+    _check_weights(path, key, values, values.astype(np.float64), STORED_WEIGHTS, advice)
     return values.astype(np.float32)
 
 
 def _check_weights(
-    path: Path, key: str, values: npt.NDArray[Any], weights: Float64Array, bounds: tuple[float, float]
+    path: Path,
+    key: str,
+    values: npt.NDArray[Any],
+    weights: Float64Array,
+    bounds: tuple[float, float],
+    advice: str = "",
 ) -> None:
     usable = np.isfinite(weights) & (weights >= 0)
     if not usable.all():
         row = int(np.argmin(usable))
-        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative")
+        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative{advice}")
     extreme = (weights > 0) & ((weights < bounds[0]) | (weights > bounds[1]))
     if extreme.any():
         row = int(np.argmax(extreme))
