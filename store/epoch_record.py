@@ -18,7 +18,8 @@ class EpochRecord:
         Counted from 1.
     train_loss, train_accuracy, train_auc
         Computed from the outputs during training, that is with dropout and with weights that change from batch to
-        batch. The AUC is None if all samples are of one class.
+        batch. For more than two classes, the AUC is the mean over the classes of the AUCs of each against all others
+        together. It is None if a class has no samples.
     validation_loss, validation_accuracy, validation_auc
         Computed on the whole validation split after the epoch.
     learning_rate

@@ -145,7 +145,7 @@ class RunFolder:
             if not known and (file.is_symlink() or not file.is_dir()):
                 yield file
 
-    def check_space(self, weight_bytes: int, samples: int) -> None:
+    def check_space(self, weight_bytes: int, samples: int, scores: int = 1) -> None:
         """Check that the disk has space for three checkpoints, the exported model and the predictions.
 
         A checkpoint has at most four values per weight: the weight, its exponential moving average, and two moments of
@@ -157,13 +157,15 @@ class RunFolder:
             Size of all weights of the model, in bytes.
         samples
             Number of samples in all splits together.
+        scores
+            Number of scores per sample.
 
         Raises
         ------
         RunError
             If the space is too small.
         """
-        needed = 13 * weight_bytes + 32 * samples
+        needed = 13 * weight_bytes + (16 + 16 * scores) * samples
         existing = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         free = shutil.disk_usage(existing).free + files.folder_bytes(self.path)
         if needed > free:

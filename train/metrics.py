@@ -58,12 +58,11 @@ def compute_metrics(
 
 
 def _compute_multiclass(label: UInt8Array, logit: Float64Array, weight: Float64Array | None) -> TrainingMetrics:
-    logarithm = _log_softmax(logit)
-    score = np.exp(logarithm)
-    areas = [_auc(label == k, score[:, k], weight) for k in range(logit.shape[1])]
+    partition = _log_partition(logit)
+    areas = [_auc(label == k, np.exp(of_class - partition), weight) for k, of_class in enumerate(logit.T)]
     known = [area for area in areas if area is not None]
     return TrainingMetrics(
-        loss=float(np.average(-logarithm[np.arange(label.size), label], weights=weight)),
+        loss=float(np.average(partition - logit[np.arange(label.size), label], weights=weight)),
         accuracy=float(np.average(logit.argmax(1) == label, weights=weight)),
         auc=float(np.mean(known)) if len(known) == len(areas) else None,
     )
@@ -89,7 +88,7 @@ def probability(logit: Float64Array) -> Float64Array:
     For logits (n,) these are the probabilities (n,) of class 1, for logits (n, K) the probabilities (n, K) of each
     class.
     """
-    return np.exp(_log_softmax(logit)) if logit.ndim == 2 else sigmoid(logit)
+    return np.exp(logit - _log_partition(logit)[:, None]) if logit.ndim == 2 else sigmoid(logit)
 
 
 def sigmoid(logit: Float64Array) -> Float64Array:
@@ -98,7 +97,9 @@ def sigmoid(logit: Float64Array) -> Float64Array:
     return score
 
 
-def _log_softmax(logit: Float64Array) -> Float64Array:
-    shifted = logit - logit.max(1, keepdims=True)
-    logarithm: Float64Array = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+def _log_partition(logit: Float64Array) -> Float64Array:
+    """Return the logarithm of the sum of the exponentials of each row, class by class to save memory."""
+    highest = logit.max(1)
+    total = sum(np.exp(of_class - highest) for of_class in logit.T)
+    logarithm: Float64Array = highest + np.log(total)
     return logarithm

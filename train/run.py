@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+
 from store.arrays import Float32Array
 from store.compiled.preparation import prepare
 from store.datasets import SPLITS
@@ -84,7 +86,8 @@ def run_training(
     with folder.locked() if backend.rank == 0 else nullcontext():
         if backend.rank == 0:
             samples = sum(stream.sample_count for stream in ordered.values())
-            folder.check_space(specification.weight_bytes, samples)
+            classes = specification.class_count
+            folder.check_space(specification.weight_bytes, samples, scores=1 if classes == 2 else classes)
             prepare_folder(folder, specification, resume=resume)
         loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights)
         if resume and folder.last_checkpoint.exists():
@@ -226,7 +229,7 @@ def make_specification(config: TrainConfig, store: Store) -> Specification:
 
 
 def check_samples(config: TrainConfig, store: Store) -> None:
-    """Check that the cut leaves samples of every class in each split.
+    """Check that the cut leaves samples of every class that a split has.
 
     Raises
     ------
@@ -237,10 +240,10 @@ def check_samples(config: TrainConfig, store: Store) -> None:
         return
     label = store.column("label")
     for split in SPLITS:
-        left = set(label[select_samples(config, store, split)].tolist())
-        for number, name in enumerate(store.spec.classes):
-            if number not in left:
-                raise ConfigError(f"{store.path}: where={config.where!r} leaves no {name} in split {split!r}")
+        before, left = label[slice(*store.split_range(split))], label[select_samples(config, store, split)]
+        for number in np.setdiff1d(before, left).tolist():
+            name = store.spec.classes[number]
+            raise ConfigError(f"{store.path}: where={config.where!r} leaves no {name} in split {split!r}")
 
 
 def make_augmentation(config: TrainConfig, store: Store) -> Augmentation | None:

@@ -109,8 +109,9 @@ def balanced_class_weights(config: TrainConfig, store: "Store", weights: Float32
     samples = select_samples(replace(config, train_samples=0), store, "train")
     label = store.column("label")[samples]
     total = np.bincount(label, None if weights is None else weights[samples], classes).astype(np.float64)
-    if not (total > 0).all():
-        raise ConfigError(f"class_weights='balanced': the training samples of the classes weigh {total.tolist()}")
+    for name, sum_of_class in zip(store.spec.classes, total.tolist(), strict=True):
+        if not sum_of_class > 0:
+            raise ConfigError(f"class_weights='balanced': the training samples of class {name} weigh {sum_of_class:g}")
     weight: Float64Array = total.sum() / (classes * total)
     return weight
 

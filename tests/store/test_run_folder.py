@@ -245,6 +245,9 @@ def test_a_disk_without_space_for_the_run_is_refused_with_the_numbers(
         RunError, match=rf"run: the disk is too small: the run needs [0-9,]+ bytes, {10_000 + kept:,} are"
     ):
         run.check_space(1000, (kept - 3000) // 32 + 1)
+    run.check_space(1000, (kept - 3000) // 64, scores=3)
+    with pytest.raises(RunError, match="the disk is too small"):
+        run.check_space(1000, (kept - 3000) // 64 + 1, scores=3)
     RunFolder(path=run.path / "new" / "run").check_space(100, 10)  # asks for the disk of a folder that exists
 
 

@@ -22,7 +22,7 @@ from train.config import TrainConfig
 from train.metrics import compute_metrics, sigmoid
 from train.model.networks import CNN_SMALL
 from train.presets import preset
-from train.run import resumed_config, run_training
+from train.run import check_samples, resumed_config, run_training
 from train.weighting import balanced_class_weights, read_weights, select_samples
 
 
@@ -288,6 +288,19 @@ def test_balanced_classes_weigh_the_same(config: TrainConfig, showers: Path) -> 
     assert weights is not None
     total = np.bincount(opened.column("label")[samples], weights[samples]) * of_class
     np.testing.assert_allclose(total, len(samples) / 2, rtol=1e-5)
+
+
+def test_a_class_without_training_samples_cannot_be_balanced(config: TrainConfig, showers: Path) -> None:
+    with pytest.raises(ConfigError, match="class_weights='balanced': the training samples of class photon weigh 0"):
+        balanced_class_weights(replace(config, where="label == 1"), store.open_store(showers), None)
+
+
+def test_a_cut_is_not_to_blame_for_a_class_that_a_split_never_had(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "small.zarr", split_sizes=(20, 1, 9))
+    config = TrainConfig(run=tmp_path, store=path, where="source_row >= 0")
+    check_samples(config, store.open_store(path))
+    with pytest.raises(ConfigError, match=r"where='label < 1' leaves no electron in split 'train'"):
+        check_samples(replace(config, where="label < 1"), store.open_store(path))
 
 
 @pytest.fixture
