@@ -35,6 +35,7 @@ NARROWEST = 4
 
 FEW_CELLS = 10  # along a side, so few that ticks between them would be seen
 PANELS = 5  # per row of a figure of several classes
+BAR = 1.1  # width of a colour bar with its texts, in inches
 
 
 def average_images(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
@@ -116,7 +117,7 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
         for axes, image, title in zip(block.flat, pictures, classes, strict=False):
             picture = _show(axes, image, spec, scale, colours)
             axes.set_title(style.shorten(title, 16), fontsize=8, fontweight="normal", loc="center")
-            axes.tick_params(labelsize=7)
+            axes.tick_params(labelsize=7.5)
             _put_ticks_on_cells(axes, 3)
         bar = figure.colorbar(picture, ax=list(block.flat), label=style.shorten(label, 40), pad=0.02, format="%g")
         _tidy(bar, scale)
@@ -125,7 +126,7 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
     for axes in panels[-1]:
         axes.set_xlabel("iphi")
     width, height = _panel_size(spec, columns)
-    figure.set_size_inches(width * columns + 1.1, (height + 0.3) * 2 * rows + 0.6)
+    figure.set_size_inches(width * columns + BAR, (height + 0.3) * 2 * rows + 0.6)
     title = style.shorten(f"{kind[0].upper()}{kind[1:]} {name}", style.LONGEST)
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
     return figure
@@ -195,7 +196,7 @@ def _contrast_scale(image: Float64Array) -> Normalize:
 
 def _panel_size(spec: DatasetSpec, columns: int) -> tuple[float, float]:
     """Return width and height of one of several panels side by side, in inches."""
-    width = max(1.0, 3.6 / columns)
+    width = (style.WIDTH - BAR) / columns if columns < PANELS else 1.0
     if aspect(spec.image_shape) == "auto":
         return width, width
     return width, width * spec.image_shape[0] / spec.image_shape[1]

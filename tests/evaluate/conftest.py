@@ -145,3 +145,44 @@ def store_report(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> 
     runs = [write_run(folder / name, name, seed=seed, store=identity) for seed, name in enumerate(("torch", "keras"))]
     write_report(runs, folder / "report")
     return folder / "report"
+
+
+@pytest.fixture(scope="session")
+def class_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of 1,000 images of three classes, 5 x 9 cells in two channels without a unit, with event numbers."""
+    from tests.examples import run_ingest
+    from tests.three_classes import CLASSES, FIRST_EVENT
+
+    folder, random = tmp_path_factory.mktemp("classes"), np.random.default_rng(0)
+    label = random.integers(0, 3, 1000)
+    image = random.exponential(1 + label[:, None, None, None], (1000, 5, 9, 2)) * (random.random((1000, 5, 9, 2)) < 0.3)
+    with h5py.File(folder / "classes.hdf5", "w") as file:
+        file["X"], file["y"], file["event"] = image.astype(np.float32), label, FIRST_EVENT + np.arange(1000)
+    (folder / "classes.toml").write_text(
+        'name = "three-classes"\ntitle = "Made up"\n'
+        '[image]\nkeys = ["X"]\nshape = [5, 9, 2]\nchannels = [{ name = "first" }, { name = "second" }]\n'
+        f'[label]\nkey = "y"\nclasses = {list(CLASSES)}\n[[variables]]\nname = "event"\n'
+    )
+    outcome = run_ingest(
+        folder / "classes.hdf5", "--dataset", folder / "classes.toml", "--output", folder / "classes.zarr"
+    )
+    assert outcome.status == 0, outcome.err
+    return folder / "classes.zarr"
+
+
+@pytest.fixture(scope="session")
+def class_report(tmp_path_factory: pytest.TempPathFactory, class_store: Path) -> Path:
+    """A report on two runs with three classes whose store can be read; its figures are SVG files alone."""
+    from evaluate.report import write_report
+    from tests.evaluate.class_runs import THREE, write_class_run
+    from tests.evaluate.hostile import svg_alone
+
+    folder, opened = tmp_path_factory.mktemp("class-report"), store.open_store(class_store)
+    identity = replace(THREE, path=str(class_store), digest=opened.digest)
+    runs = [
+        write_class_run(folder / name, name, seed, store=identity, spec=opened.spec)
+        for seed, name in enumerate(("torch", "keras"))
+    ]
+    with svg_alone():
+        write_report(runs, folder / "report")
+    return folder / "report"

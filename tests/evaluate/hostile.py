@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 
 from evaluate.report import write_report
 from store.digests import write_digests
@@ -141,7 +142,9 @@ def write_hostile_store(source: Path, folder: Path, places: Places) -> Path:
     return root
 
 
-def write_hostile_report(source: Path, folder: Path, payload: str) -> tuple[Path, Places]:
+def write_hostile_report(
+    source: Path, folder: Path, payload: str, write: Callable[..., Path] = write_run
+) -> tuple[Path, Places]:
     """Write a report on a run whose store can be read and on one whose store is gone, both of the same name.
 
     Parameters
@@ -152,6 +155,8 @@ def write_hostile_report(source: Path, folder: Path, payload: str) -> tuple[Path
         Where to write.
     payload
         One of `PAYLOADS`.
+    write
+        Writes a run on the store.
 
     Returns
     -------
@@ -159,18 +164,22 @@ def write_hostile_report(source: Path, folder: Path, payload: str) -> tuple[Path
         The report, and the places of the texts in it.
     """
     places = Places(payload)
-    identity = identify(write_hostile_store(source, folder, places))
+    root = write_hostile_store(source, folder, places)
+    spec = open_store(root).spec
+    identity = replace(identify(root), dataset=spec.name)
     name = places.file_name("name of a run")
     runs = []
     for number, framework in enumerate(("torch", places.text("framework"))):
         run = folder / places.file_name("folder of a run") / name
         run.parent.mkdir()
-        write_run(run, framework, seed=number, store=identity)
+        write(run, framework, seed=number, store=identity, spec=spec)
         for path in sorted(run.glob("*.json")):
             places.replace_in_file(path)
         add_array(RunFolder(path=run).predictions("test"), places.file_name("array of predictions"))
         runs.append(run)
     lose_store(runs[1] / "environment.json", places)
+    if len(spec.classes) > 2:  # a report needs the same classes in all runs
+        copy_classes(*(run / "environment.json" for run in runs))
     with svg_alone():
         write_report(runs, folder / "report")
     return folder / "report", places
@@ -196,6 +205,13 @@ def lose_store(path: Path, places: Places) -> None:
     environment["store"] |= {"path": places.text("path of a store"), "digest": places.text("digest of a store")}
     environment["store"]["split_ranges"][places.text("name of a split")] = [5000, 5001]
     path.write_text(json.dumps(environment))
+
+
+def copy_classes(source: Path, target: Path) -> None:
+    """Give the description in an ``environment.json`` the classes of another one."""
+    environment = json.loads(target.read_text())
+    environment["store"]["description"]["label"] = json.loads(source.read_text())["store"]["description"]["label"]
+    target.write_text(json.dumps(environment))
 
 
 def add_array(path: Path, name: str) -> None:

@@ -65,9 +65,17 @@ def browse(page, tmp_path, *flags):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, store_report):
-    """The report, with copies of the page to which scripts that measure it have been added."""
-    folder = tmp_path_factory.mktemp("browser") / "report"
-    shutil.copytree(store_report, folder)
+    return with_probes(store_report, tmp_path_factory.mktemp("browser") / "report")
+
+
+@pytest.fixture(scope="module")
+def class_report_with_probes(tmp_path_factory, class_report):
+    return with_probes(class_report, tmp_path_factory.mktemp("browser-classes") / "report")
+
+
+def with_probes(report, folder):
+    """Copy a report, with copies of the page to which scripts that measure it have been added."""
+    shutil.copytree(report, folder)
     probed = (folder / "index.html").read_text().replace("</body>", f"<script>{PROBE}</script></body>")
     (folder / "forbidden.html").write_text(probed)
     digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
@@ -84,7 +92,9 @@ def probe(page, tmp_path, *flags):
 
 
 @pytest.mark.parametrize("page", ["phone.html", "probe.html"])
-def test_the_page_works_and_asks_for_nothing(page, report, tmp_path):
+@pytest.mark.parametrize("name", ["report", "class_report_with_probes"])
+def test_the_page_works_and_asks_for_nothing(page, name, request, tmp_path):
+    report = request.getfixturevalue(name)
     measured = probe(report / page, tmp_path, "--window-size=1280,900")
     assert measured["requests"] == []
     assert measured["overflow"] == 0

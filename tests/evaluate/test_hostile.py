@@ -1,5 +1,6 @@
 """Reports and model cards from hostile texts, in parsers and in a real browser."""
 
+import functools
 import json
 import re
 import unicodedata
@@ -11,6 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from evaluate.cli import app
+from tests.evaluate.class_runs import write_class_run
+from tests.evaluate.conftest import write_run
 from tests.evaluate.hostile import PAYLOADS, PLAIN, write_hostile_report
 from tests.evaluate.test_browser import browse, needs_browser
 from tests.evaluate.test_report import Page
@@ -28,22 +31,48 @@ document.documentElement.dataset.seen = JSON.stringify({
   handlers: all.filter(element => element.getAttributeNames().some(name => name.startsWith("on"))).length,
 }).replaceAll('"', "'");
 """
-OFTEN = ("markup", "characters")  # payloads that every run of the tests tries
+STORES = {"two": ("real_store", write_run), "three": ("class_store", write_class_run)}
+"""Fixtures of stores by their number of classes, each with the function that writes a run on it."""
+OFTEN = {("two", "markup"), ("two", "characters"), ("three", "markup")}  # cases that every run of the tests tries
 LINKS = ("href", "src", "xlink:href", "action", "style")
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory, real_store):
-    """The report as it is with harmless texts, from which the others may differ only in the texts."""
-    return write_hostile_report(real_store, tmp_path_factory.mktemp("plain"), PLAIN)[0]
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PAYLOADS],
+    params=[
+        pytest.param((kind, name), id=f"{kind}-{name}", marks=() if (kind, name) in OFTEN else pytest.mark.slow)
+        for kind in STORES
+        for name in PAYLOADS
+    ],
 )
-def hostile(request, tmp_path_factory, real_store):
-    return write_hostile_report(real_store, tmp_path_factory.mktemp(request.param), PAYLOADS[request.param])
+def case(request):
+    """The kind of the store, and the name of a payload."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def write(request, tmp_path_factory):
+    """Writes a report on a kind of store with a payload, once."""
+
+    @functools.cache
+    def write_once(kind, payload):
+        store, write_on_it = STORES[kind]
+        return write_hostile_report(
+            request.getfixturevalue(store), tmp_path_factory.mktemp("hostile"), payload, write_on_it
+        )
+
+    return write_once
+
+
+@pytest.fixture(scope="module")
+def plain(case, write):
+    """The report as it is with harmless texts, from which the others may differ only in the texts."""
+    return write(case[0], PLAIN)[0]
+
+
+@pytest.fixture(scope="module")
+def hostile(case, write):
+    return write(case[0], PAYLOADS[case[1]])
 
 
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
