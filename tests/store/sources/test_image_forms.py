@@ -177,3 +177,12 @@ def test_text_is_no_image(tmp_path):
         file["X"], file["y"] = np.full((ROWS, *SHAPE), b"1"), np.zeros(ROWS)
     with pytest.raises(SourceError, match=r"a: X has dtype \|S1, expected numbers"):
         open_tried(tmp_path / "a", describe())
+
+
+MEASURED = {"f4": 12, "u1": 10, "f2": 13, "i4": 21, "f8": 22, "i8": 29}  # bytes per value, when large chunks are read
+
+
+@pytest.mark.parametrize(("dtype", "needed"), MEASURED.items())
+def test_the_memory_of_reading_follows_from_the_type(tmp_path, dtype, needed):
+    source = open_tried(write_hdf5(tmp_path, WHOLE.astype(dtype)), describe())
+    assert source.reading_bytes >= needed * source.block * source.spec.sample_bytes // 4
