@@ -46,14 +46,14 @@ def compute_metrics(
     weight
         (n,), weight of each sample, with a positive sum; 1 by default. Some weights may be negative.
     """
-    weight = None if weight is None else weight.astype(np.float64)
+    weights = None if weight is None else weight.astype(np.float64)
     if logit.ndim == 2:
-        return _compute_multiclass(label, logit, weight)
+        return _compute_multiclass(label, logit, weights)
     positive = label == 1
     return TrainingMetrics(
-        loss=float(np.average(np.logaddexp(0.0, np.where(positive, -logit, logit)), weights=weight)),
-        accuracy=float(np.average((logit > 0) == positive, weights=weight)),
-        auc=_auc(positive, logit, weight),
+        loss=float(np.average(np.logaddexp(0.0, np.where(positive, -logit, logit)), weights=weights)),
+        accuracy=float(np.average((logit > 0) == positive, weights=weights)),
+        auc=_auc(positive, logit, weights),
     )
 
 
