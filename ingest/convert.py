@@ -43,7 +43,8 @@ class Ingest:
     Attributes
     ----------
     sources
-        Source files; a store refers to them by their number in this order.
+        Source files; a store refers to them by their number in this order. `ingest.source_files.find_files` finds them
+        in folders and by patterns.
     spec
         The data set that they hold.
     output
