@@ -149,18 +149,18 @@ def store_report(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> 
 
 @pytest.fixture(scope="session")
 def class_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of 1,000 images of three classes, 5 x 9 cells in two channels without a unit, with event numbers."""
+    """A store of 1,000 images of three classes, 5 x 9 cells in one channel without a unit, with event numbers."""
     from tests.examples import run_ingest
     from tests.three_classes import CLASSES, FIRST_EVENT
 
     folder, random = tmp_path_factory.mktemp("classes"), np.random.default_rng(0)
     label = random.integers(0, 3, 1000)
-    image = random.exponential(1 + label[:, None, None, None], (1000, 5, 9, 2)) * (random.random((1000, 5, 9, 2)) < 0.3)
+    image = random.exponential(1 + label[:, None, None, None], (1000, 5, 9, 1)) * (random.random((1000, 5, 9, 1)) < 0.3)
     with h5py.File(folder / "classes.hdf5", "w") as file:
         file["X"], file["y"], file["event"] = image.astype(np.float32), label, FIRST_EVENT + np.arange(1000)
     (folder / "classes.toml").write_text(
         'name = "three-classes"\ntitle = "Made up"\n'
-        '[image]\nkeys = ["X"]\nshape = [5, 9, 2]\nchannels = [{ name = "first" }, { name = "second" }]\n'
+        '[image]\nkeys = ["X"]\nshape = [5, 9, 1]\nchannels = [{ name = "charge" }]\n'
         f'[label]\nkey = "y"\nclasses = {list(CLASSES)}\n[[variables]]\nname = "event"\n'
     )
     outcome = run_ingest(

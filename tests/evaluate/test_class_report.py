@@ -35,14 +35,13 @@ def text_of(html):
     return " ".join("".join(Page(html).text).split())
 
 
-def test_every_class_and_channel_has_its_figures(class_report, document):
+def test_every_run_and_class_has_its_figures(class_report, document):
     of_runs = [f"{kind}-{run}" for run in (1, 2) for kind in ("confusion", "roc", "rejection")]
     of_classes = [f"scores-{run}-{label}" for run in (1, 2) for label in range(3)]
     galleries = [f"gallery-{run}-{kind}" for run in (1, 2) for kind in ("right", "wrong", "uncertain")]
     names = [*of_runs, *of_classes, *galleries, "calibration", "auc-by-class", "auc-by-time"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
-    names += [f"store-1-channel-{name}" for name in ("first", "second")]
-    names += [f"store-1-by-{name}" for name in ("total_energy", "hits", "event")]
+    names += ["store-1-channel-charge", *(f"store-1-by-{name}" for name in ("total_energy", "hits", "event"))]
     assert {path.name for path in (class_report / "figures").iterdir()} == {f"{name}.svg" for name in names}
     jsonschema.validate(document, json_schema(MetricsDocument))
 

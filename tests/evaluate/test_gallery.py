@@ -37,3 +37,34 @@ def test_showers_are_drawn_as_they_are(count, real_store):
         sample, channel = rows[index % count].sample, index // count
         np.testing.assert_array_equal(axes.images[0].get_array().filled(0), image[sample, ..., channel])
     assert panels[0].get_title() == "photon\n0.2500"
+
+
+def test_samples_of_several_classes_are_chosen_by_their_largest_probability():
+    score = [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9], [0.34, 0.33, 0.33], [0, 0.05, 0.95]]
+    result = chosen([0, 1, 2, 1, 0, 2], score)
+    rows = {kind: [sample.sample - 100 for sample in getattr(result, kind)] for kind in gallery.KINDS}
+    assert rows == {"right": [5, 1, 0, 4], "wrong": [3, 2], "uncertain": [4, 0, 1, 2]}
+    assert result.wrong[0] == GallerySample(sample=103, label=1, probabilities=[0.05, 0.05, 0.9])
+    assert gallery.verdict(result.wrong[0], ["qcd", "top", "w"]) == ("top", "as w", "0.9000")
+
+
+def test_the_name_of_a_class_is_shortened_above_a_panel():
+    sample = GallerySample(sample=0, label=0, score=0.5)
+    assert gallery.verdict(sample, ["a class with a long name", "b"]) == ("a class …ng name", "0.5000")
+
+
+def test_a_very_large_image_is_condensed_to_its_strongest_cells():
+    image = np.zeros((1000, 3), np.float32)
+    image[4, 1], image[6, 2], image[999, 0] = 2, -3, 1
+    small = gallery.condense(image, 4)
+    assert small.shape == (250, 1)
+    assert (small[1, 0], small[249, 0], np.count_nonzero(small)) == (-3, 1, 2)
+    np.testing.assert_array_equal(gallery.condense(image, 1), image)
+
+
+def test_single_images_of_three_classes_have_three_lines_above_them(class_store):
+    rows = [GallerySample(sample=5, label=1, probabilities=[0.25, 0.25, 0.5])]
+    figure = gallery.draw_samples(class_store, store.open_store(class_store).spec, rows, "title")
+    (panel,) = [axes for axes in figure.axes if axes.get_visible()]
+    assert panel.get_title() == "top\nas w\n0.5000"
+    assert panel.images[0].get_array().shape == (5, 9)

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from evaluate import showers
-from store.datasets import ELECTRON_PHOTON
+from store.datasets import ELECTRON_PHOTON, Channel
 
 DIMS = ("class", "ieta", "iphi", "channel")
 
@@ -80,3 +82,51 @@ def test_a_channel_of_zeros_is_drawn():
     ):
         figure.draw_without_rendering()
         assert figure.axes[0].images
+
+
+def spec_of(shape, classes):
+    return replace(
+        ELECTRON_PHOTON,
+        name="other",
+        image_shape=(*shape, 1),
+        channels=(Channel(name="charge", long_name="charge"),),
+        classes=tuple(f"class {number}" for number in range(classes)),
+        seed=(shape[0] // 2, shape[1] // 2),
+    )
+
+
+def statistics_of(shape, classes):
+    mean = 1.0 + np.random.default_rng(0).random((classes, *shape, 1))
+    return make_statistics(mean, mean, minimum=(0.0,), maximum=(2.0,))
+
+
+def test_classes_are_side_by_side_above_their_differences_from_the_others():
+    statistics, spec = statistics_of((5, 9), 3), spec_of((5, 9), 3)
+    panels = [axes for axes in showers.draw_averages(statistics, spec, 0).axes if axes.images]
+    mean = statistics["mean_image"].values[..., 0]
+    assert [axes.get_title() for axes in panels] == list(spec.classes) * 2
+    for label in range(3):
+        np.testing.assert_array_equal(panels[label].images[0].get_array(), mean[label])
+        others = mean[[other for other in range(3) if other != label]].mean(axis=0)
+        expected = (mean[label] - others) / (mean[label] + others)
+        np.testing.assert_allclose(panels[3 + label].images[0].get_array(), expected)
+    scales = {(panel.images[0].norm.vmin, panel.images[0].norm.vmax) for panel in panels}
+    assert len(scales) == 2
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((1, 1), 3), ((1, 300), 30)])
+def test_averages_of_any_size_and_of_many_classes_are_drawn(shape, classes):
+    figure = showers.draw_averages(statistics_of(shape, classes), spec_of(shape, classes), 0)
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 2 * min(classes, showers.MOST_CLASSES)
+    assert all(min(axes.get_window_extent().width, axes.get_window_extent().height) > 40 for axes in panels)
+
+
+def test_a_large_image_is_drawn_as_the_means_of_blocks():
+    image = np.arange(700 * 3, dtype=float).reshape(700, 3)
+    small = showers.coarsen(image)
+    assert small.shape == (234, 1)
+    assert small[0, 0] == image[:3].mean()
+    assert small[-1, 0] == image[699:].mean()
+    np.testing.assert_array_equal(showers.coarsen(image, most=700), image)

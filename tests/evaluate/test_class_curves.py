@@ -1,0 +1,100 @@
+"""Figures of more than two classes."""
+
+import numpy as np
+import pytest
+
+from evaluate import class_curves, style
+from evaluate.runs import load_runs
+from evaluate.stores import find_stores
+from evaluate.summary import summarise
+from tests.evaluate.class_runs import with_classes, write_class_run
+from tests.evaluate.test_curves import legend_texts
+
+
+@pytest.fixture(scope="module")
+def make_results(tmp_path_factory):
+    """Runs with a number of classes, and their results."""
+
+    def make(classes, count=1):
+        folder = tmp_path_factory.mktemp("runs")
+        spec = with_classes(classes)
+        runs = load_runs([write_class_run(folder / f"run-{seed}", seed=seed, spec=spec) for seed in range(count)])
+        return runs, summarise(find_stores(runs), runs).runs
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def three(make_results):
+    return make_results(3, 2)
+
+
+@pytest.fixture(scope="module")
+def thirty(make_results):
+    return make_results(30)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_rows_of_a_confusion_matrix_are_true_classes(three):
+    results = three[1][0]
+    figure = class_curves.draw_confusion(results)
+    confusion = results.splits.test.details.confusion
+    shares, counts = np.ravel(confusion.share.value), np.ravel(confusion.samples)
+    assert texts(figure) == [f"{100 * share:.1f} %\n{count}" for share, count in zip(shares, counts, strict=True)]
+    opacity = figure.axes[0].images[0].get_array()[..., 3]
+    np.testing.assert_allclose(opacity, class_curves.DEEPEST * np.array(confusion.share.value))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == results.classes
+
+
+def test_curves_are_those_of_the_document(three):
+    results = three[1][1]
+    lines = class_curves.draw_roc(results).axes[0].get_lines()[1:]
+    for line, curves in zip(lines, results.splits.test.details.curves, strict=True):
+        points = np.column_stack([curves.roc.background_efficiency, curves.roc.signal_efficiency])
+        np.testing.assert_array_equal(line.get_xydata(), points)
+    for line in class_curves.draw_rejection(results).axes[0].get_lines():
+        assert np.isfinite(line.get_ydata()).all()
+        assert tuple(line.get_xydata()[-1]) == (1, 1)
+
+
+def test_histograms_of_every_true_class_have_unit_area(three):
+    run = three[0][0]
+    outlines = [patch.get_data() for patch in class_curves.draw_scores(run, 1, 1).axes[0].patches]
+    assert len(outlines) == 3 + 1
+    for values, edges, _ in outlines:
+        assert np.sum(values * np.diff(edges)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("draw", ["draw_roc", "draw_rejection", "draw_scores", "draw_auc_by_class"])
+@pytest.mark.parametrize("fixture", ["three", "thirty"])
+def test_legends_hide_nothing(draw, fixture, request):
+    runs, results = request.getfixturevalue(fixture)
+    if draw == "draw_scores":
+        figure = class_curves.draw_scores(runs[0], 2, 2)
+    else:
+        figure = getattr(class_curves, draw)(results if draw == "draw_auc_by_class" else results[0])
+    figure.draw_without_rendering()
+    bottom = figure.axes[0].get_tightbbox().y0
+    extents = [legend.get_window_extent() for legend in figure.legends]
+    assert extents
+    assert all(extent.y1 <= bottom and extent.y0 >= 0 and extent.x1 <= figure.bbox.x1 for extent in extents)
+
+
+def test_of_many_classes_those_with_the_lowest_auc_are_drawn(thirty):
+    (results,) = thirty[1]
+    aucs = [part.auc.value for part in results.splits.test.by_class]
+    shown = class_curves.hardest_classes(results)
+    assert len(shown) == 10
+    assert shown == sorted(shown)
+    assert max(aucs[label] for label in shown) <= min(aucs[label] for label in set(range(30)) - set(shown))
+    names = [text.partition(":")[0] for text in legend_texts(class_curves.draw_roc(results))]
+    assert names == [f"class {label}" for label in shown]
+    assert texts(class_curves.draw_confusion(results)) == []
+
+
+def test_lines_of_all_classes_of_a_figure_differ():
+    lines = {str(style.class_line(index)) for index in range(class_curves.MOST_CURVES)}
+    assert len(lines) == class_curves.MOST_CURVES
