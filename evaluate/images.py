@@ -117,10 +117,13 @@ def _open_store(path: Path, spec: DatasetSpec) -> Images:
         return np.asarray(opened.group[name][...])  # type: ignore[index]
 
     names = [variable.name for variable in spec.variables]
+    label = column("label")
+    if label.size and label.max() >= len(spec.classes):
+        raise SourceError(f"{path}: has samples of label {label.max()}; {spec.name} has {len(spec.classes)} classes")
     return Images(
         path=path,
         rows=rows,
-        label=column("label"),
+        label=label,
         weight=as_weights(path, WEIGHT_KEY, column(WEIGHT_KEY)) if WEIGHT_KEY in opened.group else None,
         variables=_as_table(path, {name: column(name) for name in names}, rows),
         blocks=lambda: _read_store(opened, _block_rows(spec)),

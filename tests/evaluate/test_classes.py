@@ -1,6 +1,7 @@
 """Reports, comparisons, scores and occlusion maps of runs with more than two classes."""
 
 import contextlib
+import dataclasses
 import json
 
 import jsonschema
@@ -17,13 +18,14 @@ from evaluate.class_measure import measure_classes, measure_details
 from evaluate.class_metrics import checked
 from evaluate.class_ranking import compare_macro_auc, macro_auc
 from evaluate.document import ComparisonDocument, MetricsDocument, ScoresDocument, json_schema, to_json
+from evaluate.images import open_images
 from evaluate.occlude import occlude
 from evaluate.occlusion import Occlusion
 from evaluate.runs import load_runs
 from evaluate.score import score
 from evaluate.stores import find_stores
 from evaluate.summary import summarise as summarise_with
-from store.errors import RunError
+from store.errors import RunError, SourceError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 from tests.evaluate.class_runs import THREE, make_class_predictions, with_classes, write_class_run
@@ -236,8 +238,20 @@ def test_tables_of_other_classes_are_refused(tmp_path):
             agreement.compare(paths[0], other)
 
 
-def test_the_occlusion_map_is_of_the_probability_of_the_true_class(run, tmp_path):
-    path = write_three_class_store(tmp_path)
+@pytest.fixture(scope="module")
+def three_store(tmp_path_factory):
+    return write_three_class_store(tmp_path_factory.mktemp("three"))
+
+
+def test_a_store_of_more_classes_is_refused(three_store):
+    spec = dataclasses.replace(SPEC, classes=("qcd", "top"))
+    with pytest.raises(SourceError, match=r"three-classes\.zarr: has samples of label 2; three-classes has 2 classes"):
+        open_images(three_store, spec)
+    assert open_images(three_store, SPEC).label.max() == 2
+
+
+def test_the_occlusion_map_is_of_the_probability_of_the_true_class(run, three_store):
+    path = three_store
     opened = store.open_store(path)
     environment = json.loads((run / "environment.json").read_text())
     ranges = {split: list(opened.split_range(split)) for split in RANGES}
