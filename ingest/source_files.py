@@ -57,12 +57,16 @@ def match_paths(path: Path) -> list[Path]:
     """
     if str(path).startswith("~"):
         path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves a user that does not exist as it is
-    if not glob.has_magic(str(path)) or os.path.lexists(path):
+    if not _is_pattern(path):
         return [path]
     matches = sorted(set(_match(Path(path.anchor), path.parts[1:] if path.anchor else path.parts)))
     if not matches:
         raise SourceError(f"{path}: no file matches this pattern")
     return matches
+
+
+def _is_pattern(path: Path) -> bool:
+    return glob.has_magic(str(path)) and not os.path.lexists(path)
 
 
 def _files_of(path: Path, hidden: set[Path]) -> list[Path]:
@@ -72,9 +76,9 @@ def _files_of(path: Path, hidden: set[Path]) -> list[Path]:
     for match in match_paths(path):
         files |= _files_in(match, passed_over) if match.is_dir() else {match}
     if not files:
-        what = "is a folder without source files" if path.is_dir() else "matches only folders without source files"
+        what = "matches only folders" if _is_pattern(path) else "is a folder"
         but = f", except {_describe_hidden(passed_over)}" if passed_over else ""
-        raise SourceError(f"{path}: {what} ({', '.join(SUFFIXES)}){but}")
+        raise SourceError(f"{path}: {what} without source files ({', '.join(SUFFIXES)}){but}")
     hidden |= passed_over
     return sorted(files)
 
@@ -120,7 +124,8 @@ def _match(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         return
     part, rest = parts[0], parts[1:]
     if part == ANY_FOLDERS:
-        for inner in _folders_in(folder) if folder.is_dir() else ():
+        repeated = rest[0] == ANY_FOLDERS
+        for inner in _folders_in(folder) if folder.is_dir() and not repeated else (folder,):
             yield from _match(inner, rest)
     elif glob.has_magic(part):
         for entry in _entries(folder) if folder.is_dir() else ():

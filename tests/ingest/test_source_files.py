@@ -39,6 +39,7 @@ def found(*given: str) -> list[str]:
         ("jets/*.h5", ["jets/b.h5"]),
         ("jets/**/*.h5", ["jets/b.h5", "jets/run2/odd[1].h5"]),
         ("**/x.*", ["jets/run10/x.H5", "jets/run10/x.parquet"]),
+        ("/".join(["**"] * 30 + ["b.h5"]), ["jets/b.h5"]),
         ("jets/run*", ["jets/run10/x.H5", "jets/run10/x.parquet", "jets/run2/deep/y.hdf", "jets/run2/odd[1].h5"]),
         ("jets/**/run2/**/y.???", ["jets/run2/deep/y.hdf"]),
         ("jets/run[!2]*/*.parquet", ["jets/run10/x.parquet"]),
@@ -106,11 +107,10 @@ def test_a_folder_with_hidden_files_only_says_so(tree):
         found("empty")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_may_not_be_read_is_named(tree):
     Path("jets/run2").chmod(0)
     try:
-        if os.access("jets/run2", os.R_OK):
-            pytest.skip("root may read everything")
         with pytest.raises(PermissionError, match="run2"):
             found("jets")
     finally:
