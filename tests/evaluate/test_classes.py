@@ -28,7 +28,7 @@ from evaluate.summary import summarise as summarise_with
 from store.errors import RunError, SourceError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
-from tests.evaluate.class_runs import THREE, make_class_predictions, with_classes, write_class_run
+from tests.evaluate.class_runs import SPEC, THREE, make_class_predictions, with_classes, write_class_run
 from tests.evaluate.conftest import RANGES, make_predictions, write_run
 from tests.three_classes import CLASSES, make_samples, write_hdf5, write_three_class_store
 
