@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from evaluate import metrics, style
-from evaluate.document import Curves, Measurement, RunResults
+from evaluate.document import RunResults
+from evaluate.parts import Curves, Measurement
 from evaluate.runs import Run
 from store.arrays import BoolArray, Float64Array
 

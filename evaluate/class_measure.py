@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 
 from evaluate import class_metrics, class_ranking, ranking
 from evaluate.class_metrics import Classified
-from evaluate.document import ClassDetails, ClassMetrics, ClassTable, ConfidenceCurve, Confusion, Curves, Metrics
 from evaluate.intervals import FRACTION, NOT_NEGATIVE, Bounds, if_defined, with_interval
 from evaluate.measure import SIGNAL_EFFICIENCIES, measure_curves
 from evaluate.metrics import Estimate
+from evaluate.parts import ClassDetails, ClassMetrics, ClassTable, ConfidenceCurve, Confusion, Curves, Metrics
 
 BRIER_SCORE: Bounds = (0.0, 2.0)
 EstimateTable = Sequence[Sequence[Estimate | None]]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from evaluate import class_figures, curves, showers, style
-from evaluate.document import Measurement, MetricsDocument, OcclusionMaps, SplitMetrics
+from evaluate.document import MetricsDocument, OcclusionMaps, SplitMetrics
 from evaluate.drawing import Drawing
+from evaluate.parts import Measurement
 from evaluate.runs import Run
 from evaluate.showers import MOST_CLASSES
 

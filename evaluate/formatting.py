@@ -2,7 +2,7 @@
 
 import math
 
-from evaluate.document import Measurement
+from evaluate.parts import Measurement
 
 LARGEST_WHOLE = 2**63  # of the whole numbers that are shown with all digits
 

@@ -2,8 +2,8 @@
 
 import math
 
-from evaluate.document import Measurement
 from evaluate.metrics import Estimate
+from evaluate.parts import Measurement
 
 Bounds = tuple[float, float]
 FRACTION: Bounds = (0.0, 1.0)

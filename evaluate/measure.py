@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaluate import metrics, ranking
-from evaluate.document import CalibrationCurve, Curves, Measurement, Metrics, RocCurve, ScoreHistogram
 from evaluate.intervals import FRACTION, NOT_NEGATIVE, if_defined, with_interval
+from evaluate.parts import CalibrationCurve, Curves, Measurement, Metrics, RocCurve, ScoreHistogram
 from evaluate.ranking import Roc
 
 SIGNAL_EFFICIENCIES = (0.5, 0.7, 0.9, 0.95)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from evaluate import curves, gallery, showers, style
-from evaluate.document import GallerySample, Measurement, MetricsDocument, RunResults, Slice
+from evaluate.document import GallerySample, MetricsDocument, RunResults, Slice
 from evaluate.drawing import Drawing
+from evaluate.parts import Measurement
 from evaluate.runs import Run
 from evaluate.showers import MOST_CHANNELS, MOST_CLASSES
 from evaluate.stores import ReportStore

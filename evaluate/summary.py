@@ -11,7 +11,6 @@ from evaluate import class_metrics, class_ranking, gallery, ranking
 from evaluate.class_measure import measure_details
 from evaluate.document import (
     GeneralisationGap,
-    Measurement,
     MetricsDocument,
     OcclusionMaps,
     RunComparison,
@@ -23,6 +22,7 @@ from evaluate.document import (
 from evaluate.intervals import DIFFERENCE, UNBOUNDED, with_interval
 from evaluate.measure import measure_curves
 from evaluate.metrics import CONFIDENCE, Estimate, same_weights
+from evaluate.parts import Measurement
 from evaluate.published import list_results
 from evaluate.ranking import PairedTest
 from evaluate.runs import Run, list_classes

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluate.document import ComparisonDocument, Measurement, MetricsDocument, ScoresDocument
+from evaluate.document import ComparisonDocument, MetricsDocument, ScoresDocument
 from evaluate.formatting import plus_minus
+from evaluate.parts import Measurement
 from store.console import printable
 
 COLUMNS = {"auc": "AUC", "accuracy": "accuracy"}

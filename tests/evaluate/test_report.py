@@ -11,8 +11,9 @@ import sklearn.metrics
 from msgspec.structs import replace
 
 from evaluate import gallery
-from evaluate.document import Measurement, MetricsDocument, json_schema
+from evaluate.document import MetricsDocument, json_schema
 from evaluate.formatting import plus_minus
+from evaluate.parts import Measurement
 from evaluate.report import write_report
 from store.errors import ConfigError, RunError
 from tests.evaluate.conftest import PUBLISHED, STORE, make_predictions, write_run

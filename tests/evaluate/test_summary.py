@@ -8,7 +8,8 @@ import sklearn.metrics
 from msgspec.structs import replace
 
 import store
-from evaluate.document import Measurement, MetricsDocument, to_json
+from evaluate.document import MetricsDocument, to_json
+from evaluate.parts import Measurement
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
 from evaluate.summary import summarise as summarise_with
