@@ -63,17 +63,18 @@ class Augmentation:
 
         rows, columns, _ = self.spec.image_shape
         ieta, iphi = self.spec.seed
+        possible = "flips" if is_middle(ieta, rows) and is_middle(iphi, columns) else default_augmentation(self.spec)
         if "rotations" in self.name and not rows == columns == 2 * ieta + 1 == 2 * iphi + 1:
             raise ConfigError(
                 f"augmentation {self.name!r} needs square images with the seed cell in the middle, {self.spec.name} "
-                f"has {rows} x {columns} with the seed cell at ({ieta}, {iphi}); use flips"
+                f"has {rows} x {columns} with the seed cell at ({ieta}, {iphi}); use {possible}"
             )
         flipped = ("ieta",) if self.name == "flip-ieta" else ("ieta", "iphi") if self.name == "flips" else ()
         for axis, seed, size in (("ieta", ieta, rows), ("iphi", iphi, columns)):
             if axis in flipped and not is_middle(seed, size):
                 raise ConfigError(
                     f"augmentation {self.name!r} needs the seed cell in the middle of {axis}, {self.spec.name} has it "
-                    f"in cell {seed} of {size}; use {default_augmentation(self.spec)}"
+                    f"in cell {seed} of {size}; use {possible}"
                 )
         prepare_symmetries()
 

@@ -36,11 +36,22 @@ def test_a_square_is_turned_and_mirrored_in_all_ways_equally_often() -> None:
         assert ((matches.sum(1) - expected) ** 2 / expected).sum() < {4: 21.1, 8: 29.9}[len(ways)]
 
 
-@pytest.mark.parametrize(("shape", "seed"), [((8, 6, 2), (4, 3)), ((32, 32, 2), (16, 16)), ((5, 5, 2), (1, 2))])
-def test_only_a_square_about_its_seed_is_turned(shape: tuple[int, int, int], seed: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "seed", "possible"),
+    [
+        ((8, 6, 2), (4, 3), "flips"),
+        ((32, 32, 2), (16, 16), "flips"),
+        ((5, 5, 2), (2, 1), "flip-ieta"),
+        ((5, 5, 2), (1, 2), "none"),
+    ],
+)
+def test_only_a_square_about_its_seed_is_turned(
+    shape: tuple[int, int, int], seed: tuple[int, int], possible: str
+) -> None:
     spec = replace(shape_spec(shape), seed=seed)
     message = (
-        f"'rotations' needs square images with the seed cell in the middle, .* has {shape[0]} x {shape[1]} with .*flips"
+        f"'rotations' needs square images with the seed cell in the middle, .* has {shape[0]} x {shape[1]} with .* "
+        f"use {possible}$"
     )
     with pytest.raises(ConfigError, match=message):
         Augmentation(name="rotations", spec=spec, seed=0)
