@@ -1,7 +1,8 @@
 """Export untrained models, and their scores: ``python -m tests.evaluate.make_model torch FOLDER ...``.
 
 Each folder is a run directory with ``images.npy``, and ``variables.npy`` if the model should take variables. It is
-checked that the example in the run's model card, and the function behind ``evaluate score``, give the same scores.
+checked that the example in the run's model card, and the function behind ``evaluate score``, give the same scores. The
+description of the data set in the run directory says how many classes there are.
 """
 
 import re
@@ -41,9 +42,9 @@ def weights(specification: Specification) -> dict[str, np.ndarray]:
     }
 
 
-def specify(names: tuple[str, ...]) -> Specification:
-    """Return a model that takes those variables."""
-    architecture = SPECIFICATION.architecture.with_variables(len(names))
+def specify(names: tuple[str, ...], classes: int) -> Specification:
+    """Return a model of some classes that takes those variables."""
+    architecture = SPECIFICATION.architecture.with_variables(len(names)).with_outputs(classes)
     variables = VariableInputs(names=names, mean=(0.5,) * len(names), deviation=(2.0,) * len(names))
     return replace(SPECIFICATION, architecture=architecture, variables=variables)
 
@@ -61,7 +62,8 @@ def export(framework: str, folder: Path) -> None:
     arrays: dict[str, Any] = {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
     given = dict(arrays)
     names = NAMES[: given["variables"].shape[1]] if "variables" in given else ()
-    specification = specify(names)
+    classes = len(load_runs([folder])[0].spec.classes)
+    specification = specify(names, classes)
     if framework == "torch":
         import torch
 
@@ -100,7 +102,9 @@ def export(framework: str, folder: Path) -> None:
         model_keras.set_weights(model, weights(specification))
         model_keras.save_model(model, folder)
         inputs = [*given.values()]
-        expected = 1 / (1 + np.exp(-np.asarray(model.predict_on_batch(inputs if names else inputs[0]), float)[:, 0]))
+        logit = np.asarray(model.predict_on_batch(inputs if names else inputs[0]), float)
+        power = np.exp(logit)
+        expected = (power / (1 + power))[:, 0] if classes == 2 else power / power.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run_example(folder, given), expected, atol=1e-5)
     serve = import_module(SCORERS[framework]).load(folder)
     np.testing.assert_allclose(serve(*arrays.values()), expected, atol=1e-5)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,7 +15,8 @@ from evaluate.score import score
 from store.datasets import DATASETS, ELECTRON_PHOTON, Variable
 from store.errors import RunError
 from store.run_folder import SCORERS
-from tests.evaluate.conftest import write_run
+from tests.evaluate.class_runs import write_class_run
+from tests.evaluate.conftest import STORE, write_run
 from tests.examples import showers, write_hdf5
 
 COUNT = 700  # more images than a model is given at once
@@ -62,6 +64,11 @@ def test_images_are_scored_by_every_kind_of_model(framework, variants, images, t
         if names:
             np.save(run / "variables.npy", variables[:, : len(names)].astype(np.float32))
         runs.append(run)
+    if framework in ("torch", "keras"):
+        three = replace(ELECTRON_PHOTON, name="three", classes=("a", "b", "c"))
+        identity = msgspec.structs.replace(STORE, dataset="three")
+        runs.insert(0, write_class_run(tmp_path / "three", framework, store=identity, spec=three))
+        np.save(runs[0] / "images.npy", images)
     command = [sys.executable, "-m", "tests.evaluate.make_model", framework, *map(str, runs)]
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     made = subprocess.run(command, cwd=PROJECT_FOLDER, env=environment, capture_output=True, text=True)
