@@ -55,13 +55,13 @@ def average_images(statistics: "xarray.Dataset", channel: int) -> tuple[str, Flo
     kind
         ``"mean"`` or ``"RMS"``.
     image
-        float64 (class, ieta, iphi), in the units of the store.
+        float64 (class, ieta, iphi), in the units of the store; large images are made smaller by `coarsen`.
     """
     of_channel = statistics.isel(channel=channel)
-    mean = of_channel["mean_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
+    mean = coarsen(of_channel["mean_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64))
     if -float(of_channel["pooled_minimum"]) <= SIGNED * float(of_channel["pooled_maximum"]):
         return "mean", mean
-    deviation = of_channel["std_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64)
+    deviation = coarsen(of_channel["std_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64))
     return "RMS", np.hypot(mean, deviation)
 
 
@@ -106,7 +106,7 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
     figure = Figure(layout="constrained")
     name = spec.channels[channel].name
     parts = (
-        (images, _average_scale(kind, images, spread=10), "viridis", f"{kind} {name}"),
+        (images, _average_scale(kind, images), "viridis", f"{kind} {name}"),
         (differences, _contrast_scale(differences), "RdBu_r", "(class - others) / sum"),
     )
     panels = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, sharey=True)
@@ -118,7 +118,7 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
             picture = _show(axes, image, spec, scale, colours)
             axes.set_title(style.shorten(title, 16), fontsize=8, fontweight="normal", loc="center")
             axes.tick_params(labelsize=7.5)
-            _put_ticks_on_cells(axes, 3)
+            _put_ticks_on_cells(axes, spec, 3)
         bar = figure.colorbar(picture, ax=list(block.flat), label=style.shorten(label, 40), pad=0.02, format="%g")
         _tidy(bar, scale)
     for row in panels:
@@ -156,13 +156,14 @@ def draw_occlusion(maps: Mapping[int, Float64Array], spec: DatasetSpec, label: i
 
 
 def coarsen(image: Float64Array, most: int = MOST_CELLS) -> Float64Array:
-    """Return an image (ieta, iphi) with at most `most` cells along a side: the means of square blocks of cells."""
-    size = block_size(image.shape, most)
+    """Return images (..., ieta, iphi) with at most `most` cells along a side: the means of square blocks of cells."""
+    shape = image.shape[-2:]
+    size = block_size(shape, most)
     if size == 1:
         return image
-    starts = [np.arange(0, side, size) for side in image.shape]
-    sums = np.add.reduceat(np.add.reduceat(image, starts[0], axis=0), starts[1], axis=1)
-    rows, columns = (np.diff(start, append=side) for start, side in zip(starts, image.shape, strict=True))
+    starts = [np.arange(0, side, size) for side in shape]
+    sums = np.add.reduceat(np.add.reduceat(image, starts[0], axis=-2), starts[1], axis=-1)
+    rows, columns = (np.diff(start, append=side) for start, side in zip(starts, shape, strict=True))
     means: Float64Array = sums / np.outer(rows, columns)
     return means
 
@@ -177,14 +178,14 @@ def aspect(shape: Sequence[int]) -> Literal["auto", "equal"]:
     return "auto" if max(shape[:2]) > NARROWEST * min(shape[:2]) else "equal"
 
 
-def _average_scale(kind: str, images: Float64Array, spread: float = 1.0) -> Normalize:
+def _average_scale(kind: str, images: Float64Array) -> Normalize:
     """Return the colour scale of average images (class, ieta, iphi).
 
-    It is logarithmic if they are means, and the largest is more than `spread` times the smallest positive value.
+    It is logarithmic if they are means whose positive values extend over more than a decade.
     """
     positive = images[images > 0]
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
-    if kind == "mean" and spread * low < high:
+    if kind == "mean" and 10 * low < high:
         return LogNorm(max(low, high * 1e-5), high)
     return Normalize(float(images.min()) if kind == "mean" and low < high else 0, high)
 
@@ -205,8 +206,7 @@ def _panel_size(spec: DatasetSpec, columns: int) -> tuple[float, float]:
 def _draw(image: Float64Array, spec: DatasetSpec, title: str, scale: Normalize, colours: str, label: str) -> Figure:
     figure, axes = style.new_figure(title, "iphi relative to the seed", "ieta relative to the seed")
     picture = _show(axes, image, spec, scale, colours)
-    if max(image.shape) < FEW_CELLS:
-        _put_ticks_on_cells(axes, FEW_CELLS)
+    _put_ticks_on_cells(axes, spec)
     _tidy(figure.colorbar(picture, ax=axes, label=label, pad=0.02, format="%g"), scale)
     return figure
 
@@ -214,7 +214,7 @@ def _draw(image: Float64Array, spec: DatasetSpec, title: str, scale: Normalize, 
 def _show(axes: Axes, image: Float64Array, spec: DatasetSpec, scale: Normalize, colours: str) -> AxesImage:
     """Draw an image (ieta, iphi) with coordinates relative to the seed."""
     eta, phi = spec.seed
-    drawn, size = coarsen(image), block_size(image.shape)
+    drawn, size = coarsen(image), block_size(spec.image_shape)
     rows, columns = (size * side for side in drawn.shape)
     extent = (-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5)
     picture = axes.imshow(
@@ -224,15 +224,17 @@ def _show(axes: Axes, image: Float64Array, spec: DatasetSpec, scale: Normalize, 
         origin="lower",
         extent=extent,
         interpolation="none",
-        aspect=aspect(image.shape),
+        aspect=aspect(spec.image_shape),
     )
     axes.grid(visible=False)
     return picture
 
 
-def _put_ticks_on_cells(axes: Axes, most: int) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+def _put_ticks_on_cells(axes: Axes, spec: DatasetSpec, most: int | None = None) -> None:
+    """Put ticks at whole cells, at most `most` of them; without a number, only along sides with few cells."""
+    for axis, side in ((axes.yaxis, spec.image_shape[0]), (axes.xaxis, spec.image_shape[1])):
+        if most or side < FEW_CELLS:
+            axis.set_major_locator(MaxNLocator(most or FEW_CELLS, integer=True, min_n_ticks=1))
 
 
 def _tidy(bar: Colorbar, scale: Normalize) -> None:

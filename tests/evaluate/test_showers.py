@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import LogNorm, Normalize
 
 from evaluate import showers
 from store.datasets import ELECTRON_PHOTON, Channel
@@ -130,3 +131,12 @@ def test_a_large_image_is_drawn_as_the_means_of_blocks():
     assert small[0, 0] == image[:3].mean()
     assert small[-1, 0] == image[699:].mean()
     np.testing.assert_array_equal(showers.coarsen(image, most=700), image)
+
+
+def test_a_mean_image_without_large_differences_has_a_linear_scale():
+    spec, flat = spec_of((1, 60), 2), 1.0 + np.random.default_rng(0).random((2, 1, 60, 1))
+    scales = []
+    for mean in (flat, np.geomspace(1, 50, 120).reshape(flat.shape)):
+        statistics = make_statistics(mean, mean, minimum=(0.0,), maximum=(2.0,))
+        scales.append(showers.draw_average(statistics, spec, 0, 0).axes[0].images[0].norm)
+    assert [type(scale) for scale in scales] == [Normalize, LogNorm]
