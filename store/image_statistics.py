@@ -98,8 +98,9 @@ class ImageStatistics:
             added += count
             if added < len(images):
                 most = min(images.shape[1], OCTAVES * self.minimum.shape[1])  # new rows for one image
-                more = np.zeros((max(len(self.keys), most), KEYS_PER_OCTAVE), np.int64)
-                self.keys = np.concatenate([self.keys, more])
+                keys = np.zeros((len(self.keys) + max(len(self.keys), most), KEYS_PER_OCTAVE), np.int64)
+                keys[: len(self.keys)] = self.keys  # rows that are never written take no memory
+                self.keys = keys
 
     def __add__(self, other: "ImageStatistics") -> "ImageStatistics":
         occupied = (self.octave_row >= 0) | (other.octave_row >= 0)
