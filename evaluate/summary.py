@@ -25,7 +25,7 @@ from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.parts import Measurement
 from evaluate.published import list_results
 from evaluate.ranking import PairedTest
-from evaluate.runs import Run, list_classes
+from evaluate.runs import Run
 from evaluate.slices import measure_scores, slice_by
 from evaluate.stores import ReportStore
 from store.datasets import SPLITS
@@ -40,7 +40,7 @@ def summarise(stores: Sequence[ReportStore], runs: Sequence[Run]) -> MetricsDocu
     stores
         The stores of the runs, as `evaluate.stores.find_stores` returns them.
     runs
-        In the order of the report.
+        In the order of the report. All have two classes, or all have the same ones.
     """
     by_digest = {store.identity.digest: store for store in stores}
     results = [_summarise_run(run, by_digest[run.store.digest]) for run in runs]
@@ -163,9 +163,6 @@ def _comparable(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _obstacle(first: Run, second: Run) -> str:
     """Return why the test predictions of two runs cannot be paired, or an empty string."""
-    classes = first.spec.classes, second.spec.classes
-    if classes[0] != classes[1] and max(map(len, classes)) > 2:
-        return f"they have {' and '.join(map(list_classes, classes))}"
     digests = [run.store.digest for run in (first, second)]
     if digests[0] != digests[1]:
         return f"their stores differ (digests {digests[0][:12]} and {digests[1][:12]})"
