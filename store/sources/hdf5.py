@@ -1,6 +1,7 @@
 """HDF5 source files: a dataset of images, one of labels, and one for each variable."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,7 @@ from store.errors import SourceError
 from store.sources.hdf5_chunks import read_chunk
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
-from store.sources.labels import PIECE_ROWS, as_classes, check_told, label_shapes
+from store.sources.labels import PIECE_VALUES, as_classes, check_told, label_shapes
 from store.sources.memory import check_memory, check_rows
 from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
 
@@ -200,9 +201,10 @@ class Hdf5Source:
         with opened(self.path) as file:
             stored = self._label_dataset(file)
             check_storage(stored, self.path)
-            pieces = range(0, self.rows, PIECE_ROWS)
+            rows = max(1, PIECE_VALUES // math.prod(stored.shape[1:]))
+            starts = range(0, self.rows, rows)
             label = np.concatenate(
-                [as_classes(self.path, key, stored[start : start + PIECE_ROWS], self.spec, start) for start in pieces]
+                [as_classes(self.path, key, stored[start : start + rows], self.spec, start) for start in starts]
             )
         if self.told is not None:
             check_told(self.path, key, label, self.told, self.spec.classes)

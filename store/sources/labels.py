@@ -16,7 +16,7 @@ from store.console import printable
 from store.datasets import DatasetSpec
 from store.errors import SourceError
 
-PIECE_ROWS = 1 << 18  # labels that are read and converted at once, because texts take much memory
+PIECE_VALUES = 1 << 18  # values that are read and converted at once, because texts take much memory
 SHOWN = 10  # classes or values named in one message
 UNKNOWN = -1
 

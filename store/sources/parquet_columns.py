@@ -12,8 +12,18 @@ import pyarrow.compute as pc
 from store.arrays import UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import SourceError, printable
-from store.sources.labels import PIECE_ROWS, as_classes
-from store.sources.parquet_storage import Footer, check_pages, check_promises, name_errors, open_file
+from store.sources.labels import PIECE_VALUES, as_classes, as_text
+from store.sources.parquet_storage import (
+    Footer,
+    check_pages,
+    check_promises,
+    find_leaf,
+    name_errors,
+    open_file,
+    read_chunk,
+)
+
+PIECE_BYTES = 16 << 20  # of labels that are read at once
 
 NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
 TEXTS = (
@@ -85,18 +95,33 @@ def iterate_column(path: Path, footer: Footer, name: str, width: int) -> Iterato
     OSError
         If the column cannot be read.
     """
-    start = 0
+    kind, start = value_type(footer.schema.field(name).type), 0
     check_pages(path, footer, [name], range(footer.metadata.num_row_groups))
-    with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata) as file:
-        for batch in file.iter_batches(PIECE_ROWS, columns=[name], use_threads=False):
+    texts = [name] if is_any(kind, TEXTS) and not pa.types.is_fixed_size_binary(kind) else []
+    rows = max(1, min(PIECE_VALUES // width, PIECE_BYTES // _largest_row(footer, name)))
+    with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata, texts) as file:
+        for batch in file.iter_batches(rows, columns=[name], use_threads=False):
             yield _values(path, name, batch.column(0), width, start)
             start += len(batch)
+
+
+def _largest_row(footer: Footer, name: str) -> int:
+    """Return the mean size of a row of a column, in bytes, in the row group where it is largest."""
+    leaf = find_leaf(footer, name)
+    chunks = [read_chunk(footer, group, leaf) for group in range(footer.metadata.num_row_groups)]
+    sizes = zip(chunks, np.diff(footer.first_row).tolist(), strict=True)
+    return 1 + max((chunk.decompressed // max(1, rows) for chunk, rows in sizes), default=0)
 
 
 def _values(path: Path, name: str, column: Any, width: int, start: int) -> npt.NDArray[Any]:
     """Return a part of a column that begins at row `start` as (rows,), or (rows, width) if it has lists."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
+    if pa.types.is_dictionary(column.type) and is_any(column.type.value_type, TEXTS):
+        texts = np.array([*map(as_text, column.dictionary.to_pylist()), None], object)
+        index: npt.NDArray[Any] = column.indices.cast(pa.int64()).fill_null(len(texts) - 1).to_numpy()
+        named: npt.NDArray[Any] = texts[index]
+        return named
     if not is_any(column.type, LISTS):
         return as_numbers(column)
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)  # NaN for a list that is missing

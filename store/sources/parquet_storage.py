@@ -5,7 +5,7 @@ values without their lists.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +78,22 @@ def name_errors(path: Path, what: str, kind: type[Exception] = OSError) -> Itera
         raise kind(f"{path}: {what} ({printable(' '.join(str(error).split()))})") from error
 
 
-def open_file(path: Path, metadata: Any = None) -> pq.ParquetFile:
-    """Open a Parquet file to read its row groups piece by piece, with checks of the pages that have checksums."""
+def open_file(path: Path, metadata: Any = None, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open a Parquet file to read its row groups piece by piece, with checks of the pages that have checksums.
+
+    Parameters
+    ----------
+    path
+        The file.
+    metadata
+        Its footer as pyarrow represents it, if it was read before.
+    dictionaries
+        Names of columns of texts that are read as dictionaries, so that no text is held twice.
+    """
     return pq.ParquetFile(
         path,
         metadata=metadata,
+        read_dictionary=[*dictionaries],
         buffer_size=BUFFER_BYTES,
         pre_buffer=False,  # else whole row groups are read at once
         page_checksum_verification=True,

@@ -45,8 +45,8 @@ def write_parquet(folder, label):
 @pytest.fixture(params=[write_hdf5, write_parquet], ids=["HDF5", "Parquet"])
 def write(request, tmp_path, monkeypatch):
     """Return a function that writes a file with some labels, which are then read three at a time."""
-    monkeypatch.setattr("store.sources.hdf5.PIECE_ROWS", 3)
-    monkeypatch.setattr("store.sources.parquet_columns.PIECE_ROWS", 3)
+    monkeypatch.setattr("store.sources.hdf5.PIECE_VALUES", 3)
+    monkeypatch.setattr("store.sources.parquet_columns.PIECE_VALUES", 3)
     return lambda label: request.param(tmp_path, label)
 
 
@@ -217,3 +217,11 @@ def test_many_classes_are_shortened_in_messages():
     with pytest.raises(SourceError, match=r"y\[7\] = 255; labels must be 0 \(c0\), .*, 9 \(c9\) and 245 more$"):
         labels.as_classes("a", "y", np.array([254, 255]), spec, start=6)
     assert labels.as_classes("a", "y", np.eye(255)[[254, 3]], spec).tolist() == [254, 3]
+
+
+def test_a_long_text_that_many_rows_repeat_is_held_once(tmp_path):
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(50_000, np.int32)), pa.array(["a" * (1 << 22)]))
+    images = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(200_000, np.float32)), 4)
+    pq.write_table(pa.table({"X": images, "y": texts}), tmp_path / "a")  # 200 GB, if each row had a text of its own
+    with pytest.raises(SourceError, match=r"y\[0\] = 'a{59}; labels must be 'qcd', 'top', 'w boson'"):
+        open_tried(tmp_path / "a", SPEC).labels()
