@@ -174,13 +174,8 @@ def variable_table(statistics: xr.Dataset) -> Table:
     rows = variable_rows(statistics)
     for row in rows[:MOST_ROWS]:
         values = (row[key] for key in ("mean", "std", "minimum", "median", "maximum"))
-        table.add_row(row["class"], row["variable"], row["units"], *map(_shown, values))
+        table.add_row(row["class"], row["variable"], row["units"], *(f"{value:.6g}" for value in values))
     return _say_left_out(table, len(rows), "classes and variables")
-
-
-def _shown(value: float) -> str:
-    """Return a number with six digits, or with all of them if it is whole, such as a run number."""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 2**63 else f"{value:.6g}"
 
 
 def _statistics_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
