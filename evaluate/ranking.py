@@ -277,6 +277,8 @@ def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Esti
 def rejection(part: float, whole: float, part_square: float, whole_square: float) -> Estimate:
     """Return whole / part with its binomial error, both infinite if part is 0; parameters as `metrics.binomial`."""
     efficiency = metrics.binomial(part, whole, part_square, whole_square)
-    if not efficiency.value:
+    value, error = efficiency.value, efficiency.standard_error
+    if not value:
         return Estimate(value=math.inf, standard_error=math.inf)
-    return Estimate(value=1 / efficiency.value, standard_error=efficiency.standard_error / efficiency.value**2)
+    square = value**2  # 0 for a value below 1e-162, which very different weights can give
+    return Estimate(value=1 / value, standard_error=error / square if square else error / value / value)

@@ -192,6 +192,12 @@ def test_a_class_of_weight_zero_has_no_auc():
         ranking.auc(*columns)
 
 
+def test_weights_may_differ_by_two_hundred_orders_of_magnitude():
+    measured = measure([1, 1, 0, 0], [0.9, 0.8, 0.85, 0.1], [1, 1, 1e-100, 1e100])
+    assert measured.background_rejection["0.9"].value == pytest.approx(1e200)
+    assert math.isfinite(measured.background_rejection["0.9"].standard_error)
+
+
 def test_bins_of_an_observable_take_weights():
     rng = np.random.default_rng(0)
     label, score, weight = rng.integers(0, 2, 900), rng.random(900), rng.choice([0.0, 1.0, 4.0], 900)
