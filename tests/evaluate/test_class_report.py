@@ -53,6 +53,7 @@ def test_the_page_shows_the_metrics_of_runs_classes_and_pairs(html, document):
         for values in run["splits"].values():
             assert all(shown(values[name]) in text for name in ("auc", "accuracy", "top_2_accuracy", "brier_score"))
         test = run["splits"]["test"]
+        assert f"AUC of pairs, mean {shown(test['details']['mean_pairwise_auc'])}" in text
         for part in test["by_class"]:
             assert all(shown(part[name]) in text for name in ("auc", "recall", "precision"))
         for table in (test["details"]["pairwise_auc"], *test["details"]["rejection"].values()):

@@ -6,7 +6,9 @@ import pytest
 from matplotlib.text import Text
 
 from evaluate import curves, ranking, style
+from evaluate.observables import Observable
 from evaluate.runs import load_runs
+from evaluate.slices import slice_by
 
 DRAW = {
     "roc": curves.draw_roc,
@@ -111,3 +113,16 @@ def test_drawing_leaves_matplotlib_as_it_was(two_runs):
     for draw in DRAW.values():
         draw(two_runs)
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(("low", "label"), [(2**53, "event number − 9007199254740992"), (10, "event number")])  # noqa: RUF001
+def test_an_axis_of_large_numbers_counts_from_the_lowest(low, label, two_runs):
+    value = low + 7.0 * np.arange(200)
+    observable = Observable(name="event", long_name="event number", units="1", value=value)
+    test = two_runs[0].predictions["test"]
+    part = slice_by(observable, test.label, test.score, best_threshold=0.5)
+    axes = curves.draw_sliced({0: two_runs[0]}, [part]).axes[0]
+    assert axes.get_xlabel() == label
+    origin = low if label != "event number" else 0
+    points = axes.get_lines()[0].get_xdata()
+    np.testing.assert_allclose(points, [part.mean - origin for part in part.bins], atol=1)

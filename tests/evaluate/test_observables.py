@@ -33,6 +33,12 @@ def test_all_channels_but_the_time_are_energies():
     assert observables.energy_channels(spec) == [0, 1, 3]
 
 
+def test_the_sum_of_many_channels_has_a_short_name(real_store, monkeypatch):
+    monkeypatch.setattr(observables, "MOST_NAMED", 1)
+    monkeypatch.setattr(observables, "energy_channels", lambda _: [0, 1])
+    assert observables.read_observables(real_store, "test")[0].long_name == "sum of 2 channels"
+
+
 def test_columns_of_the_store_are_read(real_store, tmp_path):
     copy = tmp_path / "copy.zarr"
     shutil.copytree(real_store, copy)

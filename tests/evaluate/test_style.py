@@ -120,6 +120,8 @@ def contrast(first, second):
 
 
 @pytest.mark.parametrize("page", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize(("name", "least"), [("ink", 7), ("muted", 4.5), *((f"run-{i}", 2) for i in range(6))])
+@pytest.mark.parametrize(
+    ("name", "least"), [("ink", 7), ("muted", 4.5), *((name, 2) for name in style.THEME if name[-1].isdigit())]
+)
 def test_colours_stand_out_from_the_page(name, least, page):
     assert contrast(style.THEME[name][page], style.THEME["paper"][page]) >= least
