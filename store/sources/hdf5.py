@@ -18,7 +18,7 @@ from store.errors import SourceError
 from store.sources.hdf5_chunks import read_chunk
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
-from store.sources.labels import PIECE_VALUES, as_classes, check_told, label_shapes
+from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told
 from store.sources.memory import check_memory, check_rows
 from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
 
@@ -107,11 +107,7 @@ class Hdf5Source:
     def _label_dataset(self, file: h5py.File) -> h5py.Dataset:
         key, rows = self.spec.label_key, len(file[self.image_key])
         label = find_dataset(file, self.path, key)
-        if label.shape not in label_shapes(rows, self.spec):
-            expected = " or ".join(map(str, label_shapes(rows, self.spec)[::2]))
-            raise SourceError(
-                f"{self.path}: {self.image_key} has {rows} rows but {key} has shape {label.shape}, expected {expected}"
-            )
+        check_label_shape(self.path, f"{self.image_key} has {rows} rows but {key}", label.shape, rows, self.spec)
         is_text = h5py.check_string_dtype(label.dtype) is not None and label.shape[1:] in ((), (1,))
         if label.dtype.kind not in NUMBERS and not is_text:
             raise SourceError(f"{self.path}: {key} has dtype {label.dtype}, expected numbers or names of classes")

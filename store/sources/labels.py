@@ -21,10 +21,13 @@ SHOWN = 10  # classes or values named in one message
 UNKNOWN = -1
 
 
-def label_shapes(rows: int, spec: DatasetSpec) -> list[tuple[int, ...]]:
-    """Return the shapes that the labels of a file may have: one per row, or one column per class."""
-    columns = [] if spec.label_values else [(rows, len(spec.classes))]
-    return [(rows,), (rows, 1), *columns]
+def check_label_shape(path: Path, what: str, shape: tuple[int, ...], rows: int, spec: DatasetSpec) -> None:
+    """Raise SourceError unless labels of `rows` images are one per row, (rows,) or (rows, 1), or a column per class."""
+    columns = (rows, len(spec.classes))
+    if shape in ((rows,), (rows, 1)) or (shape == columns and spec.label_values is None):
+        return
+    expected = f"({rows},)" if spec.label_values else f"({rows},) or one column per class, {columns}"
+    raise SourceError(f"{path}: {what} has shape {shape}, expected {expected}")
 
 
 def as_classes(path: Path, key: str, values: npt.NDArray[Any], spec: DatasetSpec, start: int = 0) -> UInt8Array:

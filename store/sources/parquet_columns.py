@@ -99,7 +99,7 @@ def iterate_column(path: Path, footer: Footer, name: str, width: int) -> Iterato
     check_pages(path, footer, [name], range(footer.metadata.num_row_groups))
     texts = [name] if is_any(kind, TEXTS) and not pa.types.is_fixed_size_binary(kind) else []
     rows = max(1, min(PIECE_VALUES // width, PIECE_BYTES // _largest_row(footer, name)))
-    with name_errors(path, "columns of numbers cannot be read"), open_file(path, footer.metadata, texts) as file:
+    with name_errors(path, f"{name} cannot be read"), open_file(path, footer.metadata, texts) as file:
         for batch in file.iter_batches(rows, columns=[name], use_threads=False):
             yield _values(path, name, batch.column(0), width, start)
             start += len(batch)

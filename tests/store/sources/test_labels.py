@@ -144,7 +144,8 @@ def test_a_label_that_stands_for_no_class_is_refused_with_its_row(write, label, 
 def test_columns_must_be_as_many_as_classes(write):
     path = write(np.eye(4)[LABEL])
     with pytest.raises(
-        SourceError, match=r"a: .*y.* (shape \(7, 4\), expected \(7,\) or \(7, 3\)|length 4, expected 3 num)"
+        SourceError,
+        match=r"a: .*y.* (shape \(7, 4\), expected \(7,\) or one column per class, \(7, 3\)|length 4, expected 3 num)",
     ):
         open_tried(path, SPEC).labels()
     with pytest.raises(

@@ -225,8 +225,10 @@ def test_a_file_without_rows_or_cut_short_or_no_longer_readable_is_refused(tmp_p
     source = open_source(path, TINY)
     with pytest.raises(OSError, match=r"a\.parquet: rows 0 to 4 cannot be read \("):
         source.read(0, 5)
-    with pytest.raises(OSError, match=r"a\.parquet: columns of numbers cannot be read \("):
+    with pytest.raises(OSError, match=r"a\.parquet: y cannot be read \("):
         source.labels()
+    with pytest.raises(OSError, match=r"a\.parquet: columns of numbers cannot be read \("):
+        source.variables()
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
