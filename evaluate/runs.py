@@ -131,8 +131,12 @@ def _load_history(folder: RunFolder) -> dict[str, Float64Array]:
 
 def list_classes(classes: Sequence[str]) -> str:
     """Return the number and the first names of classes, for messages."""
-    names = [*classes[:SHOWN_CLASSES], *(["..."] if len(classes) > SHOWN_CLASSES else [])]
-    return f"{len(classes)} classes ({', '.join(names)})"
+    return f"{len(classes)} classes ({join_names(classes)})"
+
+
+def join_names(classes: Sequence[str]) -> str:
+    """Return the first names of classes, for messages."""
+    return ", ".join([*classes[:SHOWN_CLASSES], *(["..."] if len(classes) > SHOWN_CLASSES else [])])
 
 
 def _load_predictions(path: Path, split: str, start: int, stop: int, classes: Sequence[str]) -> Predictions:

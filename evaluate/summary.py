@@ -25,7 +25,7 @@ from evaluate.metrics import CONFIDENCE, Estimate, same_weights
 from evaluate.parts import Measurement
 from evaluate.published import list_results
 from evaluate.ranking import PairedTest
-from evaluate.runs import Run
+from evaluate.runs import Run, join_names
 from evaluate.slices import measure_scores, slice_by
 from evaluate.stores import ReportStore
 from store.datasets import SPLITS
@@ -201,7 +201,8 @@ def _warn_about_run(run: Run, results: RunResults) -> list[str]:
         if samples < stop - start:
             warnings.append(f"{run.name}: predictions cover {samples} of the {stop - start} {split} samples")
         if measured.auc is None:
-            rare = ", ".join(itertools.compress(run.spec.classes, [not part.auc for part in measured.by_class or []]))
+            few = [part.samples < 2 for part in measured.by_class or []]
+            rare = join_names([*itertools.compress(run.spec.classes, few)])
             warnings.append(f"{run.name}: the {split} AUC cannot be computed: fewer than two samples of {rare}")
         elif measured.auc.standard_error == 0:
             warnings.append(

@@ -110,6 +110,8 @@ def test_a_class_without_samples_leaves_the_mean_auc_undefined(tmp_path):
     assert comparison.accuracy.standard_error > 0
     assert is_read_back(document, MetricsDocument)
     assert agreement.compare(*runs).auc is None
+    change_test(runs[0], label=np.zeros_like(test.label))
+    assert doubts(summarise(runs[0])) == ["a: the test AUC cannot be computed: fewer than two samples of top, w"]
 
 
 @pytest.mark.parametrize(
