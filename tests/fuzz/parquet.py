@@ -115,7 +115,6 @@ def other_sizes(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table,
         (
             (len(table), 125, 125, 3),
             (len(table), 3, 125 * 125),
-            (len(table), 3 * 125 * 125),
             (len(table), 1, 3, 125, 125),
         ),
     )
@@ -157,6 +156,12 @@ def image_type(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, 
         pa.array([{"a": 1}] * rows), pa.array([b"x" * 187_500] * rows, pa.binary(187_500)),
     )  # fmt: skip
     return replaced(table, "X_jets", pick(random, columns)), {}
+
+
+@change
+def flat_lists(random: np.random.Generator, table: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+    flat = np.moveaxis(images_of(table), 1, -1).reshape(len(table), -1)
+    return replaced(table, "X_jets", image_column(pick(random, (flat, flat[:, 1:])))), {}
 
 
 @change
