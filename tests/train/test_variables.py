@@ -65,6 +65,14 @@ def test_one_that_does_not_vary_is_refused() -> None:
         VariableInputs(names=("pt",), mean=(3.0,), deviation=(0.0,))
 
 
+def test_integers_are_given_to_a_model_as_float32(three_classes: Path) -> None:
+    dataset, values = store.open_dataset(three_classes), read_variables(("event", "pt"), three_classes)
+    assert (dataset.event.dtype, values.dtype) == (np.int64, np.float32)
+    np.testing.assert_array_equal(values, np.column_stack([dataset.event, dataset.pt]).astype(np.float32))
+    with pytest.raises(ConfigError, match="variable 'event' has a standard deviation of 0"):  # float32 has 7 digits
+        VariableInputs.from_store(("event",), store.open_store(three_classes))
+
+
 def test_come_with_their_samples_in_any_order(jets: Path) -> None:
     variables_of_store = read_variables(NAMES, jets)
     for batch in store.BatchStream(jets, split="validation", batch_size=3, seed=1):

@@ -235,7 +235,7 @@ def check_classes(store: "Store") -> None:
     there = set(store.column("label")[start:stop].tolist())
     for number, name in enumerate(store.spec.classes):
         if number not in there:
-            raise ConfigError(f"{store.path}: split 'train' has no {name}, baselines need samples of every class")
+            raise ConfigError(f"{store.path}: split 'train' has no {name}; a baseline needs samples of every class")
 
 
 def train_baseline(config: BaselineConfig, train: TrainFunction, *, overwrite: bool = False) -> None:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError, RunError
+from store.opening import Store, open_store
+from store.predictions import Predictions
 from store.run_folder import RunFolder
 from train.baselines.baseline import train_baseline
 from train.baselines.logistic import Logistic, LogisticConfig, fit_logistic
@@ -75,3 +78,28 @@ def test_reading_the_features_counts_as_training_time(config: LogisticConfig, tm
     (record,) = RunFolder(path=tmp_path / "run").read_history()
     assert record.seconds is not None
     assert record.seconds > 1000
+
+
+def test_a_class_without_samples_is_named(
+    config: LogisticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(open_store(config.store).spec, classes=("photon", "electron", "muon"))
+    monkeypatch.setattr(Store, "spec", property(lambda store: spec))
+    with pytest.raises(ConfigError, match=r"showers\.zarr: split 'train' has no muon; a baseline needs samples of every class"):
+        train_baseline(replace(config, run=tmp_path / "run"), fit_logistic)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_a_data_set_are_used_unless_told_otherwise(three_classes: Path, tmp_path: Path) -> None:
+    config = LogisticConfig(run=tmp_path / "weighted", store=three_classes, variables=("pt",))
+    train_baseline(config, fit_logistic)
+    train_baseline(replace(config, run=tmp_path / "plain", weight="none"), fit_logistic)
+    weight = open_store(three_classes).column("weight")
+    weighted, plain = (Predictions.load(tmp_path / run / "predictions" / "test.npz") for run in ("weighted", "plain"))
+    assert weighted.weight is not None
+    np.testing.assert_array_equal(weighted.weight, weight[weighted.sample])
+    assert plain.weight is None
+    assert weighted.score.shape == (len(weighted.label), 3)
+    assert not np.allclose(weighted.score, plain.score, atol=1e-6)
+    recorded = [RunFolder(path=tmp_path / run).read_config()["weight"] for run in ("weighted", "plain")]
+    assert recorded == ["weight", "none"]
