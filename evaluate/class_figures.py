@@ -62,7 +62,7 @@ def _describe_cells(classes: int) -> str:
     """Return how the cells of a confusion matrix show their share."""
     if classes <= MOST_COUNTS:
         return ", and the number of samples"
-    return ", in percent" if classes <= MOST_TEXTS else ": the darker, the larger it is"
+    return ", in percent" if classes <= MOST_TEXTS else ": the stronger the colour, the larger it is"
 
 
 def _draw_curves(run: RunResults, number: int) -> list[Drawing]:

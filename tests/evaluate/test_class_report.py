@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from evaluate.cli import app
 from evaluate.document import MetricsDocument, json_schema
 from evaluate.formatting import edge, with_error
+from evaluate.occlusion import Occlusion
 from evaluate.report import write_report
 from store.run_folder import RunFolder
 from tests.evaluate.class_runs import THREE, make_class_predictions, with_classes, write_class_run
@@ -168,3 +169,19 @@ def test_stores_with_the_same_classes_are_in_one_report_and_others_are_not(tmp_p
     assert f"{first} has 3 classes (qcd, top, w), and " in outcome.err
     assert "two has 2 classes (photon, electron): only runs of the same classes can be in one report" in outcome.err
     assert not (tmp_path / "other").exists()
+
+
+def test_occlusion_maps_of_every_class_with_samples_are_shown(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("evaluate.report._write_figure", lambda drawing, *_: drawn.setdefault(drawing.name, drawing))
+    run = write_class_run(tmp_path / "run")
+    test = make_class_predictions(RANGES["test"], 0)
+    change = np.random.default_rng(0).random((3, 16, 16))
+    change[1] = np.nan
+    Occlusion(sample=test.sample, score=test.score, change=change).save(run)
+    write_report([run], tmp_path / "report")
+    assert {name for name in drawn if "occlusion" in name} == {"occlusion-1-qcd", "occlusion-1-w"}
+    assert "change of the probability of the true class" in drawn["occlusion-1-w"].caption
+    shown = drawn["occlusion-1-w"].figure.axes[0].images[0].get_array()
+    assert shown.shape == (40, 56)
+    assert set(np.unique(shown)) == set(np.unique(change[2]))
