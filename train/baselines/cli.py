@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from store import console
-from train.baselines.baseline import train_baseline
 from train.baselines.logistic import LogisticConfig, fit_logistic
+from train.baselines.training import train_baseline
 from train.baselines.trees import TreesConfig, grow_trees
 from train.config import NONE, parse_names
 from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption, WeightOption

@@ -8,8 +8,9 @@ import numpy as np
 
 from store.arrays import Float64Array
 from store.epoch_record import EpochRecord
-from train.baselines.baseline import Baseline, BaselineConfig, check_array, check_outputs, make_record
+from train.baselines.baseline import Baseline, check_array, check_outputs
 from train.baselines.table import FeatureTable
+from train.baselines.training import BaselineConfig, make_record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from store.arrays import Float64Array
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError
-from train.baselines.baseline import Baseline, BaselineConfig, check_array, check_outputs, make_record
+from train.baselines.baseline import Baseline, check_array, check_outputs
 from train.baselines.table import FeatureTable
+from train.baselines.training import BaselineConfig, make_record
 
 BLOCK = 1 << 22  # positions in trees that are followed at once: samples times trees
 

@@ -11,8 +11,8 @@ from store.errors import ConfigError, RunError
 from store.opening import open_dataset, open_store
 from store.predictions import Predictions
 from tests.showers import write_shower_store
-from train.baselines.baseline import train_baseline
 from train.baselines.table import FeatureTable, read_features
+from train.baselines.training import train_baseline
 from train.baselines.trees import Trees, TreesConfig, grow_trees
 from train.metrics import compute_metrics
 

@@ -11,9 +11,9 @@ from store.errors import ConfigError, RunError
 from store.opening import Store, open_store
 from store.predictions import Predictions
 from store.run_folder import RunFolder
-from train.baselines.baseline import train_baseline
 from train.baselines.logistic import Logistic, LogisticConfig, fit_logistic
 from train.baselines.table import FeatureTable
+from train.baselines.training import train_baseline
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,9 @@ def test_a_class_without_samples_is_named(
 ) -> None:
     spec = replace(open_store(config.store).spec, classes=("photon", "electron", "muon"))
     monkeypatch.setattr(Store, "spec", property(lambda store: spec))
-    with pytest.raises(ConfigError, match=r"showers\.zarr: split 'train' has no muon; a baseline needs samples of every class"):
+    with pytest.raises(
+        ConfigError, match=r"showers\.zarr: split 'train' has no muon; a baseline needs samples of every class"
+    ):
         train_baseline(replace(config, run=tmp_path / "run"), fit_logistic)
     assert not (tmp_path / "run").exists()
 
