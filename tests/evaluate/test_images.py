@@ -11,8 +11,9 @@ import pytest
 
 import store
 from evaluate.images import open_images
-from store.datasets import ELECTRON_PHOTON, QUARK_GLUON
+from store.datasets import ELECTRON_PHOTON, QUARK_GLUON, find_dataset
 from store.errors import ConfigError, SourceError
+from tests import three_classes
 from tests.examples import showers, write_hdf5
 
 COUNT = 700
@@ -104,6 +105,19 @@ def test_memory_is_bounded_whatever_the_size_of_the_file(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert sum(len(block) for block in open_images(file, ELECTRON_PHOTON).blocks()) == 200_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+@pytest.mark.parametrize("write", [three_classes.write_hdf5, three_classes.write_parquet], ids=["HDF5", "Parquet"])
+def test_weights_have_the_key_of_the_data_set_and_integers_are_inputs_of_a_model(write, tmp_path):
+    samples = three_classes.make_samples(32, seed=1)
+    spec = find_dataset(three_classes.write_description(tmp_path / "a.toml"))
+    opened = open_images(write(tmp_path / "a", samples), spec, ["event", "pt"])
+    assert opened.variables.dtype == np.float32
+    np.testing.assert_array_equal(opened.variables, np.stack([samples.event, samples.pt], axis=1).astype(np.float32))
+    np.testing.assert_array_equal(opened.label, samples.label)
+    np.testing.assert_array_equal(opened.weight, samples.weight)
+    assert opened.weight.dtype == np.float64
+    assert open_images(tmp_path / "a", replace(spec, weight_key=None)).weight is None
 
 
 @pytest.mark.parametrize(("known", "message"), [("pt", "known: pt, m0"), (None, "known: none")])

@@ -68,7 +68,10 @@ SHAPES = ((1, 1, 1), (5, 5, 1), (1, 257, 1), (40, 56, 8), (3, 2, 2))
 
 @pytest.mark.parametrize(
     ("shape", "form"),
-    [(shape, form) for form in FORMS for shape in SHAPES if shape[2] == 1 or form != "no channel axis"],
+    [
+        *((shape, form) for form in FORMS for shape in SHAPES if shape[2] == 1 or form != "no channel axis"),
+        *(((40, 56, 8), form) for form in ("flat", "tensors")),
+    ],
 )
 def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, form):
     images = np.random.default_rng(0).standard_normal((20, *shape)).astype(np.float32)
@@ -82,8 +85,13 @@ def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, fo
         f'label = {{ key = "y", classes = ["a", "b"] }}\n'.replace("keys", f"{layout}, keys" if layout else "keys")
     )
     source, path = tmp_path / "source", tmp_path / "any.zarr"
-    if form in ("channel-last", "channel-first", "no channel axis"):
-        stored = {"channel-last": images, "channel-first": first, "no channel axis": images[..., 0]}[form]
+    if form in ("channel-last", "channel-first", "no channel axis", "flat"):
+        stored = {
+            "channel-last": images,
+            "channel-first": first,
+            "no channel axis": images[..., 0],
+            "flat": images.reshape(20, -1),
+        }[form]
         with h5py.File(source, "w") as file:
             file.create_dataset("X", data=stored, chunks=(7, *stored.shape[1:]), compression="gzip")
             file["y"] = label
@@ -92,6 +100,7 @@ def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, fo
         column = {
             "lists": lambda: pa.array(first.tolist()),
             "lists, channel-last": lambda: pa.array(images.tolist()),
+            "tensors": lambda: pa.FixedShapeTensorArray.from_numpy_ndarray(images),
             "bytes": lambda: pa.array([image.tobytes() for image in images], width),
         }[form]()
         pq.write_table(pa.table({"X": column, "y": label}), source)
@@ -220,6 +229,8 @@ def test_a_file_without_images_is_refused_with_what_it_has(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["x"] = np.ones(5)
-    with pytest.raises(SourceError, match=r"a\.h5: nothing looks like images, numbers .*; the file has x \(5,\) float64"):
+    with pytest.raises(
+        SourceError, match=r"a\.h5: nothing looks like images, numbers .*; the file has x \(5,\) float64"
+    ):
         describe_file(path)
     assert run_ingest("describe", tmp_path / "none.h5").err == f"error: {tmp_path / 'none.h5'}: no such file\n"
