@@ -131,7 +131,8 @@ def _advice(values: npt.NDArray[Any], spec: DatasetSpec) -> str:
     if not all(isinstance(value, str) for value in distinct):
         distinct = {int(value) for value in distinct}
     listed = printable(str(sorted(distinct)))
-    return f"; if {listed} stand for these classes, say label.values = {listed} in the description"
+    names = _listed(spec.classes)
+    return f"; if {listed} stand for {names}, in this order, say label.values = {listed} in the description"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -95,14 +95,9 @@ class ImageColumn:
         values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
         if self.tensor is None:
             return values.reshape(shape)
-        values = values.reshape(len(values) // self.tensor_size, *self.tensor.shape)
+        values = values.reshape(shape[0], *self.tensor.shape)
         axes = self.tensor.permutation or range(len(self.tensor.shape))
         return values.transpose(0, *(axis + 1 for axis in axes))
-
-    @property
-    def tensor_size(self) -> int:
-        """Number of values of a tensor."""
-        return int(np.prod(self.tensor.shape))
 
     def _sizes_in(self, column: Any) -> tuple[int, ...]:
         """Return the sizes that the lists of a column should have: those of its first image, if they are allowed."""

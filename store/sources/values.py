@@ -74,8 +74,8 @@ def as_stored_weights(path: Path, key: str, values: npt.NDArray[Any]) -> Float32
     SourceError
         If a weight is negative, not finite or outside `STORED_WEIGHTS` without being zero.
     """
-    advice = "; a variable may be negative, and training takes it as --weight"
-    _check_weights(path, key, values, values.astype(np.float64), STORED_WEIGHTS, advice)
+    negative, scale = "; a variable may be negative, and training takes it as --weight", "; only their ratios matter"
+    _check_weights(path, key, values, values.astype(np.float64), STORED_WEIGHTS, (negative, scale))
     return values.astype(np.float32)
 
 
@@ -85,16 +85,18 @@ def _check_weights(
     values: npt.NDArray[Any],
     weights: Float64Array,
     bounds: tuple[float, float],
-    advice: str = "",
+    advice: tuple[str, str] = ("", ""),
 ) -> None:
+    """Raise SourceError for the first weight that breaks a rule, with advice on negative and on extreme weights."""
     usable = np.isfinite(weights) & (weights >= 0)
     if not usable.all():
         row = int(np.argmin(usable))
-        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative{advice}")
+        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be finite and not negative{advice[0]}")
     extreme = (weights > 0) & ((weights < bounds[0]) | (weights > bounds[1]))
     if extreme.any():
         row = int(np.argmax(extreme))
-        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; weights must be 0, or {bounds[0]} to {bounds[1]}")
+        rule = f"weights must be 0, or {bounds[0]} to {bounds[1]}{advice[1]}"
+        raise SourceError(f"{path}: {key}[{row}] = {values[row]}; {rule}")
 
 
 def as_variable(path: Path, key: str, values: npt.NDArray[Any]) -> VariableArray:

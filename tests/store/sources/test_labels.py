@@ -104,7 +104,7 @@ def test_minus_one_and_one_are_classes_only_if_the_description_says_so(write):
     path = write(np.array([-1, 1, 1, -1, 1, -1, 1], np.int8))
     message = (
         "y[0] = -1; labels must be 0 (minus), 1 (plus); "
-        "if [-1, 1] stand for these classes, say label.values = [-1, 1] in the description"
+        "if [-1, 1] stand for minus, plus, in this order, say label.values = [-1, 1] in the description"
     )
     with pytest.raises(SourceError, match=f"a: {re.escape(message)}$"):
         open_tried(path, TWO).labels()
