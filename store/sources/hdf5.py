@@ -18,7 +18,7 @@ from store.errors import SourceError
 from store.sources.hdf5_chunks import read_chunk
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
-from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told
+from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told, no_labels
 from store.sources.memory import check_memory, check_rows
 from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
 
@@ -89,8 +89,10 @@ class Hdf5Source:
     def _column_datasets(self, file: h5py.File) -> Iterator[h5py.Dataset]:
         """Yield the datasets that are read besides the images, after checking that they fit the images."""
         label, weight = self.spec.label_key, self.spec.weight_key
-        if label and (has_link(file, label) or (self.require_labels and self.told is None)):
+        if label and has_link(file, label):
             yield self._label_dataset(file)
+        elif label and self.require_labels and self.told is None:
+            raise no_labels(self.path, f"dataset {label!r}", file)
         if weight and (has_link(file, weight) or self.require_labels):
             yield self._column_dataset(file, weight)
         yield from (self._column_dataset(file, variable.key) for variable in self.spec.variables)

@@ -4,7 +4,7 @@ Labels are the numbers of the classes, the values or names that stand for them, 
 column of the row's class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ def check_label_shape(path: Path, what: str, shape: tuple[int, ...], rows: int, 
         return
     expected = f"({rows},)" if spec.label_values else f"({rows},) or one column per class, {columns}"
     raise SourceError(f"{path}: {what} has shape {shape}, expected {expected}")
+
+
+def no_labels(path: Path, what: str, names: Iterable[str]) -> SourceError:
+    """Return the error for a file without labels, which names `what` is missing and lists what the file has."""
+    listed = ", ".join(map(repr, names)) or "nothing"
+    return SourceError(
+        f"{path}: no {what}; the file has {listed}; if it has no labels, --label CLASS=FILES tells its class"
+    )
 
 
 def as_classes(path: Path, key: str, values: npt.NDArray[Any], spec: DatasetSpec, start: int = 0) -> UInt8Array:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.datasets import DatasetSpec
 from store.errors import SourceError
-from store.sources.labels import check_told
+from store.sources.labels import check_told, no_labels
 from store.sources.parquet_columns import check_column, check_label, check_name, read_columns, read_labels
 from store.sources.parquet_images import ImageColumn, find_images
 from store.sources.parquet_storage import (
@@ -69,8 +69,10 @@ class ParquetSource:
     def __post_init__(self) -> None:
         check_name(self.path, self._footer, self.image_key)
         label, weight = self.spec.label_key, self.spec.weight_key
-        if label and (self.has(label) or (self.require_labels and self.told is None)):
+        if label and self.has(label):
             check_label(self.path, self._footer, label, self.spec)
+        elif label and self.require_labels and self.told is None:
+            raise no_labels(self.path, f"column {label!r}", self._footer.schema.names)
         if weight and (self.has(weight) or self.require_labels):
             check_column(self.path, self._footer, weight)
         for variable in self.spec.variables:

@@ -54,7 +54,9 @@ def no_images(folder):
 
 def no_labels(folder):
     replaced(folder / "electrons.hdf5", "y", None)
-    return r"electrons.hdf5: no dataset 'y'; the file has 'X'$"
+    return (
+        r"electrons.hdf5: no dataset 'y'; the file has 'X'; if it has no labels, --label CLASS=FILES tells its class$"
+    )
 
 
 def a_group_of_that_name(folder):

@@ -153,7 +153,7 @@ def without(depth):
 
 WRONG = {
     "no images": ({"X_jets": None}, r"no column 'X_jets'; the file has 'pt', 'y'$"),
-    "no labels": ({"y": None}, r"no column 'y'; the file has 'X_jets', 'pt'$"),
+    "no labels": ({"y": None}, r"no column 'y'; the file has 'X_jets', 'pt'; if it has no labels, --label"),
     "no variable": ({"pt": None}, r"no column 'pt'; the file has 'X_jets', 'y'$"),
     "text in place of images": (
         {"X_jets": ["quark"] * 25},
