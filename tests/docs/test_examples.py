@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from store import open_dataset
-from store.descriptions import ChannelTable, Description, ImageTable, LabelTable, VariableTable
+from store.descriptions import ChannelTable, Description, ImageTable, LabelTable, TrainTable, VariableTable, WeightTable
 from tests.jets import write_jet_store
 from tests.pages import PAGES, example, examples
 
@@ -123,8 +123,8 @@ def test_the_page_lists_all_keys_of_a_description() -> None:
     )
     tables = {
         "": Description, "image.": ImageTable, "image.channels.": ChannelTable, "label.": LabelTable,
-        "variables.": VariableTable,
+        "variables.": VariableTable, "weight.": WeightTable, "train.": TrainTable,
     }  # fmt: skip
     keys = {f"{prefix}{name}" for prefix, table in tables.items() for name in table.__struct_fields__}
-    assert {*listed, "image", "label"} == keys
+    assert {*listed, "image", "label", "weight", "train"} == keys
     assert len(listed) == len(set(listed))
