@@ -17,6 +17,7 @@ from store.integrity import naming
 from store.predictions import Predictions
 
 SHOWN = 4
+LOWEST = 1.5  # height of a figure in inches
 LONGEST_CLASS = 16  # characters of a name that fit beside or above a panel
 VISIBLE_CELLS = 64  # most cells along a side of a panel that are large enough to be seen
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
@@ -114,7 +115,7 @@ def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample]
     shape = spec.image_shape[:2]
     flatness = 1.0 if aspect(shape) == "auto" else min(shape[0] / shape[1], 2)
     height = 0.31 + 0.12 * len(titles[0]) + 1.15 * flatness * len(channels)
-    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, max(height, LOWEST)), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
     panels = figure.subplots(len(channels), SHOWN, squeeze=False)
     for axes in panels.flat:
