@@ -44,9 +44,9 @@ def _draw_slice(members: Mapping[int, Run], slices: Sequence[Slice], store_numbe
 
 
 def _sliced_quantity(slices: Sequence[Slice]) -> str:
-    """Return what to draw in bins: the AUC, unless there are many classes and too few samples of some in a bin."""
+    """Return what to draw in bins: the AUC, unless more than two classes have too few samples of one in a bin."""
     bins = [part for of_run in slices for part in of_run.bins]
-    return "auc" if any(part.by_class is UNSET or part.auc for part in bins) or not bins else "accuracy"
+    return "auc" if all(part.by_class is UNSET or part.auc for part in bins) else "accuracy"
 
 
 def _show(measurement: Measurement | None) -> str:

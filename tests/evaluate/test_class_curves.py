@@ -1,10 +1,15 @@
 """Figures of more than two classes."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from evaluate import class_curves, style
+from evaluate.document import MetricsDocument
+from evaluate.observables import Observable
 from evaluate.runs import load_runs
+from evaluate.slices import slice_by
+from evaluate.store_figures import draw_slices
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
 from tests.evaluate.class_runs import with_classes, write_class_run
@@ -98,3 +103,16 @@ def test_of_many_classes_those_with_the_lowest_auc_are_drawn(thirty):
 def test_lines_of_all_classes_of_a_figure_differ():
     lines = {str(style.class_line(index)) for index in range(class_curves.MOST_CURVES)}
     assert len(lines) == class_curves.MOST_CURVES
+
+
+@pytest.mark.parametrize(("name", "title"), [("even", "AUC by even"), ("label", "Accuracy by label")])
+def test_accuracies_are_drawn_where_a_bin_lacks_a_class(name, title, three):
+    runs, results = three
+    test = runs[0].predictions["test"]
+    value = {"even": np.arange(test.label.size), "label": test.label}[name].astype(float)
+    observable = Observable(name=name, long_name=name, units="1", value=value)
+    parts = [msgspec.structs.replace(of_run, slices=[slice_by(observable, *test.scored)]) for of_run in results]
+    document = MetricsDocument(confidence=0.95, runs=parts, comparisons=[], published={}, warnings=[], files=[])
+    (drawing,) = draw_slices(runs, document, find_stores(runs)[0])
+    assert drawing.figure.axes[0].get_title(loc="left") == title
+    assert drawing.alt.startswith(f"Test {title.partition(' ')[0].replace('Acc', 'acc')} in bins of {name}: run-0 0.")
