@@ -189,7 +189,8 @@ def _parquet_values(kind: Any) -> Values:
         return "other"
     import pyarrow as pa
 
-    return "integer" if pa.types.is_integer(kind) or pa.types.is_boolean(kind) else "float"
+    is_whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or (pa.types.is_decimal(kind) and kind.scale == 0)
+    return "integer" if is_whole else "float"
 
 
 def _first_sizes(path: Path, footer: Any, name: str, depth: int) -> Sequence[int]:

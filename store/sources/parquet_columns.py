@@ -22,6 +22,7 @@ from store.sources.parquet_storage import (
     open_file,
     read_chunk,
 )
+from store.sources.values import LARGEST_INTEGER
 
 PIECE_BYTES = 16 << 20  # of labels that are read at once
 
@@ -166,8 +167,14 @@ def is_any(kind: Any, tests: Sequence[Callable[[Any], bool]]) -> bool:
 
 
 def as_numbers(column: Any) -> npt.NDArray[Any]:
-    """Return a column of Arrow's as an array: of numbers, NaN for those that are missing, or of texts or None."""
+    """Return a column of Arrow's as an array: of numbers, NaN for those that are missing, or of texts or None.
+
+    Decimals without a fraction are integers, as Spark writes unsigned ones.
+    """
     column = column.cast(value_type(column.type))
-    if is_any(column.type, NUMBERS) and (column.null_count or pa.types.is_decimal(column.type)):
+    if pa.types.is_decimal(column.type) and column.type.scale == 0 and not column.null_count:
+        largest = pc.max(column).as_py() or 0
+        column = column.cast(pa.uint64() if largest > LARGEST_INTEGER else pa.int64())
+    elif is_any(column.type, NUMBERS) and (column.null_count or pa.types.is_decimal(column.type)):
         column = column.cast(pa.float64(), safe=False)
     return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())

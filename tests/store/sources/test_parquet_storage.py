@@ -197,6 +197,17 @@ def test_numbers_of_odd_types_are_read(tmp_path, labels):
     assert np.array_equal(source.labels(), np.arange(25) % 2)
 
 
+def test_decimals_without_a_fraction_are_integers(tmp_path):
+    events = 2**53 + np.arange(25)
+    column = pa.array(events).cast(pa.decimal128(20, 0))
+    variable = open_source(write(tmp_path / "a.parquet", table(pt=column)), TINY).variables()["pt"]
+    assert variable.dtype == np.int64
+    assert np.array_equal(variable, events)
+    column = pa.array([1] * 24 + [2**63], pa.decimal128(20, 0))
+    with pytest.raises(SourceError, match=r"a\.parquet: pt\[24\] = 9223372036854775808; integers must be at most"):
+        open_source(write(tmp_path / "a.parquet", table(pt=column)), TINY).variables()
+
+
 NO_NUMBERS = {
     "null": (pa.nulls(25), "null"),
     "text": (pa.array(["1"] * 25), "string"),
