@@ -67,10 +67,10 @@ def make_samples(count: int, seed: int) -> Samples:
     pt = random.uniform(100, 500, count).astype(np.float32)
     hits = 60
     ieta, iphi = (
-        np.clip(np.rint(middle + random.standard_normal((count, hits)) * (2 + 2 * label[:, None])), 0, size - 1)
+        np.clip(np.rint(middle + random.standard_normal((count, hits)) * (3 + 0.7 * label[:, None])), 0, size - 1)
         for middle, size in ((20, 40), (28, 56))
     )
-    channel = (random.geometric(0.4 + 0.1 * label[:, None], (count, hits)) - 1) % 8
+    channel = (random.geometric(0.4 + 0.07 * label[:, None], (count, hits)) - 1) % 8
     image = np.zeros((count, *SHAPE), np.float32)
     energy = random.exponential(pt[:, None] / 5000, (count, hits))
     np.add.at(image, (np.arange(count)[:, None], ieta.astype(int), iphi.astype(int), channel), energy)
