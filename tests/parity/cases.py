@@ -59,12 +59,15 @@ OPTIONS = Architecture(
 THREE_CLASSES = Architecture(
     name="three-classes",
     source="made up",
-    layers=(*conv_norm(8, stride=4), GlobalPool(maximum=True), Dense(units=1, activation="linear")),
+    layers=(*conv_norm(8, stride=4), GlobalPool(), Dense(units=1, activation="linear")),
     initialiser="he",
 ).with_outputs(3)
 MADE_UP = {"options": OPTIONS, "three-classes": THREE_CLASSES}
 MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | MADE_UP).items()}
-OF_MODEL: dict[str, dict[str, Any]] = {"three-classes": {"weight": "weight", "class_weights": (1.0, 2.0, 0.5)}}
+# Steps that are large enough for weights that were ignored to show in the losses.
+OF_MODEL: dict[str, dict[str, Any]] = {
+    "three-classes": {"weight": "weight", "class_weights": (1.0, 1.5, 1.0), "learning_rate": 100 * RATE}
+}
 """Settings of the training of a model that differ from the others'."""
 # Keras trains half of the models in one process and half in another, so that neither takes long.
 TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
