@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from evaluate import metrics, style
+from evaluate.curves import draw_bins
 from evaluate.document import RunResults
 from evaluate.parts import Curves, Measurement
 from evaluate.runs import Run
@@ -141,25 +142,14 @@ def _colour(results: RunResults, rank: int, label: int) -> int:
 def draw_confidence(runs: Sequence[RunResults]) -> Figure:
     """Draw the accuracy against the largest probability in bins of it, on the test split, with binomial errors."""
     figure, axes = style.new_figure("Calibration", "mean largest probability", "accuracy", len(runs))
-    axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-    entries = {}
-    for index, run in enumerate(runs):
+    texts, bins = [], []
+    for run in runs:
         test = run.splits.test
-        if not test.details:
-            continue
-        curve = test.details.confidence
-        text = f"{run.name}: expected error {test.expected_calibration_error:.4f}"
-        entries[text] = axes.errorbar(
-            curve.mean_probability,
-            curve.accuracy,
-            curve.standard_error,
-            **style.run_line(index),
-            marker=style.run_marker(index),
-            markersize=3.5,
-            elinewidth=0.9,
-        )
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    style.legend(figure, entries)
+        if test.details:
+            curve = test.details.confidence
+            texts.append(f"{run.name}: expected error {test.expected_calibration_error:.4f}")
+            bins.append((curve.mean_probability, curve.accuracy, curve.standard_error))
+    draw_bins(figure, axes, texts, bins)
     return figure
 
 

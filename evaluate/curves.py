@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import ArrayLike
 
 from evaluate import metrics, ranking, style
 from evaluate.document import Slice
@@ -208,15 +210,23 @@ def draw_calibration(runs: Sequence[Run], split: str = "test") -> Figure:
     """Draw the fraction of signal against the mean score in bins, with binomial errors; parameters as `draw_roc`."""
     signal = class_names(runs)[1]
     figure, axes = style.new_figure("Calibration", "mean score", f"fraction of {signal}s", len(runs))
+    bins = [metrics.calibration(*run.predictions[split].scored) for run in runs]
+    texts = [f"{run.name}: expected error {one.expected_error:.4f}" for run, one in zip(runs, bins, strict=True)]
+    draw_bins(figure, axes, texts, [(one.score, one.frequency, one.error) for one in bins])
+    return figure
+
+
+def draw_bins(
+    figure: Figure, axes: Axes, texts: Sequence[str], bins: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]]
+) -> None:
+    """Draw one calibration curve per run: the mean probability in each bin, what it should equal, and its error."""
     axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     entries = {}
-    for index, run in enumerate(runs):
-        bins = metrics.calibration(*run.predictions[split].scored)
-        text = f"{run.name}: expected error {bins.expected_error:.4f}"
+    for index, (text, (probability, frequency, error)) in enumerate(zip(texts, bins, strict=True)):
         entries[text] = axes.errorbar(
-            bins.score,
-            bins.frequency,
-            bins.error,
+            probability,
+            frequency,
+            error,
             **style.run_line(index),
             marker=style.run_marker(index),
             markersize=3.5,
@@ -224,7 +234,6 @@ def draw_calibration(runs: Sequence[Run], split: str = "test") -> Figure:
         )
     axes.set(xlim=(0, 1), ylim=(0, 1))
     style.legend(figure, entries)
-    return figure
 
 
 def _origin(slices: Sequence[Slice]) -> float:

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from store.arrays import Float32Array, Float64Array
+from store.descriptions import LARGEST_CLASSES
 
 HEADER_BYTES = 40
 ANSWER_HEADER_BYTES = 8
@@ -67,7 +68,7 @@ def send_scores(stream: IO[bytes], scores: Float64Array) -> None:
 
 
 def receive_scores(stream: IO[bytes], samples: int) -> Float64Array | None:
-    """Return the scores of a block, or None if the stream ends too early.
+    """Return the scores of a block, or None if the stream ends too early or holds something else.
 
     Parameters
     ----------
@@ -85,6 +86,8 @@ def receive_scores(stream: IO[bytes], samples: int) -> Float64Array | None:
     if len(header) < ANSWER_HEADER_BYTES:
         return None
     columns = int(np.frombuffer(header, "<i8")[0])
+    if not 1 <= columns <= LARGEST_CLASSES:
+        return None
     answer = stream.read(8 * samples * columns)
     if len(answer) < 8 * samples * columns:
         return None

@@ -60,6 +60,8 @@ def test_scores_arrive_as_they_were_sent_or_not_at_all():
     assert receive_scores(io.BytesIO(data[:-1]), 3) is None
     assert receive_scores(io.BytesIO(b""), 3) is None
     assert receive_scores(io.BytesIO(data[:7]), 3) is None
+    for columns in (-1, 0, 256, 2**62):
+        assert receive_scores(io.BytesIO(struct.pack("<q", columns) + data), 3) is None
 
 
 def test_scores_of_more_classes_arrive_sample_by_sample():
