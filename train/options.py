@@ -125,7 +125,8 @@ def start_training(
 ) -> None:
     """Train with the given settings, and defaults for all others; see `train.run.run_training`."""
     from store.run_folder import RunFolder
-    from train.run import resumed_config, run_training  # slow to import, and not needed for --help
+    from train.resolve import resumed_config
+    from train.run import run_training  # slow to import, and not needed for --help
 
     if "run" not in settings:
         settings = {**settings, "run": default_run(settings, framework)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from ingest.cli import SAMPLES
+from ingest.chosen_sources import SAMPLES
 from tests.examples import Outcome, run_ingest, showers, write_hdf5
 
 

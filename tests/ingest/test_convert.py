@@ -301,7 +301,7 @@ def test_the_challenges_split_takes_the_first_rows_of_each_class_for_training(tm
 
 def test_without_arguments_the_bundled_sample_is_used_and_it_is_said(tmp_path, monkeypatch, sample_sources):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ingest.cli.SAMPLES", tmp_path / "sample")
+    monkeypatch.setattr("ingest.chosen_sources.SAMPLES", tmp_path / "sample")
     folder = tmp_path / "sample" / "electron-photon"
     folder.mkdir(parents=True)
     write_hdf5(folder / "p_geant4.hdf5", showers(40, 1), 0)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest import fetch
-from ingest.cli import SAMPLES
+from ingest.chosen_sources import SAMPLES
 from ingest.fetch import DOWNLOADS, Download, fetch_dataset
 from store.datasets import find_dataset
 from store.errors import ConfigError, SourceError

@@ -225,7 +225,7 @@ def test_files_of_both_data_sets_may_lie_in_data_raw(tmp_path, monkeypatch):
 
 def test_a_data_set_without_files_and_sample_wants_sources(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ingest.cli.SAMPLES", tmp_path)
+    monkeypatch.setattr("ingest.chosen_sources.SAMPLES", tmp_path)
     outcome = run_ingest("--dataset", "quark-gluon")
     assert outcome.status == 2
     assert "data/raw has none of quark-gluon" in outcome.err

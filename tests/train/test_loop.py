@@ -22,7 +22,8 @@ from train.config import TrainConfig
 from train.metrics import compute_metrics, sigmoid
 from train.model.networks import CNN_SMALL
 from train.presets import preset
-from train.run import check_samples, resumed_config, run_training
+from train.resolve import check_samples, resumed_config
+from train.run import run_training
 from train.weighting import balanced_class_weights, read_weights, select_samples
 
 

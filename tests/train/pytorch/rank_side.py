@@ -16,7 +16,8 @@ from store.opening import open_store
 from tests.parity.cases import without_dropout
 from train.config import TrainConfig
 from train.pytorch.backend import TorchBackend
-from train.run import make_specification, open_stream
+from train.resolve import make_specification
+from train.run import open_stream
 
 
 def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> None:

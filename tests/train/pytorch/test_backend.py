@@ -14,7 +14,8 @@ from train.config import TrainConfig
 from train.metrics import compute_metrics
 from train.presets import preset
 from train.pytorch.backend import TorchBackend
-from train.run import make_specification, open_stream, resolve_config
+from train.resolve import make_specification, resolve_config
+from train.run import open_stream
 from train.weighting import read_weights
 
 

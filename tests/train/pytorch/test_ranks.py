@@ -17,7 +17,8 @@ from store.predictions import Predictions
 from store.run_folder import RunFolder
 from train.checkpoint import Checkpoint
 from train.pytorch.backend import TorchBackend
-from train.run import resumed_config, run_training
+from train.resolve import resumed_config
+from train.run import run_training
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("train-torch")

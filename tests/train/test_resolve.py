@@ -13,7 +13,7 @@ from train.model.architecture import Architecture
 from train.model.graph import Layers
 from train.model.layers import Conv, Dense
 from train.model.stateless_layers import Flatten, GlobalPool
-from train.run import make_specification, resolve_config, resumed_config
+from train.resolve import make_specification, resolve_config, resumed_config
 
 
 @pytest.fixture
