@@ -15,9 +15,7 @@
 
 import fnmatch
 import importlib.metadata
-import itertools
 import json
-import math
 import platform
 import shlex
 import shutil
@@ -29,9 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store import files
-from store.datasets import SPLITS, stored_dataset
 from store.epoch_record import EpochRecord
-from store.errors import ConfigError, RunError
+from store.errors import RunError
+from store.run_rules import STORE_KEYS, check_config, check_environment, finite, require
 
 if TYPE_CHECKING:
     from store.opening import Store
@@ -43,8 +41,6 @@ SCORERS = {
     "logistic": "train.baselines.score",
 }
 """For each framework in ``config.json``, the module that is run to score images; see `store.score_pipe`."""
-STORE_KEYS = ("title", "dataset", "simulated", "sources", "split_scheme", "split_ranges", "seed")
-"""Root attributes of the store that ``environment.json`` repeats, beside its path, digest and ``description``."""
 WRITTEN = (
     *("config.json", "environment.json", "architecture.json", "history.jsonl", "trees.npz", "logistic.npz"),
     *(
@@ -273,16 +269,7 @@ class RunFolder:
             If the file is missing or is not what a trainer writes; the message names the file.
         """
         config, path = self._read_json("config.json"), self.path / "config.json"
-        kinds = {"framework": str, "model": str, "parameters": int}
-        _require(path, "the file", config, tuple(kinds))
-        for key, kind in kinds.items():
-            if type(config[key]) is not kind:  # True is an int too
-                raise RunError(f"{path}: {key} must be of type {kind.__name__}, got {config[key]!r}")
-        if config["parameters"] < 0:
-            raise RunError(f"{path}: parameters = {config['parameters']} is below 0")
-        variables = config.get("variables", [])
-        if not isinstance(variables, list) or not all(isinstance(name, str) for name in variables):
-            raise RunError(f"{path}: variables must be a list of names, got {variables!r:.60}")
+        check_config(path, config)
         return config
 
     def read_environment(self) -> dict[str, Any]:
@@ -294,25 +281,7 @@ class RunFolder:
             If the file is missing or is not what a trainer writes; the message names the file.
         """
         environment, path = self._read_json("environment.json"), self.path / "environment.json"
-        _require(path, "the file", environment, ("store",))
-        store = environment["store"]
-        _require(path, "store", store, ("path", "digest", *(key for key in STORE_KEYS if key != "sources")))
-        _require(path, "store.split_ranges", store["split_ranges"], SPLITS)
-        for split, limits in store["split_ranges"].items():
-            if not isinstance(limits, list) or [type(limit) for limit in limits] != [int, int]:
-                raise RunError(f"{path}: split_ranges.{split} must be two numbers, got {limits!r}")
-            if not 0 <= limits[0] < limits[1]:
-                raise RunError(f"{path}: split_ranges.{split} = {limits} holds no samples")
-        ranges = sorted(store["split_ranges"].values())
-        if any(later[0] < earlier[1] for earlier, later in itertools.pairwise(ranges)):
-            raise RunError(f"{path}: store.split_ranges = {store['split_ranges']} overlap")
-        for key in ("path", "digest", "title", "dataset", "simulated", "split_scheme"):
-            if not isinstance(store[key], str):
-                raise RunError(f"{path}: store.{key} must be text, got {store[key]!r}")
-        try:
-            stored_dataset(store)
-        except ConfigError as error:
-            raise RunError(f"{path}: {error}") from None
+        check_environment(path, environment)
         return environment
 
     def read_specification(self) -> dict[str, Any]:
@@ -360,29 +329,13 @@ class RunFolder:
         if not self.path.is_dir():
             raise RunError(f"{self.path}: no such run directory")
         try:
-            value = json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
+            value = json.loads(path.read_text(encoding="utf-8"), parse_float=finite, parse_constant=finite)
         except FileNotFoundError:
             raise RunError(f"{path}: no such file; is {self.path} a run directory, and has the run ended?") from None
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path}: not JSON ({error})") from None
-        _require(path, "the file", value, ())
+        require(path, "the file", value, ())
         return value  # type: ignore[no-any-return]
-
-
-def _finite(text: str) -> float:
-    """Return the number that a text in a JSON file stands for; infinities and NaN are none, and cannot be written."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text:.20} is not a finite number")
-    return number
-
-
-def _require(path: Path, what: str, value: object, keys: Sequence[str]) -> None:
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: {what} must be a JSON object, got {type(value).__name__}")
-    missing = [key for key in keys if key not in value]
-    if missing:
-        raise RunError(f"{path}: {what} lacks {', '.join(missing)}")
 
 
 def installed_versions(packages: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from evaluate.report import write_report
 from evaluate.score import score
 from store.datasets import QUARK_GLUON, SPLITS
 from store.predictions import Predictions
-from store.run_folder import STORE_KEYS, RunFolder
+from store.run_folder import RunFolder
+from store.run_rules import STORE_KEYS
 from tests.evaluate.conftest import write_run
 from tests.jets import HDF5, PARQUET, write_jet_store
 

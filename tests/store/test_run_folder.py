@@ -14,7 +14,8 @@ from store.datasets import ELECTRON_PHOTON
 from store.epoch_record import EpochRecord
 from store.errors import RunError
 from store.files import replacing
-from store.run_folder import SCORERS, STORE_KEYS, RunFolder, installed_versions
+from store.run_folder import SCORERS, RunFolder, installed_versions
+from store.run_rules import STORE_KEYS
 
 ROOT = Path(__file__).parents[2]
 ATTRIBUTES = {
