@@ -55,6 +55,7 @@ def test_the_stream_is_measured_in_all_modes_and_for_few_images(
     assert taken > 512 * 0.008192, "the stream holds at least one batch"
 
 
+@pytest.mark.slow
 def test_all_modes_are_measured_cold_and_on_jets(tmp_path: Path) -> None:
     words = ["--dataset", "quark-gluon", "--images", "60", "--batch", "16", "--rounds", "1", "--cold"]
     results = bench_stream.main([*words, "--folder", str(tmp_path)])

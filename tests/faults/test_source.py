@@ -67,7 +67,8 @@ def test_unreadable_half_way(
     whole = sources[1].read_bytes()
     damage(sources[1])
     run.resume()
-    assert f"{sources[1]}: rows " in refusal(run)
+    told = refusal(run)  # the program may have read the rows before they were damaged, and then sees the new file
+    assert f"{sources[1]}: rows " in told or f"{sources[1]}: was changed while it was read" in told
     assert not (out / "showers.zarr").exists()
     sources[1].write_bytes(whole)
     rerun = start(notes, *words)

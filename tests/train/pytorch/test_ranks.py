@@ -68,6 +68,7 @@ def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(gradients: Pat
             np.testing.assert_allclose(two[name], one[name], atol=TOLERANCES[model] * scale, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
     # The documented command; without `--`, torchrun would take --run for one of its own options.
     torchrun = (PROGRAMS / "torchrun", "--standalone", "--nproc-per-node", 2, "--no-python", "--")
