@@ -41,6 +41,7 @@ def test_readers_deliver_every_image_once_and_unchanged(name: str, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
+@pytest.mark.slow
 def test_the_stream_is_measured_in_all_modes_and_for_few_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

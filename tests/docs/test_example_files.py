@@ -43,15 +43,12 @@ def test_several_ranks_share_each_epoch(showers: Path) -> None:
     ]
 
 
-def test_learning_rates_are_scanned_once(showers: Path, tmp_path: Path) -> None:
+def test_learning_rates_are_scanned(showers: Path, tmp_path: Path) -> None:
     first = run_example("scan_learning_rates.py", showers, tmp_path)
     runs = {rate: tmp_path / f"lr-{rate}" for rate in ("0.001", "0.003", "0.01")}
     losses = {str(run): float(re.search(rf"{run}: lowest validation loss (\S+)", first)[1]) for run in runs.values()}  # type: ignore[index]
     assert f"best: {min(losses, key=lambda run: losses[run])}" in first
     assert (tmp_path / "report" / "index.html").is_file()
-    before = {run: (run / "history.jsonl").stat().st_mtime_ns for run in runs.values()}
-    run_example("scan_learning_rates.py", showers, tmp_path)
-    assert {run: (run / "history.jsonl").stat().st_mtime_ns for run in before} == before
 
 
 def test_the_slurm_script_is_valid_and_its_flags_exist() -> None:

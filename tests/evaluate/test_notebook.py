@@ -66,6 +66,7 @@ def shorten(text, folder):
     return text
 
 
+@pytest.mark.slow
 def test_the_text_runs_from_files_to_scores(tmp_path):
     script = tmp_path / "short.py"
     script.write_text(shorten(TEXT.read_text(), tmp_path))

@@ -79,7 +79,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("number", ENDS)
-@pytest.mark.parametrize("seconds", [0, 0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("seconds", [0, *(pytest.param(seconds, marks=FULL) for seconds in (0.1, 0.6)), 0.3, 1.0])
 def test_a_program_that_is_asked_to_end_while_it_starts_says_so_on_one_line(
     tmp_path: Path, seconds: float, number: signal.Signals
 ) -> None:
