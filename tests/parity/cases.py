@@ -26,8 +26,8 @@ from train.variables import VariableInputs
 from train.weighting import read_weights
 
 EPOCHS = 3
-STEPS = 50
-RATE = 3e-5  # small steps, so that rounding does not grow over fifty of them
+STEPS = 25
+RATE = 3e-5  # small steps, so that rounding does not grow over all of them
 
 
 def without_dropout(architecture: Architecture) -> Architecture:
