@@ -46,7 +46,7 @@ def ask(run, images):
     ("framework", "variants"),
     [
         ("torch", [(), ("pt", "m0")]),
-        ("keras", [(), ("pt", "m0")]),
+        pytest.param("keras", [(), ("pt", "m0")], marks=pytest.mark.slow),  # the parity tests score Keras' models too
         ("trees", [(), ("pt",)]),
         ("logistic", [("pt", "m0")]),
     ],

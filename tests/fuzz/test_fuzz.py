@@ -47,6 +47,7 @@ def test_thousands_of_damaged_inputs_are_refused_or_make_no_difference(name, fol
     check(try_cases(choose_cases(None, [name]), folder, os.cpu_count() or 1))
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_results_of_one(fuzzer):
     cases = choose_cases(4, ["settings", "checkpoint"])
     alone = [fuzzer.run(case) for case in cases]
