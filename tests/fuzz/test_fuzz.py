@@ -14,7 +14,7 @@ from tests.fuzz.run import Fuzzer, choose_cases, describe, try_cases
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.verdict import GOOD
 
-LIGHT = 3
+LIGHT = 2
 
 
 @pytest.fixture(scope="module")
