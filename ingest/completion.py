@@ -74,19 +74,6 @@ def _delete_all_but_shards(root: Path, count: int) -> None:
             remove(path)
 
 
-def content_digest(shards: Sequence[str], table: SampleTable) -> str:
-    """Return the sha256 that identifies a store's content: shards, labels, splits, provenance, variables and weights.
-
-    Parameters
-    ----------
-    shards
-        The sha256 of each image shard, in order.
-    table
-        The columns of the store.
-    """
-    return digests.content_digest(shards, table.split_ranges, table.content)
-
-
 def history_line() -> str:
     """Return the time and the command line of this process on one line, for the attribute ``history``."""
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ingest.budget import Budget, check_space, share_memory
 from ingest.columns import Columns, cut_rows, read_columns
-from ingest.completion import complete_store, content_digest, history_line, versions
+from ingest.completion import complete_store, history_line, versions
 from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
 from ingest.external_shuffle import (
@@ -26,6 +26,7 @@ from ingest.split import Split, arrange
 from ingest.spool import Spool
 from ingest.staging import StagingFolder
 from store.datasets import FORMAT_VERSION, DatasetSpec
+from store.digests import content_digest
 from store.errors import ConfigError, PlanError, SourceError, StoreError
 from store.layout import Layout, shard_path
 from store.sample_columns import WEIGHT
@@ -174,7 +175,7 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
         "empty_images": sum(stretch.empty for stretch in spilled),
         "split_scheme": job.split_scheme,
         "seed": job.seed,
-        "content_digest": content_digest(shards, table),
+        "content_digest": content_digest(shards, table.split_ranges, table.content),
         "versions": versions(),
         "history": history_line(),
     }

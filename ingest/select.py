@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.completion import complete_store, content_digest, history_line, versions
+from ingest.completion import complete_store, history_line, versions
 from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
 from ingest.staging import StagingFolder
 from store.arrays import BoolArray, Int64Array
 from store.blosc import encode_samples
 from store.datasets import SPLITS
+from store.digests import content_digest
 from store.errors import SourceError
 from store.layout import Layout, shard_path
 from store.opening import Store, open_store
@@ -97,7 +98,7 @@ def select(job: Selection, executor: Executor) -> Path:
                 "from": store.digest,
                 **({"earlier": store.attributes["selection"]} if "selection" in store.attributes else {}),
             },
-            "content_digest": content_digest(shards, table),
+            "content_digest": content_digest(shards, table.split_ranges, table.content),
             "versions": versions(),
             "history": f"{history_line()}\n{store.attributes.get('history', '')}",
         }
