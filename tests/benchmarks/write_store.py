@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from ingest.completion import content_digest
 from store.blosc import encode_samples
 from store.datasets import find_dataset
-from store.digests import write_digests
+from store.digests import content_digest, write_digests
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
 from tests.benchmarks.images import Images
@@ -36,7 +35,7 @@ def write_store(root: Path, images: Images) -> Path:
         "simulated": "simulation",
         "split_scheme": "all images for training",
         "seed": 0,
-        "content_digest": content_digest(shards, table),
+        "content_digest": content_digest(shards, table.split_ranges, table.content),
     }
     write_tables(root, table, spec, attributes)
     consolidate(root)
