@@ -166,6 +166,7 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
 
     spilled = _spill_images(sources, table, layout, budget, spool, executor)
     check_unchanged(stamps, digests)
+    layout = layout.sized(len(table.label), sum(stretch.stored_bytes for stretch in spilled))
     shards = _assemble_images(spilled, table, layout, spool, staging.root, executor)
 
     simulation = " ".join(job.simulation.split())

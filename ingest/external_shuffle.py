@@ -130,10 +130,13 @@ class SpilledStretch:
         Its runs in the spool.
     empty
         Number of the stretch's images that go into the store and have no non-zero value.
+    stored_bytes
+        Size of all images in the runs, compressed.
     """
 
     runs: tuple[Run, ...]
     empty: int
+    stored_bytes: int
 
 
 def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Spool, held: int) -> SpilledStretch:
@@ -159,18 +162,20 @@ def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Spool,
     name = _record_name(stretch)
     runs: list[Run] = []
     pending: list[tuple[int, bytes]] = []
-    empty, pending_bytes, zero = 0, 0, zero_block(layout)
+    empty, stored_bytes, pending_bytes, zero = 0, 0, 0, zero_block(layout)
     for position, block in _compress(stretch, positions, layout):
         pending.append((position, block))
         pending_bytes += len(block)
+        stored_bytes += len(block)
         empty += block == zero
         if pending_bytes > held:
             runs.append(spool.write_run(name, pending))
             pending, pending_bytes = [], 0
     runs.append(spool.write_run(name, pending))
     if rows and rows == _identify_rows(stretch):
-        spool.write_record(name, {"rows": rows, "runs": [asdict(run) for run in runs], "empty": empty})
-    return SpilledStretch(runs=tuple(runs), empty=empty)
+        content = {"runs": [asdict(run) for run in runs], "empty": empty, "stored_bytes": stored_bytes}
+        spool.write_record(name, {"rows": rows, **content})
+    return SpilledStretch(runs=tuple(runs), empty=empty, stored_bytes=stored_bytes)
 
 
 def _record_name(stretch: Stretch) -> str:
@@ -200,7 +205,7 @@ def _find_finished(stretch: Stretch, rows: list[int], spool: Spool) -> SpilledSt
         return None
     runs = tuple(Run(**run) for run in record["runs"])
     if record["rows"] == rows and all(map(spool.is_whole, runs)):
-        return SpilledStretch(runs=runs, empty=record["empty"])
+        return SpilledStretch(runs=runs, empty=record["empty"], stored_bytes=record["stored_bytes"])
     spool.delete(runs)
     return None
 

@@ -69,7 +69,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
 def identity_table(store: Store) -> Table:
     """Return size, splits, variables, sources and digest of a store."""
     attributes, image = store.attributes, store.image
-    samples, stored = image.shape[0], folder_bytes(store.path)
+    samples, stored = image.shape[0], folder_bytes(store.folder)
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
     sources = _source_lines(attributes["sources"])
     table = Table.grid(padding=(0, 2))
@@ -138,7 +138,7 @@ def _source_line(source: dict[str, Any]) -> str:
 
 def describe_reader(store: Store) -> str:
     """Return how programs on this machine read the images of a store, and why."""
-    kind = choose_reader(store.image, store.path).kind
+    kind = choose_reader(store.image, store.folder).kind
     reason = ""
     if kind != ZarrReader.kind and (chosen := os.environ.get(READER_VARIABLE)):
         reason = f", as {READER_VARIABLE}={chosen} demands"

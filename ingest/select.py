@@ -15,6 +15,7 @@ from store.blosc import encode_samples
 from store.datasets import SPLITS
 from store.digests import content_digest
 from store.errors import SourceError
+from store.files import folder_bytes
 from store.layout import Layout, shard_path
 from store.opening import Store, open_store
 from store.sample_columns import WEIGHT, column_types
@@ -73,7 +74,8 @@ def select(job: Selection, executor: Executor) -> Path:
         positions, table = _select_samples(store, cut)
         where = " ".join(cut.text.split())
         staging.start({"store": store.digest, "where": where, "versions": versions()})
-        layout = Layout.of(store.spec.sample_bytes)
+        stored_bytes = folder_bytes(store.folder / "image") * len(positions) // store.image.shape[0]
+        layout = Layout.of(store.spec.sample_bytes).sized(len(positions), stored_bytes)
         calls = [
             (
                 store.path.absolute(),
@@ -140,7 +142,7 @@ def _check_classes(store: Store, cut: Cut, label: BoolArray, split: BoolArray, p
 def _open_once(path: Path, digest: str) -> tuple[Store, SampleReader]:
     """Return a store with this digest and its reader, opened once in each process for all calls of `copy_shard`."""
     store = open_store(path)
-    return store, open_reader(store.image, store.path)
+    return store, open_reader(store.image, store.folder)
 
 
 def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, target: Path) -> tuple[str, int]:

@@ -68,7 +68,7 @@ def write_statistics(path: Path, executor: Executor) -> None:
     path = path.absolute()  # workers of a cluster may run in another folder
     store = open_unchecked(path)
     start, stop = store.split_range("train")
-    group = (store.image.shards or store.image.chunks)[0]
+    group = store.image.chunks[0]
     sums_bytes = 4 * store.spec.sample_bytes * len(store.spec.classes)  # two float64 for each value of an image
     groups = max(1, min(GROUPS, GROUP_BYTES // sums_bytes))
     group *= max(1, -(-(stop - start) // (group * groups)))
@@ -91,7 +91,7 @@ def write_statistics(path: Path, executor: Executor) -> None:
 def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
     """Return the statistics of the samples [start, stop) of a store."""
     store = open_unchecked(path)
-    reader = open_reader(store.image, store.path)
+    reader = open_reader(store.image, store.folder)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
     check_labels(store, label, start)
     total = ImageStatistics.zero(store.spec)

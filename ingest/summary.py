@@ -37,7 +37,7 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
     store, statistics = open_store(path), open_statistics(path)
     spec, image, attributes = store.spec, store.image, store.attributes
     batch_size, qualities = shuffle_qualities(store)
-    reader = choose_reader(image, store.path).kind
+    reader = choose_reader(image, store.folder).kind
     document = {
         "summary_version": SUMMARY_VERSION,
         "store": str(path),
@@ -54,7 +54,7 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
         "splits": _splits(store),
         **{key: attributes[key] for key in ("split_scheme", "seed")},
         "selection": attributes.get("selection"),
-        "bytes_stored": folder_bytes(store.path),
+        "bytes_stored": folder_bytes(store.folder),
         "bytes_of_images": image.nbytes,
         "samples_per_chunk": image.chunks[0],
         "samples_per_shard": (image.shards or image.chunks)[0],

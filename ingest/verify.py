@@ -153,7 +153,7 @@ def _check_columns(store: Store) -> list[str]:
 
 def _check_content_digest(store: Store) -> list[str]:
     try:
-        check_content_digest(store, read_digests(store.path), list(map(store.column, content_columns(store.spec))))
+        check_content_digest(store, read_digests(store.folder), list(map(store.column, content_columns(store.spec))))
     except CorruptStoreError as error:
         return [str(error)]
     return []
@@ -205,7 +205,7 @@ def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list
         One line for each source with samples that differ, which names the first of them.
     """
     store = open_unchecked(path)
-    reader = open_reader(store.image, store.path)
+    reader = open_reader(store.image, store.folder)
     columns: dict[str, npt.NDArray[Any]] = {}
     problems = []
     for part in stretch.parts:

@@ -39,3 +39,7 @@ class ConfigError(CalostreamError, ValueError):
 
 class RunError(CalostreamError, ValueError):
     """A run directory or predictions file is missing, incomplete or invalid."""
+
+
+class RemoteError(CalostreamError, OSError):
+    """A remote object cannot be listed, read or written; the message names its URL."""

@@ -20,6 +20,7 @@ from store.datasets import SPLITS, stored_dataset
 from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, shard_digests
 from store.errors import CalostreamError, ConfigError, CorruptStoreError
 from store.files import folder_bytes
+from store.locations import Location
 from store.sample_columns import column_types, content_columns
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def check_store(store: "Store", *, statistics: bool = True) -> None:
     """
     with naming(store.path):
         check_attributes(store)
-        if not (store.path / DIGESTS_FILE).is_file():
+        if not (store.folder / DIGESTS_FILE).is_file():
             raise CorruptStoreError(f"{store.path}: has no {DIGESTS_FILE}, as if another program wrote it; {REMEDY}")
-        recorded = read_digests(store.path)
+        recorded = read_digests(store.folder)
         names = [name for name in recorded if statistics or not name.startswith("statistics/")]
         _check_files(store, {name: recorded[name] for name in sorted(names)})
         check_lengths(store)
@@ -64,7 +65,7 @@ def check_store(store: "Store", *, statistics: bool = True) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Location) -> Iterator[None]:
     """Turn whatever a library raises about a damaged store into an error that names the store."""
     try:
         yield
@@ -161,7 +162,7 @@ def check_attributes(store: "Store") -> None:
 
 def _check_files(store: "Store", recorded: dict[str, str]) -> None:
     """Compare the names of all recorded files, and the content of small ones, with what is there."""
-    present = set(list_files(store.path))
+    present = set(list_files(store.folder))
     missing = [name for name in recorded if name not in present]
     if missing:
         names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
@@ -169,10 +170,10 @@ def _check_files(store: "Store", recorded: dict[str, str]) -> None:
         raise CorruptStoreError(f"{store.path}: incomplete, {names} of {DIGESTS_FILE} missing; {remedy}")
     arrays = {*content_columns(store.spec), "split", *COORDINATES, "statistics"}
     small = [name for name in recorded if name.partition("/")[0] in arrays or name == "image/zarr.json"]
-    if sum((store.path / name).stat().st_size for name in small) > SMALL_BYTES:
+    if sum((store.folder / name).stat().st_size for name in small) > SMALL_BYTES:
         small = [name for name in small if name.endswith("/zarr.json") or name.partition("/")[0] in ALWAYS]
     for name in small:
-        if hashlib.sha256((store.path / name).read_bytes()).hexdigest() != recorded[name]:
+        if hashlib.sha256((store.folder / name).read_bytes()).hexdigest() != recorded[name]:
             remedy = _remedy(store, name.startswith("statistics/"))
             raise CorruptStoreError(f"{store.path / name}: was changed since the store was made; {remedy}")
 
@@ -195,7 +196,7 @@ def check_lengths(store: "Store") -> None:
         raise CorruptStoreError(
             f"{store.path / 'image'}: has images of shape {tuple(shape)}, expected {expected}; {REMEDY}"
         )
-    stored = folder_bytes(store.path / "image")
+    stored = folder_bytes(store.folder / "image")
     if samples > stored:  # the smallest image takes several bytes
         raise CorruptStoreError(f"{store.path / 'image'}: {samples} samples in {stored} bytes; {REMEDY}")
     for name, types in column_types(store.spec, len(store.attributes["sources"])).items():

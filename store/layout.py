@@ -3,14 +3,14 @@
 Since each sample is a Blosc block, it can be decoded on its own, while other Zarr readers see ordinary chunks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from store.errors import ConfigError
 
 CHUNK_BYTES = 512 * 1024
-SHARD_BYTES = 32 * 1024 * 1024
+SHARD_BYTES = 32 * 1024 * 1024  # as stored: a billion showers of 600 bytes are 18,000 shards
 COMPRESSOR = "lz4"
 LEVEL = 5
 MIN_BLOCK_BYTES = 128  # smallest block that Blosc writes; it reads smaller ones
@@ -28,7 +28,7 @@ class Layout:
     chunk
         Samples per chunk.
     shard
-        Samples per shard, a multiple of `chunk`.
+        Samples per shard, a multiple of `chunk`; one chunk as long as the stored size of the samples is unknown.
 
     Raises
     ------
@@ -46,9 +46,23 @@ class Layout:
 
     @classmethod
     def of(cls, sample_bytes: int) -> "Layout":
-        """Return the layout for samples of this size: chunks of about 512 KiB and shards of about 32 MiB, decoded."""
+        """Return the layout for samples of this size, with chunks of about 512 KiB, decoded, and one chunk per shard."""
         chunk = max(1, CHUNK_BYTES // sample_bytes)
-        return cls(sample_bytes=sample_bytes, chunk=chunk, shard=chunk * max(1, SHARD_BYTES // (chunk * sample_bytes)))
+        return cls(sample_bytes=sample_bytes, chunk=chunk, shard=chunk)
+
+    def sized(self, samples: int, stored_bytes: int) -> "Layout":
+        """Return the layout with shards of equal numbers of chunks, and of at most about 32 MiB as they are stored.
+
+        Parameters
+        ----------
+        samples
+            Number of samples in the store.
+        stored_bytes
+            Size of all of them, compressed.
+        """
+        chunks = -(-samples // self.chunk)
+        shards = min(chunks, -(-stored_bytes // SHARD_BYTES))
+        return replace(self, shard=self.chunk * -(-chunks // max(1, shards)))
 
     @property
     def typesize(self) -> int:

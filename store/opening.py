@@ -17,6 +17,7 @@ from store.datasets import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, DatasetSpe
 from store.errors import CorruptStoreError, PlanError, StoreError
 from store.even_chunks import even_chunks
 from store.integrity import check_store, naming
+from store.locations import Location, Url, locate
 from store.no_store import describe_absence
 from store.sample_columns import WEIGHT
 
@@ -31,13 +32,16 @@ class Store:
     Attributes
     ----------
     path
-        The store's folder.
+        Where the store is, as it was given: for messages, and to open it again.
     group
         Root group of the store, read-only.
+    folder
+        Folder of this machine with the metadata, columns and digests of the store, and its shards or some of them.
     """
 
-    path: Path
+    path: Location
     group: zarr.Group
+    folder: Path
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -100,7 +104,7 @@ class Store:
         return int(start), int(stop)
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | Location) -> Store:
     """Open a store, after checking within milliseconds that it is complete and unchanged since it was made.
 
     Parameters
@@ -120,7 +124,7 @@ def open_store(path: str | Path) -> Store:
     return store
 
 
-def open_unchecked(path: str | Path) -> Store:
+def open_unchecked(path: str | Location) -> Store:
     """Open a store without the checks of `open_store`, because it is still being made or is about to be verified.
 
     Raises
@@ -128,7 +132,9 @@ def open_unchecked(path: str | Path) -> Store:
     StoreError
         If the path contains no store, or one with another format version.
     """
-    path = Path(path)
+    path = locate(path)
+    if isinstance(path, Url):
+        raise StoreError(f"{path}: stores at URLs cannot be read yet")
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
@@ -144,10 +150,10 @@ def open_unchecked(path: str | Path) -> Store:
             f"{path}: has format version {version!r:.60}, this program reads "
             f"{' and '.join(map(str, READABLE_VERSIONS))}{'; install a newer calostream' if newer else ''}"
         )
-    return Store(path=path, group=group)
+    return Store(path=path, group=group, folder=path)
 
 
-def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
+def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
     """Open a store as a labelled dataset: the images are read when they are used, all columns are loaded.
 
     Importing this module also registers the accessor ``dataset.calo``; see `store.accessor.CaloAccessor`.
@@ -182,7 +188,7 @@ def open_dataset(path: str | Path, split: str | None = None) -> xr.Dataset:
     store = open_store(path)
     samples = slice(None) if split is None else slice(*store.split_range(split))
     with naming(store.path):
-        dataset = xr.open_zarr(store.path, consolidated=False, chunks=None).isel(sample=samples)
+        dataset = xr.open_zarr(store.folder, consolidated=False, chunks=None).isel(sample=samples)
         for variable in dataset.variables.values():
             if variable.dims == ("sample",):
                 variable.load()
@@ -222,7 +228,7 @@ def _in_order(dataset: xr.Dataset, *first: str) -> xr.Dataset:
     return xr.Dataset(data, coordinates, dataset.attrs)
 
 
-def open_statistics(path: str | Path) -> xr.Dataset:
+def open_statistics(path: str | Location) -> xr.Dataset:
     """Read the statistics of the training split of a store.
 
     Parameters
@@ -245,7 +251,7 @@ def open_statistics(path: str | Path) -> xr.Dataset:
         raise StoreError(f"{store.path}: no statistics; `ingest statistics {store.path}` computes them")
     with (
         naming(store.path / "statistics"),
-        xr.open_zarr(store.path, group="statistics", consolidated=False, chunks=None) as dataset,
+        xr.open_zarr(store.folder, group="statistics", consolidated=False, chunks=None) as dataset,
     ):
         statistics = _ready_to_write(dataset.load())
     return _in_order(statistics)

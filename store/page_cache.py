@@ -19,7 +19,7 @@ def choose_shuffle(store: Store) -> Shuffle:
     If they fit, they are read ahead in order once, and ``full`` is fast from then on. Otherwise ``full`` would read
     single images from the disk in random order in every epoch.
     """
-    return "full" if fits(folder_bytes(store.path / store.image.path)) else "window"
+    return "full" if fits(folder_bytes(store.folder / store.image.path)) else "window"
 
 
 def fits(size: int) -> bool:

@@ -1,0 +1,1 @@
+"""Files on other machines: objects at URLs, and the copies of them that this machine keeps."""
