@@ -1,9 +1,14 @@
-"""Real servers on this machine for tests of remote files: S3 by moto."""
+"""Real servers on this machine for tests of remote files: S3 by moto, HTTP by nginx, root:// by xrootd.
+
+`tests.faulty_server` has one that fails as a test asks, and counts what it sends.
+"""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +23,7 @@ S3_ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+READING_ALL = "+dac_override,+dac_read_search"  # capabilities with which a program need not own the files of a test
 
 
 def free_port() -> int:
@@ -74,3 +80,65 @@ def s3_environment(address: str) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def http_server(folder: Path, logs: Path) -> Iterator[str]:
+    """Serve the files of a folder with nginx, and yield the address, such as ``http://127.0.0.1:8000``."""
+    program = _find_program("nginx", "nginx-light")
+    port = free_port()
+    configuration = logs / "nginx.conf"
+    places = "\n".join(
+        f"{name}_temp_path {logs}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    configuration.write_text(f"""
+        daemon off;
+        {"user root;" if os.getuid() == 0 else ""}
+        pid {logs}/nginx.pid;
+        error_log stderr;
+        events {{}}
+        http {{
+            access_log {logs}/requests.log;
+            {places}
+            server {{
+                listen 127.0.0.1:{port};
+                root {folder};
+            }}
+        }}
+    """)
+    with running([program, "-p", str(logs), "-e", "stderr", "-c", str(configuration)], port, logs / "nginx.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def xrootd_server(folder: Path, logs: Path) -> Iterator[str]:
+    """Serve a folder with xrootd, for reading and writing, and yield the URL of the folder."""
+    program = _find_program("xrootd", "xrootd-server")
+    pytest.importorskip("XRootD", reason="no XRootD client: pip install 'calostream[xrootd]'")
+    words = []
+    if os.getuid() == 0:  # xrootd refuses to run as root
+        nobody = ("--reuid=65534", "--regid=65534", "--clear-groups")
+        words = [
+            _find_program("setpriv", "util-linux"),
+            *nobody,
+            f"--inh-caps={READING_ALL}",
+            f"--ambient-caps={READING_ALL}",
+        ]
+    port = free_port()
+    with tempfile.TemporaryDirectory(dir="/tmp") as admin:  # a short name, since xrootd makes sockets in it
+        Path(admin).chmod(0o777)
+        configuration = Path(admin) / "xrootd.cfg"
+        configuration.write_text(
+            f"xrd.port {port}\nxrd.protocol xrootd *\nall.export /\noss.localroot {folder}\n"
+            f"all.adminpath {admin}\nall.pidpath {admin}\n"
+        )
+        with running([*words, program, "-c", str(configuration)], port, logs / "xrootd.log"):
+            yield f"root://127.0.0.1:{port}/"
+
+
+def _find_program(name: str, package: str) -> str:
+    """Return the path of a program, or skip the test and say how to get it."""
+    program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip(f"no {name}: apt-get install {package}")
+    return program
