@@ -62,7 +62,7 @@ class Url:
     @property
     def key(self) -> str:
         """Path below the root, without a slash at its beginning; of HTTP URLs, decoded."""
-        path = urlsplit(self.text).path.lstrip("/") if self._is_web else self.text.removeprefix(f"{self.root}/")
+        path = urlsplit(self.text).path.lstrip("/") if self._is_web else self.text.removeprefix(self.root).removeprefix("/")
         return unquote(path) if self._is_web else path
 
     @property
