@@ -1,0 +1,259 @@
+"""The local cache of remote objects: whole and checked copies, shared by all processes that use its folder."""
+
+import errno
+import functools
+import hashlib
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from store.errors import CorruptStoreError, RemoteError
+from store.files import parse_size
+from store.locations import Url
+from store.remote.locks import holding
+from store.remote.objects import ObjectInfo, Objects, open_objects
+from store.remote.space import FILES, LOCKS, NoRoomError, Space
+
+FOLDER, SIZE = "CALOSTREAM_CACHE", "CALOSTREAM_CACHE_SIZE"
+RANGE = 8 << 20  # bytes per request
+AHEAD = 8  # requests at a time per object
+REQUESTS = 16  # at a time per process
+STAMPS = 946_684_800  # seconds since 1970: the first time of modification that shows a checked file
+LONGEST_NAME = 200  # characters; file systems take 255 bytes
+
+
+class Cache:
+    """Copies of remote objects in a folder of this machine, within a bound in bytes.
+
+    A file in the cache is whole, and was checked. Its time of modification is a number made from what it was checked
+    against, so a file that was changed later is noticed, and fetched again. Processes that need the same object at
+    once wait for the one that fetches it. When the bound would be exceeded, the files that were used longest ago are
+    deleted.
+
+    Parameters
+    ----------
+    folder
+        The folder; it is made if necessary.
+    limit
+        The bound in bytes. By default half of what is free there and what the cache has.
+
+    Raises
+    ------
+    RemoteError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        self.folder = folder
+        with self._naming_folder():
+            self.space = Space(folder, limit)
+        self.limit = self.space.limit
+
+    def fetch(self, name: str, objects: Objects, remote: str = "", *, digest: str | None = None) -> Path:
+        """Return the copy of an object, after fetching it if there is none.
+
+        Parameters
+        ----------
+        name
+            Path of the copy below the cache's folder.
+        objects, remote
+            The objects, and the name of this one among them.
+        digest
+            Its sha256. Without one, a single request asks the server whether the object has changed.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        RemoteError
+            If it cannot be fetched, is larger than the cache's bound, or the cache cannot be written.
+        CorruptStoreError
+            If its sha256 is another one, twice.
+        """
+        path = self.folder / name
+        info = None if digest else _info(objects, remote)
+        if self._is_there(path, digest, info):
+            return path
+        lock = self.folder / LOCKS / hashlib.sha256(name.encode()).hexdigest()
+        with self._naming_folder(), holding(lock):
+            if self._is_there(path, digest, info):
+                return path
+            for last in (False, True):
+                info = _info(objects, remote)
+                problem = self._fetch(path, objects, remote, info, digest)
+                if problem is None:
+                    return path
+                if last:
+                    raise problem
+        raise AssertionError
+
+    def _is_there(self, path: Path, digest: str | None, info: ObjectInfo | None) -> bool:
+        """Return whether there is a current copy, and note that it was used."""
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if info is not None and status.st_size != info.size:
+            return False
+        if status.st_mtime_ns != _stamp(digest, info):
+            if digest is None or _sha256(path) != digest:
+                return False
+            _set_stamp(path, digest, info)
+        self.space.touch(path)
+        return True
+
+    def _fetch(
+        self, path: Path, objects: Objects, remote: str, info: ObjectInfo, digest: str | None
+    ) -> RemoteError | CorruptStoreError | None:
+        """Fetch an object; return what is wrong with it, or None."""
+        url = objects.url / remote if remote else objects.url
+        try:
+            partial = self.space.reserve(info.size)
+        except NoRoomError:
+            raise RemoteError(
+                f"{url}: its {info.size} bytes do not fit into the cache {self.folder} of {self.limit} bytes; "
+                f"give a larger one by --cache-size or {SIZE}"
+            ) from None
+        with closing(partial):
+            computed = hashlib.sha256()
+            for content in _read_ranges(objects, remote, info.size):
+                computed.update(content)
+                _write(partial.descriptor, content)
+            if digest is not None and computed.hexdigest() != digest:
+                return CorruptStoreError(f"{url}: has another sha256 than was recorded when the store was made")
+            if digest is None and _info(objects, remote) != info:
+                return RemoteError(f"{url}: was changed while it was read; start again")
+            os.fsync(partial.descriptor)
+            _set_stamp(partial.path, digest, info)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.path.replace(path)
+        return None
+
+    @contextmanager
+    def _naming_folder(self) -> Iterator[None]:
+        """Say what to do if the folder is full or cannot be written."""
+        try:
+            yield
+        except RemoteError:
+            raise
+        except FileNotFoundError as error:
+            if "://" in str(error.filename):  # an object
+                raise
+            raise RemoteError(f"the cache {self.folder}: {error.filename} was deleted by another program") from error
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+            remedy = f"lower --cache-size or {SIZE}, or give" if full else "give"
+            raise RemoteError(
+                f"the cache {self.folder} cannot be written ({reason}); {remedy} another folder by --cache or {FOLDER}"
+            ) from error
+
+
+def open_cache() -> Cache:
+    """Return the cache that ``CALOSTREAM_CACHE`` and ``CALOSTREAM_CACHE_SIZE`` name, or the user's.
+
+    Raises
+    ------
+    ConfigError
+        If the size is none.
+    RemoteError
+        If the folder cannot be written.
+    """
+    return _open_cache(os.environ.get(FOLDER) or _user_folder(), os.environ.get(SIZE) or "")
+
+
+def _user_folder() -> str:
+    caches = "~/Library/Caches" if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return f"{caches}/calostream"
+
+
+@functools.lru_cache
+def _open_cache(folder: str, size: str) -> Cache:
+    return Cache(Path(folder).expanduser().absolute(), parse_size(SIZE, size) if size else None)
+
+
+def fetch_file(url: Url) -> Path:
+    """Return the copy of a remote file on this machine, after fetching it if there is none or it has changed.
+
+    One request asks for its size and version. Another process may delete the copy at any time, if the cache needs the
+    room, so it should be opened at once.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object; the error names its URL.
+    RemoteError
+        If it cannot be fetched, or is larger than the cache's bound.
+    """
+    return open_cache().fetch(f"{FILES}/{'/'.join(_parts(url))}", open_objects(url))
+
+
+def _parts(url: Url) -> Iterator[str]:
+    """Yield the parts of the path of a copy; the last one ends like the URL, since the suffix matters to readers."""
+    yield url.scheme
+    parts = urlsplit(url.text)
+    yield quote(parts.netloc.rpartition("@")[2], safe=":[]")
+    *folders, name = url.key.split("/")
+    if parts.query:
+        folders.append(hashlib.sha256(parts.query.encode()).hexdigest()[:16])
+    for part in (*folders, name):
+        quoted = quote(part, safe=" +=,@()[]{}") if part.strip(".") else quote(part).replace(".", "%2E") or "%"
+        if len(quoted) > LONGEST_NAME:
+            quoted = hashlib.sha256(part.encode()).hexdigest() + quoted[-20:]
+        yield quoted
+
+
+def _info(objects: Objects, remote: str) -> ObjectInfo:
+    info = objects.info(remote)
+    if info is None:
+        raise FileNotFoundError(errno.ENOENT, "no such object", str(objects.url / remote if remote else objects.url))
+    return info
+
+
+def _read_ranges(objects: Objects, remote: str, size: int) -> Iterator[bytes]:
+    """Yield the content of an object in order, from several requests at a time."""
+    pool = _request_pool(os.getpid())
+    pending: deque[Future[bytes]] = deque()
+    starts = iter(range(0, size, RANGE))
+    try:
+        while True:
+            while len(pending) < AHEAD and (start := next(starts, None)) is not None:
+                pending.append(pool.submit(objects.read, remote, start, min(start + RANGE, size)))
+            if not pending:
+                return
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+@functools.lru_cache(maxsize=1)
+def _request_pool(_process: int) -> ThreadPoolExecutor:
+    """Return the threads that wait for servers; a forked process needs its own."""
+    return ThreadPoolExecutor(REQUESTS, "calostream-request")
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamp(digest: str | None, info: ObjectInfo | None) -> int:
+    """Return the time of modification, in nanoseconds, of a file that was checked against a digest or a version."""
+    text = digest or hashlib.sha256(repr(info and (info.size, info.version)).encode()).hexdigest()
+    return (STAMPS + int(text[:7], 16)) * 10**9
+
+
+def _set_stamp(path: Path, digest: str | None, info: ObjectInfo | None) -> None:
+    os.utime(path, ns=(path.stat().st_atime_ns, _stamp(digest, info)))
