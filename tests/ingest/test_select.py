@@ -11,7 +11,7 @@ from store.digests import read_digests
 from store.opening import open_store
 from tests.examples import run_ingest
 
-JETS_DIGEST = "868d0f2d448d212170308f0472ccd95a11ec401406a49eb3e7507d48444b8f2f"
+JETS_DIGEST = "eb8e5d3300209ccf5971eb4a40f6cdbe28e9e0f6255baf70819100803238bfce"
 BUNDLED = Path(__file__).parents[2] / "ingest" / "sample" / "quark-gluon" / "quark-gluon_pythia_n400.hdf5"
 
 

@@ -3,6 +3,8 @@ from pathlib import Path
 import numcodecs
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from store.blosc import encode_samples, join_blocks
 from store.errors import ConfigError
@@ -10,21 +12,39 @@ from store.layout import CHUNK_BYTES, SHARD_BYTES, Layout, makes_blocks, shard_p
 
 
 @pytest.mark.parametrize(
-    ("sample_bytes", "chunk", "shard", "typesize"),
-    [(8_192, 64, 4_096, 32), (187_500, 2, 178, 20), (1 << 20, 1, 32, 32), (64 << 20, 1, 1, 32)],
-    ids=["showers", "jets", "larger than a chunk", "larger than a shard"],
+    ("sample_bytes", "chunk", "typesize"),
+    [(8_192, 64, 32), (187_500, 2, 20), (1 << 20, 1, 32)],
+    ids=["showers", "jets", "larger than a chunk"],
 )
-def test_chunks_and_shards_have_the_designed_sizes(sample_bytes, chunk, shard, typesize):
+def test_chunks_have_the_designed_sizes(sample_bytes, chunk, typesize):
     layout = Layout.of(sample_bytes)
-    assert (layout.chunk, layout.shard, layout.typesize) == (chunk, shard, typesize)
+    assert (layout.chunk, layout.shard, layout.typesize) == (chunk, chunk, typesize)
 
 
-@pytest.mark.parametrize("pixels", [32, 33, 105, 1_000, 2_048, 46_875, 100_000])
-def test_a_shard_is_whole_chunks_within_its_bounds(pixels):
-    layout = Layout.of(4 * pixels)
-    assert layout.chunk * layout.sample_bytes <= CHUNK_BYTES
+@pytest.mark.parametrize(
+    ("samples", "stored_bytes", "shard"),
+    [
+        (64 << 10, 32 << 20, 64 << 10),
+        (498_000, 286_350_000, 55_360),
+        (1_000_000_000, 575_000_000_000, 58_368),
+        (5_000, 3_000_000, 5_056),
+        (1, 0, 64),
+        (640, 100 << 30, 64),
+    ],
+    ids=["one full shard", "showers", "a billion", "few", "one", "hardly compressed"],
+)
+def test_shards_have_about_the_same_stored_size(samples, stored_bytes, shard):
+    layout = Layout.of(8_192).sized(samples, stored_bytes)
+    assert (layout.chunk, layout.shard) == (64, shard)
+
+
+@given(st.integers(32, 100_000), st.integers(1, 1 << 34), st.integers(0, 4 << 20))
+def test_shards_are_whole_chunks_within_their_bound(pixels, samples, stored_per_sample):
+    layout = Layout.of(4 * pixels).sized(samples, samples * stored_per_sample)
+    assert layout.chunk * layout.sample_bytes <= CHUNK_BYTES or layout.chunk == 1
     assert layout.shard % layout.chunk == 0
-    assert SHARD_BYTES / 2 < layout.shard * layout.sample_bytes <= SHARD_BYTES
+    assert layout.shard - layout.chunk < samples
+    assert layout.shard == layout.chunk or (layout.shard - layout.chunk) * stored_per_sample <= SHARD_BYTES
 
 
 def test_the_typesize_is_one_with_which_blosc_makes_a_block_of_each_sample_if_there_is_one():
@@ -63,7 +83,7 @@ def test_chunks_that_do_not_fill_a_shard_are_refused(chunk, shard):
 
 @pytest.mark.parametrize(("samples", "shards"), [(0, 0), (1, 1), (4_096, 1), (4_097, 2), (249_000, 61)])
 def test_shards_are_counted_up(samples, shards):
-    assert Layout.of(8_192).shard_count(samples) == shards
+    assert Layout(sample_bytes=8_192, chunk=64, shard=4_096).shard_count(samples) == shards
 
 
 def test_a_shard_is_one_file_in_the_folder_of_the_images():
