@@ -53,7 +53,11 @@ def running(words: list[str], port: int, log: Path) -> Iterator[None]:
             wait_for_port(port, process)
             yield
         finally:
-            process.kill()
+            process.terminate()  # a server that is killed leaves its workers behind
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager
