@@ -62,8 +62,17 @@ class Url:
     @property
     def key(self) -> str:
         """Path below the root, without a slash at its beginning; of HTTP URLs, decoded."""
-        path = urlsplit(self.text).path.lstrip("/") if self._is_web else self.text.removeprefix(self.root).removeprefix("/")
+        path = (
+            urlsplit(self.text).path.lstrip("/")
+            if self._is_web
+            else self.text.removeprefix(self.root).removeprefix("/")
+        )
         return unquote(path) if self._is_web else path
+
+    @property
+    def query(self) -> str:
+        """What follows a question mark in HTTP URLs, such as a signature; empty otherwise."""
+        return urlsplit(self.text).query if self._is_web else ""
 
     @property
     def name(self) -> str:

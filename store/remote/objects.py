@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from store.errors import ConfigError, RemoteError
 from store.locations import Url
+from store.remote.credentials import check_credentials
+from store.remote.failures import explain, naming_url
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -67,6 +69,15 @@ class Objects(Protocol):
             If the server cannot list, as over HTTP.
         """
 
+    def entries(self, prefix: str = "") -> dict[str, bool]:
+        """Return whether each entry of a folder is a folder itself, by the name of the entry, sorted.
+
+        Raises
+        ------
+        RemoteError
+            If the server cannot list, as over HTTP.
+        """
+
     def write(self, name: str, content: bytes) -> None:
         """Write an object; it appears as a whole, and replaces one of the same name."""
 
@@ -91,42 +102,6 @@ def open_objects(url: Url) -> Objects:
     return ObstoreObjects(url)
 
 
-@contextmanager
-def naming_url(url: Url, *, doing: str = "read") -> Iterator[None]:
-    """Turn what a library raises about a remote object into one line that names its URL."""
-    try:
-        yield
-    except RemoteError:
-        raise
-    except FileNotFoundError:
-        raise FileNotFoundError(2, "no such object", str(url)) from None
-    except Exception as error:
-        raise RemoteError(f"{url}: cannot be {doing} ({explain(error)})") from error
-
-
-def explain(error: Exception) -> str:
-    """Return why a request failed, in one line, without what may hold a signature or repeats the request."""
-    name, text = type(error).__name__, str(error)
-    if name in ("UnauthenticatedError", "PermissionDeniedError"):
-        return "access denied; check the credentials in the environment"
-    if "metadata" in text and ("169.254" in text or "token" in text.lower() or "IMDS" in text):
-        return "no credentials in the environment, such as AWS_ACCESS_KEY_ID; AWS_SKIP_SIGNATURE=true for public data"
-    for sign, words in (
-        ("NoSuchBucket", "there is no such bucket"),
-        ("operation timed out", "the server does not answer"),
-        ("Connection refused", "connection refused"),
-        ("dns error", "no such host"),
-    ):
-        if sign in text:
-            return words
-    import re
-
-    status = re.search(r"status:? (\d{3}[^:,\n]*)|(\d{3}) (?:Internal|Bad|Service|Gateway)[^:,\n]*", text)
-    if status:
-        return f"the server answers {' '.join(status[0].removeprefix('status').strip(' :').split())}"
-    return " ".join(text.split())[:200] or name
-
-
 class ObstoreObjects:
     """Objects of S3, Google Cloud Storage, Azure and HTTP servers.
 
@@ -143,7 +118,8 @@ class ObstoreObjects:
 
     def __init__(self, url: Url) -> None:
         self.url = url
-        self._store = _open_store(url.root, os.getpid())
+        self._is_signed = url.query != ""
+        self._store = _open_store(f"{url.root}?{url.query}" if self._is_signed else url.root, os.getpid())
         self._prefix = url.key
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -161,7 +137,10 @@ class ObstoreObjects:
 
         try:
             with naming_url(self._url(name)):
-                meta = obstore.head(self._store, self._key(name))
+                if self._is_signed:  # often for GET alone
+                    meta = obstore.get(self._store, self._key(name), options={"range": (0, 1)}).meta
+                else:
+                    meta = obstore.head(self._store, self._key(name))
         except FileNotFoundError:
             return None
         return ObjectInfo(meta["size"], str(meta["e_tag"] or meta["last_modified"]))
@@ -187,13 +166,28 @@ class ObstoreObjects:
         """See `Objects.list`."""
         import obstore
 
+        cut = len(self._prefix) + 1 if self._prefix else 0
+        with self._listing(prefix) as key:
+            objects = (meta for page in obstore.list(self._store, key, chunk_size=1000) for meta in page)
+            return dict(sorted((meta["path"][cut:], meta["size"]) for meta in objects))
+
+    def entries(self, prefix: str = "") -> dict[str, bool]:
+        """See `Objects.entries`."""
+        import obstore
+
+        with self._listing(prefix) as key:
+            listed = obstore.list_with_delimiter(self._store, key)
+        files = {meta["path"].rpartition("/")[2]: False for meta in listed["objects"] if meta["path"] != key}
+        folders = {path.rstrip("/").rpartition("/")[2]: True for path in listed["common_prefixes"]}
+        return dict(sorted({**files, **folders}.items()))
+
+    @contextmanager
+    def _listing(self, prefix: str) -> Iterator[str | None]:
+        """Yield the key of a folder for listing it; what a library raises in the block names the folder's URL."""
         if self.url.scheme in ("http", "https"):
             raise RemoteError(f"{self._url(prefix)}: servers over {self.url.scheme} list no files; name each one")
-        key = self._key(prefix)
-        cut = len(self._prefix) + 1 if self._prefix else 0
         with naming_url(self._url(prefix), doing="listed"):
-            objects = (meta for page in obstore.list(self._store, key or None, chunk_size=1000) for meta in page)
-            return dict(sorted((meta["path"][cut:], meta["size"]) for meta in objects))
+            yield self._key(prefix) or None
 
     def write(self, name: str, content: bytes) -> None:
         """See `Objects.write`."""
@@ -216,8 +210,10 @@ class ObstoreObjects:
 @functools.lru_cache(maxsize=64)
 def _open_store(root: str, _process: int) -> "ObjectStore":
     """Return the store of a host or bucket: one per process, since it keeps connections open."""
+    name = root.partition("?")[0]
     if find_spec("obstore") is None:
-        raise ConfigError(f"{root}: obstore is not installed; `pip install 'calostream[remote]'` does it")
+        raise ConfigError(f"{name}: obstore is not installed; `pip install 'calostream[remote]'` does it")
+    check_credentials(name)
     from obstore.store import from_url
 
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
@@ -238,4 +234,4 @@ def _open_store(root: str, _process: int) -> "ObjectStore":
     try:
         return from_url(root, **options)
     except Exception as error:
-        raise ConfigError(f"{root}: {' '.join(str(error).split())[:200]}") from error
+        raise ConfigError(f"{name}: {explain(error, root.partition(':')[0])}") from error

@@ -157,5 +157,5 @@ def _load_client(url: str) -> Any:
 
     for name, value in DEFAULTS.items():
         if f"XRD_{name.upper()}" not in os.environ:
-            client.EnvPutInt(name, value)
+            client.EnvPutInt(name, value)  # type: ignore[attr-defined, no-untyped-call]
     return client
