@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 
 from store.arrays import Int64Array
-from store.compiled.permutation import Keys, fill_chunks, fill_full, make_keys
+from store.compiled.permutation import fill_full, make_keys
 from store.errors import PlanError
+from store.shard_order import ShardOrder
 from store.shuffles import SHUFFLES, Shuffle
 
-PLAN_VERSION = 1
-MINIMA = {"batch_size": 1, "chunk": 1, "window": 1, "seed": 0, "epoch": 0, "start": 0, "world_size": 1}
+PLAN_VERSIONS: dict[Shuffle, int] = {"full": 1, "window": 2, "chunks": 2, "none": 1}
+"""Version of each order; it changes whenever the order does."""
+LOCAL = ("window", "chunks")
+"""The orders that are local to shards, and of which each rank has a part."""
+MINIMA = {"batch_size": 1, "chunk": 1, "shard": 1, "window": 1, "seed": 0, "epoch": 0, "start": 0, "world_size": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,8 @@ class BatchPlan:
 
     With ``full`` and ``none``, batch i over all ranks consists of ``world_size * batch_size`` consecutive positions of
     the epoch's order, of which rank r takes the r-th part. Two ranks together see in one step what a single rank with
-    twice the batch size would see. With ``window`` and ``chunks``, rank r takes the r-th part of the epoch's order, so
-    that it reads only its own chunks.
+    twice the batch size would see. With ``window`` and ``chunks``, each rank has shards of its own, the same in every
+    epoch; it shares at most the shards at both ends of its part with other ranks.
 
     Attributes
     ----------
@@ -40,10 +44,13 @@ class BatchPlan:
     batch_size
         Samples per batch on this rank.
     shuffle
-        ``full``: a permutation of all samples. ``window``: chunks in random order, then a permutation within windows of
-        whole chunks. ``chunks``: chunks in random order, stored order within each. ``none``: stored order.
+        ``full``: a permutation of all samples. ``chunks``: shards in random order, in groups of at least `window`
+        samples, the chunks of each group in random order, stored order within each chunk. ``window``: the same, then a
+        permutation within windows of whole chunks of a group. ``none``: stored order. See `store.shard_order`.
     chunk
         Samples per chunk of the store.
+    shard
+        Samples per shard of the store, a multiple of `chunk`; by default a chunk.
     window
         Minimum samples per window; rounded up to whole chunks.
     seed, epoch
@@ -51,9 +58,9 @@ class BatchPlan:
     rank, world_size
         Number of this process, and number of processes that share the epoch.
     parts
-        With ``window`` and ``chunks``, number of parts into which the epoch's order is divided; as many as ranks by
-        default. With another number, batch i over all ranks consists of batch i of each part, and the ranks share it
-        as with ``full``. So a run may continue with another number of ranks and the same batches over all of them.
+        With ``window`` and ``chunks``, number of parts into which the shards are divided; as many as ranks by default.
+        With another number, batch i over all ranks consists of batch i of each part, and the ranks share it as with
+        ``full``. So a run may continue with another number of ranks and the same batches over all of them.
     split
         Name of the split, if the range is a whole split or the beginning of one; otherwise None.
 
@@ -68,6 +75,7 @@ class BatchPlan:
     batch_size: int
     shuffle: Shuffle = "full"
     chunk: int = 64
+    shard: int | None = None
     window: int = 8192
     seed: int = 0
     epoch: int = 0
@@ -79,9 +87,13 @@ class BatchPlan:
     def __post_init__(self) -> None:
         if self.shuffle not in SHUFFLES:
             raise PlanError(f"unknown shuffle {self.shuffle!r}; known: {', '.join(SHUFFLES)}")
+        shard = self.chunk if self.shard is None else self.shard
+        object.__setattr__(self, "shard", shard)
         for name, minimum in MINIMA.items():
             if getattr(self, name) < minimum:
                 raise PlanError(f"{name}={getattr(self, name)} is below {minimum}")
+        if shard % self.chunk:
+            raise PlanError(f"shard={shard} is not a multiple of chunk={self.chunk}")
         if self.stop <= self.start:
             raise PlanError(f"no samples between start={self.start} and stop={self.stop}")
         if not 0 <= self.rank < self.world_size:
@@ -92,6 +104,9 @@ class BatchPlan:
             raise PlanError(
                 f"parts={self.parts} does not divide the {self.global_batch_size} samples of a batch over all ranks"
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return asdict(self)  # without what is kept of the order
 
     @property
     def sample_count(self) -> int:
@@ -108,12 +123,14 @@ class BatchPlan:
         """What determines the batches of every epoch, as JSON values."""
         values = asdict(self)
         del values["epoch"]
+        if self.shuffle not in LOCAL:
+            del values["shard"]
         if self.parts is None:
             del values["parts"]
         if self.split is not None:  # the store and its split's name determine where the range starts
             del values["start"], values["stop"]
             values["samples"] = self.sample_count
-        return {"plan_version": PLAN_VERSION, **values}
+        return {**values, "plan_version": PLAN_VERSIONS[self.shuffle]}
 
     def at_epoch(self, epoch: int) -> "BatchPlan":
         """Return the plan of another epoch."""
@@ -123,15 +140,53 @@ class BatchPlan:
         """Return the plan with another `rank`, `world_size` or `parts`."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    @property
+    def _part_count(self) -> int:
+        return (self.parts or self.world_size) if self.shuffle in LOCAL else 1
+
     @cached_property
-    def _keys(self) -> Keys:
-        return make_keys(PLAN_VERSION, self.seed, self.epoch)
+    def _parts(self) -> "list[_WholeOrder] | list[ShardOrder]":
+        """The order of each part of the epoch."""
+        if self.shuffle not in LOCAL:
+            return [_WholeOrder(self)]
+        assert self.shard is not None
+        return [
+            ShardOrder(
+                start=self.start,
+                stop=self.stop,
+                chunk=self.chunk,
+                shard=self.shard,
+                window=self.window,
+                seed=self.seed,
+                epoch=self.epoch,
+                part=part,
+                parts=self._part_count,
+                version=PLAN_VERSIONS[self.shuffle],
+                mixed=self.shuffle == "window",
+            )
+            for part in range(self._part_count)
+        ]
 
     def __len__(self) -> int:
         return -(-self.sample_count // self.global_batch_size)
 
-    def bounds(self, index: int) -> list[tuple[int, int]]:
-        """Return the ranges in the epoch's order that batch `index` takes on this rank.
+    def _bounds(self, index: int) -> list[tuple[int, int, int]]:
+        """Return the parts, and the ranges in the order of each, that batch `index` takes on this rank."""
+        parts = self._part_count
+        size = self.global_batch_size // parts
+
+        def of_part(part: int) -> tuple[int, int, int]:
+            samples = self.sample_count * (part + 1) // parts - self.sample_count * part // parts
+            return part, min(samples, index * size), min(samples, (index + 1) * size)
+
+        if parts == self.world_size:
+            return [of_part(self.rank)]
+        ranges = [of_part(part) for part in range(parts)]
+        total = sum(upper - lower for _, lower, upper in ranges)
+        return _cut_out(ranges, total * self.rank // self.world_size, total * (self.rank + 1) // self.world_size)
+
+    def __getitem__(self, index: int) -> Int64Array:
+        """Return the samples of batch `index`: int64 (batch,), positions in the store.
 
         Raises
         ------
@@ -140,46 +195,37 @@ class BatchPlan:
         """
         if not 0 <= index < len(self):
             raise PlanError(f"batch {index} is not in [0, {len(self)}), the batches of the epoch")
-        n, parts = self.sample_count, 1 if self.shuffle in ("full", "none") else self.parts or self.world_size
-        size = self.global_batch_size // parts
-
-        def of_part(part: int) -> tuple[int, int]:
-            first, last = n * part // parts, n * (part + 1) // parts
-            return min(last, first + index * size), min(last, first + (index + 1) * size)
-
-        if parts == self.world_size:
-            return [of_part(self.rank)]
-        ranges = [of_part(part) for part in range(parts)]
-        total = sum(upper - lower for lower, upper in ranges)
-        return _cut_out(ranges, total * self.rank // self.world_size, total * (self.rank + 1) // self.world_size)
-
-    def __getitem__(self, index: int) -> Int64Array:
-        """Return the samples of batch `index`: int64 (batch,), positions in the store."""
-        ranges = self.bounds(index)
-        out = np.empty(sum(upper - lower for lower, upper in ranges), np.int64)
+        ranges = self._bounds(index)
+        out = np.empty(sum(upper - lower for _, lower, upper in ranges), np.int64)
         filled = 0
-        for lower, upper in ranges:
-            self._fill(lower, out[filled : filled + upper - lower])
+        for part, lower, upper in ranges:
+            self._parts[part].fill(lower, out[filled : filled + upper - lower])
             filled += upper - lower
         return out
 
-    def _fill(self, lower: int, out: Int64Array) -> None:
-        """Fill an array with the samples from place `lower` of the epoch's order on."""
-        if self.shuffle == "none":
-            out[:] = np.arange(self.start + lower, self.start + lower + out.size)
-        elif self.shuffle == "full":
-            fill_full(lower, self.start, self.sample_count, self._keys, out)
+
+class _WholeOrder:
+    """The order of ``full`` or ``none`` of an epoch."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        self._plan = plan
+        self._keys = make_keys(PLAN_VERSIONS[plan.shuffle], plan.seed, plan.epoch)
+
+    def fill(self, lower: int, out: Int64Array) -> None:
+        """See `store.shard_order.ShardOrder.fill`."""
+        plan = self._plan
+        if plan.shuffle == "none":
+            out[:] = np.arange(plan.start + lower, plan.start + lower + out.size)
         else:
-            window_chunks = -(-self.window // self.chunk) if self.shuffle == "window" else 0
-            fill_chunks(lower, self.start, self.stop, self.chunk, window_chunks, self._keys, out)
+            fill_full(lower, plan.start, plan.sample_count, self._keys, out)
 
 
-def _cut_out(ranges: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
+def _cut_out(ranges: list[tuple[int, int, int]], first: int, last: int) -> list[tuple[int, int, int]]:
     """Return the ranges that elements `first` to `last` (excluded) of some ranges, one after another, cover."""
     pieces, before = [], 0
-    for lower, upper in ranges:
+    for part, lower, upper in ranges:
         start, stop = max(lower, lower + first - before), min(upper, lower + last - before)
         if start < stop:
-            pieces.append((start, stop))
+            pieces.append((part, start, stop))
         before += upper - lower
     return pieces

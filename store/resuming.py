@@ -38,7 +38,8 @@ def continued_plan(plan: EpochPlan, state: Mapping[str, Any]) -> EpochPlan:
     ignored = {*POSITION, *(DIVISION if isinstance(plan, DividedPlan) else ())}
     for name in [*identity, *(name for name in state if name not in identity)]:
         if name not in ignored and state.get(name) != identity.get(name):
-            raise StateError(f"the state has {name}={state.get(name)!r}, this stream {identity.get(name)!r}")
+            hint = "; the order has changed between these versions" if name == "plan_version" else ""
+            raise StateError(f"the state has {name}={state.get(name)!r}, this stream {identity.get(name)!r}{hint}")
     if isinstance(plan, DividedPlan):
         plan = _divided_alike(plan, identity, state)
     epoch, batch = state.get("epoch"), state.get("batch")

@@ -107,12 +107,17 @@ def plan_split(
         raise PlanError(f"samples={samples} is not between 1 and the {available} of split {split!r}{passing}")
     count = available if samples is None else samples
     first = start if position is None else 0
+    chunk, shard = store.image.chunks[0], (store.image.shards or store.image.chunks)[0]
+    if position is not None:  # as many samples of the list as a shard has on average
+        span = int(position[count - 1]) + 1 - int(position[0])
+        shard = chunk * max(1, round(shard * count / span / chunk))
     order = BatchPlan(
         start=first,
         stop=first + count,
         batch_size=batch_size,
         shuffle=shuffle,
-        chunk=store.image.chunks[0],
+        chunk=chunk,
+        shard=shard,
         seed=seed,
         epoch=epoch,
         rank=rank,

@@ -49,14 +49,16 @@ def layouts(draw: st.DrawFn, shape: tuple[int, ...]) -> Layout:
 
 @st.composite
 def plan_arguments(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
-    """Draw arguments of a `BatchPlan`, without its rank; the range may begin and end anywhere in a chunk."""
+    """Draw arguments of a `BatchPlan`, without its rank; the range may begin and end anywhere in a shard."""
     start = draw(st.integers(0, 300))
+    chunk = draw(st.integers(1, 40))
     arguments = {
         "start": start,
         "stop": start + draw(st.integers(1, 400)),
         "batch_size": draw(st.integers(1, 64)),
         "shuffle": draw(st.sampled_from(SHUFFLES)),
-        "chunk": draw(st.integers(1, 40)),
+        "chunk": chunk,
+        "shard": chunk * draw(st.integers(1, 8)),
         "window": draw(st.integers(1, 200)),
         "seed": draw(st.integers(0, 2**32 - 1)),
         "epoch": draw(st.integers(0, 1000)),

@@ -79,6 +79,20 @@ def invert(index, n, a, b, keys):
 
 
 @compiled
+def permute_one(index, n, keys):
+    """Return the image of `index` under the permutation of [0, n), for callers that are not compiled."""
+    a, b = sides(n)
+    return permute(index, n, a, b, keys)
+
+
+@compiled
+def invert_one(index, n, keys):
+    """Return the number whose image under the permutation of [0, n) is `index`, for callers that are not compiled."""
+    a, b = sides(n)
+    return invert(index, n, a, b, keys)
+
+
+@compiled
 def permutation(n, keys):
     """Return the images of 0 to n - 1: int64 (n,)."""
     a, b = sides(n)
@@ -97,47 +111,37 @@ def fill_full(lower, start, n, keys, out):
 
 
 @compiled
-def fill_chunks(lower, start, stop, chunk, window_chunks, keys, out):
-    """Fill `out`, int64 (m,), with elements ``lower, ..., lower + m - 1`` of a random order of the range [start, stop).
+def fill_group(lower, begin, before, chunk, window_chunks, keys, out):
+    """Fill `out`, int64 (m,), with elements ``lower, ..., lower + m - 1`` of the samples of some chunks.
 
-    The order takes the chunks, of `chunk` samples each, in random order. If `window_chunks` is 0, the samples of a
-    chunk keep their stored order; otherwise the order is cut into windows of `window_chunks` chunks, and the samples of
-    each window are permuted.
-
-    Only the first and the last chunk of the range can be incomplete. Therefore the number of samples before any place
-    of the order depends only on the places of these two.
+    The chunks have at most `chunk` samples each. Chunk k begins with sample ``begin[k]``, and ``before[k]`` samples of
+    the group come before it. If `window_chunks` is 0, the samples keep this order; otherwise the chunks are divided
+    into as many windows of at least `window_chunks` chunks as there can be, and the samples of each are permuted.
     """
-    head, tail = start // chunk, (stop - 1) // chunk
-    count = tail - head + 1
-    a, b = sides(count)
-    missing_head, missing_tail = start - head * chunk, (tail + 1) * chunk - stop
-    head_place, tail_place = invert(0, count, a, b, keys), invert(count - 1, count, a, b, keys)
+    chunks = begin.size
+    windows = max(1, chunks // window_chunks) if window_chunks > 0 else 0
+    window, first, last = -1, 0, 0
+    a, b = sides(1)
     window_keys = keys.copy()
-
     for k in range(out.size):
         position = lower + k
-        place = position // chunk
-        while position >= samples_before(place + 1, chunk, head_place, missing_head, tail_place, missing_tail):
-            place += 1
-        if window_chunks > 0:
-            window = place // window_chunks
-            first = samples_before(window * window_chunks, chunk, head_place, missing_head, tail_place, missing_tail)
-            last = samples_before(
-                min(count, (window + 1) * window_chunks), chunk, head_place, missing_head, tail_place, missing_tail
-            )
-            for r in range(keys.size):
-                window_keys[r] = keys[r] + np.uint64(window + 1) * np.uint64(0x9E3779B97F4A7C15)
-            window_a, window_b = sides(last - first)
-            position = first + permute(position - first, last - first, window_a, window_b, window_keys)
-            place = position // chunk
-            while position >= samples_before(place + 1, chunk, head_place, missing_head, tail_place, missing_tail):
-                place += 1
-        drawn_chunk = permute(place, count, a, b, keys)
-        offset = position - samples_before(place, chunk, head_place, missing_head, tail_place, missing_tail)
-        out[k] = max(start, (head + drawn_chunk) * chunk) + offset
+        place = place_of(position, before, chunk)
+        if windows > 0:
+            if position >= last:
+                window = ((place + 1) * windows - 1) // chunks
+                first, last = before[chunks * window // windows], before[chunks * (window + 1) // windows]
+                a, b = sides(last - first)
+                for r in range(keys.size):
+                    window_keys[r] = keys[r] + np.uint64(window + 1) * np.uint64(0x9E3779B97F4A7C15)
+            position = first + permute(position - first, last - first, a, b, window_keys)
+            place = place_of(position, before, chunk)
+        out[k] = begin[place] + position - before[place]
 
 
 @compiled
-def samples_before(place, chunk, head_place, missing_head, tail_place, missing_tail):
-    """Return the number of samples of the first `place` chunks of the order."""
-    return place * chunk - (missing_head if head_place < place else 0) - (missing_tail if tail_place < place else 0)
+def place_of(position, before, chunk):
+    """Return the number of the chunk that has a position, for chunks of at most `chunk` samples."""
+    place = position // chunk
+    while before[place + 1] <= position:
+        place += 1
+    return place

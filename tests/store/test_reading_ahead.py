@@ -188,7 +188,7 @@ for shuffle in SHUFFLES:
     before = compiled()
     list(stream)
     assert compiled() == before, (shuffle, before, compiled())
-assert before["decode_samples"] == before["fill_full"] == before["fill_chunks"] == 1, before
+assert before["decode_samples"] == before["fill_full"] == before["fill_group"] == 1, before
 """
 
 

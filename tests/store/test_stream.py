@@ -17,6 +17,7 @@ from store.shuffles import SHUFFLES
 from tests.examples import SHAPE, write_store
 from tests.store.streams import assert_same, assert_true, open_stream, samples
 
+SHARD = 64  # samples per shard of the store
 RANGES = {"train": (0, 350), "validation": (350, 403), "test": (403, 500)}
 
 
@@ -50,7 +51,7 @@ def test_both_readers_of_blocks_give_the_same_batches(made_up, shuffle, monkeypa
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 def test_batches_come_in_the_order_of_the_plan_whatever_the_threads(made_up, shuffle):
-    plan = BatchPlan(start=0, stop=350, batch_size=16, shuffle=shuffle, chunk=8, seed=5, epoch=3)
+    plan = BatchPlan(start=0, stop=350, batch_size=16, shuffle=shuffle, chunk=8, shard=SHARD, seed=5, epoch=3)
     for threads in (1, 4):
         stream = open_stream(made_up, shuffle=shuffle, seed=5, epoch=3, threads=threads)
         for i, batch in enumerate(stream):
@@ -176,8 +177,26 @@ def test_a_state_of_another_store_is_refused(made_up, tmp_path):
 
 def test_a_state_of_another_plan_version_is_refused(made_up):
     stream = open_stream(made_up)
-    with pytest.raises(StateError, match="plan_version=0, this stream 1"):
+    with pytest.raises(StateError, match="plan_version=0, this stream 1; the order has changed between these versions"):
         stream.load_state_dict({**stream.state_dict(), "plan_version": 0})
+
+
+@pytest.mark.parametrize("shuffle", ["full", "none"])
+def test_a_state_from_before_the_second_version_of_other_orders_is_still_taken(made_up, shuffle):
+    stream = open_stream(made_up, shuffle=shuffle, seed=9)
+    stream.load_state_dict({
+        "plan_version": 1, "store": stream.digest, "split": "train", "samples": 350, "batch_size": 16,
+        "shuffle": shuffle, "chunk": 8, "window": 8192, "seed": 9, "rank": 0, "world_size": 1, "epoch": 4, "batch": 5,
+    })  # fmt: skip
+    whole = list(open_stream(made_up, shuffle=shuffle, seed=9, epoch=4))
+    assert_same(stream, whole[5:])
+
+
+@pytest.mark.parametrize("shuffle", ["window", "chunks"])
+def test_a_state_of_the_first_version_of_a_local_order_is_refused(made_up, shuffle):
+    stream = open_stream(made_up, shuffle=shuffle)
+    with pytest.raises(StateError, match="plan_version=1, this stream 2"):
+        stream.load_state_dict({**stream.state_dict(), "plan_version": 1})
 
 
 @pytest.mark.parametrize("change", [{"epoch": None}, {"epoch": -1}, {"batch": None}, {"batch": -1}, {"batch": 23}])

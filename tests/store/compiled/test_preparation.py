@@ -21,7 +21,7 @@ def signatures():
 prepare()
 prepare_symmetries()
 prepared = signatures()
-assert prepared["decode_samples"] and prepared["fill_chunks"] and prepared["apply_random_symmetries"]
+assert prepared["decode_samples"] and prepared["fill_group"] and prepared["apply_random_symmetries"]
 change = Augmentation(name="flips", spec=ELECTRON_PHOTON, seed=1)
 for shuffle in SHUFFLES:
     list(BatchStream(sys.argv[1], split="test", batch_size=32, shuffle=shuffle, transform=change))
