@@ -120,7 +120,7 @@ def convert(
         sources = tuple(file for files in by_split for file in files)
         division = Split.of_sources(*map(len, by_split))
     else:
-        sources = choose_sources(source or [file_label.path for file_label in labels], spec, sample)
+        sources = choose_sources(source or [file_label.location for file_label in labels], spec, sample)
         division = Split.parse(DEFAULT_SPLIT if split is None else split, group)
     if labels and not source and not by_split:
         sources = tuple(dict.fromkeys(sources))  # one class may have several labels for the same files

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.source_files import match_paths
+from ingest.source_files import match_locations
 from store.errors import ConfigError, SourceError
+from store.locations import Location, Url, locate
 
 SHOWN = 10  # classes named in one message
 
@@ -21,13 +22,13 @@ class FileLabel:
         What the user wrote.
     number
         Number of the class.
-    path
+    location
         A file, a folder or a pattern; see `ingest.source_files`.
     """
 
     text: str
     number: int
-    path: Path
+    location: Location
 
     @classmethod
     def parse(cls, text: str, classes: Sequence[str]) -> "FileLabel":
@@ -36,20 +37,20 @@ class FileLabel:
         Raises
         ------
         ConfigError
-            If the text has another form, or `classes` lacks the class.
+            If the text has another form, `classes` lacks the class, or a URL is of an unknown kind.
         """
-        name, equals, path = text.partition("=")
-        if not (name and equals and path):
+        name, equals, location = text.partition("=")
+        if not (name and equals and location):
             raise ConfigError(
                 f"label={text!r} is not of the form CLASS=FILES, such as {classes[0]}='{classes[0]}/*.h5'"
             )
         if name not in classes:
             known = ", ".join(classes[:SHOWN]) + (" ..." if len(classes) > SHOWN else "")
             raise ConfigError(f"label={text!r}: unknown class {name!r}; known: {known}")
-        return cls(text=text, number=classes.index(name), path=Path(path))
+        return cls(text=text, number=classes.index(name), location=locate(location))
 
 
-def classes_of_files(files: Iterable[Path], labels: Sequence[FileLabel]) -> tuple[int, ...]:
+def classes_of_files(files: Iterable[Location], labels: Sequence[FileLabel]) -> tuple[int, ...]:
     """Return the number of the class of each file.
 
     A label covers the files that its path matches, and all files in the folders that it matches.
@@ -60,10 +61,12 @@ def classes_of_files(files: Iterable[Path], labels: Sequence[FileLabel]) -> tupl
         If no label covers a file, labels of two classes do, or a label covers no file.
     """
     resolve = functools.cache(Path.resolve)
-    covering: dict[Path, list[FileLabel]] = {}
+    covering: dict[Location, list[FileLabel]] = {}
     for label in labels:
-        for match in match_paths(label.path):
-            place = resolve(match) if match.is_dir() else resolve(match.parent) / match.name
+        for match, is_folder in match_locations(label.location).items():
+            place = match
+            if isinstance(match, Path):
+                place = resolve(match) if is_folder else resolve(match.parent) / match.name
             covering.setdefault(place, []).append(label)
     numbers: list[int] = []
     used: set[FileLabel] = set()
@@ -82,8 +85,14 @@ def classes_of_files(files: Iterable[Path], labels: Sequence[FileLabel]) -> tupl
     return tuple(numbers)
 
 
-def _places(file: Path, resolve: Callable[[Path], Path]) -> Iterator[Path]:
+def _places(file: Location, resolve: Callable[[Path], Path]) -> Iterator[Location]:
     """Yield a file and the folders above it, without links in the path of any of them, though the file may be one."""
+    if isinstance(file, Url):
+        yield file
+        while file.key:
+            file = file.parent
+            yield file
+        return
     yield resolve(file.parent) / file.name
     folder = resolve(file.parent) if ".." in file.parts else file.parent.absolute()
     yield from map(resolve, (folder, *folder.parents))

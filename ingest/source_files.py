@@ -5,26 +5,30 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+from ingest import remote_files
+from ingest.remote_files import ANY_FOLDERS
 from store.console import say
 from store.errors import SourceError
+from store.locations import Location, Url, locate
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".parquet")  # of the files that are taken from folders
-ANY_FOLDERS = "**"  # in a pattern: any number of folders, or none
 
 
-def find_files(given: Iterable[Path]) -> list[Path]:
-    """Return the files that some paths stand for, and say in one line what is passed over because it is hidden.
+def find_files(given: Iterable[str | Location]) -> list[Location]:
+    """Return the files that some paths and URLs stand for, and say in one line what is passed over: what is hidden.
 
     Parameters
     ----------
     given
-        Files, folders and patterns. A folder stands for all files in it and in its subfolders that have one of
-        `SUFFIXES` and are not hidden; a pattern stands for the files and folders that it matches.
+        Files, folders and patterns, on this machine or at URLs. A folder stands for all files in it and in its
+        subfolders that have one of `SUFFIXES` and are not hidden; a pattern stands for the files and folders that it
+        matches.
 
     Returns
     -------
-    list of pathlib.Path
+    list of pathlib.Path or Url
         The files in the order of `given`, and those of one folder or pattern sorted by path. A path without a pattern
         that does not exist is among them.
 
@@ -32,75 +36,105 @@ def find_files(given: Iterable[Path]) -> list[Path]:
     ------
     SourceError
         If a folder has no such file, or nothing matches a pattern.
+    ConfigError
+        If a URL is of an unknown kind.
     OSError
         If a folder cannot be read.
     """
-    hidden: set[Path] = set()
-    files = [file for path in given for file in _files_of(path, hidden)]
+    hidden: set[Location] = set()
+    files = [file for location in map(locate, given) for file in _files_of(location, hidden)]
     if hidden:
         say(f"passed over {_describe_hidden(hidden)}")
     return files
 
 
-def match_paths(path: Path) -> list[Path]:
-    """Return the files and folders that a pattern matches, sorted, or a path without a pattern as it is.
+def match_locations(location: Location) -> dict[Location, bool]:
+    """Return the files and folders that a pattern matches, sorted, and whether each is a folder.
 
     A pattern has ``*``, ``?`` or ``[…]`` for parts of a name, and ``**`` for any number of folders; they never match a
-    leading dot. A path that exists is never a pattern. ``~`` is the home folder.
+    leading dot. A path or URL that exists is never a pattern, and what is no pattern matches itself.
 
     Raises
     ------
     SourceError
-        If nothing matches the pattern.
+        If nothing matches the pattern, or a URL names neither an object nor a folder.
     OSError
         If a folder cannot be read.
     """
-    if str(path).startswith("~"):
-        path = Path(os.path.expanduser(path))  # noqa: PTH111  leaves a user that does not exist as it is
-    if not _is_pattern(path):
-        return [path]
-    matches = sorted(set(_match(Path(path.anchor), path.parts[1:] if path.anchor else path.parts)))
+    is_pattern, matches = _is_pattern(location), dict[Location, bool]()
+    if isinstance(location, Url):
+        if is_pattern:
+            matches.update(remote_files.match_urls(location))
+        else:
+            matches[location] = not remote_files.is_object(location, SUFFIXES)
+    else:
+        path = location
+        parts = path.parts[1:] if path.anchor else path.parts
+        found = sorted(set(_match(Path(path.anchor), parts))) if is_pattern else [path]
+        matches |= {match: match.is_dir() for match in found}
     if not matches:
-        raise SourceError(f"{path}: no file matches this pattern")
+        raise SourceError(f"{location}: no file matches this pattern")
     return matches
 
 
-def _is_pattern(path: Path) -> bool:
-    return glob.has_magic(str(path)) and not os.path.lexists(path)
+def _is_pattern(location: Location) -> bool:
+    if isinstance(location, Url):
+        return remote_files.is_pattern(location)
+    return glob.has_magic(str(location)) and not os.path.lexists(location)
 
 
-def _files_of(path: Path, hidden: set[Path]) -> list[Path]:
-    """Return the files that one path stands for; add to `hidden` what is passed over."""
-    files: set[Path] = set()
-    passed_over: set[Path] = set()
-    for match in match_paths(path):
-        files |= _files_in(match, passed_over) if match.is_dir() else {match}
+def _files_of(location: Location, hidden: set[Location]) -> list[Location]:
+    """Return the files that one path or URL stands for; add to `hidden` what is passed over."""
+    files: set[Location] = set()
+    passed_over: set[Location] = set()
+    matches = match_locations(location)
+    for match, is_folder in matches.items():
+        files |= _files_in(match, passed_over) if is_folder else {match}
     if not files:
-        what = "matches only folders" if _is_pattern(path) else "is a folder"
+        what = "is a folder" if [*matches] == [location] else "matches only folders"
         but = f", except {_describe_hidden(passed_over)}" if passed_over else ""
-        raise SourceError(f"{path}: {what} without source files ({', '.join(SUFFIXES)}){but}")
+        raise SourceError(f"{location}: {what} without source files ({', '.join(SUFFIXES)}){but}")
     hidden |= passed_over
-    return sorted(files)
+    return sorted(files, key=_order)
 
 
-def _describe_hidden(paths: set[Path]) -> str:
-    if len(paths) == 1:
-        return f"1 hidden file or folder, {min(paths)}"
-    return f"{len(paths):,} hidden files and folders, such as {min(paths)}"
+def _order(location: Location) -> tuple[Any, ...]:
+    return (True, location.root, location.key.split("/")) if isinstance(location, Url) else (False, location)
 
 
-def _files_in(folder: Path, hidden: set[Path]) -> set[Path]:
+def _describe_hidden(locations: set[Location]) -> str:
+    first = min(locations, key=_order)
+    if len(locations) == 1:
+        return f"1 hidden file or folder, {first}"
+    return f"{len(locations):,} hidden files and folders, such as {first}"
+
+
+def _files_in(folder: Location, hidden: set[Location]) -> set[Location]:
     """Return the source files in a folder and its subfolders; add to `hidden` those that are hidden, and folders."""
-    files = set()
+    if isinstance(folder, Url):
+        return _urls_in(folder, hidden)
+    files = set[Location]()
     for inner in _folders_in(folder):
         for entry in _entries(inner):
             is_folder = _is_folder(entry)
-            if not is_folder and Path(entry.name).suffix.lower() not in SUFFIXES:
+            if not is_folder and not _has_suffix(entry.name):
                 continue
             if _is_hidden(entry.name):
                 hidden.add(inner / entry.name)
             elif not is_folder:
                 files.add(inner / entry.name)
+    return files
+
+
+def _urls_in(folder: Url, hidden: set[Location]) -> set[Location]:
+    files = set[Location]()
+    for path in remote_files.list_below(folder):
+        names = path.split("/")
+        first = next((count for count, name in enumerate(names, 1) if _is_hidden(name)), None)
+        if first is not None and (first < len(names) or _has_suffix(names[-1])):
+            hidden.add(folder / "/".join(names[:first]))
+        elif first is None and _has_suffix(names[-1]):
+            files.add(folder / path)
     return files
 
 
@@ -143,6 +177,10 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     """Return whether an entry is a folder or a link to one; a link that leads nowhere is not."""
     return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))  # noqa: PTH112
+
+
+def _has_suffix(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
 
 
 def _is_hidden(name: str) -> bool:

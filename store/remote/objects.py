@@ -169,7 +169,7 @@ class ObstoreObjects:
         cut = len(self._prefix) + 1 if self._prefix else 0
         with self._listing(prefix) as key:
             objects = (meta for page in obstore.list(self._store, key, chunk_size=1000) for meta in page)
-            return dict(sorted((meta["path"][cut:], meta["size"]) for meta in objects))
+            return dict(sorted((meta["path"][cut:], meta["size"]) for meta in objects if meta["path"] != key))
 
     def entries(self, prefix: str = "") -> dict[str, bool]:
         """See `Objects.entries`."""
