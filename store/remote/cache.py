@@ -142,16 +142,19 @@ class Cache:
         except RemoteError:
             raise
         except FileNotFoundError as error:
-            if "://" in str(error.filename):  # an object
-                raise
-            raise RemoteError(f"the cache {self.folder}: {error.filename} was deleted by another program") from error
+            if "://" in str(error.filename):
+                raise  # an object
+            raise self._explain(error) from error
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = "the disk is full" if full else (error.strerror or str(error)).lower()
-            remedy = f"lower --cache-size or {SIZE}, or give" if full else "give"
-            raise RemoteError(
-                f"the cache {self.folder} cannot be written ({reason}); {remedy} another folder by --cache or {FOLDER}"
-            ) from error
+            raise self._explain(error) from error
+
+    def _explain(self, error: OSError) -> RemoteError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+        remedy = f"lower --cache-size or {SIZE}, or give" if full else "give"
+        return RemoteError(
+            f"the cache {self.folder} cannot be written ({reason}); {remedy} another folder by --cache or {FOLDER}"
+        )
 
 
 def open_cache() -> Cache:
@@ -190,7 +193,12 @@ def fetch_file(url: Url) -> Path:
     RemoteError
         If it cannot be fetched, or is larger than the cache's bound.
     """
-    return open_cache().fetch(f"{FILES}/{'/'.join(_parts(url))}", open_objects(url))
+    return open_cache().fetch(copy_name(url), open_objects(url))
+
+
+def copy_name(url: Url) -> str:
+    """Return the path of the copy of a remote file, relative to the cache's folder; it is like the URL."""
+    return "/".join((FILES, *_parts(url)))
 
 
 def _parts(url: Url) -> Iterator[str]:
