@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest.spool import Run, Spool
 from store.arrays import Int64Array, UnsignedArray
-from store.blosc import encode_samples, zero_block
+from store.blosc import Blocks, encode_samples, zero_block
 from store.digests import sha256
 from store.errors import StoreError
 from store.files import is_regular, remove, write_whole
@@ -263,7 +263,7 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs:
             blocks[position - start] = block
     if b"" in blocks:
         raise StoreError(f"{spool.folder}: sample {start + blocks.index(b'')} of the store is in no run")
-    content = pack_shard(blocks, layout)
+    content = pack_shard(Blocks.of(blocks), layout)
     digest = hashlib.sha256(content).hexdigest()
     spool.write_record(name, {"sha256": digest})  # first, so that no shard is without its digest
     remove(path)

@@ -11,7 +11,7 @@ from ingest.destination import check_output, find_destination, removing_unused_f
 from ingest.executors import Executor
 from ingest.staging import StagingFolder
 from store.arrays import BoolArray, Int64Array
-from store.blosc import encode_samples
+from store.blosc import Blocks, encode_samples
 from store.datasets import SPLITS
 from store.digests import content_digest
 from store.errors import SourceError
@@ -142,7 +142,7 @@ def _check_classes(store: Store, cut: Cut, label: BoolArray, split: BoolArray, p
 def _open_once(path: Path, digest: str) -> tuple[Store, SampleReader]:
     """Return a store with this digest and its reader, opened once in each process for all calls of `copy_shard`."""
     store = open_store(path)
-    return store, open_reader(store.image, store.folder)
+    return store, open_reader(store.image, store.shards)
 
 
 def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, target: Path) -> tuple[str, int]:
@@ -169,12 +169,12 @@ def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, t
         Number of images without any non-zero value.
     """
     store, reader = _open_once(path, digest)
-    blocks: list[bytes] = []
+    blocks: list[Blocks] = []
     empty = 0
     for start in range(0, len(positions), layout.chunk):
         samples = positions[start : start + layout.chunk]
         images = np.empty((len(samples), *store.spec.image_shape), np.float32)
         reader.read(samples, images)
         empty += int(np.count_nonzero(~images.any(axis=(1, 2, 3))))
-        blocks += encode_samples(images, layout)
-    return write_shard(target, blocks, layout), empty
+        blocks.append(encode_samples(images, layout))
+    return write_shard(target, Blocks.join(blocks), layout), empty

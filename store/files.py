@@ -58,7 +58,7 @@ def replacing(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file such that it always has its old content or all of the new one; see `replacing`."""
     with replacing(path) as partial:
         partial.write_bytes(content)

@@ -20,13 +20,14 @@ from zarr.codecs import BloscCodec
 from zarr.errors import ZarrUserWarning
 
 from store.arrays import Float32Array, Int64Array, UInt8Array, UnsignedArray, VariableArray
-from store.blosc import join_blocks
+from store.blosc import Blocks, join_blocks
 from store.datasets import FORMAT, FORMAT_VERSION, SPLITS, DatasetSpec
 from store.files import write_whole
 from store.layout import MISSING_CHUNK, Layout
 from store.sample_columns import WEIGHT
 
 SMALL_CHUNK = 1 << 18  # samples per chunk of a one-dimensional array
+CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class SampleTable:
         return {name: [end - size, end] for name, size, end in zip(SPLITS, self.split_sizes, ends, strict=True)}
 
 
-def pack_shard(blocks: Sequence[bytes], layout: Layout) -> bytes:
+def pack_shard(blocks: Blocks, layout: Layout) -> memoryview:
     """Return the content of the file of one shard of the image array.
 
     Parameters
@@ -85,16 +86,16 @@ def pack_shard(blocks: Sequence[bytes], layout: Layout) -> bytes:
     Zarr v3 codec "sharding_indexed" 1.0: chunks in any order, then offset and size of each chunk as little-endian
     uint64, then the CRC-32C of this index.
     """
-    chunks = [join_blocks(blocks[i : i + layout.chunk], layout) for i in range(0, len(blocks), layout.chunk)]
-    sizes = np.fromiter(map(len, chunks), np.uint64, len(chunks))
     index = np.full((layout.shard // layout.chunk, 2), MISSING_CHUNK, "<u8")
-    index[: len(chunks), 0] = np.cumsum(sizes) - sizes
-    index[: len(chunks), 1] = sizes
+    content, sizes = join_blocks(blocks, layout, tail=index.nbytes + CRC.size)
+    index[: sizes.size, 0] = np.cumsum(sizes) - sizes
+    index[: sizes.size, 1] = sizes
     packed = index.tobytes()
-    return b"".join((*chunks, packed, struct.pack("<I", google_crc32c.value(packed))))
+    content[-len(packed) - CRC.size :] = np.frombuffer(packed + CRC.pack(google_crc32c.value(packed)), np.uint8)
+    return content.data
 
 
-def write_shard(path: Path, blocks: Sequence[bytes], layout: Layout) -> str:
+def write_shard(path: Path, blocks: Blocks, layout: Layout) -> str:
     """Write one shard of the image array, whole or not at all, and return the sha256 of the file as hex.
 
     Parameters

@@ -27,6 +27,28 @@ def load_int32(typing_context, address):
 
 
 @intrinsic
+def load_int64(typing_context, address):
+    """Return the int64 at a readable address."""
+
+    def code(context, builder, signature, arguments):
+        value = builder.load(builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()))
+        value.align = 1
+        return value
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def load_acquire(typing_context, address):
+    """Return the int64 at a readable address that is a multiple of 8, and do so before anything that is read later."""
+
+    def code(context, builder, signature, arguments):
+        return builder.load_atomic(builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()), "acquire", 8)
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
 def prefetch(typing_context, address):
     """Ask the processor to load the cache line of an address; harmless whatever the address."""
 
@@ -126,3 +148,42 @@ def nonzero_of_64(typing_context, row, first):
         return builder.bitcast(builder.fcmp_unordered("!=", values, vector([0.0] * 64)), ir.IntType(64))
 
     return types.uint64(row, types.uint64), code
+
+
+@intrinsic
+def store_int32(typing_context, value, address):
+    """Write the low 32 bits of an int64 to an address."""
+
+    def code(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[1], ir.IntType(32).as_pointer())
+        builder.store(builder.trunc(arguments[0], ir.IntType(32)), pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+@intrinsic
+def store_int64(typing_context, value, address):
+    """Write an int64 to an address."""
+
+    def code(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[1], ir.IntType(64).as_pointer())
+        builder.store(arguments[0], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+@intrinsic
+def call_lz4_fast(typing_context, function, source, target, size, capacity, acceleration):
+    """Call ``int LZ4_compress_fast(source, target, size, capacity, acceleration)`` at address `function`."""
+
+    def code(context, builder, signature, arguments):
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(word, [byte, byte, word, word, word])
+        pointer = builder.inttoptr(arguments[0], kind.as_pointer())
+        source, target = (builder.inttoptr(argument, byte) for argument in arguments[1:3])
+        numbers = [builder.trunc(argument, word) for argument in arguments[3:]]
+        return builder.sext(builder.call(pointer, [source, target, *numbers]), ir.IntType(64))
+
+    return types.int64(*[types.int64] * 6), code

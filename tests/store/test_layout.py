@@ -69,7 +69,7 @@ def test_samples_of_which_blosc_makes_no_blocks_are_blocks_that_it_decodes(sampl
     assert not makes_blocks(layout.typesize, sample_bytes)
     images = np.arange(3 * sample_bytes // 4, dtype=np.float32).reshape(3, -1)
     blocks = encode_samples(images[: layout.chunk], layout)
-    chunk = join_blocks(blocks, layout)
+    chunk, _ = join_blocks(blocks, layout)
     values = np.frombuffer(numcodecs.Blosc().decode(chunk), np.float32).reshape(layout.chunk, -1)
     assert np.array_equal(values[:3], images[: layout.chunk])
     assert not values[3:].any()
