@@ -138,7 +138,7 @@ def _source_line(source: dict[str, Any]) -> str:
 
 def describe_reader(store: Store) -> str:
     """Return how programs on this machine read the images of a store, and why."""
-    kind = choose_reader(store.image, store.folder).kind
+    kind = choose_reader(store.image, store.shards).kind
     reason = ""
     if kind != ZarrReader.kind and (chosen := os.environ.get(READER_VARIABLE)):
         reason = f", as {READER_VARIABLE}={chosen} demands"
@@ -204,8 +204,9 @@ def shuffle_qualities(store: Store, batch_size: int = 512) -> tuple[int, dict[st
     label = store.column("label", start, stop)
     batch_size = min(batch_size, label.size // 2)
     kinds = SHUFFLES if batch_size > 1 else ()
+    chunk, shard = store.image.chunks[0], (store.image.shards or store.image.chunks)[0]
     plans = {
-        kind: BatchPlan(start=start, stop=stop, batch_size=batch_size, shuffle=kind, chunk=store.image.chunks[0])
+        kind: BatchPlan(start=start, stop=stop, batch_size=batch_size, shuffle=kind, chunk=chunk, shard=shard)
         for kind in kinds
     }
     return batch_size, {kind: shuffle_quality(plan, label) for kind, plan in plans.items()}

@@ -91,7 +91,7 @@ def write_statistics(path: Path, executor: Executor) -> None:
 def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
     """Return the statistics of the samples [start, stop) of a store."""
     store = open_unchecked(path)
-    reader = open_reader(store.image, store.folder)
+    reader = open_reader(store.image, store.shards)
     label = np.asarray(store.group["label"][start:stop])  # type: ignore[index]
     check_labels(store, label, start)
     total = ImageStatistics.zero(store.spec)

@@ -37,7 +37,7 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
     store, statistics = open_store(path), open_statistics(path)
     spec, image, attributes = store.spec, store.image, store.attributes
     batch_size, qualities = shuffle_qualities(store)
-    reader = choose_reader(image, store.folder).kind
+    reader = choose_reader(image, store.shards).kind
     document = {
         "summary_version": SUMMARY_VERSION,
         "store": str(path),

@@ -205,7 +205,7 @@ def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list
         One line for each source with samples that differ, which names the first of them.
     """
     store = open_unchecked(path)
-    reader = open_reader(store.image, store.folder)
+    reader = open_reader(store.image, store.shards)
     columns: dict[str, npt.NDArray[Any]] = {}
     problems = []
     for part in stretch.parts:

@@ -50,6 +50,8 @@ class MappedFile:
         Address of the first byte in memory.
     size : int
         Number of bytes.
+    identity : tuple of int
+        Device and inode.
 
     Raises
     ------
@@ -61,7 +63,9 @@ class MappedFile:
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
-            self.size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+            self.size = status.st_size
+            self.identity = status.st_dev, status.st_ino
             if self.size == 0:
                 raise ValueError(f"{path} is empty")
             address = _libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)

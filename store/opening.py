@@ -20,6 +20,7 @@ from store.integrity import check_store, naming
 from store.locations import Location, Url, locate
 from store.no_store import describe_absence
 from store.sample_columns import WEIGHT
+from store.shard_files import LocalShards, ShardFiles
 
 COLUMNS = ("label", "class_name", "split", "source_file", "source_row")
 AXES = ("ieta", "iphi", "channel", "scale", "unit")
@@ -78,6 +79,11 @@ class Store:
     def image(self) -> zarr.Array[Any]:
         """The images, float32 (sample, ieta, iphi, channel)."""
         return self.array("image")
+
+    @cached_property
+    def shards(self) -> ShardFiles:
+        """The shards of the images."""
+        return LocalShards(self.image, self.folder)
 
     @cached_property
     def spec(self) -> DatasetSpec:

@@ -1,6 +1,8 @@
 """Deciding whether a store fits into the page cache, the memory in which the system keeps files that it has read."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,6 +28,19 @@ def fits(size: int) -> bool:
     """Return whether this many bytes of files fit into the page cache."""
     available: int = psutil.virtual_memory().available
     return size <= FRACTION * min([available, *group_limits()])
+
+
+def request_files(paths: Iterable[Path]) -> None:
+    """Ask the system to read files into the page cache, in order and in the background, if all of them fit."""
+    sizes = {}
+    for path in paths:
+        with suppress(OSError):  # who reads it will tell
+            sizes[path] = path.stat().st_size
+    if not fits(sum(sizes.values())) or not hasattr(os, "posix_fadvise"):
+        return
+    for path in sizes:
+        with suppress(OSError), path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def group_limits(groups: Path = Path("/proc/self/cgroup")) -> Iterator[int]:

@@ -1,18 +1,20 @@
 """Reading images by position: single blocks from the shards that `ingest` writes, zarr-python for any other array."""
 
 import os
-from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from store.arrays import Float32Array, Int64Array
-from store.block_reader import BlockReader, ImageArray, MappedReader, shard_files
+from store.block_reader import BlockReader, ImageArray
+from store.digests import DIGESTS_FILE
 from store.errors import ConfigError, CorruptStoreError
 from store.layout import Layout, makes_blocks
+from store.mapped_reader import MappedReader
 from store.mounts import on_network
 from store.pread_reader import PreadReader
+from store.shard_files import ShardFiles, file_identity
 
 READER_VARIABLE = "CALOSTREAM_READER"
 READERS = {"map": MappedReader, "pread": PreadReader}
@@ -51,36 +53,36 @@ class SampleReader(Protocol):
         """
 
 
-def open_reader(image: ImageArray, root: Path) -> SampleReader:
+def open_reader(image: ImageArray, shards: ShardFiles) -> SampleReader:
     """Return the fastest reader for an array of images.
 
-    Streams of one process that read the same files share one `BlockReader`. A store that was replaced has other files
-    and gets a new reader.
+    Streams of one process that read the same store share one `BlockReader`. A store that was replaced, or in which a
+    shard was, gets a new reader.
 
     Parameters
     ----------
     image
         The array ``image`` of a store.
-    root
-        The store's folder.
+    shards
+        Its shards.
 
     Raises
     ------
     CorruptStoreError
-        If a shard is shorter than its index, or the index is not what was written.
+        If one of few shards is shorter than its index, or the index is not what was written.
     """
-    reader_class = choose_reader(image, root)
+    reader_class = choose_reader(image, shards)
     if not issubclass(reader_class, BlockReader):
         return reader_class(image)
-    files = map(_file_identity, (root / image.path / "zarr.json", *shard_files(image, root)))
-    key = (reader_class, *files)
+    names = ["zarr.json", DIGESTS_FILE.rpartition("/")[2], *([] if shards.most_open else ["."])]
+    key = (reader_class, *(file_identity(shards.folder / name) for name in names))
     reader = _shared_readers.get(key)
     if reader is None:
-        reader = _shared_readers[key] = reader_class(image, root)
+        reader = _shared_readers[key] = reader_class(image, shards)
     return reader
 
 
-def choose_reader(image: ImageArray, root: Path) -> "type[BlockReader] | type[ZarrReader]":
+def choose_reader(image: ImageArray, shards: ShardFiles) -> "type[BlockReader] | type[ZarrReader]":
     """Return the class of the reader for an array of images; the attribute ``kind`` of the class describes it.
 
     Shards are mapped into memory, which is fastest. On a network file system, where another computer may shorten them
@@ -97,16 +99,7 @@ def choose_reader(image: ImageArray, root: Path) -> "type[BlockReader] | type[Za
         raise ConfigError(f"{READER_VARIABLE}={chosen!r}: unknown reader; known: {', '.join(READERS)}")
     if not has_sample_blocks(image):
         return ZarrReader
-    return READERS[chosen or ("pread" if on_network(root / image.path) else "map")]
-
-
-def _file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
-    """Return values that tell a file from one that replaces it; the inode of a file that is mapped is not reused."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return os.fspath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return READERS[chosen or ("pread" if on_network(shards.folder) else "map")]
 
 
 def has_sample_blocks(image: ImageArray) -> bool:

@@ -1,11 +1,14 @@
 """Where the shards of a store are: in its folder, or on another machine and fetched when they are needed."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import zarr
 
+from store.errors import CorruptStoreError
+from store.integrity import list_files
 from store.locations import Location
 
 
@@ -17,17 +20,24 @@ class ShardFiles(Protocol):
     count
         Number of shards.
     most_open
-        Number of shards that a reader may keep mapped or open at once, or None if there is no limit.
+        Number of shards that a reader may keep mapped or open at once, if they are copies that may be deleted. None if
+        all of them are on this machine anyway.
+    folder
+        Folder of this machine with the metadata of the array, and the files of its shards as far as they are here.
     """
 
     count: int
     most_open: int | None
+    folder: Path
+
+    def is_zeros(self, shard: int) -> bool:
+        """Return whether a shard has no file, because all of its images are zeros."""
 
     def file(self, shard: int) -> Path:
         """Return the file of a shard on this machine, after fetching and checking it if it is not there.
 
-        It may be missing, if the shard is all zeros. Another process may delete it at any time if it is a copy, so it
-        should be opened at once, and asked for again if it is gone.
+        Another process may delete it at any time if it is a copy, so it should be opened at once, and asked for again
+        if it is gone. A shard of zeros must not be asked for.
 
         Raises
         ------
@@ -50,7 +60,7 @@ class LocalShards:
     Parameters
     ----------
     image
-        The array ``image`` of the store, or another sharded array.
+        The array ``image`` of the store. If it is not sharded, its chunks are files in place of shards.
     root
         The store's folder.
     """
@@ -58,17 +68,44 @@ class LocalShards:
     most_open: int | None = None
 
     def __init__(self, image: zarr.Array[Any], root: Path) -> None:
-        assert image.shards is not None
-        self.count = -(-image.shape[0] // image.shards[0])
-        self._folder = root / image.path
+        self.count = -(-image.shape[0] // (image.shards or image.chunks)[0])
+        self.folder = root / image.path
         self._encode = image.metadata.encode_chunk_key
         self._zeros = (0,) * (image.ndim - 1)
+        self._files = frozenset(list_files(self.folder))
+        self._metadata = file_identity(self.folder / "zarr.json")
+
+    def is_zeros(self, shard: int) -> bool:
+        """See `ShardFiles.is_zeros`."""
+        return self._encode((shard, *self._zeros)) not in self._files
 
     def file(self, shard: int) -> Path:
-        """See `ShardFiles.file`."""
-        return self._folder / self._encode((shard, *self._zeros))
+        """See `ShardFiles.file`.
 
-    name = file
+        Raises
+        ------
+        CorruptStoreError
+            If there is another store in the folder meanwhile.
+        """
+        if file_identity(self.folder / "zarr.json") not in (self._metadata, None):
+            raise CorruptStoreError(f"{self.folder}: was replaced while the store was being read; open it again")
+        return self.name(shard)
+
+    def name(self, shard: int) -> Path:
+        """See `ShardFiles.name`."""
+        return self.folder / self._encode((shard, *self._zeros))
 
     def expect(self, shards: Sequence[int]) -> None:
         """See `ShardFiles.expect`."""
+
+
+def file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
+    """Return values that tell a file from one that replaces it, or None if there is none.
+
+    The inode of a file that is mapped or open is not used again.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return os.fspath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

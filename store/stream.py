@@ -115,7 +115,7 @@ class BatchStream:
         self._read_ahead = ReadAhead.within(memory, threads, batch_bytes)
         self.memory = (self._read_ahead.batches + 1) * batch_bytes
         self.buffers = BufferPool(shape, keep=self._read_ahead.batches + 1)
-        self._reader = open_reader(store.image, store.folder)
+        self._reader = open_reader(store.image, store.shards)
         self._label = store.column("label", self._plan.start, self._plan.stop)
         self._columns = read_columns(store, columns, self._plan.start, self._plan.stop)
 

@@ -10,13 +10,24 @@ import ctypes.util
 import struct
 
 import numcodecs.blosc
+import numpy as np
 
 from store.blosc import decode_block
 from store.compiled.compiler import compiled
-from store.compiled.intrinsics import call_lz4, call_pread, copy_bytes, fill_zero, load_int32, prefetch
+from store.compiled.intrinsics import (
+    call_lz4,
+    call_pread,
+    copy_bytes,
+    fill_zero,
+    load_acquire,
+    load_int32,
+    load_int64,
+    prefetch,
+)
 
 AHEAD = 12  # samples between requesting the cache lines of a sample and decoding it
-WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK, UNREADABLE = 1, 2, 3, 4
+WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK, WRONG_INDEX, UNREADABLE, NOT_OPEN = 1, 2, 3, 4, 5, 6
+ZEROS = -1  # as the size of a shard that is not stored, because all its samples are zeros
 
 
 def lz4_address() -> int:
@@ -52,21 +63,26 @@ def pread_address() -> int:
 
 
 @compiled
-def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
+def decode_samples(lz4, address, size, chunks, chunk, sample_bytes, samples, out):
     """Decode samples into consecutive rows of the output; nothing else is read or written, whatever the bytes are.
 
     Parameters
     ----------
     lz4
         Address of ``LZ4_decompress_safe``.
-    address, size
-        int64 (chunk count,), address and bytes of each chunk in memory; size 0 stands for a chunk of zeros.
+    address
+        int64 (shard count,), address of each shard in memory.
+    size
+        Address of int64 (shard count,): bytes of each shard, `ZEROS`, or 0 for a shard that is not open. Other threads
+        may open shards meanwhile: they set the address of a shard before its size.
+    chunks
+        Chunks per shard.
     chunk
         Samples per chunk.
     sample_bytes
         Bytes of a decoded sample.
     samples
-        int64 (n,), positions of the samples, all of them within the chunks.
+        int64 (n,), positions of the samples, all of them within the shards.
     out
         Address of the output, ``n * sample_bytes`` bytes.
 
@@ -74,51 +90,77 @@ def decode_samples(lz4, address, size, chunk, sample_bytes, samples, out):
     -------
     (int, int)
         ``(0, 0)``, or the index in `samples` of the first that cannot be decoded and the reason: `WRONG_HEADER`,
-        `WRONG_OFFSET` or `WRONG_BLOCK`.
+        `WRONG_OFFSET`, `WRONG_BLOCK`, `WRONG_INDEX` or `NOT_OPEN`.
     """
-    for k in range(samples.size):
-        if k + 2 * AHEAD < samples.size:
-            sample = samples[k + 2 * AHEAD]
-            prefetch(address[sample // chunk])
-            prefetch(address[sample // chunk] + 16 + 4 * (sample % chunk))
-        if k + AHEAD < samples.size:
-            sample = samples[k + AHEAD]
-            start = address[sample // chunk]
-            if size[sample // chunk] >= 16 + 4 * chunk:
-                block = start + load_int32(start + 16 + 4 * (sample % chunk))
-                for line in range(0, 512, 64):
-                    prefetch(block + line)
-        number = samples[k] // chunk
-        defect = _decode_sample(
-            lz4, address[number], size[number], chunk, sample_bytes, samples[k] % chunk, out + k * sample_bytes
-        )
-        if defect:
-            return k, defect
+    index_bytes = 16 * chunks + 4
+    entry = np.empty(samples.size, np.int64)  # address of the chunk's entry in the index of its shard
+    inside = np.empty(samples.size, np.int64)  # number of the sample in its chunk
+    start = np.empty(samples.size, np.int64)  # address of the chunk
+    length = np.empty(samples.size, np.int64)  # bytes of the chunk; 0 for zeros, or a reason with the opposite sign
+    for step in range(-3 * AHEAD, samples.size):
+        k = step + 3 * AHEAD
+        if k < samples.size:
+            number = samples[k] // chunk
+            inside[k] = samples[k] - number * chunk
+            shard = number // chunks
+            bytes_of_shard = load_acquire(size + 8 * shard)
+            if bytes_of_shard > 0:
+                start[k] = address[shard]
+                length[k] = bytes_of_shard - index_bytes
+                entry[k] = start[k] + length[k] + 16 * (number - shard * chunks)
+                prefetch(entry[k])
+            else:
+                entry[k] = 0
+                length[k] = 0 if bytes_of_shard == ZEROS else -NOT_OPEN
+        k = step + 2 * AHEAD
+        if 0 <= k < samples.size and entry[k]:
+            offset, stored = load_int64(entry[k]), load_int64(entry[k] + 8)
+            if offset == -1:
+                length[k] = 0
+            elif not 0 <= offset <= length[k] or not 0 <= stored <= length[k] - offset:
+                length[k] = -WRONG_INDEX
+            else:
+                start[k] += offset
+                length[k] = stored
+                prefetch(start[k])
+                prefetch(start[k] + 16 + 4 * inside[k])
+        k = step + AHEAD
+        if 0 <= k < samples.size and length[k] >= 16 + 4 * chunk:
+            block = start[k] + load_int32(start[k] + 16 + 4 * inside[k])
+            for line in range(0, 512, 64):
+                prefetch(block + line)
+        if step >= 0:
+            defect = decode_sample(
+                lz4, start[step], length[step], chunk, sample_bytes, inside[step], out + step * sample_bytes
+            )
+            if defect:
+                return step, defect
     return 0, 0
 
 
 @compiled
-def read_samples(lz4, pread, file, offset, size, chunk, sample_bytes, samples, rows, out, memory, number_in_memory):
+def read_samples(lz4, pread, file, entry, chunk, sample_bytes, samples, rows, out, memory, entry_in_memory):
     """Read chunks from files, one after another, and decode samples of each before the next one is read.
 
     Parameters
     ----------
-    lz4, size, chunk, sample_bytes, out
+    lz4, chunk, sample_bytes, out
         As for `decode_samples`.
     pread
         Address of the C function ``pread``.
     file
         int64 (n,), descriptor of the file with the chunk of each sample; it is not used for a chunk of zeros.
-    offset
-        int64 (chunk count,), position of each chunk in its file.
+    entry
+        int64 (n,), address of the offset of the chunk of each sample in its file, after which its size follows, both
+        int64; the size of a chunk of zeros is 0.
     samples
         int64 (n,), positions of the samples; the samples of a chunk should follow each other.
     rows
         int64 (n,), row of the output for each sample.
     memory
         Address of memory for one chunk.
-    number_in_memory
-        Number of the chunk that is there already, or -1.
+    entry_in_memory
+        Address of the entry of the chunk that is there already, or 0.
 
     Returns
     -------
@@ -126,13 +168,12 @@ def read_samples(lz4, pread, file, offset, size, chunk, sample_bytes, samples, r
         As for `decode_samples`; the reason may also be `UNREADABLE`.
     """
     for k in range(samples.size):
-        number = samples[k] // chunk
-        length = size[number]
-        if number != number_in_memory and length > 0:
-            if call_pread(pread, file[k], memory, length, offset[number]) != length:
+        length = load_int64(entry[k] + 8)
+        if entry[k] != entry_in_memory and length > 0:
+            if call_pread(pread, file[k], memory, length, load_int64(entry[k])) != length:
                 return k, UNREADABLE
-            number_in_memory = number
-        defect = _decode_sample(
+            entry_in_memory = entry[k]
+        defect = decode_sample(
             lz4, memory, length, chunk, sample_bytes, samples[k] % chunk, out + rows[k] * sample_bytes
         )
         if defect:
@@ -141,12 +182,18 @@ def read_samples(lz4, pread, file, offset, size, chunk, sample_bytes, samples, r
 
 
 @compiled
-def _decode_sample(lz4, start, length, chunk, sample_bytes, index, row):
-    """Decode one sample of a chunk of `length` bytes at address `start` to address `row`; return its defect, or 0."""
+def decode_sample(lz4, start, length, chunk, sample_bytes, index, row):
+    """Decode one sample of a chunk to address `row`; return its defect, or 0.
+
+    The chunk has `length` bytes at address `start`; it is zeros if that is 0, and a negative one is a defect found
+    before.
+    """
     table_end = 16 + 4 * chunk
     if length == 0:
         fill_zero(row, sample_bytes)
         return 0
+    if length < 0:
+        return -length
     if length < table_end:
         return WRONG_OFFSET
     versions = load_int32(start)

@@ -8,8 +8,8 @@ import numpy as np
 
 from store import console
 from store.compiled import compiler
-from store.compiled.decode import decode_samples, read_samples
-from store.compiled.permutation import fill_chunks, fill_full, make_keys
+from store.compiled.decode import ZEROS, decode_samples, read_samples
+from store.compiled.permutation import fill_full, fill_group, invert_one, make_keys, permutation, permute_one
 from store.compiled.symmetries import apply_random_symmetries
 
 
@@ -17,11 +17,16 @@ from store.compiled.symmetries import apply_random_symmetries
 def prepare() -> None:
     """Compile what a stream of batches runs, or load it from disk; says so on the terminal if it has to compile."""
     zero, sample, keys = np.zeros(1, np.int64), np.zeros(1, np.float32), make_keys(0)
+    shards_of_zeros, chunk_of_zeros = np.array([ZEROS]), np.zeros(2, np.int64)
     with _announced("the decoder"):
         fill_full(0, 0, 1, keys, zero)
-        fill_chunks(0, 0, 1, 1, 0, keys, zero)
-        decode_samples(0, zero, zero, 1, sample.nbytes, zero, sample.ctypes.data)
-        read_samples(0, 0, zero, zero, zero, 1, sample.nbytes, zero, zero, sample.ctypes.data, 0, -1)
+        permutation(1, keys)
+        permute_one(0, 1, keys)
+        invert_one(0, 1, keys)
+        fill_group(0, zero, np.arange(2), 1, 0, keys, zero)
+        decode_samples(0, zero, shards_of_zeros.ctypes.data, 1, 1, sample.nbytes, zero, sample.ctypes.data)
+        entry = np.array([chunk_of_zeros.ctypes.data])
+        read_samples(0, 0, zero, entry, 1, sample.nbytes, zero, zero, sample.ctypes.data, 0, 0)
 
 
 @functools.cache

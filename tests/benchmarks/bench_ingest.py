@@ -161,7 +161,7 @@ def read_stretch(stretch: Stretch) -> None:
 
 def decode(path: Path, start: int, stop: int) -> None:
     store = open_store(path)
-    reader = open_reader(store.image, store.path)
+    reader = open_reader(store.image, store.shards)
     images = np.empty((512, *store.image.shape[1:]), np.float32)
     for first in range(start, stop, 512):
         samples = np.arange(first, min(stop, first + 512))

@@ -59,7 +59,8 @@ def test_what_cannot_be_mapped_is_refused_with_its_name(tmp_path):
 
 
 def reader_of(path):
-    return open_reader(open_store(path).image, path)
+    store = open_store(path)
+    return open_reader(store.image, store.shards)
 
 
 def test_streams_of_one_store_share_a_reader_and_those_of_others_do_not(made_up, tmp_path):

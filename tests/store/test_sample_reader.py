@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 from store import block_reader, sample_reader
-from store.block_reader import MappedReader
 from store.errors import ConfigError, CorruptStoreError
 from store.layout import Layout, shard_path
+from store.mapped_reader import MappedReader
 from store.pread_reader import PreadReader
 from store.sample_reader import ZarrReader, open_reader
+from store.shard_files import LocalShards
 from tests.examples import tell_tale_images, write_foreign, write_images
 from tests.strategies import SHAPES, foreign_arrays, images, layouts
 
@@ -35,6 +36,16 @@ CODEC = {"cname": "lz4", "clevel": 5, "typesize": 32}
 
 def open_image(root):
     return zarr.open_array(root, path="image", mode="r")
+
+
+def open_blocks(reader_class, root):
+    image = open_image(root)
+    return reader_class(image, LocalShards(image, root))
+
+
+def reader_of(root):
+    image = open_image(root)
+    return open_reader(image, LocalShards(image, root))
 
 
 def read(reader, samples, shape):
@@ -63,11 +74,11 @@ def test_the_block_reader_gives_what_plain_zarr_gives_of_what_we_write(tmp_path_
     write_images(root, images, layout)
     samples = some_samples(data.draw, len(images))
     image = open_image(root)
-    assert open_reader(image, root).kind == "blocks"
+    assert reader_of(root).kind == "blocks"
     expected = read(ZarrReader(image), samples, image.shape[1:])
     assert np.array_equal(expected, images[samples].view(np.uint32))
     for reader in BLOCK_READERS:
-        assert np.array_equal(read(reader(image, root), samples, image.shape[1:]), expected)
+        assert np.array_equal(read(open_blocks(reader, root), samples, image.shape[1:]), expected)
 
 
 @given(foreign_arrays(), st.data())
@@ -76,11 +87,11 @@ def test_the_block_reader_gives_what_plain_zarr_gives_of_what_zarr_writes(tmp_pa
     image = write_foreign(root, **drawn)
     samples = some_samples(data.draw, len(drawn["images"]))
     image = open_image(root)
-    assert open_reader(image, root).kind == "blocks"
+    assert reader_of(root).kind == "blocks"
     expected = read(ZarrReader(image), samples, image.shape[1:])
     assert np.array_equal(expected, np.asarray(image[:])[samples].view(np.uint32))
     for reader in BLOCK_READERS:
-        assert np.array_equal(read(reader(image, root), samples, image.shape[1:]), expected)
+        assert np.array_equal(read(open_blocks(reader, root), samples, image.shape[1:]), expected)
 
 
 @pytest.mark.parametrize("reader_class", BLOCK_READERS)
@@ -88,7 +99,7 @@ def test_missing_chunks_and_shards_are_zeros(tmp_path, reader_class):
     stack = tell_tale_images(20, SHAPE)
     holes = [3, 12, 13, 14, 15, 16, 17]  # one chunk of the first shard, and the whole third shard
     write_foreign(tmp_path, images=stack, layout=LAYOUT, codec=CODEC, holes=holes)
-    reader = reader_class(open_image(tmp_path), tmp_path)
+    reader = open_blocks(reader_class, tmp_path)
     expected = stack.copy()
     expected[[3, 4, 5, *range(12, 18)]] = 0
     assert np.array_equal(read(reader, np.arange(20), SHAPE), expected.view(np.uint32))
@@ -141,7 +152,7 @@ def test_anything_else_is_read_through_zarr(tmp_path, changes):
     stack = tell_tale_images(20, SHAPE)
     write_foreign(tmp_path, **{"images": stack, "layout": LAYOUT, "codec": CODEC, "holes": [4], **changes})
     image = open_image(tmp_path)
-    reader = open_reader(image, tmp_path)
+    reader = reader_of(tmp_path)
     assert reader.kind == "zarr"
     samples = [19, 3, 3, 0, 11, 8, 4]
     assert np.array_equal(read(reader, samples, SHAPE), np.asarray(image[:], np.float32)[samples].view(np.uint32))
@@ -154,7 +165,7 @@ def test_samples_too_small_to_be_blocks_are_read_through_zarr(tmp_path):
     zarr.create_array(
         tmp_path, name="image", data=stack, chunks=(3, 4, 4, 1), shards=(6, 4, 4, 1), compressors=BloscCodec(**options)
     )
-    reader = open_reader(open_image(tmp_path), tmp_path)
+    reader = reader_of(tmp_path)
     assert reader.kind == "zarr"
     assert np.array_equal(read(reader, [19, 0, 5], (4, 4, 1)), stack[[19, 0, 5]].view(np.uint32))
 
@@ -166,7 +177,7 @@ def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_n
     stack = tell_tale_images(20, SHAPE)
     write_images(tmp_path, stack, LAYOUT)
     monkeypatch.setattr(block_reader, "lz4_address", lambda: 0)
-    reader = reader_class(open_image(tmp_path), tmp_path)
+    reader = open_blocks(reader_class, tmp_path)
     assert reader.kind == reader_class.kind + ", decoded one by one through numcodecs"
     order = [19, 0, 5, 5, 7]
     assert np.array_equal(read(reader, order, SHAPE), stack[order].view(np.uint32))
@@ -176,14 +187,14 @@ def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_n
     data[start + 4 : start + 16] = b"\xff" * 12  # the first block's data
     shard.write_bytes(data)
     with pytest.raises(CorruptStoreError, match=r"c\.0.*sample 0 .*does not decode"):
-        read(reader_class(open_image(tmp_path), tmp_path), [0], SHAPE)
+        read(open_blocks(reader_class, tmp_path), [0], SHAPE)
 
 
 @pytest.fixture(params=BLOCK_READERS, ids=["map", "pread"])
 def stored(request, tmp_path):
     """Return a store of 20 images in four shards, and a reader of it."""
     write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    return tmp_path, request.param(open_image(tmp_path), tmp_path)
+    return tmp_path, open_blocks(request.param, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +223,7 @@ def test_samples_outside_the_array_are_refused(stored, sample):
 
 def test_a_map_keeps_giving_the_images_of_a_store_that_is_replaced(tmp_path):
     write_images(root := tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    reader = MappedReader(open_image(root), root)
+    reader = open_blocks(MappedReader, root)
     shutil.rmtree(root / "image")
     assert np.array_equal(read(reader, np.arange(20), SHAPE), tell_tale_images(20, SHAPE).view(np.uint32))
 
@@ -280,7 +291,7 @@ def test_a_damaged_index_is_named_when_the_store_is_opened(stored, damage, reaso
     path = shard_path(root, 2)
     replace(path, damage(path.read_bytes()))
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: {reason}")):
-        type(reader)(open_image(root), root)
+        open_blocks(type(reader), root)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +315,7 @@ def test_a_damaged_chunk_is_named_when_it_is_read(stored, at, value, reason):
     data = bytearray(path.read_bytes())
     data[at] = value
     replace(path, data)
-    reader = type(reader)(open_image(root), root)
+    reader = open_blocks(type(reader), root)
     assert read(reader, [0, 5, 9, 19], SHAPE).any(axis=(1, 2, 3)).all(), "the rest can still be read"
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 6 is corrupt: {reason}")):
         read(reader, [0, 6, 19], SHAPE)
@@ -317,7 +328,7 @@ def test_a_block_that_does_not_decode_is_named(stored):
     data[32:48] = b"\xff" * 16
     replace(path, data)
     with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 0 is corrupt: a block does not decode")):
-        read(type(reader)(open_image(root), root), [5, 0], SHAPE)
+        read(open_blocks(type(reader), root), [5, 0], SHAPE)
 
 
 def change_length(path):
@@ -339,7 +350,7 @@ def change_name(path):
 @pytest.mark.parametrize("change", [change_length, change_content, change_name])
 def test_a_shard_that_changes_is_an_error_that_names_it_if_it_is_read_with_pread(tmp_path, change):
     write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    reader = PreadReader(open_image(tmp_path), tmp_path)
+    reader = open_blocks(PreadReader, tmp_path)
     path = shard_path(tmp_path, 1)
     if change is change_length:
         read(reader, [6], SHAPE)  # opens the shard, which is then shortened while it is open
@@ -352,7 +363,7 @@ def test_a_shard_that_changes_is_an_error_that_names_it_if_it_is_read_with_pread
 
 def test_a_read_that_is_interrupted_or_short_is_repeated(tmp_path, monkeypatch):
     write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    reader = PreadReader(open_image(tmp_path), tmp_path)
+    reader = open_blocks(PreadReader, tmp_path)
     monkeypatch.setattr(reader, "_pread", FAILING_PREAD)
     pread = os.pread
     monkeypatch.setattr(os, "pread", lambda file, size, begin: pread(file, min(size, 100), begin))
@@ -373,7 +384,7 @@ def test_few_shards_stay_open_and_none_after_the_reader_is_gone(tmp_path):
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, limit[1]))
     try:
-        reader = PreadReader(open_image(tmp_path), tmp_path)
+        reader = open_blocks(PreadReader, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     order = np.random.default_rng(0).permutation(500)
@@ -403,14 +414,14 @@ def test_the_reader_is_pread_on_a_network_unless_the_user_chooses(tmp_path, monk
     write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
     monkeypatch.setenv("CALOSTREAM_READER", value)
     monkeypatch.setattr(sample_reader, "on_network", lambda path: network and path == tmp_path / "image")
-    assert open_reader(open_image(tmp_path), tmp_path).kind == kind
+    assert reader_of(tmp_path).kind == kind
 
 
 def test_an_unknown_reader_is_refused(tmp_path, monkeypatch):
     write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
     monkeypatch.setenv("CALOSTREAM_READER", "mmap")
     with pytest.raises(ConfigError, match="CALOSTREAM_READER='mmap': unknown reader; known: map, pread"):
-        open_reader(open_image(tmp_path), tmp_path)
+        reader_of(tmp_path)
 
 
 def test_the_zarr_reader_names_what_it_cannot_read(tmp_path):
