@@ -11,8 +11,8 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from tests.benchmarks.write_store import write_store
 OWN = ("reference", "stream", "feed_torch", "feed_keras")
 TRAIN = ("train_torch", "train_keras")
 PEERS = tuple(sorted(path.stem for path in (Path(__file__).parent / "peers").glob("*.py")))
-PYTHON312 = ("annbatch", "insitubatch")
 REFERENCE = "numpy X[perm]"
 FEW = 50_000  # images in the small store that memory and time are compared with
 TRAINED = 4_096  # images per epoch of training
@@ -49,7 +48,14 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         choices=[*OWN, *TRAIN, *PEERS],
         help="modules to run: %(choices)s",
     )
-    parser.add_argument("--python312", metavar="PATH", help=f"Python interpreter that runs {' and '.join(PYTHON312)}")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        type=parse_interpreter,
+        metavar="NAME[,NAME...]=PATH",
+        help="Python interpreter that runs these modules; repeatable",
+    )
     parser.add_argument("--cold", action="store_true", help="measure only our modes, with an empty page cache")
     parser.add_argument("--report", type=Path, metavar="PATH", help="write the results to this JSON file")
     parser.add_argument("--folder", type=Path, metavar="PATH", help="create the temporary files inside this folder")
@@ -65,12 +71,21 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             images=images,
             batch=batch,
             workers=workers,
-            python312=options.python312,
+            pythons={name: path for names, path in options.python for name in names},
         )
         results = bench.cold(options.rounds) if options.cold else bench.warm(options.only, options.rounds)
     if options.report:
         write_report(options.report, dataset=options.dataset, images=images, batch=batch, **results)
     return results
+
+
+def parse_interpreter(text: str) -> tuple[list[str], str]:
+    """Return the modules and the interpreter of ``NAME[,NAME...]=PATH``."""
+    names, _, path = text.partition("=")
+    unknown = sorted(set(names.split(",")) - {*OWN, *TRAIN, *PEERS})
+    if unknown or not Path(path).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME[,NAME...]=PATH, such as {PEERS[0]}=env/bin/python")
+    return names.split(","), path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +104,8 @@ class Bench:
         Images per batch.
     workers
         Every process that was started, to be closed at the end.
-    python312
-        Python interpreter for the modules in `PYTHON312`; they are skipped without it.
+    pythons
+        Python interpreters of modules that are not run by this one.
     """
 
     folder: Path
@@ -98,7 +113,7 @@ class Bench:
     images: int
     batch: int
     workers: list[Worker]
-    python312: str | None = None
+    pythons: Mapping[str, str] = field(default_factory=dict)
 
     def warm(self, names: Collection[str], rounds: int) -> dict[str, Any]:
         """Measure readers with all files in the page cache, then how memory and time grow with the number of images."""
@@ -108,7 +123,7 @@ class Bench:
             try:
                 contenders |= self.start(name, images=min(TRAINED, self.images) if name in TRAIN else self.images)
             except MissingError as error:
-                skipped[name] = str(error) + ("; see --python312" if name in PYTHON312 else "")
+                skipped[name] = f"{error}; see tests/benchmarks/peers.txt"
         figures = interleave(contenders, REFERENCE, rounds)
         for name, contender in contenders.items():
             figures[name] |= contender.more()
@@ -166,11 +181,15 @@ class Bench:
         store = self.folder / f"store-{images}"
         if not store.exists():
             write_store(store, self.draw(images))
-        python = {"python": self.python312} if name in PYTHON312 and self.python312 else {}
         package = "peers" if name in PEERS else "own"
         module = f"tests.benchmarks.{package}.{name}"
         worker = Worker(
-            module, store=store, folder=self.folder / name, images=self.draw(images), batch=self.batch, **python
+            module,
+            store=store,
+            folder=self.folder / name,
+            images=self.draw(images),
+            batch=self.batch,
+            python=self.pythons.get(name, sys.executable),
         )
         self.workers.append(worker)
         worker.ask("write")

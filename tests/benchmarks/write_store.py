@@ -6,7 +6,7 @@ import numpy as np
 import zarr
 
 from store.blosc import encode_samples
-from store.datasets import find_dataset
+from store.datasets import DatasetSpec, find_dataset
 from store.digests import content_digest, write_digests
 from store.layout import Layout, shard_path
 from store.writer import SampleTable, consolidate, create_image, write_shard, write_tables
@@ -16,7 +16,7 @@ from tests.benchmarks.images import Images
 def write_store(root: Path, images: Images) -> Path:
     """Write a store whose training split holds all images, laid out as `ingest` does it."""
     spec = find_dataset(images.dataset)
-    layout = Layout.of(spec.sample_bytes)
+    layout = layout_of(images, spec)
     zarr.create_group(root, zarr_format=3)
     create_image(root, images.count, spec, layout)
     shards = [
@@ -41,3 +41,11 @@ def write_store(root: Path, images: Images) -> Path:
     consolidate(root)
     write_digests(root)
     return root
+
+
+def layout_of(images: Images, spec: DatasetSpec) -> Layout:
+    """Return the layout for images of which the first thousands tell how well they compress."""
+    layout = Layout.of(spec.sample_bytes)
+    first = next(images.blocks())
+    stored = sum(map(len, encode_samples(first, layout)))
+    return layout.sized(images.count, stored * images.count // len(first))
