@@ -1,7 +1,7 @@
 """Where the shards of a store are: in its folder, or on another machine and fetched when they are needed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,12 +22,15 @@ class ShardFiles(Protocol):
     most_open
         Number of shards that a reader may keep mapped or open at once, if they are copies that may be deleted. None if
         all of them are on this machine anyway.
+    room
+        Bytes that the copies of shards may take on this machine, or None if the shards are no copies.
     folder
         Folder of this machine with the metadata of the array, and the files of its shards as far as they are here.
     """
 
     count: int
     most_open: int | None
+    room: int | None
     folder: Path
 
     def is_zeros(self, shard: int) -> bool:
@@ -51,7 +54,13 @@ class ShardFiles(Protocol):
         """Return where the shard itself is, for messages."""
 
     def expect(self, shards: Sequence[int]) -> None:
-        """Say which shards are needed next, in this order, so that they can be fetched in the background."""
+        """Say which shards are needed next, in this order, so that they can be fetched in the background.
+
+        They come before those that were expected earlier, which are fetched nevertheless.
+        """
+
+    def absent(self, shards: Iterable[int]) -> list[int]:
+        """Return those of some shards that are not on this machine, and have to be fetched before they are read."""
 
 
 class LocalShards:
@@ -66,6 +75,7 @@ class LocalShards:
     """
 
     most_open: int | None = None
+    room: int | None = None
 
     def __init__(self, image: zarr.Array[Any], root: Path) -> None:
         self.count = -(-image.shape[0] // (image.shards or image.chunks)[0])
@@ -97,6 +107,10 @@ class LocalShards:
 
     def expect(self, shards: Sequence[int]) -> None:
         """See `ShardFiles.expect`."""
+
+    def absent(self, shards: Iterable[int]) -> list[int]:
+        """See `ShardFiles.absent`."""
+        return []
 
 
 def file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
