@@ -17,6 +17,7 @@ import fnmatch
 import importlib.metadata
 import json
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -230,7 +231,7 @@ class RunFolder:
         self._write_json(
             "environment.json",
             {
-                "command": shlex.join(sys.argv),
+                "command": shlex.join(re.sub(r"(https?://[^?#\s]*)[?#]\S*", r"\1", word) for word in sys.argv),
                 "device": device,
                 "platform": platform.platform(),
                 "python": platform.python_version(),

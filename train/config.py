@@ -10,6 +10,7 @@ from typing import Any
 
 from store.errors import ConfigError, PlanError
 from store.files import parse_size
+from store.locations import Location, Url, locate
 from store.selection import Cut
 from store.shuffles import SHUFFLES
 from train.augmentation import SYMMETRIES
@@ -33,6 +34,7 @@ TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     float: ((int, float), "a number"),
     str: ((str,), "text"),
     Path: ((str, Path), "a path"),
+    Location: ((str, Path, Url), "a path or a URL"),
 }
 """For each type of setting, the types that a value may have, and how an error message describes them."""
 
@@ -129,7 +131,7 @@ class TrainConfig:
     """
 
     run: Path
-    store: Path = setting(STORE, "Store to train on.")  # noqa: RUF009 (paths do not change)
+    store: Location = setting(STORE, "Store to train on, a path or a URL.", parse=locate)  # noqa: RUF009 (paths do not change)
     model: str = setting(
         AUTO,
         "Network to train (auto: the one that suits the images, see docs/training.md): auto, "

@@ -7,6 +7,8 @@ import typer
 
 from store.datasets import ELECTRON_PHOTON
 from store.errors import ConfigError
+from store.location_option import Place, parse_place
+from store.remote.cache_option import CacheFolder, CacheSize, use_cache
 from train.config import AUTO, SETTINGS, TrainConfig, check_setting, read_settings
 from train.model.choice import choose_model, default_model
 from train.presets import PRESETS, preset
@@ -14,7 +16,7 @@ from train.presets import PRESETS, preset
 if TYPE_CHECKING:
     from train.backend import BackendFactory
 
-StoreOption = Annotated[Path, typer.Option(help="Store to train on.")]
+StoreOption = Annotated[Place, typer.Option(help="Store to train on.", parser=parse_place, metavar="PATH")]
 RunOption = Annotated[Path, typer.Option(help="Run directory to write.")]
 VariablesOption = Annotated[
     str,
@@ -26,11 +28,11 @@ WeightOption = Annotated[str, typer.Option(help=SETTINGS["weight"].metadata["hel
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run directory.")]
 
 
-def flag(name: str) -> Any:
-    """Return the command-line flag of a setting, with its help text and its other names."""
+def flag(name: str, **options: Any) -> Any:
+    """Return the command-line flag of a setting, with its help text, its other names and further options of typer."""
     metadata = SETTINGS[name].metadata
     names = [f"--{name.replace('_', '-')}", *metadata["aliases"]] if metadata["aliases"] else []
-    return typer.Option(*names, help=metadata["help"])
+    return typer.Option(*names, help=metadata["help"], **options)
 
 
 def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
@@ -56,8 +58,10 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
                 "--config", help="TOML file of settings. Flags override the file, which overrides the preset."
             ),
         ] = None,
+        cache: CacheFolder = None,
+        cache_size: CacheSize = None,
         # One flag per setting; the code below asks the context which flags are on the command line.
-        store: Annotated[Path, flag("store")] = TrainConfig.store,
+        store: Annotated[Place, flag("store", parser=parse_place, metavar="PATH")] = TrainConfig.store,
         model: Annotated[str, flag("model")] = TrainConfig.model,
         normalisation: Annotated[str, flag("normalisation")] = TrainConfig.normalisation,
         variables: Annotated[str, flag("variables")] = str(TrainConfig.variables),
@@ -88,6 +92,7 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
     ) -> None:
         if resume and overwrite:
             raise typer.BadParameter("give --resume or --overwrite, not both")
+        use_cache(cache, cache_size)
         settings = {
             **(preset(preset_name) if preset_name else {}),
             **(read_settings(config_file) if config_file else {}),

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from store.arrays import Float32Array
 from store.errors import ConfigError
+from store.locations import Location
 from train.model.normalisation import Normalisation
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class VariableInputs:
         return Normalisation(recipe="standard", scale=scale, offset=offset)
 
 
-def read_variables(names: Sequence[str], path: Path) -> Float32Array:
+def read_variables(names: Sequence[str], path: str | Location) -> Float32Array:
     """Return variables of all samples of a store, float32 (sample, variable), in the order of the store.
 
     Raises

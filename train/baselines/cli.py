@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from store import console
+from store.remote.cache_option import CacheFolder, CacheSize, use_cache
 from train.baselines.logistic import LogisticConfig, fit_logistic
 from train.baselines.training import train_baseline
 from train.baselines.trees import TreesConfig, grow_trees
@@ -28,8 +29,11 @@ def train_trees(
     weight: WeightOption = TREES.weight,
     seed: Annotated[int, typer.Option(help="Seed of the random choice of features at each split.")] = TREES.seed,
     overwrite: OverwriteOption = False,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Train boosted trees on features of the images or variables of the store, and write a run directory."""
+    use_cache(cache, cache_size)
     # Threads that spin while they wait would take processor time from other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     config = TreesConfig(store=store, run=run, variables=parse_names(variables), weight=weight, seed=seed)
@@ -43,8 +47,11 @@ def train_logistic(
     variables: VariablesOption = NONE,
     weight: WeightOption = TREES.weight,
     overwrite: OverwriteOption = False,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Train a logistic regression on features of the images or variables of the store, and write a run directory."""
+    use_cache(cache, cache_size)
     config = LogisticConfig(store=store, run=run, variables=parse_names(variables), weight=weight)
     train_baseline(config, fit_logistic, overwrite=overwrite)
 

@@ -11,6 +11,7 @@ from store.arrays import Float64Array
 from store.console import say
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError
+from store.locations import Location
 from store.run_folder import RunFolder
 from train.baselines.baseline import Baseline
 from train.baselines.table import FeatureTable, choose_features, read_features
@@ -40,7 +41,7 @@ class BaselineConfig:
     """
 
     run: Path
-    store: Path = STORE
+    store: Location = STORE
     variables: tuple[str, ...] = ()
     weight: str = AUTO
     model: ClassVar[str]
