@@ -13,12 +13,19 @@ from typing import Any
 from ingest.executors import Executor
 from store.digests import sha256
 from store.errors import SourceError, printable
+from store.locations import Location, Url
 from store.sources import Source
+from store.sources.copies import here
 
 SHOWN = 5  # sources named in one message
 BATCH_BYTES = 32 << 20  # sources whose digests are computed in one call
 Stamp = tuple[int, int, int]
 """Time of the last change in nanoseconds, size in bytes, and inode: a file with the same stamp has the same content."""
+
+
+def location_of(source: Source) -> Location:
+    """Return where a source is: its URL, or its path on this machine."""
+    return source.url or source.path
 
 
 def files_of(source: Source) -> tuple[Path, ...]:
@@ -49,21 +56,22 @@ def _stamp(path: Path) -> Stamp:
 
 def digest_files(sources: Sequence[Source], executor: Executor) -> dict[Path, str]:
     """Return the sha256 of every file of some sources."""
-    files = list(dict.fromkeys(file for source in sources for file in files_of(source)))
+    files: dict[Path, Path | Source] = {file: file for source in sources for file in source.other_files}
+    files |= {source.path: source for source in sources}
     digests = executor.run(_digest_batch, [(batch,) for batch in _batches(files)], "sha256 of sources")
     return dict(zip(files, itertools.chain.from_iterable(digests), strict=True))
 
 
-def _digest_batch(files: Sequence[Path]) -> list[str]:
-    return [sha256(file) for file in files]
+def _digest_batch(files: Sequence[Path | Source]) -> list[str]:
+    return [sha256(file if isinstance(file, Path) else here(file).path) for file in files]
 
 
-def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
+def _batches(files: Mapping[Path, Path | Source]) -> Iterator[list[Path | Source]]:
     """Yield files in batches: a large one alone, or small ones together, because a call has a cost of its own."""
-    batch, size = list[Path](), 0
-    for file in files:
+    batch, size = list[Path | Source](), 0
+    for path, file in files.items():
         batch.append(file)
-        size += file.stat().st_size
+        size += path.stat().st_size
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -98,11 +106,11 @@ def identify(
     """
     first: dict[tuple[str, ...], Source] = {}
     identities = []
-    names = source_names([source.path for source in sources])
+    names = source_names([location_of(source) for source in sources])
     for source, name, class_name in zip(sources, names, classes or [""] * len(names), strict=True):
         same = first.setdefault(tuple(digests[file] for file in files_of(source)), source)
         if same is not source:
-            raise SourceError(f"{source.path}: has the same content as {same.path}")
+            raise SourceError(f"{location_of(source)}: has the same content as {location_of(same)}")
         folder = source.path.parent
         parts = [_identify_file(part, os.path.relpath(part, folder), digests) for part in source.other_files]
         identity = {**_identify_file(source.path, name, digests), "rows": source.rows}
@@ -115,14 +123,24 @@ def _identify_file(path: Path, name: str, digests: Mapping[Path, str]) -> dict[s
     return {"name": printable(name), "size": path.stat().st_size, "sha256": digests[path]}
 
 
-def source_names(paths: Sequence[Path]) -> list[str]:
-    """Return names that tell files apart: those of the files, or paths relative to the folder that has all of them."""
-    names = [path.name for path in paths]
+def source_names(locations: Sequence[Location]) -> list[str]:
+    """Return names that tell files apart: those of the files, or paths relative to the folder that has all of them.
+
+    Names of files at URLs begin with the scheme and the host or bucket if they are on several.
+    """
+    names = [location.name for location in locations]
     if len(set(names)) == len(names):
         return names
-    plain = [Path(os.path.normpath(path)) for path in paths]  # without ".."
+    plain = [Path(os.path.normpath(_as_path(location))) for location in locations]  # without ".."
     folder = os.path.commonpath([path.parent for path in plain])
     return [path.relative_to(folder).as_posix() for path in plain]
+
+
+def _as_path(location: Location) -> str:
+    """Return a path, or what is like one for a URL; no two URLs have the same."""
+    if isinstance(location, Url):
+        return f"/{location.root.replace('://', '/')}/{location.key.lstrip('/')}"
+    return str(location)
 
 
 def check_unchanged(stamps: Mapping[Path, Stamp], digests: Mapping[Path, str]) -> None:
@@ -165,7 +183,7 @@ def find_sources(
             names = ", ".join(identity["name"] for identity in identities[:SHOWN])
             more = f" and {len(identities) - SHOWN:,} more" if len(identities) > SHOWN else ""
             raise SourceError(
-                f"{source.path}: sha256 {digests[source.path]} matches none of the store's sources ({names}{more})"
+                f"{location_of(source)}: sha256 {digests[source.path]} matches none of the store's sources ({names}{more})"
             )
         numbers.append(_find_by_parts(candidates, source, digests))
     return numbers

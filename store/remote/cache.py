@@ -16,7 +16,7 @@ from store.errors import CorruptStoreError, RemoteError
 from store.files import parse_size
 from store.locations import Url
 from store.remote.locks import holding
-from store.remote.objects import ObjectInfo, Objects, open_objects
+from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
 from store.remote.space import FILES, LOCKS, NoRoomError, Space
 
 FOLDER, SIZE = "CALOSTREAM_CACHE", "CALOSTREAM_CACHE_SIZE"
@@ -54,7 +54,7 @@ class Cache:
             self.space = Space(folder, limit)
         self.limit = self.space.limit
 
-    def fetch(self, name: str, objects: Objects, remote: str = "", *, digest: str | None = None) -> Path:
+    def fetch(self, name: str, objects: ReadableObjects, remote: str = "", *, digest: str | None = None) -> Path:
         """Return the copy of an object, after fetching it if there is none.
 
         Parameters
@@ -108,7 +108,7 @@ class Cache:
         return True
 
     def _fetch(
-        self, path: Path, objects: Objects, remote: str, info: ObjectInfo, digest: str | None
+        self, path: Path, objects: ReadableObjects, remote: str, info: ObjectInfo, digest: str | None
     ) -> RemoteError | CorruptStoreError | None:
         """Fetch an object; return what is wrong with it, or None."""
         url = objects.url / remote if remote else objects.url
@@ -216,14 +216,14 @@ def _parts(url: Url) -> Iterator[str]:
         yield quoted
 
 
-def _info(objects: Objects, remote: str) -> ObjectInfo:
+def _info(objects: ReadableObjects, remote: str) -> ObjectInfo:
     info = objects.info(remote)
     if info is None:
         raise FileNotFoundError(errno.ENOENT, "no such object", str(objects.url / remote if remote else objects.url))
     return info
 
 
-def _read_ranges(objects: Objects, remote: str, size: int) -> Iterator[bytes]:
+def _read_ranges(objects: ReadableObjects, remote: str, size: int) -> Iterator[bytes]:
     """Yield the content of an object in order, from several requests at a time."""
     pool = _request_pool(os.getpid())
     pending: deque[Future[bytes]] = deque()

@@ -38,11 +38,8 @@ class ObjectInfo(NamedTuple):
     version: str
 
 
-class Objects(Protocol):
-    """The objects below a URL. All methods may be called from several threads at once, and raise `RemoteError`.
-
-    Names are relative to the URL, with forward slashes; the empty name is the URL itself.
-    """
+class ReadableObjects(Protocol):
+    """What `Objects` has for reading."""
 
     url: Url
 
@@ -59,6 +56,13 @@ class Objects(Protocol):
         RemoteError
             If it cannot be read, or has fewer bytes.
         """
+
+
+class Objects(ReadableObjects, Protocol):
+    """The objects below a URL. All methods may be called from several threads at once, and raise `RemoteError`.
+
+    Names are relative to the URL, with forward slashes; the empty name is the URL itself.
+    """
 
     def list(self, prefix: str = "") -> dict[str, int]:
         """Return the sizes of all objects below a folder, by name, sorted.

@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from store.arrays import Float32Array, UInt8Array, VariableArray
+from store.blosc import GROUP
 from store.datasets import DatasetSpec
 from store.errors import SourceError
-from store.sources.hdf5_chunks import read_chunk
+from store.locations import Url
+from store.sources.hdf5_alone import check_alone
+from store.sources.hdf5_chunks import Chunk, read_chunk
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
 from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told, no_labels
@@ -25,6 +28,7 @@ from store.sources.values import as_images, as_simulation, as_stored_weights, as
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
 NUMBERS = "fiub"  # kinds of dtypes
 CONVERTING = 9  # bytes per value for its float32, that of the piece yielded last, and whether it is exact
+PIECE_BYTES = 1 << 20  # images that are yielded at once
 CHUNK_CACHE = 256 << 20  # bytes; a chunk larger than what `scan` yields at once is still decompressed only once
 
 
@@ -42,11 +46,13 @@ class Hdf5Source:
         Whether a file without labels, or without the weights of the data set, is refused.
     told
         Number of the class of all rows, or None if the labels in the file say it.
+    url
+        See `Source.url`.
 
     Attributes
     ----------
-    other_files
-        See `Source.other_files`.
+    stamp, other_files
+        See `Source`.
 
     Raises
     ------
@@ -59,10 +65,14 @@ class Hdf5Source:
     spec: DatasetSpec
     require_labels: bool = True
     told: int | None = None
+    url: Url | None = None
+    stamp: int = field(init=False)
     other_files: tuple[Path, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         with opened(self.path) as file:
+            if self.url is not None:
+                check_alone(file, self.url, self._keys)
             images = find_dataset(file, self.path, self.image_key)
             check_shape(self.path, self.image_key, images.shape, self.spec, self._channel_first)
             if images.dtype.kind not in NUMBERS:
@@ -74,8 +84,15 @@ class Hdf5Source:
             check_memory(self.path, f"chunks of {self.block:,} images", self.block * self.spec.sample_bytes)
             for dataset in self._column_datasets(file):
                 others |= check_storage(dataset, self.path)
+        object.__setattr__(self, "stamp", self.path.stat().st_mtime_ns)
         own = self.path.absolute()
         object.__setattr__(self, "other_files", tuple(sorted({file.absolute() for file in others} - {own})))
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        """Names of everything that is read, whether the file has it or not."""
+        columns = (self.spec.label_key, self.spec.weight_key, *(variable.key for variable in self.spec.variables))
+        return (self.image_key, *filter(None, columns))
 
     @property
     def _channel_first(self) -> bool:
@@ -181,10 +198,8 @@ class Hdf5Source:
     @property
     def unread(self) -> tuple[str, ...]:
         """See `Source.unread`."""
-        columns = (self.spec.label_key, self.spec.weight_key, *(variable.key for variable in self.spec.variables))
-        read = {self.image_key, *columns}
         with opened(self.path) as file:
-            return tuple(name for name in file if name not in read)
+            return tuple(name for name in file if name not in self._keys)
 
     @property
     def labelled(self) -> bool:
@@ -227,18 +242,28 @@ class Hdf5Source:
         return (3 * size + converting + moving) * self.block * self.spec.sample_bytes // 4
 
     def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
-        """See `Source.pieces`: block after block."""
+        """See `Source.pieces`: a block is decompressed as a whole, and converted in parts that fit the cache."""
+        rows = GROUP * max(1, PIECE_BYTES // (GROUP * self.spec.sample_bytes))
         for first in range(start, stop, self.block):
-            yield self.read(first, min(stop, first + self.block))
+            last = min(stop, first + self.block)
+            with self._open_block(first, last) as block:
+                for row in range(first, last, rows):
+                    yield self._arranged(block[row - first : min(last, row + rows) - first], row)
 
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
-        with self._name_rows_in_errors(start, stop), open_file(self.path) as file:
-            dataset = file[self.image_key]
-            stored = read_chunk(dataset, start, stop)
-            if stored is None:
-                stored = dataset[start:stop]
-        return self._arranged(stored, start)
+        with self._open_block(start, stop) as block:
+            return self._arranged(block[: stop - start], start)
+
+    @contextlib.contextmanager
+    def _open_block(self, start: int, stop: int) -> "Iterator[Chunk | npt.NDArray[Any]]":
+        """Yield rows [start, stop) as they are in the file, to be taken in slices before the end of the block."""
+        with contextlib.ExitStack() as stack:
+            with self._name_rows_in_errors(start, stop), open_file(self.path) as file:
+                dataset = file[self.image_key]
+                chunk = read_chunk(dataset, start, stop)
+                stored = dataset[start:stop] if chunk is None else stack.enter_context(chunk)
+            yield stored
 
     def scan(self, rows: int) -> Iterator[Float32Array]:
         """See `Source.scan`; a chunk stays in HDF5's cache until all of its rows are read, up to `CHUNK_CACHE`."""

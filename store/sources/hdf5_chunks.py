@@ -1,33 +1,72 @@
 """Chunks of whole images, read raw and decompressed outside HDF5's global lock, with a faster library."""
 
+import math
+from types import TracebackType
 from typing import Any
 
-import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
 from h5py._objects import phil  # HDF5's global lock, which h5py before 3.16 forgets to take in read_direct_chunk
 
 from store.compiled.source_values import unshuffle
+from store.sources.inflate import give_back, inflate, take_memory
 
 SIZES = (1, 2, 4, 8)  # bytes of a number
 
 
-def read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any] | None:
-    """Return rows that lie in one chunk, decompressed without HDF5's help, or None if h5py has to read them.
+class Chunk:
+    """A chunk of a dataset, decompressed, whose rows can be had until the end of the ``with`` block.
 
     Parameters
     ----------
-    dataset
-        The dataset.
-    start, stop
-        Range of rows.
+    packed
+        The chunk as it is in the file: zlib data.
+    shape
+        Shape of the chunk.
+    dtype
+        Type of its numbers.
+    shuffled
+        Whether HDF5's shuffle filter was applied: first the first byte of all numbers, then the second, and so on.
 
-    Returns
-    -------
-    numpy.ndarray or None
-        (stop - start, ...), in the dataset's own type.
+    Raises
+    ------
+    ValueError
+        If the data are damaged.
     """
+
+    def __init__(self, packed: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], *, shuffled: bool) -> None:
+        self._shape, self._dtype, self._shuffled = shape, dtype, shuffled
+        self._data = take_memory(dtype.itemsize * math.prod(shape))
+        inflate(packed, self._data)
+
+    def __enter__(self) -> "Chunk":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        give_back(self._data)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        """Return a copy of consecutive rows, (n, ...), in the dataset's own type."""
+        start, stop, _ = rows.indices(self._shape[0])
+        size, values = self._dtype.itemsize, math.prod(self._shape[1:])
+        first, count = start * values, (stop - start) * values
+        if not self._shuffled or size == 1:
+            joined = self._data[first * size : (first + count) * size].copy()
+        elif size == 4:
+            joined = np.empty(4 * count, np.uint8)
+            unshuffle(self._data, first, joined.view(np.uint32))
+        else:
+            planes = self._data.reshape(size, -1)[:, first : first + count]
+            joined = np.ascontiguousarray(planes.T).reshape(-1)
+        stored: npt.NDArray[Any] = joined.view(self._dtype).reshape(stop - start, *self._shape[1:])
+        return stored
+
+
+def read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> Chunk | None:
+    """Return the chunk that begins with row `start`, or None if h5py has to read the rows [start, stop)."""
     chunks, filters = dataset.chunks, _filters(dataset)
     if not chunks or chunks[1:] != dataset.shape[1:] or start % chunks[0] or stop - start > chunks[0]:
         return None
@@ -39,12 +78,7 @@ def read_chunk(dataset: h5py.Dataset, start: int, stop: int) -> npt.NDArray[Any]
         return None
     with phil:
         _, packed = dataset.id.read_direct_chunk(origin)
-    size = dataset.dtype.itemsize
-    data = np.frombuffer(deflate.zlib_decompress(packed, size * int(np.prod(chunks))), np.uint8)
-    if "shuffle" in filters and size > 1:
-        data = _unshuffled(data, size)
-    rows: npt.NDArray[Any] = data.view(dataset.dtype).reshape(chunks)[: stop - start]
-    return rows
+    return Chunk(packed, chunks, dataset.dtype, shuffled="shuffle" in filters)
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
@@ -53,19 +87,6 @@ def _is_plain(dataset: h5py.Dataset) -> bool:
     if dtype.kind not in "fiu" or dtype.itemsize not in SIZES:
         return False
     return bool(h5py.h5t.py_create(dtype).equal(dataset.id.get_type()))
-
-
-def _unshuffled(planes: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """Undo HDF5's shuffle filter of numbers of `size` bytes."""
-    count = planes.size // size
-    if size == 4:
-        values = np.empty(count, np.uint32)
-        unshuffle(planes, values)
-        return values.view(np.uint8)
-    joined = np.empty((count, size), np.uint8)
-    for byte in range(size):
-        joined[:, byte] = planes[byte * count : (byte + 1) * count]
-    return joined.reshape(-1)
 
 
 def _filters(dataset: h5py.Dataset) -> tuple[str, ...]:

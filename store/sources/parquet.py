@@ -6,7 +6,7 @@ size. `store.sources.parquet_images` lists the forms that an image may have.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ import pyarrow as pa
 from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.datasets import DatasetSpec
 from store.errors import SourceError
+from store.locations import Url
 from store.sources.labels import check_told, no_labels
 from store.sources.parquet_columns import check_column, check_label, check_name, read_columns, read_labels
 from store.sources.parquet_images import ImageColumn, find_images
@@ -53,6 +54,13 @@ class ParquetSource:
         Whether a file without labels, or without the weights of the data set, is refused.
     told
         Number of the class of all rows, or None if the labels in the file say it.
+    url
+        See `Source.url`.
+
+    Attributes
+    ----------
+    stamp
+        See `Source.stamp`.
 
     Raises
     ------
@@ -64,9 +72,12 @@ class ParquetSource:
     spec: DatasetSpec
     require_labels: bool = True
     told: int | None = None
+    url: Url | None = None
+    stamp: int = field(init=False)
     other_files: ClassVar[tuple[Path, ...]] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stamp", self.path.stat().st_mtime_ns)
         check_name(self.path, self._footer, self.image_key)
         label, weight = self.spec.label_key, self.spec.weight_key
         if label and self.has(label):

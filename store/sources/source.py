@@ -12,6 +12,8 @@ import numpy.typing as npt
 from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.datasets import DATASETS, DatasetSpec
 from store.errors import ConfigError, SourceError
+from store.locations import Location, Url
+from store.sources.copies import fetch_all
 from store.sources.probe import probe
 
 PARQUET = b"PAR1"  # first bytes of every Parquet file
@@ -27,7 +29,15 @@ class Source(Protocol):
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file; of one at a URL, its copy on this machine."""
+
+    @property
+    def url(self) -> Url | None:
+        """Where `path` was copied from, or None; `store.sources.copies.here` gives the source on another machine."""
+
+    @property
+    def stamp(self) -> int:
+        """Time of the last change of the file when it was opened, in nanoseconds; all copies of a URL have the same."""
 
     @property
     def rows(self) -> int:
@@ -152,12 +162,14 @@ class Source(Protocol):
         """
 
 
-def open_sources(paths: Sequence[Path], spec: DatasetSpec, classes: Sequence[int | None] | None = None) -> list[Source]:
-    """Open the labelled source files of a store.
+def open_sources(
+    locations: Sequence[Location], spec: DatasetSpec, classes: Sequence[int | None] | None = None
+) -> list[Source]:
+    """Open the labelled source files of a store, after fetching those at URLs.
 
     Parameters
     ----------
-    paths
+    locations
         The files.
     spec
         The data set that they must hold.
@@ -169,21 +181,28 @@ def open_sources(paths: Sequence[Path], spec: DatasetSpec, classes: Sequence[int
     SourceError
         If there are none, one breaks a rule or is given twice, or the class of one is not known.
     ConfigError
-        If a file is Parquet and pyarrow is not installed.
+        If a file is Parquet and pyarrow is not installed, or the cache is too small for those at URLs.
+    RemoteError
+        If a file at a URL cannot be fetched.
     """
-    if not paths:
+    if not locations:
         raise SourceError("no source files given")
-    unprintable = next((path.name for path in paths if not path.name.isprintable()), None)
+    unprintable = next((location.name for location in locations if not location.name.isprintable()), None)
     if unprintable:
         raise SourceError(f"the name of the source file {unprintable!r} has unprintable characters; rename it")
-    paths = [path.absolute() for path in paths]  # workers of a cluster may run in another folder
-    path, count = Counter(paths).most_common(1)[0]
+    # workers of a cluster may run in another folder
+    locations = [location.absolute() if isinstance(location, Path) else location for location in locations]
+    location, count = Counter(locations).most_common(1)[0]
     if count > 1:
-        raise SourceError(f"{path}: is given twice")
-    told = [None] * len(paths) if classes is None else classes
+        raise SourceError(f"{location}: is given twice")
+    told = [None] * len(locations) if classes is None else classes
+    paths = fetch_all(locations)
     try_reading(paths, [spec, *DATASETS.values()])
     try:
-        return [open_tried(path, spec, told=number) for path, number in zip(paths, told, strict=True)]
+        return [
+            open_tried(path, spec, told=number, url=location if isinstance(location, Url) else None)
+            for location, path, number in zip(locations, paths, told, strict=True)
+        ]
     except SourceError as error:
         fitting = next((name for name, other in DATASETS.items() if other != spec and _fit(paths, other)), None)
         if fitting is None:
@@ -198,12 +217,12 @@ def _fit(paths: Sequence[Path], spec: DatasetSpec) -> bool:
     return False
 
 
-def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
-    """Open a source file; its first bytes tell Parquet from HDF5.
+def open_source(location: Location, spec: DatasetSpec, *, require_labels: bool = True) -> Source:
+    """Open a source file, after fetching it if it is at a URL; its first bytes tell Parquet from HDF5.
 
     Parameters
     ----------
-    path
+    location
         The file.
     spec
         The data set that it must hold.
@@ -215,10 +234,14 @@ def open_source(path: Path, spec: DatasetSpec, *, require_labels: bool = True) -
     SourceError
         If the file breaks a rule; the message names file, rule and value.
     ConfigError
-        If the file is Parquet and pyarrow is not installed.
+        If the file is Parquet and pyarrow is not installed, or the cache is too small for one at a URL.
+    RemoteError
+        If it is at a URL and cannot be fetched.
     """
+    (path,) = fetch_all([location])
     try_reading([path], [spec])
-    return open_tried(path, spec, require_labels=require_labels)
+    url = location if isinstance(location, Url) else None
+    return open_tried(path, spec, require_labels=require_labels, url=url)
 
 
 def try_reading(paths: Sequence[Path], specs: Sequence[DatasetSpec]) -> None:
@@ -237,15 +260,21 @@ def try_reading(paths: Sequence[Path], specs: Sequence[DatasetSpec]) -> None:
     probe([path for path in paths if path.is_file() and not is_parquet(path)], keys)
 
 
-def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True, told: int | None = None) -> Source:
+def open_tried(
+    path: Path, spec: DatasetSpec, *, require_labels: bool = True, told: int | None = None, url: Url | None = None
+) -> Source:
     """Open a source file that `try_reading` was called for; otherwise as `open_source`.
 
     Parameters
     ----------
-    path, spec, require_labels
+    path
+        The file, or its copy on this machine.
+    spec, require_labels
         See `open_source`.
     told
         Number of the class of all rows, or None if the labels in the file say it.
+    url
+        See `Source.url`.
     """
     if path.is_dir():
         raise SourceError(f"{path}: is a folder; give the files in it")
@@ -259,11 +288,11 @@ def open_tried(path: Path, spec: DatasetSpec, *, require_labels: bool = True, to
     if not is_parquet(path):
         from store.sources.hdf5 import Hdf5Source
 
-        return Hdf5Source(path, spec, require_labels, told)
+        return Hdf5Source(path, spec, require_labels, told, url)
     check_pyarrow(path)
     from store.sources.parquet import ParquetSource
 
-    return ParquetSource(path, spec, require_labels, told)
+    return ParquetSource(path, spec, require_labels, told, url)
 
 
 def is_parquet(path: Path) -> bool:
