@@ -6,12 +6,25 @@ from store.compiled.compiler import compiled
 
 
 @compiled
-def unshuffle(planes, out):
-    """Undo HDF5's shuffle filter: join the four byte planes, uint8 (4 * n,), to values, uint32 (n,), in `out`."""
-    n = out.size
-    for i in range(n):
-        low = np.uint32(planes[i]) | np.uint32(planes[n + i]) << np.uint32(8)
-        high = np.uint32(planes[2 * n + i]) << np.uint32(16) | np.uint32(planes[3 * n + i]) << np.uint32(24)
+def unshuffle(planes, first, out):
+    """Undo HDF5's shuffle filter for some consecutive values: join their four bytes.
+
+    Parameters
+    ----------
+    planes
+        uint8 (4 * n,), the first byte of each of n values, then the second of each, and so on.
+    first
+        Number of the first value.
+    out
+        uint32 (m,), set to the values from `first`.
+    """
+    m, n = out.size, planes.size // 4
+    last = first + m
+    byte_0, byte_1 = planes[first:last], planes[n + first : n + last]
+    byte_2, byte_3 = planes[2 * n + first : 2 * n + last], planes[3 * n + first : 3 * n + last]
+    for i in range(m):  # of slices, so that the compiler makes vector instructions
+        low = np.uint32(byte_0[i]) | np.uint32(byte_1[i]) << np.uint32(8)
+        high = np.uint32(byte_2[i]) << np.uint32(16) | np.uint32(byte_3[i]) << np.uint32(24)
         out[i] = low | high
 
 
