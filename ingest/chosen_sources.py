@@ -1,11 +1,13 @@
 """The files that `ingest` reads: those that the user names, or else those in data/raw, or the bundled sample."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from store import console
+from store.locations import Location
 
 if TYPE_CHECKING:
     from store.datasets import DatasetSpec
@@ -14,7 +16,7 @@ RAW = Path("data/raw")
 SAMPLES = Path(__file__).parent / "sample"  # one folder per data set
 
 
-def choose_sources(given: list[Path], spec: "DatasetSpec", sample: bool) -> tuple[Path, ...]:
+def choose_sources(given: Sequence[Location], spec: "DatasetSpec", sample: bool) -> tuple[Location, ...]:
     """Return the files to ingest; if none were given, say on the terminal which are used."""
     from ingest.source_files import find_files
     from store.sources.values import as_simulation

@@ -8,6 +8,8 @@ import typer
 from ingest import given_splits
 from ingest.chosen_sources import RAW, choose_sources
 from store import console
+from store.location_option import Place, parse_place
+from store.remote.cache_option import CacheFolder, CacheSize, use_cache
 
 app = typer.Typer(
     help="Make, select from and check stores of images. `ingest FILE …` is short for `ingest convert FILE …`.",
@@ -28,10 +30,13 @@ DEFAULT_STORE = Path("data/electron-photon.zarr")
 @app.command("convert", cls=given_splits.Command)
 def convert(
     source: Annotated[
-        list[Path] | None,
+        list[Place] | None,
         typer.Argument(
+            parser=parse_place,
+            metavar="[SOURCE]...",
             help="HDF5 or Parquet files; folders, for all .h5, .hdf5, .hdf and .parquet files in them; or quoted "
-            "patterns such as 'jets/**/*.h5'. Files of a folder or pattern are taken in sorted order.",
+            "patterns such as 'jets/**/*.h5'; on this machine or at URLs such as 's3://bucket/run*/*.h5'. Files of a "
+            "folder or pattern are taken in sorted order.",
             show_default="those of the data set in data/raw, or else the bundled sample",
         ),
     ] = None,
@@ -40,8 +45,8 @@ def convert(
         typer.Option(
             metavar="CLASS=FILES",
             help="Class of all images in some files, for files without labels, such as electron='electrons/*.h5'; "
-            "FILES is a file, folder or pattern. Repeat this option for each class. Without SOURCE, these files are "
-            "the sources; with it, each source must be among them.",
+            "FILES is a file, folder or pattern, on this machine or at a URL. Repeat this option for each class. "
+            "Without SOURCE, these files are the sources; with it, each source must be among them.",
         ),
     ] = None,
     dataset: Annotated[
@@ -69,17 +74,21 @@ def convert(
         ),
     ] = None,
     train: Annotated[
-        list[Path] | None,
+        list[Place] | None,
         typer.Option(
+            parser=parse_place,
             metavar="FILES...",
             help="Sources of the training split, instead of SOURCE and --split; files, folders or patterns. "
             "--validation and --test must be given too.",
         ),
     ] = None,
     validation: Annotated[
-        list[Path] | None, typer.Option(metavar="FILES...", help="Sources of the validation split.")
+        list[Place] | None,
+        typer.Option(parser=parse_place, metavar="FILES...", help="Sources of the validation split."),
     ] = None,
-    test: Annotated[list[Path] | None, typer.Option(metavar="FILES...", help="Sources of the test split.")] = None,
+    test: Annotated[
+        list[Place] | None, typer.Option(parser=parse_place, metavar="FILES...", help="Sources of the test split.")
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +109,8 @@ def convert(
     ] = "",
     sample: Annotated[bool, typer.Option("--sample", help="Use the bundled sample of simulated images.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Convert source files to a store: one Zarr group of shuffled, split and compressed images with their labels.
 
@@ -112,6 +123,7 @@ def convert(
     from store.datasets import find_dataset
     from store.files import parse_size
 
+    use_cache(cache, cache_size)
     spec = find_dataset(dataset)
     labels = [FileLabel.parse(text, spec.classes) for text in label or ()]
     excluded = {"SOURCE": source, "--sample": sample, "--split": split, "--group": group}
@@ -186,14 +198,18 @@ def select(
 def verify(
     store: STORE = DEFAULT_STORE,
     source: Annotated[
-        list[Path] | None,
+        list[Place] | None,
         typer.Argument(
-            help="Files, folders or patterns that the store was made from, or some of them; without any, images are "
-            "not compared with their sources."
+            parser=parse_place,
+            metavar="[SOURCE]...",
+            help="Files, folders or patterns, on this machine or at URLs, that the store was made from, or some of "
+            "them; without any, images are not compared with their sources.",
         ),
     ] = None,
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Compare a store's files with their recorded digests, and its images with the source files, bit for bit."""
     import time
@@ -202,6 +218,7 @@ def verify(
     from ingest.source_files import find_files
     from ingest.verify import verify as check
 
+    use_cache(cache, cache_size)
     began = time.perf_counter()
     with open_executor(workers, scheduler) as executor:
         result = check(store, find_files(source or []), executor)
@@ -245,7 +262,11 @@ def print_info(path: Path, reference: bool = False) -> None:
 
 @app.command("describe")
 def describe(
-    file: Annotated[Path, typer.Argument(help="An HDF5 or Parquet file.")],
+    file: Annotated[
+        Place, typer.Argument(parser=parse_place, metavar="FILE", help="An HDF5 or Parquet file, or its URL.")
+    ],
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Print a description of the data set in a file, to check, complete and give to `ingest --dataset`.
 
@@ -253,6 +274,7 @@ def describe(
     """
     from ingest.describe import describe_file
 
+    use_cache(cache, cache_size)
     typer.echo(describe_file(file), nl=False)
 
 

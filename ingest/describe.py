@@ -16,6 +16,8 @@ from ingest.label_guess import LabelGuess, find_label
 from store.datasets import DATASETS
 from store.descriptions import LARGEST_AXIS, LARGEST_IMAGE, RESERVED
 from store.errors import SourceError, printable
+from store.locations import Location
+from store.sources.copies import fetch_all
 from store.sources.source import open_tried
 
 WEIGHTS = (
@@ -34,16 +36,21 @@ LEAST_FLAT = 16  # values of a flat image
 GUESS = "GUESS"
 
 
-def describe_file(path: Path) -> str:
+def describe_file(location: Location) -> str:
     """Return a description of the data set in an HDF5 or Parquet file as TOML, in which guesses are marked.
+
+    A file at a URL is fetched into the local cache.
 
     Raises
     ------
     SourceError
         If the file cannot be read, or nothing in it looks like images.
     ConfigError
-        If the file is Parquet and pyarrow is not installed.
+        If the file is Parquet and pyarrow is not installed, or the cache is too small for one at a URL.
+    RemoteError
+        If a file at a URL cannot be fetched.
     """
+    (path,) = fetch_all([location])
     entries = [entry for entry in list_entries(path) if entry.name.isprintable() and entry.shape]
     image = max(filter(_may_be_images, entries), key=_rank, default=None)
     if image is None:

@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 import typer.core
 
 from store.datasets import SPLITS
+from store.locations import Location
 
 OPTIONS = tuple(f"--{split}" for split in SPLITS)
 
@@ -34,7 +34,7 @@ def repeat_options(words: Sequence[str]) -> Iterator[str]:
             yield from (option, word) if option else (word,)
 
 
-def choose_given(given: Sequence[list[Path] | None], others: dict[str, Any]) -> list[list[Path]]:
+def choose_given(given: Sequence[list[Location] | None], others: dict[str, Any]) -> list[list[Location]]:
     """Return the files of each split, or an empty list if none are given by split.
 
     Parameters

@@ -11,16 +11,18 @@ import numpy.typing as npt
 
 from ingest.executors import Executor
 from ingest.external_shuffle import Part, Stretch, cut_stretches, positions_of_rows
-from ingest.identity import digest_files, find_sources
+from ingest.identity import digest_files, find_sources, location_of
 from store.arrays import Int64Array
 from store.datasets import SPLITS
 from store.digests import DIGESTS_FILE, read_digests, sha256
 from store.errors import CorruptStoreError, SourceError
 from store.integrity import check_attributes, check_content_digest, check_lengths
+from store.locations import Location
 from store.opening import Store, open_unchecked
 from store.sample_columns import WEIGHT, column_types, content_columns
 from store.sample_reader import SampleReader, open_reader
 from store.sources import Source, open_sources
+from store.sources.copies import here
 from store.sources.source import open_tried
 
 SHOWN = 5  # samples named in one message
@@ -43,7 +45,7 @@ class Verification:
     problems: tuple[str, ...]
 
 
-def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verification:
+def verify(path: Path, sources: Sequence[Location], executor: Executor) -> Verification:
     """Compare a store's files with their digests, its arrays with the format, and its images with the sources.
 
     Parameters
@@ -51,7 +53,8 @@ def verify(path: Path, sources: Sequence[Path], executor: Executor) -> Verificat
     path
         The store.
     sources
-        Files that it was made from, all or some of them, in any order; they are recognised by their sha256.
+        Files that it was made from, on this machine or at URLs, all or some of them, in any order; they are recognised
+        by their sha256.
     executor
         Runs the comparisons.
 
@@ -164,26 +167,28 @@ def _column(store: Store, name: str) -> npt.NDArray[Any]:
 
 
 def _plan_comparisons(
-    store: Store, paths: Sequence[Path], executor: Executor
+    store: Store, locations: Sequence[Location], executor: Executor
 ) -> list[tuple[Path, Stretch, Int64Array]]:
     """Return the arguments of all calls of `compare_stretch`."""
-    numbers, sources = _open_recorded(store, paths, executor)
+    numbers, sources = _open_recorded(store, locations, executor)
     rows = [identity["rows"] for identity in store.attributes["sources"]]
     positions = positions_of_rows(_column(store, "source_file"), _column(store, "source_row"), rows)
     selected = [positions[number] for number in numbers]
     return [(store.path, stretch, stretch.select(selected)) for stretch in cut_stretches(sources)]
 
 
-def _open_recorded(store: Store, paths: Sequence[Path], executor: Executor) -> tuple[list[int], list[Source]]:
+def _open_recorded(store: Store, locations: Sequence[Location], executor: Executor) -> tuple[list[int], list[Source]]:
     """Return which of a store's sources some files are, and the opened files."""
     identities, classes = store.attributes["sources"], store.spec.classes
     told = any("class" in identity for identity in identities)  # by the user, for files without labels
-    sources = open_sources(paths, store.spec, [0] * len(paths) if told else None)  # the class is not yet known
+    sources = open_sources(locations, store.spec, [0] * len(locations) if told else None)  # the class is not yet known
     numbers = find_sources(identities, sources, digest_files(sources, executor))
     if told:
         names = [identities[number]["class"] for number in numbers]
         pairs = zip(sources, names, strict=True)
-        sources = [open_tried(source.path, store.spec, told=classes.index(name)) for source, name in pairs]
+        sources = [
+            open_tried(source.path, store.spec, told=classes.index(name), url=source.url) for source, name in pairs
+        ]
     return numbers, sources
 
 
@@ -213,7 +218,7 @@ def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list
         positions = positions[part.rows :]
         if different:
             named = ", ".join(map(str, different[:SHOWN])) + (" ..." if len(different) > SHOWN else "")
-            problems.append(f"{path}: {len(different)} samples differ from {part.source.path}: {named}")
+            problems.append(f"{path}: {len(different)} samples differ from {location_of(part.source)}: {named}")
     return problems
 
 
@@ -221,7 +226,8 @@ def _compare_part(
     store: Store, reader: SampleReader, part: Part, positions: Int64Array, columns: dict[str, npt.NDArray[Any]]
 ) -> list[int]:
     """Return the samples of the store that differ from their rows; `columns` keeps what is read of the store."""
-    source, weights = part.source, part.source.weights()
+    source = here(part.source)
+    weights = source.weights()
     read = {"label": source.labels(), **source.variables(), **({} if weights is None else {WEIGHT: weights})}
     pairs = []
     for name, values in read.items():
