@@ -33,7 +33,7 @@ def convert(
         list[Place] | None,
         typer.Argument(
             parser=parse_place,
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="HDF5 or Parquet files; folders, for all .h5, .hdf5, .hdf and .parquet files in them; or quoted "
             "patterns such as 'jets/**/*.h5'; on this machine or at URLs such as 's3://bucket/run*/*.h5'. Files of a "
             "folder or pattern are taken in sorted order.",
@@ -201,7 +201,7 @@ def verify(
         list[Place] | None,
         typer.Argument(
             parser=parse_place,
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="Files, folders or patterns, on this machine or at URLs, that the store was made from, or some of "
             "them; without any, images are not compared with their sources.",
         ),
