@@ -8,6 +8,8 @@ import typer
 from store import console
 from store.errors import ConfigError
 from store.files import write_whole
+from store.location_option import Place, parse_place
+from store.remote.cache_option import CacheFolder, CacheSize, use_cache
 
 app = typer.Typer(
     help="Measure how well trained classifiers do. `evaluate RUN ...` is short for `evaluate report RUN ...`.",
@@ -57,13 +59,23 @@ def compare(
 @app.command("score")
 def score(
     run: Annotated[Path, typer.Argument(help="Run directory of the trained model.")],
-    file: Annotated[Path, typer.Argument(help="Images as HDF5, Parquet or a store, with or without labels.")],
+    file: Annotated[
+        Place,
+        typer.Argument(
+            parser=parse_place,
+            metavar="FILE",
+            help="Images as HDF5, Parquet or a store, with or without labels, on this machine or at a URL.",
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="File for the scores, .csv or .parquet.")] = Path("scores.csv"),
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Score new images with the model of a run; if they have labels, also measure how good the scores are."""
     from evaluate.score import score
     from evaluate.terminal import print_scores
 
+    use_cache(cache, cache_size)
     with console.console.status("scoring"):
         document = score(run, file, output)
     print_scores(document, output)

@@ -13,11 +13,14 @@ from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.console import say
 from store.datasets import SPLITS, DatasetSpec, Variable
 from store.errors import ConfigError, SourceError
+from store.locations import Location
 from store.opening import Store
+from store.remote.objects import open_objects
 from store.sources import Source, describe_oddities, open_source
 from store.sources.values import WEIGHT_KEY, as_float32, as_weights
 
 BLOCK_BYTES = 16 << 20
+METADATA = "zarr.json"  # of the root group of every store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,8 @@ class Images:
 
     Attributes
     ----------
-    path
-        The file or store.
+    location
+        The file or store, or its URL.
     rows
         Number of images.
     label
@@ -41,7 +44,7 @@ class Images:
         breaks a rule or a part of the file cannot be read.
     """
 
-    path: Path
+    location: Location
     rows: int
     label: UInt8Array | None
     weight: Float64Array | None
@@ -49,14 +52,14 @@ class Images:
     blocks: Callable[[], Iterator[Float32Array]]
 
 
-def open_images(path: Path, spec: DatasetSpec, variables: Sequence[str] = ()) -> Images:
-    """Open a store, which is a folder, or a source file, which is HDF5 or Parquet.
+def open_images(location: Location, spec: DatasetSpec, variables: Sequence[str] = ()) -> Images:
+    """Open a store, which is a folder, or a source file, which is HDF5 or Parquet, on this machine or at a URL.
 
     Source files are read by the same rules as in an ingest, except that labels are optional.
 
     Parameters
     ----------
-    path
+    location
         What to open.
     spec
         The data set that the file or store must hold.
@@ -71,9 +74,18 @@ def open_images(path: Path, spec: DatasetSpec, variables: Sequence[str] = ()) ->
         If a folder is not a store.
     ConfigError
         If the data set has no variable of that name, or the file is Parquet and pyarrow is not installed.
+    RemoteError
+        If it is at a URL and cannot be read.
     """
     spec = replace(spec, variables=tuple(_find_variable(spec, name) for name in variables))
-    return _open_store(path, spec) if path.is_dir() else _open_file(path, spec)
+    return _open_store(location, spec) if _is_folder(location) else _open_file(location, spec)
+
+
+def _is_folder(location: Location) -> bool:
+    """Return whether something is a folder, and so a store, and not a file; at a URL, a store has metadata."""
+    if isinstance(location, Path):
+        return location.is_dir()
+    return open_objects(location).info(METADATA) is not None
 
 
 def _find_variable(spec: DatasetSpec, name: str) -> Variable:
@@ -83,17 +95,17 @@ def _find_variable(spec: DatasetSpec, name: str) -> Variable:
     return known[name]
 
 
-def _open_file(path: Path, spec: DatasetSpec) -> Images:
-    source = open_source(path, spec, require_labels=False)
+def _open_file(location: Location, spec: DatasetSpec) -> Images:
+    source = open_source(location, spec, require_labels=False)
     if warning := describe_oddities(source):
         say(warning)
     key = spec.weight_key or WEIGHT_KEY
     return Images(
-        path=path,
+        location=location,
         rows=source.rows,
         label=source.labels() if source.labelled else None,
-        weight=as_weights(path, key, source.column(key)) if source.has(key) else None,
-        variables=_as_table(path, source.variables(), source.rows),
+        weight=as_weights(source.path, key, source.column(key)) if source.has(key) else None,
+        variables=_as_table(source.path, source.variables(), source.rows),
         blocks=lambda: _scan(source, _block_rows(spec)),
     )
 
@@ -105,27 +117,29 @@ def _scan(source: Source, rows: int) -> Iterator[Float32Array]:
         raise SourceError(str(error)) from error
 
 
-def _open_store(path: Path, spec: DatasetSpec) -> Images:
-    opened = store.open_store(path)
+def _open_store(location: Location, spec: DatasetSpec) -> Images:
+    opened = store.open_store(location)
     rows, *shape = opened.image.shape
     if tuple(shape) != spec.image_shape:
-        raise SourceError(f"{path}: images have shape {tuple(shape)}, expected {spec.image_shape}")
+        raise SourceError(f"{location}: images have shape {tuple(shape)}, expected {spec.image_shape}")
 
     def column(name: str) -> npt.NDArray[Any]:
         if name not in opened.group:
-            raise SourceError(f"{path}: no array {name!r} in the store")
+            raise SourceError(f"{location}: no array {name!r} in the store")
         return np.asarray(opened.group[name][...])  # type: ignore[index]
 
     names = [variable.name for variable in spec.variables]
     label = column("label")
     if label.size and label.max() >= len(spec.classes):
-        raise SourceError(f"{path}: has samples of label {label.max()}; {spec.name} has {len(spec.classes)} classes")
+        raise SourceError(
+            f"{location}: has samples of label {label.max()}; {spec.name} has {len(spec.classes)} classes"
+        )
     return Images(
-        path=path,
+        location=location,
         rows=rows,
         label=label,
-        weight=as_weights(path, WEIGHT_KEY, column(WEIGHT_KEY)) if WEIGHT_KEY in opened.group else None,
-        variables=_as_table(path, {name: column(name) for name in names}, rows),
+        weight=as_weights(opened.folder, WEIGHT_KEY, column(WEIGHT_KEY)) if WEIGHT_KEY in opened.group else None,
+        variables=_as_table(opened.folder, {name: column(name) for name in names}, rows),
         blocks=lambda: _read_store(opened, _block_rows(spec)),
     )
 

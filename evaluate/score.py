@@ -18,10 +18,11 @@ from store.arrays import Float64Array
 from store.datasets import DatasetSpec, stored_dataset
 from store.errors import RunError
 from store.files import replacing
+from store.locations import Location
 from store.run_folder import RunFolder
 
 
-def score(run: Path, file: Path, output: Path) -> ScoresDocument:
+def score(run: Path, file: Location, output: Path) -> ScoresDocument:
     """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
 
     It needs memory for a few blocks of images, 16 MiB each, and 17 bytes per row (25 with weights) plus 4 for each
@@ -44,14 +45,17 @@ def score(run: Path, file: Path, output: Path) -> ScoresDocument:
         If the run has no usable model, or the model fails.
     SourceError
         If the images or labels break a rule; the message names file, rule and value.
+    RemoteError
+        If the file is at a URL and cannot be read.
     ConfigError
         If `output` has another suffix, would replace an input or a JSON file that is not a document of scores, or
         pyarrow is needed and not installed.
     """
     open_table = choose_format(output)
     document_path = output.with_suffix(".json")
-    check_output_file(output, (run, file))
-    check_output_file(document_path, (run, file), SCORES_SCHEMA)
+    inputs = (run, file) if isinstance(file, Path) else (run,)
+    check_output_file(output, inputs)
+    check_output_file(document_path, inputs, SCORES_SCHEMA)
     folder = RunFolder(path=run)
     config, store = folder.read_config(), folder.read_environment()["store"]
     spec = stored_dataset(store)
@@ -103,7 +107,7 @@ def _describe(run: Path, spec: DatasetSpec, simulated: str, images: Images, scor
     return ScoresDocument(
         confidence=CONFIDENCE,
         run=str(run),
-        file=str(images.path),
+        file=str(images.location),
         rows=images.rows,
         labelled=images.label is not None,
         weighted=measured["metrics"] is not None and images.weight is not None,
