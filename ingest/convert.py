@@ -20,7 +20,7 @@ from ingest.external_shuffle import (
     positions_of_rows,
     spill,
 )
-from ingest.identity import check_distinct, check_unchanged, digest_files, identify, stamp_files
+from ingest.identity import check_distinct, check_unchanged, digest_files, identify, location_of, stamp_files
 from ingest.notes import say_notes
 from ingest.split import Split, arrange
 from ingest.spool import Spool
@@ -28,7 +28,8 @@ from ingest.staging import StagingFolder
 from store.datasets import FORMAT_VERSION, DatasetSpec
 from store.digests import content_digest
 from store.errors import ConfigError, PlanError, SourceError, StoreError
-from store.layout import Layout, shard_path
+from store.layout import Layout
+from store.locations import Location
 from store.sample_columns import WEIGHT
 from store.selection import Cut
 from store.sources import Source, open_sources
@@ -44,8 +45,8 @@ class Ingest:
     Attributes
     ----------
     sources
-        Source files; a store refers to them by their number in this order. `ingest.source_files.find_files` finds them
-        in folders and by patterns.
+        Source files, on this machine or at URLs; a store refers to them by their number in this order.
+        `ingest.source_files.find_files` finds them in folders and by patterns.
     spec
         The data set that they hold.
     output
@@ -75,7 +76,7 @@ class Ingest:
         If `where` is not a valid expression.
     """
 
-    sources: tuple[Path, ...]
+    sources: tuple[Location, ...]
     spec: DatasetSpec
     output: Path
     split: Split
@@ -131,7 +132,7 @@ def ingest(job: Ingest, executor: Executor) -> Path:
     PlanError
         If `where` reads a column that the data set does not have.
     """
-    output = find_destination(job.output, job.sources)
+    output = find_destination(job.output, [source for source in job.sources if isinstance(source, Path)])
     staging = StagingFolder(output)
     with removing_unused_folders(output), staging.held():
         check_output(output, overwrite=job.overwrite)
@@ -190,7 +191,7 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
     """Decide which row of which source each sample of the store is, and read its columns."""
     columns = read_columns(sources, job.spec)
     if missing := _missing_class(job.spec, columns):
-        given = ", ".join(str(source.path) for source in sources[:SHOWN])
+        given = ", ".join(str(location_of(source)) for source in sources[:SHOWN])
         more = f" and {len(sources) - SHOWN} more" if len(sources) > SHOWN else ""
         raise SourceError(f"{given}{more}: no sample of {missing}; give files that hold samples of all classes")
     if job.where is not None:
@@ -200,7 +201,7 @@ def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
                 f"where={job.where!r} leaves no sample of {missing}; choose a cut that leaves all classes"
             )
     if job.split.group is not None and columns[job.split.group].dtype.kind != "i":
-        raise SourceError(f"{sources[0].path}: {job.split.group} is floating-point, and --group needs integers")
+        raise SourceError(f"{location_of(sources[0])}: {job.split.group} is floating-point, and --group needs integers")
     split = replace(job.split, scheme=job.split_scheme)  # for messages
     order, split_sizes = arrange(columns, split, job.seed, job.spec.classes)
     columns = {name: values[order] for name, values in columns.items()}
@@ -264,7 +265,5 @@ def _assemble_images(
     """Write all shards of the store from the spool, and return their sha256 digests in order."""
     runs = [run for stretch in spilled for run in stretch.runs]
     samples = len(table.label)
-    calls = [
-        (shard, samples, layout, spool, runs, shard_path(root, shard)) for shard in range(layout.shard_count(samples))
-    ]
+    calls = [(shard, samples, layout, spool, runs, root) for shard in range(layout.shard_count(samples))]
     return executor.run(assemble_shard, calls, "writing shards")

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.places import digest, open_place
 from ingest.spool import Run, Spool
 from store.arrays import Int64Array, UnsignedArray
 from store.blosc import Blocks, encode_samples, zero_block
-from store.digests import sha256
 from store.errors import StoreError
-from store.files import is_regular, remove, write_whole
-from store.layout import Layout
+from store.layout import Layout, shard_path
+from store.locations import Location
 from store.sources import Source
+from store.sources.copies import here
 from store.writer import pack_shard
 
 STRETCH_BYTES = 64 << 20
@@ -190,6 +191,9 @@ def _identify_rows(stretch: Stretch) -> list[int]:
     """
     values: list[int] = []
     for part in stretch.parts:
+        if part.source.url is not None:
+            values += [part.start, part.stop, part.source.stamp]
+            continue
         try:
             status = [file.stat() for file in (part.source.path, *part.source.other_files)]
         except OSError:
@@ -217,7 +221,7 @@ def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterat
         places = positions[start : start + part.rows]
         start += part.rows
         first = 0
-        for images in part.source.pieces(part.start, part.stop) if (places >= 0).any() else ():
+        for images in here(part.source).pieces(part.start, part.stop) if (places >= 0).any() else ():
             for offset in range(0, len(images), ENCODE):
                 some = images[offset : offset + ENCODE]
                 wanted = places[first : first + len(some)]
@@ -228,7 +232,7 @@ def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterat
                     yield from zip(wanted[kept].tolist(), samples, strict=True)
 
 
-def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], path: Path) -> str:
+def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], root: Location) -> str:
     """Write one shard from the samples of all runs, unless that was done before, and return its sha256.
 
     Parameters
@@ -243,29 +247,27 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs:
         Has the runs, and receives a record of the shard.
     runs
         All runs.
-    path
-        File to write.
+    root
+        Folder or URL of the store.
 
     Raises
     ------
     StoreError
         If a run is damaged, or a sample of the shard is in no run.
     """
-    name = f"shard-{shard:06d}"
-    record = spool.read_record(name)
-    if record is not None and is_regular(path) and sha256(path) == record["sha256"]:
+    record_name, name, place = f"shard-{shard:06d}", shard_path(Path(), shard).as_posix(), open_place(root)
+    record = spool.read_record(record_name)
+    if record is not None and digest(place, name) == record["sha256"]:
         return str(record["sha256"])
     start = shard * layout.shard
     stop = min(samples, start + layout.shard)
     blocks = [b""] * (stop - start)
-    for run in runs:
-        for position, block in spool.read_run(run, start, stop):
-            blocks[position - start] = block
+    for position, block in spool.read_runs(runs, start, stop):
+        blocks[position - start] = block
     if b"" in blocks:
-        raise StoreError(f"{spool.folder}: sample {start + blocks.index(b'')} of the store is in no run")
+        raise StoreError(f"{spool.place}: sample {start + blocks.index(b'')} of the store is in no run")
     content = pack_shard(Blocks.of(blocks), layout)
-    digest = hashlib.sha256(content).hexdigest()
-    spool.write_record(name, {"sha256": digest})  # first, so that no shard is without its digest
-    remove(path)
-    write_whole(path, content)
-    return digest
+    computed = hashlib.sha256(content).hexdigest()
+    spool.write_record(record_name, {"sha256": computed})  # first, so that no shard is without its digest
+    place.write(name, content)
+    return computed

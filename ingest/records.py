@@ -5,16 +5,17 @@ A record that is missing, damaged, renamed or of another ingest is no record: th
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
-from store.files import is_regular, write_whole
+from ingest.places import open_place
+from store.errors import RemoteError
+from store.locations import Location
 
 LARGEST = 1 << 25  # bytes; more than the record of 100,000 sources has
 
 
-def write_record(path: Path, content: dict[str, Any], ingest: str = "") -> None:
-    """Write a record, which is on the disk when this returns.
+def write_record(path: Location, content: dict[str, Any], ingest: str = "") -> None:
+    """Write a record, which is on the disk, or at its URL, when this returns.
 
     Parameters
     ----------
@@ -30,10 +31,11 @@ def write_record(path: Path, content: dict[str, Any], ingest: str = "") -> None:
     OSError
         If the file cannot be written.
     """
-    write_whole(path, json.dumps({"sha256": _digest(path, content, ingest), "record": content}).encode())
+    packed = json.dumps({"sha256": _digest(path.name, content, ingest), "record": content}).encode()
+    open_place(path.parent).write(path.name, packed)
 
 
-def read_record(path: Path, ingest: str = "") -> dict[str, Any] | None:
+def read_record(path: Location, ingest: str = "") -> dict[str, Any] | None:
     """Return what a record says, or None if there is no such record of this ingest, or only a damaged one.
 
     Parameters
@@ -42,17 +44,26 @@ def read_record(path: Path, ingest: str = "") -> dict[str, Any] | None:
         File of the record.
     ingest
         Identifies the ingest, as it was given to `write_record`.
+
+    Raises
+    ------
+    RemoteError
+        If a server does not answer, or refuses.
     """
+    place = open_place(path.parent)
     try:
-        if not is_regular(path) or path.stat().st_size > LARGEST:
+        info = place.info(path.name)
+        if info is None or info.size > LARGEST:
             return None
-        document = json.loads(path.read_bytes())
+        document = json.loads(place.read(path.name))
         content = document["record"]
-        whole = isinstance(content, dict) and document["sha256"] == _digest(path, content, ingest)
+        whole = isinstance(content, dict) and document["sha256"] == _digest(path.name, content, ingest)
+    except RemoteError:
+        raise
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return content if whole else None
 
 
-def _digest(path: Path, content: Any, ingest: str) -> str:
-    return hashlib.sha256(json.dumps([ingest, path.name, content]).encode()).hexdigest()
+def _digest(name: str, content: Any, ingest: str) -> str:
+    return hashlib.sha256(json.dumps([ingest, name, content]).encode()).hexdigest()

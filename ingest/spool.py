@@ -1,148 +1,214 @@
 """The spool of an ingest: runs of compressed samples, and records of the work that is finished.
 
-Everything is on the disk before a record says that it exists, and is compared with its digest before it is used.
+It is in a folder, or at a URL if the workers of a cluster share no disk. Everything is in its place before a record
+says that it exists, and is compared with its checksums before it is used.
 """
 
 import functools
 import itertools
-import os
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import numpy as np
 
+from ingest.places import Files, open_place
 from ingest.records import read_record, write_record
-from store import files
-from store.errors import StoreError
+from store.arrays import Int64Array
+from store.errors import RemoteError, StoreError
+from store.locations import Location, Url
 
 INDEX = np.dtype("<i8")
-PIECE = 1 << 20  # bytes of a run that are checked at once
+GROUP = 32  # samples that are read and checked together
+CHECKED = 8 << 20  # bytes of a run that are checked at once
+HEADERS = 1 << 14  # of runs, kept in memory by each process
+REQUESTS = 16  # at a time, to read or delete at a URL
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A file of samples, sorted by their position in the store.
 
-    The file begins with an index, int64 (3, samples + 1): position of each sample in the store; offset of each sample
-    in the file; CRC-32C of all samples before each sample. The last column ends the lists. The samples follow.
+    The file has groups of samples. It begins with a header, int64 (3, groups + 1): position in the store of the first
+    sample of each group; offset of each group in the file; CRC-32C of each group. The last column ends the lists. A
+    group begins with int64 (2, n): position and size of each of its samples, which follow.
 
     Attributes
     ----------
     name
         Name of the file without its suffix.
     samples
-        Number of samples.
+        Number of samples; each group has `GROUP` of them, and the last one what is left.
     crc32c
-        CRC-32C of the index.
+        CRC-32C of the header.
     """
 
     name: str
     samples: int
     crc32c: int
 
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return -(-self.samples // GROUP)
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return f"{self.name}.run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spool:
-    """The folder of runs and records.
+    """The place of runs and records.
 
     Attributes
     ----------
-    folder
-        The folder: ``NAME.run`` is a run, ``NAME.json`` a record.
+    place
+        Folder or URL: ``NAME.run`` in it is a run, ``NAME.json`` a record.
     ingest
         Identifies the ingest; records of any other ingest do not count.
     """
 
-    folder: Path
+    place: Location
     ingest: str
 
     def read_record(self, name: str) -> dict[str, Any] | None:
         """Return what a record says; see `ingest.records.read_record`."""
-        return read_record(self.folder / f"{name}.json", self.ingest)
+        return read_record(self.place / f"{name}.json", self.ingest)
 
     def write_record(self, name: str, content: dict[str, Any]) -> None:
         """Write a record; see `ingest.records.write_record`."""
-        write_record(self.folder / f"{name}.json", content, self.ingest)
+        write_record(self.place / f"{name}.json", content, self.ingest)
 
     def write_run(self, prefix: str, samples: list[tuple[int, bytes]]) -> Run:
-        """Sort position and compressed image of samples by position, and write them to a new run, synced to disk.
+        """Sort position and compressed image of samples by position, and write them to a new run.
 
         Its name begins with `prefix` and is unique, because a call that is repeated on another worker may run beside
         the first one.
         """
         samples.sort(key=lambda sample: sample[0])
-        blocks = [block for _, block in samples]
-        index = np.empty((3, len(samples) + 1), INDEX)
-        index[0] = [*(position for position, _ in samples), np.iinfo(np.int64).max]
-        index[1] = np.cumsum([index.nbytes, *map(len, blocks)])
-        index[2] = [*itertools.accumulate(blocks, google_crc32c.extend, initial=0)]
-        packed = index.tobytes()
+        groups = [_pack_group(samples[start : start + GROUP]) for start in range(0, len(samples), GROUP)]
+        header = np.empty((3, len(groups) + 1), INDEX)
+        header[0] = [*(position for position, _ in samples[::GROUP]), np.iinfo(np.int64).max]
+        header[1] = np.cumsum([header.nbytes, *map(len, groups)])
+        header[2] = [*map(google_crc32c.value, groups), 0]
+        packed = header.tobytes()
         run = Run(name=f"{prefix}-{uuid.uuid4().hex}", samples=len(samples), crc32c=google_crc32c.value(packed))
-        with self._path(run).open("wb") as file:
-            file.write(packed)
-            file.writelines(blocks)
-            file.flush()
-            os.fsync(file.fileno())
-        files.sync_folder(self.folder)
+        self._files.write(run.file, b"".join((packed, *groups)))
         return run
 
     def is_whole(self, run: Run) -> bool:
         """Return whether a run is as it was written; this reads the whole file."""
-        path = self._path(run)
         try:
-            if not files.is_regular(path):
+            info = self._files.info(run.file)
+            if info is None:
                 return False
-            with path.open("rb") as file:
-                packed = file.read(3 * (run.samples + 1) * INDEX.itemsize)
-                crc = functools.reduce(google_crc32c.extend, iter(lambda: file.read(PIECE), b""), 0)
-        except OSError:
+            header = _read_header.__wrapped__(self.place, run)  # as it is now
+            if info.size != header[1, -1]:
+                return False
+            step = max(1, CHECKED * run.groups // info.size)
+            for first in range(0, run.groups, step):
+                _read_groups(self._files, run, header, first, min(run.groups, first + step))
+        except RemoteError:
+            raise
+        except (OSError, ValueError):
             return False
-        return google_crc32c.value(packed) == run.crc32c and crc == int(np.frombuffer(packed, INDEX)[-1])
+        return True
 
-    def read_run(self, run: Run, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yield position and compressed image of the samples of a run with positions in [start, stop).
+    def read_run(self, run: Run, start: int, stop: int) -> list[tuple[int, bytes]]:
+        """Return position and compressed image of the samples of a run with positions in [start, stop).
 
         Raises
         ------
         StoreError
             If they are not as they were written.
+        RemoteError
+            If a server does not answer, or refuses.
         """
-        path = self._path(run)
         try:
-            index = np.memmap(path, INDEX, "r", shape=(3, run.samples + 1))
-            first, last = np.searchsorted(index[0], [start, stop]).tolist()
-            positions, offsets = index[0, first:last].tolist(), index[1, first : last + 1].tolist()
-            before, after = index[2, [first, last]].tolist()
-            with path.open("rb") as file:
-                file.seek(offsets[0])
-                data = file.read(offsets[-1] - offsets[0])
-            whole = google_crc32c.extend(before, data) == after
+            header = _read_header(self.place, run)
+            first = max(0, int(np.searchsorted(header[0, :-1], start, "right")) - 1)
+            last = int(np.searchsorted(header[0, :-1], stop))
+            groups = _read_groups(self._files, run, header, first, last)
+        except RemoteError:
+            raise
         except (OSError, ValueError):
-            whole = False
-        if not whole:
-            raise StoreError(f"{path}: was damaged after it was written; run this again, and it is written anew")
-        for position, (begin, end) in zip(positions, itertools.pairwise(offsets), strict=True):
-            yield position, data[begin - offsets[0] : end - offsets[0]]
+            raise StoreError(
+                f"{self.place / run.file}: was damaged after it was written; run this again, and it is written anew"
+            ) from None
+        counts = [min(GROUP, run.samples - group * GROUP) for group in range(first, last)]
+        samples = itertools.chain.from_iterable(map(_unpack_group, groups, counts))
+        return [sample for sample in samples if start <= sample[0] < stop]
+
+    def read_runs(self, runs: Sequence[Run], start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what `read_run` returns for each of some runs; from a URL, many are read at once."""
+        read = functools.partial(self.read_run, start=start, stop=stop)
+        if isinstance(self.place, Url):
+            with ThreadPoolExecutor(REQUESTS) as pool:
+                yield from itertools.chain.from_iterable(pool.map(read, runs))
+        else:
+            yield from itertools.chain.from_iterable(map(read, runs))
 
     def delete(self, runs: Sequence[Run]) -> None:
         """Delete runs, whatever has their names now."""
         for run in runs:
-            files.remove(self._path(run))
+            self._files.delete(run.file)
 
     def delete_unfinished(self) -> None:
         """Delete everything that no record of this ingest stands for."""
-        kept = set()
-        for path in self.folder.glob("*.json"):
-            record = self.read_record(path.stem)
-            if record is not None:
-                kept |= {path, *(self._path(Run(**run)) for run in record.get("runs", ()))}
-        for path in self.folder.iterdir():
-            if path not in kept:
-                files.remove(path)
+        names = list(self._files.list())
+        records = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            kept = set[str]()
+            for name, record in zip(records, pool.map(self.read_record, records), strict=True):
+                if record is not None:
+                    kept |= {f"{name}.json", *(Run(**run).file for run in record.get("runs", ()))}
+            list(pool.map(self._files.delete, (name for name in names if name not in kept)))
 
-    def _path(self, run: Run) -> Path:
-        return self.folder / f"{run.name}.run"
+    @functools.cached_property
+    def _files(self) -> Files:
+        return open_place(self.place)
+
+
+def _pack_group(samples: Sequence[tuple[int, bytes]]) -> bytes:
+    index = np.array([(position, len(block)) for position, block in samples], INDEX).T
+    return b"".join((index.tobytes(), *(block for _, block in samples)))
+
+
+def _unpack_group(content: bytes, count: int) -> Iterator[tuple[int, bytes]]:
+    index = np.frombuffer(content, INDEX, 2 * count).reshape(2, count)
+    begin = index.nbytes
+    for position, size in index.T.tolist():
+        yield position, content[begin : begin + size]
+        begin += size
+
+
+@functools.lru_cache(maxsize=HEADERS)
+def _read_header(place: Location, run: Run) -> Int64Array:
+    """Return the header of a run, int64 (3, groups + 1); every shard needs a part of every run.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is not as it was written.
+    """
+    packed = open_place(place).read(run.file, 0, 3 * (run.groups + 1) * INDEX.itemsize)
+    if google_crc32c.value(packed) != run.crc32c:
+        raise ValueError
+    return np.frombuffer(packed, INDEX).reshape(3, -1)
+
+
+def _read_groups(files: Files, run: Run, header: Int64Array, first: int, last: int) -> list[bytes]:
+    """Return the groups [first, last) of a run; the errors are those of `_read_header`."""
+    if first >= last:
+        return []
+    offsets = header[1, first : last + 1].tolist()
+    data = files.read(run.file, offsets[0], offsets[-1])
+    groups = [data[begin - offsets[0] : end - offsets[0]] for begin, end in itertools.pairwise(offsets)]
+    if [*map(google_crc32c.value, groups)] != header[2, first:last].tolist():
+        raise ValueError
+    return groups

@@ -125,7 +125,7 @@ class StagingFolder:
         if interrupted is None:
             write_record(self._record_file, record)
         self._started = True
-        return Spool(folder=self.spool, ingest=hashlib.sha256(json.dumps(record).encode()).hexdigest())
+        return Spool(place=self.spool, ingest=hashlib.sha256(json.dumps(record).encode()).hexdigest())
 
     def used(self) -> int:
         """Return the total size of the files in the folder, in bytes."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 STALLED = timedelta(seconds=20)  # without any byte, after which a request is repeated
 CONNECTED = timedelta(seconds=10)
 REPEATED = 5  # times, with 0.2, 0.4, 0.8, ... seconds between
+LARGE = 1 << 20  # bytes of an object; for a larger one that is written, no byte may come back for longer
+WRITTEN = timedelta(minutes=5)
+LARGEST_PUT = 256 << 20  # bytes; a larger object is written in parts, of which a killed process leaves some behind
 GIVEN_UP = timedelta(seconds=90)
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
@@ -82,7 +85,7 @@ class Objects(ReadableObjects, Protocol):
             If the server cannot list, as over HTTP.
         """
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Write an object; it appears as a whole, and replaces one of the same name."""
 
     def delete(self, name: str) -> None:
@@ -193,12 +196,13 @@ class ObstoreObjects:
         with naming_url(self._url(prefix), doing="listed"):
             yield self._key(prefix) or None
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """See `Objects.write`."""
         import obstore
 
         with naming_url(self._url(name), doing="written"):
-            obstore.put(self._store, self._key(name), content)
+            store = self._store if len(content) < LARGE else _open_store(self.url.root, os.getpid(), WRITTEN)
+            obstore.put(store, self._key(name), content, use_multipart=len(content) > LARGEST_PUT)
 
     def delete(self, name: str) -> None:
         """See `Objects.delete`."""
@@ -212,7 +216,7 @@ class ObstoreObjects:
 
 
 @functools.lru_cache(maxsize=64)
-def _open_store(root: str, _process: int) -> "ObjectStore":
+def _open_store(root: str, _process: int, stalled: timedelta = STALLED) -> "ObjectStore":
     """Return the store of a host or bucket: one per process, since it keeps connections open."""
     name = root.partition("?")[0]
     if find_spec("obstore") is None:
@@ -223,14 +227,14 @@ def _open_store(root: str, _process: int) -> "ObjectStore":
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
     client: ClientConfig = {
         "timeout": timedelta(hours=1),
-        "read_timeout": STALLED,
+        "read_timeout": stalled,
         "connect_timeout": CONNECTED,
         "allow_http": root.startswith("http://") or endpoint.startswith("http://"),
     }
     retry: RetryConfig = {
         "max_retries": REPEATED,
         "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=10), "base": 2},
-        "retry_timeout": GIVEN_UP,
+        "retry_timeout": GIVEN_UP + 2 * (stalled - STALLED),
     }
     options: dict[str, Any] = {"client_options": client, "retry_config": retry}
     if root.startswith("s3://") and endpoint:

@@ -117,13 +117,13 @@ class XrootdObjects:
         infos = ((entry.name, entry.statinfo) for entry in entries)
         return {name: (bool(info.flags & StatInfoFlags.IS_DIR), info.size) for name, info in infos}
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """See `Objects.write`: written under another name beside it, which then becomes its own."""
         folder, _, last = self._path(name).rpartition("/")
         partial = f"{folder}/.{last}.{uuid.uuid4().hex}"
         file = self._open(name, "written", "DELETE", "MAKEPATH", path=partial)
         try:
-            written, _ = file.write(content, timeout=PATIENCE)
+            written, _ = file.write(bytes(content), timeout=PATIENCE)
             closed, _ = file.close(timeout=PATIENCE)
             self._check(written, name, "written")
             self._check(closed, name, "written")

@@ -11,7 +11,7 @@ POSITIONS = (7, 3, 30, 12, 5)
 
 @pytest.fixture
 def spool(tmp_path):
-    return Spool(folder=tmp_path, ingest="one ingest")
+    return Spool(place=tmp_path, ingest="one ingest")
 
 
 @pytest.fixture
@@ -25,20 +25,20 @@ def samples():
 
 
 def file_of(spool, run):
-    return spool.folder / f"{run.name}.run"
+    return spool.place / f"{run.name}.run"
 
 
 def test_a_run_gives_its_samples_by_position(spool, run):
     expected = sorted(samples())
-    assert list(spool.read_run(run, 0, 31)) == expected
-    assert list(spool.read_run(run, 5, 12)) == expected[1:3]
-    assert list(spool.read_run(run, 13, 30)) == []
+    assert spool.read_run(run, 0, 31) == expected
+    assert spool.read_run(run, 5, 12) == expected[1:3]
+    assert spool.read_run(run, 13, 30) == []
     assert spool.is_whole(run)
 
 
 def test_a_run_may_have_no_samples(spool):
     run = spool.write_run("000001", [])
-    assert list(spool.read_run(run, 0, 100)) == []
+    assert spool.read_run(run, 0, 100) == []
     assert spool.is_whole(run)
 
 
@@ -83,19 +83,19 @@ def test_damage_while_the_ingest_runs_is_noticed_too(spool, run, damage):
     path = file_of(spool, run)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match=rf"{path}: was damaged after it was written; run this again"):
-        list(spool.read_run(run, 0, 31))
+        spool.read_run(run, 0, 31)
 
 
 def test_only_what_records_stand_for_is_kept(spool, run):
     spool.write_run("000002", samples())
     spool.write_record("000001", {"runs": [vars(run)]})
     spool.write_record("shard-000000", {"sha256": "0"})
-    Spool(folder=spool.folder, ingest="another ingest").write_record("000003", {"runs": []})
-    (spool.folder / "000004.json").write_bytes(b"")
-    (spool.folder / "000005.json").mkdir()
-    (spool.folder / "000006.run").symlink_to("nowhere")
+    Spool(place=spool.place, ingest="another ingest").write_record("000003", {"runs": []})
+    (spool.place / "000004.json").write_bytes(b"")
+    (spool.place / "000005.json").mkdir()
+    (spool.place / "000006.run").symlink_to("nowhere")
     spool.delete_unfinished()
-    kept = {path.name for path in spool.folder.iterdir()}
+    kept = {path.name for path in spool.place.iterdir()}
     assert kept == {"000001.json", f"{run.name}.run", "shard-000000.json"}
 
 
@@ -105,7 +105,7 @@ def test_a_run_and_its_name_are_on_the_disk_before_the_record(spool, monkeypatch
 
     def check(path, content, ingest):
         inodes = [(status.st_ino, status.st_size) for status in synced]
-        written, folder = file_of(spool, run).stat(), spool.folder.stat()
+        written, folder = file_of(spool, run).stat(), spool.place.stat()
         assert inodes.index((written.st_ino, written.st_size)) < inodes.index((folder.st_ino, folder.st_size))
         checked.append(path.name)
 
