@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-TIMINGS = ("seconds", "samples_per_second", "waiting_share")  # keys that a line may lack
+OPTIONAL = ("seconds", "samples_per_second", "waiting_share", "shuffle")  # keys that a line may lack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class EpochRecord:
         Training samples per second of training time, without the validation; None if it was not measured.
     waiting_share
         Fraction of the training time that was spent waiting for data; None if it was not measured.
+    shuffle
+        Order of the training samples, see `store.plan.BatchPlan`; None if it was not recorded.
     """
 
     epoch: int
@@ -43,6 +45,7 @@ class EpochRecord:
     seconds: float | None
     samples_per_second: float | None = None
     waiting_share: float | None = None
+    shuffle: str | None = None
 
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
@@ -55,7 +58,8 @@ class EpochRecord:
         Raises
         ------
         ValueError
-            If the line is not a JSON object, lacks a key, or has a value that is not a finite number.
+            If the line is not a JSON object, lacks a key, or has a value that is not a finite number (a text, for
+            `shuffle`).
         """
         try:
             values = json.loads(line)
@@ -64,13 +68,16 @@ class EpochRecord:
         if not isinstance(values, dict):
             raise ValueError(f"must be a JSON object, got {type(values).__name__}")
         columns = fields(cls)
-        missing = [column.name for column in columns if column.name not in (*TIMINGS, *values)]
+        missing = [column.name for column in columns if column.name not in (*OPTIONAL, *values)]
         if missing:
             raise ValueError(f"lacks {', '.join(missing)}")
         record: dict[str, Any] = {column.name: values.get(column.name) for column in columns}
         may_be_null = {column.name for column in columns if column.type == float | None}
+        shuffle = record["shuffle"]
+        if not (shuffle is None or isinstance(shuffle, str)):
+            raise ValueError(f"shuffle={shuffle!r} is not a text")
         for name, value in record.items():
-            if not _is_finite(value) and not (value is None and name in may_be_null):
+            if name != "shuffle" and not _is_finite(value) and not (value is None and name in may_be_null):
                 raise ValueError(f"{name}={value!r} is not a finite number")
         return cls(**record)
 

@@ -15,13 +15,32 @@ GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memor
 FRACTION = 0.5  # of the available memory; the rest is left for programs
 
 
-def choose_shuffle(store: Store) -> Shuffle:
-    """Return ``full`` if the images of a store fit into the page cache, otherwise ``window``.
+def choose_shuffle(store: Store, start: int = 0, stop: int | None = None) -> Shuffle:
+    """Return ``full`` if the images of a store are on this machine and fit into the page cache, otherwise ``window``.
 
     If they fit, they are read ahead in order once, and ``full`` is fast from then on. Otherwise ``full`` would read
-    single images from the disk in random order in every epoch.
+    single images from the disk, or single shards from a server, in random order in every epoch.
+
+    Parameters
+    ----------
+    store
+        The store.
+    start, stop
+        Range of the samples that are needed; of a store on this machine, all images count.
     """
-    return "full" if fits(folder_bytes(store.folder / store.image.path)) else "window"
+    shards = store.shards
+    if shards.room is None:
+        return "full" if fits(folder_bytes(store.folder / store.image.path)) else "window"
+    needed = stored_shards(store, start, store.image.shape[0] if stop is None else stop)
+    if shards.absent(needed):
+        return "window"
+    return "full" if fits(sum(shards.file(shard).stat().st_size for shard in needed)) else "window"
+
+
+def stored_shards(store: Store, start: int, stop: int) -> list[int]:
+    """Return the shards with the samples of a range, without those that are all zeros."""
+    per_shard = (store.image.shards or store.image.chunks)[0]
+    return [k for k in range(start // per_shard, (stop - 1) // per_shard + 1) if not store.shards.is_zeros(k)]
 
 
 def fits(size: int) -> bool:

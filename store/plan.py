@@ -140,6 +140,10 @@ class BatchPlan:
         """Return the plan with another `rank`, `world_size` or `parts`."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def reorder(self, shuffle: Shuffle) -> "BatchPlan":
+        """Return the plan with another order."""
+        return replace(self, shuffle=shuffle)
+
     @property
     def _part_count(self) -> int:
         return (self.parts or self.world_size) if self.shuffle in LOCAL else 1

@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from store.errors import StateError
 from store.given_plan import EpochPlan
+from store.shuffles import Shuffle
 
 POSITION = ("epoch", "batch")
 DIVISION = ("batch_size", "rank", "world_size", "parts")
@@ -17,6 +18,9 @@ class DividedPlan(EpochPlan, Protocol):
 
     def divide(self, **changes: int | None) -> "DividedPlan":
         """Return the plan with another `rank`, `world_size` or `parts`; see `store.plan.BatchPlan`."""
+
+    def reorder(self, shuffle: Shuffle) -> "DividedPlan":
+        """Return the plan with another order of the same samples."""
 
 
 def continued_plan(plan: EpochPlan, state: Mapping[str, Any]) -> EpochPlan:

@@ -7,6 +7,7 @@ from typing import Any
 from store.arrays import Int64Array
 from store.balance import Balance
 from store.plan import BatchPlan
+from store.shuffles import Shuffle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,6 +75,10 @@ class SelectedPlan:
     def divide(self, **changes: int | None) -> "SelectedPlan":
         """Return the plan with another `rank`, `world_size` or `parts`; see `BatchPlan`."""
         return replace(self, order=self.order.divide(**changes))
+
+    def reorder(self, shuffle: Shuffle) -> "SelectedPlan":
+        """Return the plan with another order of the list."""
+        return replace(self, order=self.order.reorder(shuffle))
 
     @cached_property
     def _list(self) -> Int64Array:

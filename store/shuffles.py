@@ -4,3 +4,6 @@ from typing import Literal, get_args
 
 Shuffle = Literal["full", "window", "chunks", "none"]
 SHUFFLES: tuple[Shuffle, ...] = get_args(Shuffle)
+AnyShuffle = Literal[Shuffle, "auto"]
+AUTO: Literal["auto"] = "auto"
+"""The order that is chosen anew for each epoch, see `store.page_cache.choose_shuffle`."""

@@ -7,10 +7,11 @@ import numpy as np
 from store.balance import Balance
 from store.errors import PlanError
 from store.given_plan import EpochPlan, Plan, RepeatedPlan
+from store.page_cache import choose_shuffle
 from store.plan import BatchPlan
 from store.selected_plan import SelectedPlan
 from store.selection import Cut, select
-from store.shuffles import Shuffle
+from store.shuffles import AUTO, AnyShuffle
 
 if TYPE_CHECKING:
     from store.opening import Store
@@ -21,7 +22,7 @@ class SplitOptions(TypedDict, total=False):
 
     split: str
     batch_size: int
-    shuffle: Shuffle
+    shuffle: AnyShuffle
     seed: int
     epoch: int
     rank: int
@@ -55,7 +56,7 @@ def plan_split(
     *,
     split: str,
     batch_size: int,
-    shuffle: Shuffle = "full",
+    shuffle: AnyShuffle = "full",
     seed: int = 0,
     epoch: int = 0,
     rank: int = 0,
@@ -73,7 +74,8 @@ def plan_split(
     split
         ``train``, ``validation`` or ``test``.
     batch_size, shuffle, seed, epoch, rank, world_size
-        See `store.plan.BatchPlan`.
+        See `store.plan.BatchPlan`. The shuffle may also be ``auto``: ``full`` if there is one rank, and the images are
+        on this machine and fit into memory; otherwise ``window``.
     samples
         Number of samples to use, from the beginning of the split; all by default. They are a random subset, since
         stores are shuffled. With `where`, the first that pass.
@@ -106,6 +108,8 @@ def plan_split(
     if samples is not None and not 1 <= samples <= available:
         raise PlanError(f"samples={samples} is not between 1 and the {available} of split {split!r}{passing}")
     count = available if samples is None else samples
+    if shuffle == AUTO:
+        shuffle = choose_shuffle(store, start, stop) if world_size == 1 else "window"
     first = start if position is None else 0
     chunk, shard = store.image.chunks[0], (store.image.shards or store.image.chunks)[0]
     if position is not None:  # as many samples of the list as a shard has on average

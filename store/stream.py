@@ -17,11 +17,15 @@ from store.buffers import BufferPool
 from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
 from store.given_plan import EpochPlan, Plan
+from store.locations import Location
 from store.opening import open_store
+from store.page_cache import choose_shuffle
 from store.read_ahead import ReadAhead
 from store.resuming import DividedPlan, continued_plan
 from store.sample_columns import read_columns
 from store.sample_reader import open_reader
+from store.shards_ahead import ShardsAhead, fetch_all
+from store.shuffles import AUTO, Shuffle
 from store.split_plan import SplitOptions, choose_plan
 
 __all__ = ["Batch", "BatchStream"]
@@ -40,7 +44,7 @@ class BatchStream:
     Parameters
     ----------
     path
-        The store.
+        The store, a path or a URL.
     plan
         Which samples make which batch: any object with a length whose items are positions in the store, int64
         (batch,). Such a plan is read once at the start and repeated in every epoch. A plan that changes from epoch to
@@ -60,10 +64,12 @@ class BatchStream:
     **options
         ``split``, ``batch_size``, ``shuffle``, ``seed``, ``epoch``, ``rank``, ``world_size``, ``samples``, ``where``
         and ``balance``; see `store.split_plan.plan_split`. Without `plan`, ``split`` and ``batch_size`` are required.
+        With ``shuffle="auto"``, the order is chosen when the stream is opened and, with one rank, after each epoch:
+        ``full`` if the images are on this machine and fit into memory, otherwise ``window``. The state records it.
 
     Attributes
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or Url
         The store.
     digest : str
         Content digest of the store.
@@ -91,7 +97,7 @@ class BatchStream:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Location,
         *,
         plan: Plan | None = None,
         columns: Iterable[str] | str = (),
@@ -102,6 +108,7 @@ class BatchStream:
     ) -> None:
         store = open_store(path)
         self._plan = self._recent = choose_plan(store, plan, options)
+        self._store, self._is_auto = store, options.get("shuffle") == AUTO
         prepare()  # compiles here what would otherwise be compiled while the consumer waits for the first batch
         self.path, self.digest = store.path, store.digest
         self.image_shape: tuple[int, ...] = store.image.shape[1:]
@@ -155,6 +162,8 @@ class BatchStream:
         plan, identity = self._plan, self._plan.identity
         names = (*SHOWN, "rank", "world_size") if identity.get("world_size", 1) > 1 else SHOWN
         words = [f"{name}={identity[name]!r}" for name in names if name in identity]
+        if self._is_auto:
+            words = [f"{word} (auto)" if word.startswith("shuffle=") else word for word in words]
         if "split" not in identity:
             words.insert(0, f"plan={type(plan).__name__}")
         options = ", ".join([repr(str(self.path)), *words])
@@ -186,7 +195,7 @@ class BatchStream:
         finally:
             if self._iterating == owner:
                 self._iterating = None
-        self._plan = self._recent = plan.at_epoch(plan.epoch + 1)
+        self._plan = self._recent = self._reordered(plan.at_epoch(plan.epoch + 1))
         self._batch = 0
 
     def batches(self, indices: Sequence[int], epoch: int | None = None) -> Generator[Batch]:
@@ -206,11 +215,15 @@ class BatchStream:
         """
         plan = self._plan if epoch is None else self._plan_of(epoch)
         pending, owner = deque[Future[Batch]](), os.getpid()
+        if len(indices) and plan.identity.get("shuffle") == "full":
+            fetch_all(self._store, plan)
+        ahead = ShardsAhead(self._store, plan, indices)
         pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")
         submitted = 0
         try:
             for _ in range(len(indices)):
                 while len(pending) < self._read_ahead.batches and submitted < len(indices):
+                    ahead.advance(submitted)
                     pending.append(pool.submit(self._read, plan, indices[submitted]))
                     submitted += 1
                 if os.getpid() != owner:
@@ -229,6 +242,12 @@ class BatchStream:
         if plan.epoch != epoch:
             plan = self._recent = self._plan.at_epoch(epoch)
         return plan
+
+    def _reordered(self, plan: EpochPlan) -> EpochPlan:
+        """Return the plan of a new epoch in the order that is best now, if the stream chooses it by itself."""
+        if not self._is_auto or not isinstance(plan, DividedPlan) or plan.identity["world_size"] > 1:
+            return plan
+        return plan.reorder(self.best_shuffle)
 
     def _read(self, plan: EpochPlan, index: int) -> Batch:
         samples = plan[index]
@@ -250,13 +269,36 @@ class BatchStream:
             If the plan was given and cannot be divided, an iteration is under way, or the stream is in the middle of an
             epoch.
         """
-        if self._iterating == os.getpid():
-            raise PlanError("an iteration of this stream is under way: end or close it before dividing the stream")
-        if not isinstance(self._plan, DividedPlan):
+        plan = self._changeable("divide")
+        if plan is None:
             raise PlanError("a given plan cannot be divided among ranks: give each rank a plan of its own")
+        self._plan = self._recent = plan.divide(rank=rank, world_size=world_size)
+
+    @property
+    def best_shuffle(self) -> Shuffle:
+        """The order that suits the store now, see `store.page_cache.choose_shuffle`."""
+        return choose_shuffle(self._store, self._plan.start, self._plan.stop)
+
+    def reorder(self, shuffle: Shuffle) -> None:
+        """Take another order from the current epoch on; with several ranks, all have to take the same.
+
+        Raises
+        ------
+        PlanError
+            If the plan was given, an iteration is under way, or the stream is in the middle of an epoch.
+        """
+        plan = self._changeable("reorder")
+        if plan is None:
+            raise PlanError("a given plan already determines the order")
+        self._plan = self._recent = plan.reorder(shuffle)
+
+    def _changeable(self, verb: str) -> DividedPlan | None:
+        """Return the plan, or None if it was given; refuse a change in the middle of an epoch."""
+        if self._iterating == os.getpid():
+            raise PlanError(f"an iteration of this stream is under way: end or close it before you {verb} the stream")
         if self._batch:
-            raise PlanError(f"the stream is at batch {self._batch} of its epoch: divide it before its first batch")
-        self._plan = self._recent = self._plan.divide(rank=rank, world_size=world_size)
+            raise PlanError(f"the stream is at batch {self._batch} of its epoch: {verb} it before its first batch")
+        return self._plan if isinstance(self._plan, DividedPlan) else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the stream as JSON values: store, plan, epoch, and number of batches given so far.
@@ -270,7 +312,8 @@ class BatchStream:
         """Move to the position at which `state_dict` was called.
 
         The state may be that of a run with another number of ranks, if a batch over all ranks has as many samples. The
-        stream then continues with its share of the same batches over all ranks.
+        stream then continues with its share of the same batches over all ranks. With ``shuffle="auto"``, the order of
+        the epoch is that of the state.
 
         Raises
         ------
@@ -287,25 +330,28 @@ class BatchStream:
         store = order.pop("store", None)
         if store != self.digest:
             raise StateError(f"the state has store={store!r}, this stream {self.digest!r}")
-        self._plan = self._recent = continued_plan(self._plan, order)
+        plan = self._plan
+        if self._is_auto and order.get("shuffle") in ("full", "window") and isinstance(plan, DividedPlan):
+            plan = plan.reorder(order["shuffle"])
+        self._plan = self._recent = continued_plan(plan, order)
         self._batch = state["batch"]
 
     def __getstate__(self) -> dict[str, Any]:
         arguments = {
-            "path": self.path.absolute(),
+            "path": self.path.absolute() if isinstance(self.path, Path) else self.path,
             "plan": self._plan,
             "columns": self.columns,
             "memory": self._memory,
             "threads": self._read_ahead.threads,
             "transform": self._transform,
         }
-        return {"arguments": arguments, "store": self.digest, "batch": self._batch}
+        return {"arguments": arguments, "store": self.digest, "batch": self._batch, "is_auto": self._is_auto}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__init__(**state["arguments"])  # type: ignore[misc]
         if self.digest != state["store"]:
             raise StateError(f"{self.path}: was replaced since the stream was pickled or copied")
-        self._batch = state["batch"]
+        self._batch, self._is_auto = state["batch"], state["is_auto"]
 
 
 def _refuse_copies_in_workers(plan: EpochPlan) -> None:

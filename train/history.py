@@ -42,7 +42,7 @@ class HistoryWriter:
         self._records.append(record)
         self._folder.write_history(self._records)
         for name, value in asdict(record).items():
-            if name != "epoch" and value is not None:
+            if name != "epoch" and isinstance(value, int | float):
                 self._board.add_scalar(name.replace("_", "/", 1), value, record.epoch)
         self._board.flush()
 

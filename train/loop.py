@@ -13,10 +13,11 @@ from store.run_folder import RunFolder
 from store.stream import BatchStream
 from train.backend import Backend
 from train.checkpoint import Checkpoint
-from train.config import TrainConfig
+from train.config import AUTO, TrainConfig
 from train.history import HistoryWriter
 from train.outputs import Collector, Outputs, predict
 from train.progress import Throughput, announce, announce_epoch, watch
+from train.resolve import agreed_shuffle
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up_factor
 
 ASK_EVERY = 32  # batches
@@ -84,6 +85,11 @@ class TrainingLoop:
         if checkpoint.outputs and self._backend.rank == 0:
             self._earlier = Outputs(**checkpoint.outputs)
 
+    def choose_order(self) -> None:
+        """Take the order that suits all ranks for the next epoch, if it is to be chosen. Collective."""
+        if self._config.shuffle == AUTO:
+            self._training.reorder(agreed_shuffle(self._training.best_shuffle, self._backend))
+
     def run(self) -> None:
         """Train, and write the history and the checkpoints. Collective: every rank must call this.
 
@@ -103,13 +109,13 @@ class TrainingLoop:
                     raise RunError(f"{self._folder.path}: {error}") from None
                 if history:
                     history.write(record)
-                announce_epoch(record, self._config.epochs)
+                announce_epoch(record, self._config.epochs, show_shuffle=self._config.shuffle == AUTO)
                 self._finish_epoch(record.validation_loss)
         announce(f"lowest validation loss {self._stopping_state.best:.4f} in epoch {self._stopping_state.best_epoch}")
 
     def _run_epoch(self) -> EpochRecord:
         """Train for one epoch, or for the rest of an interrupted one, and validate."""
-        number, began = self._epochs + 1, time.perf_counter()
+        number, began, shuffle = self._epochs + 1, time.perf_counter(), self._training.plan.identity["shuffle"]
         outputs, samples_per_second, waiting_share = self._train(f"epoch {number}")
         training = outputs.metrics(self._weights)
         validated = predict(self._backend, self._validation, f"validation after epoch {number}")
@@ -126,6 +132,7 @@ class TrainingLoop:
             samples_per_second=samples_per_second or None,
             waiting_share=waiting_share if samples_per_second else None,
             seconds=time.perf_counter() - began,
+            shuffle=shuffle,
         )
 
     def _train(self, title: str) -> tuple[Outputs, float, float]:
@@ -178,6 +185,7 @@ class TrainingLoop:
     def _finish_epoch(self, validation_loss: float) -> None:
         """Update schedule and early stopping, and save the checkpoints."""
         self._epochs += 1
+        self.choose_order()
         self._schedule_state = self._schedule.after(self._schedule_state, validation_loss)
         self._stopping_state = self._stopping.after(self._stopping_state, self._epochs, validation_loss)
         # The best one is written first: if the process is killed before the second, the epoch is repeated on resuming

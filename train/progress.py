@@ -14,7 +14,7 @@ from store.console import console, say
 from store.epoch_record import EpochRecord
 from store.opening import Store
 from store.stream import BatchStream
-from train.config import NONE, TrainConfig
+from train.config import AUTO, NONE, TrainConfig
 from train.metrics import TrainingMetrics, compute_metrics
 
 RECENT = 32  # number of batches that the live loss and AUC are computed from
@@ -111,21 +111,20 @@ def announce_start(
     chosen = {"with": config.where, "balanced by": config.balance, "weighted by": config.weight}
     choice = "".join(f", {how} {value}" for how, value in chosen.items() if value != NONE)
     announce(f"{store.path}{simulated}: {stream.sample_count:,} training images{choice}")
-    announce(
-        f"shuffle {config.shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches"
-    )
+    shuffle = config.shuffle if config.shuffle != AUTO else f"auto (now {stream.plan.identity['shuffle']})"
+    announce(f"shuffle {shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
     if config.compile:
         announce("compiling the model in its first step, which can take a minute …")
 
 
-def announce_epoch(record: EpochRecord, epochs: int) -> None:
-    """Print the figures of a finished epoch."""
+def announce_epoch(record: EpochRecord, epochs: int, *, show_shuffle: bool = False) -> None:
+    """Print the figures of a finished epoch, and its order if that can differ from epoch to epoch."""
     throughput = format_throughput(record.samples_per_second, record.waiting_share)
     announce(
         f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"
         f"  loss {record.train_loss:.4f}, validation {record.validation_loss:.4f}"
         f"  AUC {format_auc(record.train_auc)}, validation {format_auc(record.validation_auc)}"
-        f"  learning rate {record.learning_rate:.3g}  {throughput}"
+        f"  learning rate {record.learning_rate:.3g}  {throughput}{f'  shuffle {record.shuffle}' * show_shuffle}"
     )
 
 

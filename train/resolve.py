@@ -9,10 +9,13 @@ import numpy as np
 from store.arrays import Float32Array
 from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
+from store.locations import Url
 from store.opening import Store, open_statistics
 from store.page_cache import choose_shuffle
 from store.run_folder import RunFolder
+from store.shuffles import Shuffle
 from train.augmentation import Augmentation, default_augmentation
+from train.backend import Backend
 from train.config import AUTO, BALANCED, NONE, TrainConfig
 from train.model.choice import check_fit, choose_model, fitting_models, suggest_models
 from train.model.networks import ARCHITECTURES, find_architecture
@@ -68,8 +71,6 @@ def resolve_config(config: TrainConfig, store: Store) -> TrainConfig:
     ConfigError
         See `choose_model`.
     """
-    if config.shuffle == AUTO:
-        config = replace(config, shuffle=choose_shuffle(store))
     if config.model == AUTO:
         config = replace(config, model=choose_model(store))
     if config.augmentation == AUTO:
@@ -79,6 +80,22 @@ def resolve_config(config: TrainConfig, store: Store) -> TrainConfig:
     if config.normalisation == AUTO:
         config = replace(config, normalisation="none" if find_architecture(config.model).takes_raw_images else "log")
     return config
+
+
+def resolve_shuffle(config: TrainConfig, store: Store, backend: Backend) -> TrainConfig:
+    """Return the configuration with a shuffle that is ``auto`` replaced by what suits all ranks.
+
+    For a store at a URL it stays ``auto``, since another order may suit each epoch; see `agreed_shuffle`. Collective:
+    every rank must call this.
+    """
+    if config.shuffle != AUTO or isinstance(store.path, Url):
+        return config
+    return replace(config, shuffle=agreed_shuffle(choose_shuffle(store), backend))
+
+
+def agreed_shuffle(shuffle: Shuffle, backend: Backend) -> Shuffle:
+    """Return ``full`` if it suits all ranks, otherwise ``window``. Collective: every rank must call this."""
+    return "full" if backend.all_gather(np.array([shuffle == "full"])).all() else "window"
 
 
 def resolve_class_weights(config: TrainConfig, store: Store, weights: Float32Array | None) -> TrainConfig:

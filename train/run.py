@@ -12,7 +12,7 @@ from store.datasets import SPLITS
 from store.errors import RunError
 from store.opening import open_store
 from store.run_folder import RunFolder
-from store.shuffles import Shuffle
+from store.shuffles import AnyShuffle
 from store.stream import BatchStream
 from train.augmentation import Augmentation
 from train.backend import Backend, BackendFactory
@@ -22,7 +22,14 @@ from train.loop import TrainingLoop
 from train.model.specification import Specification
 from train.outputs import predict
 from train.progress import announce, announce_split, announce_start
-from train.resolve import check_samples, make_augmentation, make_specification, resolve_class_weights, resolve_config
+from train.resolve import (
+    check_samples,
+    make_augmentation,
+    make_specification,
+    resolve_class_weights,
+    resolve_config,
+    resolve_shuffle,
+)
 from train.weighting import read_weights, stored_weights
 
 
@@ -69,6 +76,7 @@ def run_training(
     prepare()
     augmentation = make_augmentation(config, store)
     backend = make_backend(specification, config, weights)
+    config = config if resume else resolve_shuffle(config, store, backend)
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
     training = open_stream(config, "train", config.shuffle, ranks, augmentation, training=True)
@@ -82,6 +90,8 @@ def run_training(
         loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights)
         if resume and folder.last_checkpoint.exists():
             loop.load(folder.last_checkpoint)
+        else:
+            loop.choose_order()
         if backend.rank == 0:
             folder.write_config(config.to_dict(), framework=framework, parameters=parameters)
             folder.write_specification(specification.to_dict())
@@ -130,7 +140,7 @@ def open_stream(
         config.store,
         split=split,
         batch_size=config.batch_size,
-        shuffle=cast("Shuffle", shuffle),
+        shuffle=cast("AnyShuffle", shuffle),
         seed=config.seed,
         rank=rank,
         world_size=world_size,

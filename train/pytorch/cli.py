@@ -1,6 +1,7 @@
 """The programs ``train-torch`` and ``export-onnx``."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,17 @@ def export(run: Annotated[Path, typer.Argument(help="Run directory of train-torc
 
 def main() -> None:
     """Run ``train-torch``."""
-    console.run(app)
+    try:
+        console.run(app)
+    finally:
+        leave_ranks()
+
+
+def leave_ranks() -> None:
+    """Leave the process group that the backend may have joined; PyTorch warns if a process ends without it."""
+    distributed = sys.modules.get("torch.distributed")  # imported by the backend
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def main_onnx() -> None:

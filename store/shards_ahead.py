@@ -1,0 +1,105 @@
+"""Which shards of a remote store a stream needs: told ahead, so that they are fetched while earlier ones are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from store.console import say
+from store.errors import PlanError
+from store.given_plan import EpochPlan
+from store.layout import SHARD_BYTES
+from store.opening import Store
+from store.page_cache import stored_shards
+
+AHEAD_BYTES = 256 << 20  # of shards beyond those of the batch that is read next: seconds of a fast link
+MOST_OF_ROOM = 0.25  # of the cache, for these shards
+
+
+@dataclass
+class Use:
+    """The first and the last batch that need a shard, as far as the batches were looked up."""
+
+    first: int
+    last: int
+
+
+class ShardsAhead:
+    """Tells the shards of a remote store which of them the coming batches need; for a local store, it does nothing.
+
+    Parameters
+    ----------
+    store
+        The store.
+    plan
+        The batches of the epoch.
+    indices
+        Numbers of the batches that will be read, in order.
+    """
+
+    def __init__(self, store: Store, plan: EpochPlan, indices: Sequence[int]) -> None:
+        self._shards, self._plan, self._indices = store.shards, plan, indices
+        self._per_shard = (store.image.shards or store.image.chunks)[0]
+        self._count = (plan.stop - 1) // self._per_shard - plan.start // self._per_shard + 1
+        self._uses: dict[int, Use] = {}  # in order of first use
+        self._looked_up = 0
+        self._shard_bytes: int | None = None
+
+    def advance(self, number: int) -> None:
+        """Tell what is needed from the batch on that is the given one among those that will be read."""
+        if self._shards.room is None:
+            return
+        passed = [shard for shard, use in self._uses.items() if use.last < number]
+        for shard in passed:
+            del self._uses[shard]
+        if passed and self._shard_bytes is None and not self._shards.absent(passed[:1]):
+            self._shard_bytes = self._shards.file(passed[0]).stat().st_size
+        while self._looked_up <= number:
+            self._look_up()
+        known = len(self._uses)
+        if number == 0:
+            self._shards.expect(list(self._uses))
+        while not self._is_enough(number):
+            self._look_up()
+        if len(self._uses) > known or passed:
+            self._shards.expect(list(self._uses))
+
+    def _is_enough(self, number: int) -> bool:
+        ahead = sum(use.first > number for use in self._uses.values())
+        allowed = min(AHEAD_BYTES, MOST_OF_ROOM * (self._shards.room or 0)) / (self._shard_bytes or SHARD_BYTES)
+        return self._looked_up >= len(self._indices) or len(self._uses) == self._count or ahead >= max(1, allowed)
+
+    def _look_up(self) -> None:
+        """Note which shards the next batch needs."""
+        number, self._looked_up = self._looked_up, self._looked_up + 1
+        for shard in np.unique(self._plan[self._indices[number]] // self._per_shard).tolist():
+            if not self._shards.is_zeros(shard):
+                self._uses.setdefault(shard, Use(number, number)).last = number
+
+
+def fetch_all(store: Store, plan: EpochPlan) -> None:
+    """Fetch what a plan needs of a remote store, with a line on the terminal; of a local one, nothing is absent.
+
+    Raises
+    ------
+    PlanError
+        If the cache does not hold it.
+    """
+    shards = store.shards
+    if shards.room is None:
+        return
+    needed = stored_shards(store, plan.start, plan.stop)
+    absent = shards.absent(needed)
+    if not absent:
+        return
+    say(f"{store.path}: fetching {len(absent):,} of {len(needed):,} shards; shuffle='full' needs all of them at once")
+    shards.expect(absent)
+    largest = 0
+    for shard in absent:
+        largest = max(largest, shards.file(shard).stat().st_size)
+        if largest * len(needed) > shards.room:
+            raise PlanError(
+                f"{store.path}: shuffle='full' needs about {largest * len(needed) / 1e9:,.3g} GB of images on this "
+                f"machine, the cache takes {shards.room / 1e9:,.3g} GB; raise --cache-size (CALOSTREAM_CACHE_SIZE) or "
+                "take shuffle='window'"
+            )
