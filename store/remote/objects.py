@@ -23,6 +23,7 @@ LARGE = 1 << 20  # bytes of an object; for a larger one that is written, no byte
 WRITTEN = timedelta(minutes=5)
 LARGEST_PUT = 256 << 20  # bytes; a larger object is written in parts, of which a killed process leaves some behind
 GIVEN_UP = timedelta(seconds=90)
+SETTINGS = ("AWS_", "GOOGLE_", "AZURE_")  # how the variables begin that obstore reads
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
@@ -126,7 +127,7 @@ class ObstoreObjects:
     def __init__(self, url: Url) -> None:
         self.url = url
         self._is_signed = url.query != ""
-        self._store = _open_store(f"{url.root}?{url.query}" if self._is_signed else url.root, os.getpid())
+        self._store = _open_store(f"{url.root}?{url.query}" if self._is_signed else url.root, STALLED)
         self._prefix = url.key
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -201,7 +202,7 @@ class ObstoreObjects:
         import obstore
 
         with naming_url(self._url(name), doing="written"):
-            store = self._store if len(content) < LARGE else _open_store(self.url.root, os.getpid(), WRITTEN)
+            store = self._store if len(content) < LARGE else _open_store(self.url.root, WRITTEN)
             obstore.put(store, self._key(name), content, use_multipart=len(content) > LARGEST_PUT)
 
     def delete(self, name: str) -> None:
@@ -215,9 +216,14 @@ class ObstoreObjects:
             pass
 
 
+def _open_store(root: str, stalled: timedelta) -> "ObjectStore":
+    """Return the store of a host or bucket: one per process and settings, since it keeps connections open."""
+    settings = frozenset((name, value) for name, value in os.environ.items() if name.startswith(SETTINGS))
+    return _make_store(root, stalled, os.getpid(), settings)
+
+
 @functools.lru_cache(maxsize=64)
-def _open_store(root: str, _process: int, stalled: timedelta = STALLED) -> "ObjectStore":
-    """Return the store of a host or bucket: one per process, since it keeps connections open."""
+def _make_store(root: str, stalled: timedelta, _process: int, _settings: frozenset[tuple[str, str]]) -> "ObjectStore":
     name = root.partition("?")[0]
     if find_spec("obstore") is None:
         raise ConfigError(f"{name}: obstore is not installed; `pip install 'calostream[remote]'` does it")
