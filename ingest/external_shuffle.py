@@ -15,7 +15,7 @@ import numpy as np
 from ingest.places import digest, open_place
 from ingest.spool import Run, Spool
 from store.arrays import Int64Array, UnsignedArray
-from store.blosc import Blocks, encode_samples, zero_block
+from store.blosc import GROUP, Blocks, encode_samples, zero_block
 from store.errors import StoreError
 from store.layout import Layout, shard_path
 from store.locations import Location
@@ -26,7 +26,6 @@ from store.writer import pack_shard
 STRETCH_BYTES = 64 << 20
 MOST_STRETCHES = 512
 PLACED = 1 << 20  # samples whose positions are computed at once
-ENCODE = 64  # samples compressed in one call: their 512 KiB stay in the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,21 +161,27 @@ def spill(stretch: Stretch, positions: Int64Array, layout: Layout, spool: Spool,
         return finished
     name = _record_name(stretch)
     runs: list[Run] = []
-    pending: list[tuple[int, bytes]] = []
+    pending: list[tuple[Int64Array, Blocks]] = []
     empty, stored_bytes, pending_bytes, zero = 0, 0, 0, zero_block(layout)
-    for position, block in _compress(stretch, positions, layout):
-        pending.append((position, block))
-        pending_bytes += len(block)
-        stored_bytes += len(block)
-        empty += block == zero
+    for position, blocks in _compress(stretch, positions, layout):
+        pending.append((position, blocks))
+        size = int(blocks.size.sum())
+        pending_bytes += size
+        stored_bytes += size
+        empty += blocks.count(zero)
         if pending_bytes > held:
-            runs.append(spool.write_run(name, pending))
+            runs.append(_write_run(name, pending, spool))
             pending, pending_bytes = [], 0
-    runs.append(spool.write_run(name, pending))
+    runs.append(_write_run(name, pending, spool))
     if rows and rows == _identify_rows(stretch):
         content = {"runs": [asdict(run) for run in runs], "empty": empty, "stored_bytes": stored_bytes}
         spool.write_record(name, {"rows": rows, **content})
     return SpilledStretch(runs=tuple(runs), empty=empty, stored_bytes=stored_bytes)
+
+
+def _write_run(name: str, pending: Sequence[tuple[Int64Array, Blocks]], spool: Spool) -> Run:
+    position = np.concatenate([np.zeros(0, np.int64), *(position for position, _ in pending)])
+    return spool.write_run(name, position, Blocks.join(blocks for _, blocks in pending))
 
 
 def _record_name(stretch: Stretch) -> str:
@@ -214,22 +219,22 @@ def _find_finished(stretch: Stretch, rows: list[int], spool: Spool) -> SpilledSt
     return None
 
 
-def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterator[tuple[int, bytes]]:
-    """Yield position and compressed image of each row of a stretch that is in the store."""
+def _compress(stretch: Stretch, positions: Int64Array, layout: Layout) -> Iterator[tuple[Int64Array, Blocks]]:
+    """Yield position and compressed image of the rows of a stretch that are in the store, some at a time."""
     start = 0
     for part in stretch.parts:
         places = positions[start : start + part.rows]
         start += part.rows
         first = 0
         for images in here(part.source).pieces(part.start, part.stop) if (places >= 0).any() else ():
-            for offset in range(0, len(images), ENCODE):
-                some = images[offset : offset + ENCODE]
-                wanted = places[first : first + len(some)]
-                first += len(some)
-                kept = wanted >= 0
+            wanted = places[first : first + len(images)]
+            first += len(images)
+            whole = (wanted >= 0).all()
+            for offset in (0,) if whole else range(0, len(images), GROUP):  # what is compressed together stays so
+                rows = slice(offset, None if whole else offset + GROUP)
+                kept = wanted[rows] >= 0
                 if kept.any():
-                    samples = encode_samples(some if kept.all() else some[kept], layout)
-                    yield from zip(wanted[kept].tolist(), samples, strict=True)
+                    yield wanted[rows][kept], encode_samples(images[rows] if whole else images[rows][kept], layout)
 
 
 def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs: Sequence[Run], root: Location) -> str:
@@ -261,12 +266,11 @@ def assemble_shard(shard: int, samples: int, layout: Layout, spool: Spool, runs:
         return str(record["sha256"])
     start = shard * layout.shard
     stop = min(samples, start + layout.shard)
-    blocks = [b""] * (stop - start)
-    for position, block in spool.read_runs(runs, start, stop):
-        blocks[position - start] = block
-    if b"" in blocks:
-        raise StoreError(f"{spool.place}: sample {start + blocks.index(b'')} of the store is in no run")
-    content = pack_shard(Blocks.of(blocks), layout)
+    blocks = spool.read_runs(runs, start, stop)
+    if not blocks.size.all():
+        missing = start + int(np.argmin(blocks.size))
+        raise StoreError(f"{spool.place}: sample {missing} of the store is in no run")
+    content = pack_shard(blocks, layout)
     computed = hashlib.sha256(content).hexdigest()
     spool.write_record(record_name, {"sha256": computed})  # first, so that no shard is without its digest
     place.write(name, content)

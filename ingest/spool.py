@@ -7,8 +7,9 @@ says that it exists, and is compared with its checksums before it is used.
 import functools
 import itertools
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ import numpy as np
 from ingest.places import Files, open_place
 from ingest.records import read_record, write_record
 from store.arrays import Int64Array
+from store.blosc import Blocks
+from store.compiled.blocks import find_blocks, pack_groups
 from store.errors import RemoteError, StoreError
 from store.locations import Location, Url
 
@@ -84,21 +87,34 @@ class Spool:
         """Write a record; see `ingest.records.write_record`."""
         write_record(self.place / f"{name}.json", content, self.ingest)
 
-    def write_run(self, prefix: str, samples: list[tuple[int, bytes]]) -> Run:
-        """Sort position and compressed image of samples by position, and write them to a new run.
+    def write_run(self, prefix: str, position: Int64Array, blocks: Blocks) -> Run:
+        """Sort samples by their position in the store, and write them to a new run.
 
         Its name begins with `prefix` and is unique, because a call that is repeated on another worker may run beside
         the first one.
+
+        Parameters
+        ----------
+        prefix
+            Begin of the name.
+        position
+            int64 (n,), position of each sample.
+        blocks
+            The compressed samples.
         """
-        samples.sort(key=lambda sample: sample[0])
-        groups = [_pack_group(samples[start : start + GROUP]) for start in range(0, len(samples), GROUP)]
-        header = np.empty((3, len(groups) + 1), INDEX)
-        header[0] = [*(position for position, _ in samples[::GROUP]), np.iinfo(np.int64).max]
-        header[1] = np.cumsum([header.nbytes, *map(len, groups)])
-        header[2] = [*map(google_crc32c.value, groups), 0]
+        ends = np.empty(-(-len(blocks) // GROUP), np.int64)
+        header = np.empty((3, ends.size + 1), INDEX)
+        content = np.empty(header.nbytes + 2 * INDEX.itemsize * len(blocks) + int(blocks.size.sum()), np.uint8)
+        order, groups = np.argsort(position), content[header.nbytes :]
+        pack_groups(position, blocks.address, blocks.size, order, GROUP, groups.ctypes.data, ends)
+        starts = np.append(0, ends)
+        header[0] = np.append(position[order[::GROUP]], np.iinfo(np.int64).max)
+        header[1] = header.nbytes + starts
+        header[2] = [*_checksums(groups.data, starts), 0]
         packed = header.tobytes()
-        run = Run(name=f"{prefix}-{uuid.uuid4().hex}", samples=len(samples), crc32c=google_crc32c.value(packed))
-        self._files.write(run.file, b"".join((packed, *groups)))
+        content[: header.nbytes] = np.frombuffer(packed, np.uint8)
+        run = Run(name=f"{prefix}-{uuid.uuid4().hex}", samples=len(blocks), crc32c=google_crc32c.value(packed))
+        self._files.write(run.file, content.data)
         return run
 
     def is_whole(self, run: Run) -> bool:
@@ -119,8 +135,10 @@ class Spool:
             return False
         return True
 
-    def read_run(self, run: Run, start: int, stop: int) -> list[tuple[int, bytes]]:
-        """Return position and compressed image of the samples of a run with positions in [start, stop).
+    def read_runs(self, runs: Sequence[Run], start: int, stop: int) -> Blocks:
+        """Return the compressed samples with positions [start, stop), in order; those in no run have size 0.
+
+        From a URL, many runs are read at once.
 
         Raises
         ------
@@ -129,29 +147,30 @@ class Spool:
         RemoteError
             If a server does not answer, or refuses.
         """
+        address, size = np.zeros((2, stop - start), np.int64)
+        memory = []
+        with ThreadPoolExecutor(REQUESTS) if isinstance(self.place, Url) else nullcontext() as pool:
+            read = functools.partial(self._read_run, start=start, stop=stop)
+            for samples, data in pool.map(read, runs) if pool else map(read, runs):
+                groups = np.frombuffer(data, np.uint8)
+                find_blocks(groups.ctypes.data, samples, GROUP, start, address, size)
+                memory.append(groups)
+        return Blocks(address=address, size=size, memory=tuple(memory))
+
+    def _read_run(self, run: Run, start: int, stop: int) -> tuple[int, bytes]:
+        """Return the groups of a run that have samples with positions in [start, stop), and how many samples."""
         try:
             header = _read_header(self.place, run)
             first = max(0, int(np.searchsorted(header[0, :-1], start, "right")) - 1)
             last = int(np.searchsorted(header[0, :-1], stop))
-            groups = _read_groups(self._files, run, header, first, last)
+            data = _read_groups(self._files, run, header, first, last)
         except RemoteError:
             raise
         except (OSError, ValueError):
             raise StoreError(
                 f"{self.place / run.file}: was damaged after it was written; run this again, and it is written anew"
             ) from None
-        counts = [min(GROUP, run.samples - group * GROUP) for group in range(first, last)]
-        samples = itertools.chain.from_iterable(map(_unpack_group, groups, counts))
-        return [sample for sample in samples if start <= sample[0] < stop]
-
-    def read_runs(self, runs: Sequence[Run], start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yield what `read_run` returns for each of some runs; from a URL, many are read at once."""
-        read = functools.partial(self.read_run, start=start, stop=stop)
-        if isinstance(self.place, Url):
-            with ThreadPoolExecutor(REQUESTS) as pool:
-                yield from itertools.chain.from_iterable(pool.map(read, runs))
-        else:
-            yield from itertools.chain.from_iterable(map(read, runs))
+        return max(0, min(run.samples, last * GROUP) - first * GROUP), data
 
     def delete(self, runs: Sequence[Run]) -> None:
         """Delete runs, whatever has their names now."""
@@ -174,17 +193,9 @@ class Spool:
         return open_place(self.place)
 
 
-def _pack_group(samples: Sequence[tuple[int, bytes]]) -> bytes:
-    index = np.array([(position, len(block)) for position, block in samples], INDEX).T
-    return b"".join((index.tobytes(), *(block for _, block in samples)))
-
-
-def _unpack_group(content: bytes, count: int) -> Iterator[tuple[int, bytes]]:
-    index = np.frombuffer(content, INDEX, 2 * count).reshape(2, count)
-    begin = index.nbytes
-    for position, size in index.T.tolist():
-        yield position, content[begin : begin + size]
-        begin += size
+def _checksums(data: bytes | memoryview, offsets: Int64Array) -> list[int]:
+    """Return the CRC-32C of each part of some data, from each offset to the next."""
+    return [google_crc32c.value(bytes(data[begin:end])) for begin, end in itertools.pairwise(offsets.tolist())]
 
 
 @functools.lru_cache(maxsize=HEADERS)
@@ -202,13 +213,12 @@ def _read_header(place: Location, run: Run) -> Int64Array:
     return np.frombuffer(packed, INDEX).reshape(3, -1)
 
 
-def _read_groups(files: Files, run: Run, header: Int64Array, first: int, last: int) -> list[bytes]:
+def _read_groups(files: Files, run: Run, header: Int64Array, first: int, last: int) -> bytes:
     """Return the groups [first, last) of a run; the errors are those of `_read_header`."""
     if first >= last:
-        return []
-    offsets = header[1, first : last + 1].tolist()
-    data = files.read(run.file, offsets[0], offsets[-1])
-    groups = [data[begin - offsets[0] : end - offsets[0]] for begin, end in itertools.pairwise(offsets)]
-    if [*map(google_crc32c.value, groups)] != header[2, first:last].tolist():
+        return b""
+    offsets = header[1, first : last + 1]
+    data = files.read(run.file, int(offsets[0]), int(offsets[-1]))
+    if _checksums(data, offsets - offsets[0]) != header[2, first:last].tolist():
         raise ValueError
-    return groups
+    return data

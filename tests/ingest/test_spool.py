@@ -2,8 +2,11 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ingest.spool import Spool
+from ingest.spool import GROUP, Spool
+from store.blosc import Blocks
 from store.errors import StoreError
 
 POSITIONS = (7, 3, 30, 12, 5)
@@ -16,7 +19,20 @@ def spool(tmp_path):
 
 @pytest.fixture
 def run(spool):
-    return spool.write_run("000001", samples())
+    return write(spool, "000001", samples())
+
+
+def write(spool, name, samples):
+    """Write a run of some pairs of position and block."""
+    position = np.array([position for position, _ in samples], np.int64)
+    return spool.write_run(name, position, Blocks.of(block for _, block in samples))
+
+
+def read(spool, runs, start, stop):
+    """Return the pairs of position and block that some runs have in a range of positions."""
+    blocks = spool.read_runs(runs, start, stop)
+    assert len(blocks) == stop - start
+    return [(position, block) for position, block in enumerate(blocks, start) if block]
 
 
 def samples():
@@ -30,16 +46,32 @@ def file_of(spool, run):
 
 def test_a_run_gives_its_samples_by_position(spool, run):
     expected = sorted(samples())
-    assert spool.read_run(run, 0, 31) == expected
-    assert spool.read_run(run, 5, 12) == expected[1:3]
-    assert spool.read_run(run, 13, 30) == []
+    assert read(spool, [run], 0, 31) == expected
+    assert read(spool, [run], 5, 12) == expected[1:3]
+    assert read(spool, [run], 13, 30) == []
     assert spool.is_whole(run)
 
 
 def test_a_run_may_have_no_samples(spool):
-    run = spool.write_run("000001", [])
-    assert spool.read_run(run, 0, 100) == []
+    run = write(spool, "000001", [])
+    assert read(spool, [run], 0, 100) == []
     assert spool.is_whole(run)
+
+
+@given(st.data())
+def test_any_range_of_positions_is_found_in_any_number_of_runs(tmp_path_factory, data):
+    spool = Spool(place=tmp_path_factory.mktemp("spool"), ingest="one ingest")
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    count = data.draw(st.integers(1, 5 * GROUP))
+    blocks = {int(position): random.bytes(random.integers(1, 40)) for position in random.permutation(2 * count)[:count]}
+    pairs = list(blocks.items())
+    cuts = sorted(data.draw(st.lists(st.integers(0, count), max_size=3)))
+    runs = [write(spool, "000001", pairs[a:b]) for a, b in zip([0, *cuts], [*cuts, count], strict=True)]
+    start = data.draw(st.integers(0, 2 * count))
+    stop = data.draw(st.integers(start, 2 * count + 1))
+    expected = [(position, blocks[position]) for position in range(start, stop) if position in blocks]
+    assert read(spool, runs, start, stop) == expected
+    assert all(map(spool.is_whole, runs))
 
 
 def test_a_flipped_bit_anywhere_in_a_run_is_noticed(spool, run):
@@ -69,7 +101,7 @@ def test_a_run_that_is_not_the_file_that_was_written_is_noticed(spool, run, dama
 
 
 def test_two_runs_that_were_exchanged_are_noticed(spool, run):
-    other = spool.write_run("000002", [(position, block[::-1]) for position, block in samples()])
+    other = write(spool, "000002", [(position, block[::-1]) for position, block in samples()])
     first, second = file_of(spool, run), file_of(spool, other)
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
@@ -83,11 +115,11 @@ def test_damage_while_the_ingest_runs_is_noticed_too(spool, run, damage):
     path = file_of(spool, run)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match=rf"{path}: was damaged after it was written; run this again"):
-        spool.read_run(run, 0, 31)
+        read(spool, [run], 0, 31)
 
 
 def test_only_what_records_stand_for_is_kept(spool, run):
-    spool.write_run("000002", samples())
+    write(spool, "000002", samples())
     spool.write_record("000001", {"runs": [vars(run)]})
     spool.write_record("shard-000000", {"sha256": "0"})
     Spool(place=spool.place, ingest="another ingest").write_record("000003", {"runs": []})
@@ -111,6 +143,6 @@ def test_a_run_and_its_name_are_on_the_disk_before_the_record(spool, monkeypatch
 
     checked = []
     monkeypatch.setattr("ingest.spool.write_record", check)
-    run = spool.write_run("000001", samples())
+    run = write(spool, "000001", samples())
     spool.write_record("000001", {"runs": [vars(run)]})
     assert checked == ["000001.json"]
