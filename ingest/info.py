@@ -14,9 +14,9 @@ from rich.text import Text
 
 from ingest.reference import reference_table
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
-from store.block_reader import MappedReader
 from store.console import printable
 from store.files import folder_bytes
+from store.mapped_reader import MappedReader
 from store.mounts import file_system
 from store.opening import Store, open_statistics, open_store
 from store.plan import BatchPlan
