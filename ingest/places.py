@@ -1,7 +1,9 @@
 """Files of a folder or objects at a URL, which an ingest reads and writes in the same way."""
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,7 +12,7 @@ from store.files import is_regular, remove, write_whole
 from store.locations import Location, Url
 from store.remote.objects import ObjectInfo, Objects, open_objects
 
-PIECE = 8 << 20  # bytes that are read at once to compute a digest
+PIECE = 8 << 20  # bytes that are read at once
 
 
 class LocalFiles:
@@ -85,6 +87,23 @@ def open_place(place: Location) -> Files:
     return open_objects(place) if isinstance(place, Url) else LocalFiles(place)
 
 
+def read_pieces(place: Files, name: str) -> Iterator[bytes]:
+    """Yield the content of a file, `PIECE` bytes at a time.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be read.
+    """
+    info = place.info(name)
+    if info is None:
+        raise FileNotFoundError(errno.ENOENT, "no such file", name)
+    for start in range(0, info.size, PIECE):
+        yield place.read(name, start, min(info.size, start + PIECE))
+
+
 def digest(place: Files, name: str) -> str | None:
     """Return the sha256 of a file, as hex, or None if there is no such file.
 
@@ -93,10 +112,10 @@ def digest(place: Files, name: str) -> str | None:
     OSError
         If it cannot be read.
     """
-    info = place.info(name)
-    if info is None:
-        return None
     computed = hashlib.sha256()
-    for start in range(0, info.size, PIECE):
-        computed.update(place.read(name, start, min(info.size, start + PIECE)))
+    try:
+        for content in read_pieces(place, name):
+            computed.update(content)
+    except FileNotFoundError:
+        return None
     return computed.hexdigest()
