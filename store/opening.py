@@ -12,6 +12,7 @@ import zarr
 
 import store.accessor as _accessor  # noqa: F401  registers `dataset.calo`
 from store.attributes import flatten, restore
+from store.column_files import map_column
 from store.coordinates import add_coordinates
 from store.datasets import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, DatasetSpec, stored_dataset
 from store.errors import CorruptStoreError, PlanError, StoreError
@@ -53,6 +54,10 @@ class Store:
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
         return {}
 
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any] | None]:
+        return {}
+
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array of the root group; nothing of it is read but its metadata.
 
@@ -72,8 +77,15 @@ class Store:
         return self._arrays[name]
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Read the values of an array with one value per sample, for the samples [start, stop)."""
-        return np.asarray(self.array(name)[start:stop])
+        """Return the values of an array with one value per sample, for the samples [start, stop).
+
+        They are mapped into memory, read-only, and read when they are used; see `store.column_files`. Columns that are
+        stored otherwise, as in stores of version 1, are read.
+        """
+        if name not in self._columns:
+            self._columns[name] = map_column(self.array(name), self.folder)
+        mapped = self._columns[name]
+        return np.asarray(self.array(name)[start:stop]) if mapped is None else mapped[start:stop]
 
     @property
     def image(self) -> zarr.Array[Any]:

@@ -21,12 +21,12 @@ from zarr.errors import ZarrUserWarning
 
 from store.arrays import Float32Array, Int64Array, UInt8Array, UnsignedArray, VariableArray
 from store.blosc import Blocks, join_blocks
+from store.column_files import column_encoding, write_column
 from store.datasets import FORMAT, FORMAT_VERSION, SPLITS, DatasetSpec
 from store.files import write_whole
 from store.layout import MISSING_CHUNK, Layout
 from store.sample_columns import WEIGHT
 
-SMALL_CHUNK = 1 << 18  # samples per chunk of a one-dimensional array
 CRC = struct.Struct("<I")
 
 
@@ -213,9 +213,13 @@ def write_tables(root: Path, table: SampleTable, spec: DatasetSpec, attributes: 
             **attributes,
         },
     )
-    chunks = (min(SMALL_CHUNK, table.label.size),)
-    encoding = {name: {"chunks": chunks} for name in (*variables, "split", "source_file", "source_row")}
-    dataset.to_zarr(root, mode="a", zarr_format=3, consolidated=False, encoding=encoding)
+    columns = [str(name) for name, variable in dataset.variables.items() if variable.dims == ("sample",)]
+    encoding = {name: column_encoding(dataset[name].values) for name in columns}
+    later = dataset.assign({name: dataset[name].chunk() for name in columns})  # xarray then writes the metadata alone
+    later.to_zarr(root, mode="a", zarr_format=3, consolidated=False, encoding=encoding, compute=False)
+    group = zarr.open_group(root, mode="r")
+    for name in columns:
+        write_column(group[name], root, dataset[name].values)  # type: ignore[arg-type]
 
 
 def flags(meanings: Sequence[str]) -> dict[str, Any]:
