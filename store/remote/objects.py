@@ -143,6 +143,8 @@ class ObstoreObjects:
         """See `Objects.info`."""
         import obstore
 
+        if not self._key(name):
+            return None  # of a bucket
         try:
             with naming_url(self._url(name)):
                 if self._is_signed:  # often for GET alone
