@@ -184,10 +184,15 @@ def clear_folder(folder: Path) -> None:
 
 def folder_bytes(folder: Path) -> int:
     """Return the total size of all files in a folder and its subfolders, in bytes; 0 if there is no such folder."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another thread or process may delete files meanwhile
-            total += path.stat().st_size if path.is_file() else 0
+    total, folders = 0, [os.fspath(folder)]
+    while folders:
+        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                with suppress(FileNotFoundError):  # another thread or process may delete files meanwhile
+                    total += entry.stat().st_size if entry.is_file() else 0
     return total
 
 
