@@ -80,7 +80,9 @@ def run_training(
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
     training = open_stream(config, "train", config.shuffle, ranks, augmentation, training=True)
-    ordered = {split: open_stream(config, split, "none", ranks) for split in SPLITS}
+    # Several ranks predict for the shards that they train on, which they have in their caches.
+    order = "none" if backend.world_size == 1 else "chunks"
+    ordered = {split: open_stream(config, split, order, ranks) for split in SPLITS}
     with folder.locked() if backend.rank == 0 else nullcontext():
         if backend.rank == 0:
             samples = sum(stream.sample_count for stream in ordered.values())
@@ -185,7 +187,7 @@ def export_best(
     backend
         The model.
     ordered
-        For each split, its samples in the order of the store.
+        For each split, all of its samples once, without augmentation.
     weights
         Weights of the samples in the metrics, see `train.weighting.read_weights`.
     stored

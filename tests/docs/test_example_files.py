@@ -11,7 +11,7 @@ from tests.example_files import EXAMPLES, run_example
 from train.config import SETTINGS
 
 RUN = {
-    *("pytorch_loop.py", "keras_fit.py", "several_ranks.py", "scan_learning_rates.py", "slurm.sh"),
+    *("pytorch_loop.py", "keras_fit.py", "several_ranks.py", "scan_learning_rates.py", "slurm.sh", "slurm_nodes.sh"),
     *("lightning_fit.py", "mlflow_history.py"),
 }
 
@@ -51,8 +51,9 @@ def test_learning_rates_are_scanned(showers: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "index.html").is_file()
 
 
-def test_the_slurm_script_is_valid_and_its_flags_exist() -> None:
-    script = EXAMPLES / "slurm.sh"
+@pytest.mark.parametrize("name", ["slurm.sh", "slurm_nodes.sh"])
+def test_the_slurm_scripts_are_valid_and_their_flags_exist(name: str) -> None:
+    script = EXAMPLES / name
     subprocess.run(["bash", "-n", script], check=True)
     text = script.read_text().replace("\\\n", " ")
     (training,) = re.findall(r"train-torch (.*?) \"\$", text)
@@ -78,3 +79,17 @@ def test_the_slurm_script_resumes_a_run_that_is_there(tmp_path: Path, resumed: b
     assert training.startswith("torchrun --nproc-per-node 4 --no-python -- train-torch --store store.zarr --run run")
     assert training.endswith("--resume") == resumed
     assert report == "evaluate run --output run-report"
+
+
+def test_the_script_for_several_nodes_starts_all_of_their_ranks_with_a_cache_on_each(tmp_path: Path) -> None:
+    (programs := tmp_path / "bin").mkdir()
+    commands = {"srun": '"$@"', "torchrun": 'echo "$CALOSTREAM_CACHE" "$@"', "scontrol": "echo a; echo b"}
+    for name, command in {**commands, "evaluate": "true"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{command}\n")
+        (programs / name).chmod(0o755)
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "[a-b]", "SLURM_NNODES": "2", "TMPDIR": "/scratch"}
+    environment = os.environ | slurm | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    words = ["bash", EXAMPLES / "slurm_nodes.sh", "s3://bucket/store.zarr", "run"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("/scratch/calostream-7 --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d ")
+    assert "--rdzv-endpoint a:29500 --rdzv-id 7 --no-python -- train-torch --store s3://bucket/" in done.stdout
