@@ -17,6 +17,7 @@ import numpy.typing as npt
 from store.datasets import SPLITS
 from store.errors import CorruptStoreError
 from store.files import write_whole
+from store.locations import Location
 
 DIGESTS_FILE = "image/SHA256SUMS"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -48,14 +49,36 @@ def read_digests(root: Path) -> dict[str, str]:
         If there is no record, or one of its lines is invalid.
     """
     try:
-        lines = (root / DIGESTS_FILE).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        content = (root / DIGESTS_FILE).read_bytes()
+    except OSError as error:
         raise CorruptStoreError(f"{root / DIGESTS_FILE}: no readable record of digests ({error})") from None
+    return parse_digests(content, root / DIGESTS_FILE)
+
+
+def parse_digests(content: bytes, location: Location) -> dict[str, str]:
+    """Return the digests in a record, by path relative to the store.
+
+    Parameters
+    ----------
+    content
+        The record.
+    location
+        Where it is, for messages.
+
+    Raises
+    ------
+    CorruptStoreError
+        If one of its lines is invalid.
+    """
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise CorruptStoreError(f"{location}: no readable record of digests ({error})") from None
     digests = {}
     for number, line in enumerate(lines, 1):
         digest, separator, name = line.partition("  ")
         if not SHA256.fullmatch(digest) or not separator or not _is_inside(name):
-            raise CorruptStoreError(f"{root / DIGESTS_FILE}: line {number} is not a digest and a name")
+            raise CorruptStoreError(f"{location}: line {number} is not a digest and a name")
         digests[name] = digest
     return digests
 

@@ -1,13 +1,18 @@
 """What a path holds that holds no store, and what to do about it."""
 
 from pathlib import Path
+from typing import TypeVar
+
+from store.locations import Location, Url
+
+P = TypeVar("P", Path, Url)
 
 SIGNATURES = {b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"PAR1": "a Parquet file"}  # the first bytes of source files
 SUFFIX = ".ingest"
 
 
-def staging_path(output: Path) -> Path:
-    """Return the hidden folder beside a store in which `ingest` makes it."""
+def staging_path(output: P) -> P:
+    """Return the hidden folder beside a store in which `ingest` makes it, or the prefix of its temporary objects."""
     return output.with_name(f".{output.name}{SUFFIX}")
 
 
@@ -30,7 +35,12 @@ def _describe_file(path: Path) -> str:
             start = file.read(8)
     except OSError:
         start = b""
+    return describe_content(path, start)
+
+
+def describe_content(location: Location, start: bytes) -> str:
+    """Return what a file is, by its first bytes, that is in place of a store."""
     for signature, kind in SIGNATURES.items():
         if start.startswith(signature):
-            return f"is {kind}, not a store; `ingest {path} --output NEW.zarr` makes a store of it"
+            return f"is {kind}, not a store; `ingest {location} --output NEW.zarr` makes a store of it"
     return "is a file, and a store is a folder; `ingest` makes one from HDF5 or Parquet files"

@@ -17,9 +17,13 @@ from store.coordinates import add_coordinates
 from store.datasets import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, DatasetSpec, stored_dataset
 from store.errors import CorruptStoreError, PlanError, StoreError
 from store.even_chunks import even_chunks
+from store.files import folder_bytes
 from store.integrity import check_store, naming
 from store.locations import Location, Url, locate
 from store.no_store import describe_absence
+from store.remote.mirror import Mirror, open_mirror
+from store.remote.shards import RemoteShards
+from store.remote.zarr_store import MirrorStore
 from store.sample_columns import WEIGHT
 from store.shard_files import LocalShards, ShardFiles
 
@@ -39,11 +43,14 @@ class Store:
         Root group of the store, read-only.
     folder
         Folder of this machine with the metadata, columns and digests of the store, and its shards or some of them.
+    mirror
+        The copy of a store at a URL, which `folder` is then.
     """
 
     path: Location
     group: zarr.Group
     folder: Path
+    mirror: Mirror | None = None
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -94,8 +101,18 @@ class Store:
 
     @cached_property
     def shards(self) -> ShardFiles:
-        """The shards of the images."""
-        return LocalShards(self.image, self.folder)
+        """The shards of the images, on this machine or fetched when they are needed."""
+        return LocalShards(self.image, self.folder) if self.mirror is None else RemoteShards(self.image, self.mirror)
+
+    @property
+    def image_bytes(self) -> int:
+        """Size of all images as they are stored; an estimate if the server of a store lists no files."""
+        return folder_bytes(self.folder / "image") if self.mirror is None else self.mirror.stored_bytes
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of all files of the store; an estimate if the server of a store lists no files."""
+        return folder_bytes(self.folder) if self.mirror is None else self.mirror.other_bytes + self.image_bytes
 
     @cached_property
     def spec(self) -> DatasetSpec:
@@ -151,12 +168,16 @@ def open_unchecked(path: str | Location) -> Store:
         If the path contains no store, or one with another format version.
     """
     path = locate(path)
+    source: Path | MirrorStore
     if isinstance(path, Url):
-        raise StoreError(f"{path}: stores at URLs cannot be read yet")
+        mirror = open_mirror(path)
+        folder, source = mirror.folder, MirrorStore(mirror)
+    else:
+        mirror, folder, source = None, path, path
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        group = zarr.open_group(source, mode="r", zarr_format=3, use_consolidated=False)
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-        raise StoreError(f"{path}: {describe_absence(path)}") from None
+        raise StoreError(f"{path}: {describe_absence(folder)}") from None
     except Exception as error:
         raise CorruptStoreError(f"{path / 'zarr.json'}: cannot be read ({type(error).__name__}: {error})") from error
     if group.attrs.get("format") != FORMAT:
@@ -168,7 +189,7 @@ def open_unchecked(path: str | Location) -> Store:
             f"{path}: has format version {version!r:.60}, this program reads "
             f"{' and '.join(map(str, READABLE_VERSIONS))}{'; install a newer calostream' if newer else ''}"
         )
-    return Store(path=path, group=group, folder=path)
+    return Store(path=path, group=group, folder=folder, mirror=mirror)
 
 
 def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
@@ -206,7 +227,7 @@ def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
     store = open_store(path)
     samples = slice(None) if split is None else slice(*store.split_range(split))
     with naming(store.path):
-        dataset = xr.open_zarr(store.folder, consolidated=False, chunks=None).isel(sample=samples)
+        dataset = xr.open_zarr(store.group.store, consolidated=False, chunks=None).isel(sample=samples)
         for variable in dataset.variables.values():
             if variable.dims == ("sample",):
                 variable.load()

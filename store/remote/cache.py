@@ -50,11 +50,19 @@ class Cache:
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         self.folder = folder
-        with self._naming_folder():
+        with self.naming_folder():
             self.space = Space(folder, limit)
         self.limit = self.space.limit
 
-    def fetch(self, name: str, objects: ReadableObjects, remote: str = "", *, digest: str | None = None) -> Path:
+    def fetch(
+        self,
+        name: str,
+        objects: ReadableObjects,
+        remote: str = "",
+        *,
+        digest: str | None = None,
+        size: int | None = None,
+    ) -> Path:
         """Return the copy of an object, after fetching it if there is none.
 
         Parameters
@@ -65,6 +73,8 @@ class Cache:
             The objects, and the name of this one among them.
         digest
             Its sha256. Without one, a single request asks the server whether the object has changed.
+        size
+            Its size in bytes, if it is known as well as the digest; otherwise a request asks for it.
 
         Raises
         ------
@@ -80,11 +90,11 @@ class Cache:
         if self._is_there(path, digest, info):
             return path
         lock = self.folder / LOCKS / hashlib.sha256(name.encode()).hexdigest()
-        with self._naming_folder(), holding(lock):
+        with self.naming_folder(), holding(lock):
             if self._is_there(path, digest, info):
                 return path
             for last in (False, True):
-                info = _info(objects, remote)
+                info = ObjectInfo(size, "") if digest and size is not None and not last else _info(objects, remote)
                 problem = self._fetch(path, objects, remote, info, digest)
                 if problem is None:
                     return path
@@ -135,7 +145,7 @@ class Cache:
         return None
 
     @contextmanager
-    def _naming_folder(self) -> Iterator[None]:
+    def naming_folder(self) -> Iterator[None]:
         """Say what to do if the folder is full or cannot be written."""
         try:
             yield
