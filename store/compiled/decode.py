@@ -7,6 +7,7 @@ code on disk that contains the address.
 
 import ctypes
 import ctypes.util
+import functools
 import struct
 
 import numcodecs.blosc
@@ -30,11 +31,12 @@ WRONG_HEADER, WRONG_OFFSET, WRONG_BLOCK, WRONG_INDEX, UNREADABLE, NOT_OPEN = 1, 
 ZEROS = -1  # as the size of a shard that is not stored, because all its samples are zeros
 
 
+@functools.cache  # finding the system's liblz4 starts a process
 def lz4_address() -> int:
     """Return the address of ``LZ4_decompress_safe``, from numcodecs or the system's liblz4, or 0 if neither has it."""
-    for library in (numcodecs.blosc.__file__, ctypes.util.find_library("lz4")):
+    for find in (lambda: numcodecs.blosc.__file__, lambda: ctypes.util.find_library("lz4")):
         try:
-            function = ctypes.CDLL(library).LZ4_decompress_safe
+            function = ctypes.CDLL(find()).LZ4_decompress_safe
         except (AttributeError, OSError, TypeError):
             continue
         return ctypes.cast(function, ctypes.c_void_p).value or 0
