@@ -5,7 +5,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,6 +67,8 @@ class FaultyServer(ThreadingHTTPServer):
         Method and path of each request, without its query.
     sent
         Bytes of bodies sent for each path, without those of errors.
+    before
+        Called with method and path before each answer, or None.
     """
 
     daemon_threads = True
@@ -78,6 +80,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
         self.sent: Counter[str] = Counter()
+        self.before: Callable[[str, str], object] | None = None
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._free_at = 0.0
@@ -109,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         server, faults = self.server, self.server.faults
         server.requests.append((self.command, path))
+        if server.before is not None:
+            server.before(self.command, path)
         concerned = re.search(faults.only, path) is not None
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if concerned and faults.latency:

@@ -11,7 +11,13 @@ from store.locations import Url
 from store.remote.objects import ObjectInfo
 
 PATIENCE = 30  # seconds for one request, so that a server that does not answer is noticed
-DEFAULTS = {"ConnectionWindow": 10, "ConnectionRetry": 2, "RequestTimeout": PATIENCE, "StreamTimeout": 20}
+DEFAULTS = {
+    "ConnectionWindow": 10,
+    "ConnectionRetry": 2,
+    "RequestTimeout": PATIENCE,
+    "StreamTimeout": 20,
+    "TimeoutResolution": 1,
+}
 """Settings of the client that are used unless the environment has others, as ``XRD_CONNECTIONWINDOW``; in seconds."""
 MISSING = 3011  # kXR_NotFound
 NO_FOLDER = (MISSING, 3005, 3012)  # kXR_FSError and kXR_ServerError, for a file where a folder is meant
