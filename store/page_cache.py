@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psutil
 
-from store.files import folder_bytes
 from store.opening import Store
 from store.shuffles import Shuffle
 
@@ -26,15 +25,11 @@ def choose_shuffle(store: Store, start: int = 0, stop: int | None = None) -> Shu
     store
         The store.
     start, stop
-        Range of the samples that are needed; of a store on this machine, all images count.
+        Range of the samples that are needed.
     """
-    shards = store.shards
-    if shards.room is None:
-        return "full" if fits(folder_bytes(store.folder / store.image.path)) else "window"
-    needed = stored_shards(store, start, store.image.shape[0] if stop is None else stop)
-    if shards.absent(needed):
+    if store.shards.absent(stored_shards(store, start, store.image.shape[0] if stop is None else stop)):
         return "window"
-    return "full" if fits(sum(shards.file(shard).stat().st_size for shard in needed)) else "window"
+    return "full" if fits(store.image_bytes) else "window"
 
 
 def stored_shards(store: Store, start: int, stop: int) -> list[int]:

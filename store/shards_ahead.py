@@ -8,7 +8,6 @@ import numpy as np
 from store.console import say
 from store.errors import PlanError
 from store.given_plan import EpochPlan
-from store.layout import SHARD_BYTES
 from store.opening import Store
 from store.page_cache import stored_shards
 
@@ -40,10 +39,13 @@ class ShardsAhead:
     def __init__(self, store: Store, plan: EpochPlan, indices: Sequence[int]) -> None:
         self._shards, self._plan, self._indices = store.shards, plan, indices
         self._per_shard = (store.image.shards or store.image.chunks)[0]
-        self._count = (plan.stop - 1) // self._per_shard - plan.start // self._per_shard + 1
         self._uses: dict[int, Use] = {}  # in order of first use
         self._looked_up = 0
-        self._shard_bytes: int | None = None
+        self._count, self._allowed = 0, 0.0  # all shards, and those that are told beyond those of the next batch
+        if self._shards.room is not None:
+            self._count = len(stored_shards(store, plan.start, plan.stop))
+            shard_bytes = max(1, store.image_bytes) / self._shards.count
+            self._allowed = max(1.0, min(AHEAD_BYTES, MOST_OF_ROOM * self._shards.room) / shard_bytes)
 
     def advance(self, number: int) -> None:
         """Tell what is needed from the batch on that is the given one among those that will be read."""
@@ -52,8 +54,6 @@ class ShardsAhead:
         passed = [shard for shard, use in self._uses.items() if use.last < number]
         for shard in passed:
             del self._uses[shard]
-        if passed and self._shard_bytes is None and not self._shards.absent(passed[:1]):
-            self._shard_bytes = self._shards.file(passed[0]).stat().st_size
         while self._looked_up <= number:
             self._look_up()
         known = len(self._uses)
@@ -66,8 +66,7 @@ class ShardsAhead:
 
     def _is_enough(self, number: int) -> bool:
         ahead = sum(use.first > number for use in self._uses.values())
-        allowed = min(AHEAD_BYTES, MOST_OF_ROOM * (self._shards.room or 0)) / (self._shard_bytes or SHARD_BYTES)
-        return self._looked_up >= len(self._indices) or len(self._uses) == self._count or ahead >= max(1, allowed)
+        return self._looked_up >= len(self._indices) or len(self._uses) == self._count or ahead >= self._allowed
 
     def _look_up(self) -> None:
         """Note which shards the next batch needs."""
@@ -92,14 +91,14 @@ def fetch_all(store: Store, plan: EpochPlan) -> None:
     absent = shards.absent(needed)
     if not absent:
         return
+    others = store.stored_bytes - store.image_bytes
+    size = others + store.image_bytes * len(needed) / shards.count
+    if size > shards.room:
+        raise PlanError(
+            f"{store.path}: shuffle='full' needs about {size / 1e9:,.3g} GB of it on this machine, the cache takes "
+            f"{shards.room / 1e9:,.3g} GB; raise --cache-size (CALOSTREAM_CACHE_SIZE), or take shuffle='window'"
+        )
     say(f"{store.path}: fetching {len(absent):,} of {len(needed):,} shards; shuffle='full' needs all of them at once")
     shards.expect(absent)
-    largest = 0
     for shard in absent:
-        largest = max(largest, shards.file(shard).stat().st_size)
-        if largest * len(needed) > shards.room:
-            raise PlanError(
-                f"{store.path}: shuffle='full' needs about {largest * len(needed) / 1e9:,.3g} GB of images on this "
-                f"machine, the cache takes {shards.room / 1e9:,.3g} GB; raise --cache-size (CALOSTREAM_CACHE_SIZE) or "
-                "take shuffle='window'"
-            )
+        shards.file(shard)
