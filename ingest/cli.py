@@ -9,6 +9,7 @@ from ingest import given_splits
 from ingest.chosen_sources import RAW, choose_sources
 from store import console
 from store.location_option import Place, parse_place
+from store.locations import Location
 from store.remote.cache_option import CacheFolder, CacheSize, use_cache
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ WORKERS = Annotated[
 SCHEDULER = Annotated[
     str | None, typer.Option(help="Address of the scheduler of a running Dask cluster, such as tcp://host:8786.")
 ]
-STORE = Annotated[Path, typer.Argument(help="The store.")]
+STORE = Annotated[Place, typer.Argument(parser=parse_place, metavar="[STORE]", help="The store: a path, or a URL.")]
 DEFAULT_SPLIT = "0.7,0.1,0.2"
 DEFAULT_STORE = Path("data/electron-photon.zarr")
 
@@ -56,7 +57,15 @@ def convert(
             "(`ingest describe` prints one)."
         ),
     ] = "electron-photon",
-    output: Annotated[Path | None, typer.Option(help="The store to make.", show_default="data/NAME.zarr")] = None,
+    output: Annotated[
+        Place | None,
+        typer.Option(
+            parser=parse_place,
+            metavar="PATH",
+            help="The store to make: a path, or a URL such as s3://bucket/NAME.zarr.",
+            show_default="data/NAME.zarr",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -171,11 +180,15 @@ def select(
     where: Annotated[
         str, typer.Option(help="Cut on the per-sample columns, such as 'pt > 100 and m0 < 30' or 'source_row < 50000'.")
     ],
-    output: Annotated[Path, typer.Option(help="The store to make.")],
+    output: Annotated[
+        Place, typer.Option(parser=parse_place, metavar="PATH", help="The store to make: a path or a URL.")
+    ],
     store: STORE = DEFAULT_STORE,
     workers: WORKERS = None,
     scheduler: SCHEDULER = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the store if it exists.")] = False,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Make a store of the samples of another one that pass a cut.
 
@@ -187,6 +200,7 @@ def select(
     from ingest.select import Selection
     from ingest.select import select as make_selection
 
+    use_cache(cache, cache_size)
     job = Selection(store=store, where=where, output=output, overwrite=overwrite)
     with open_executor(workers, scheduler) as executor:
         make_selection(job, executor)
@@ -239,8 +253,11 @@ def info(
         bool, typer.Option("--reference", help="Compare with the statistics published for the real files.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Show the splits, sources and statistics of a store."""
+    use_cache(cache, cache_size)
     if as_json:
         import json
 
@@ -251,7 +268,7 @@ def info(
         print_info(store, reference)
 
 
-def print_info(path: Path, reference: bool = False) -> None:
+def print_info(path: Location, reference: bool = False) -> None:
     """Print the splits, sources and statistics of a store."""
     from ingest.info import describe_store
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from rich.text import Text
 from ingest.reference import reference_table
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.console import printable
-from store.files import folder_bytes
+from store.locations import Location
 from store.mapped_reader import MappedReader
 from store.mounts import file_system
 from store.opening import Store, open_statistics, open_store
@@ -36,7 +35,7 @@ READERS = {
 """How each reader reads, by its `kind`."""
 
 
-def describe_store(path: Path, reference: bool = False) -> RenderableType:
+def describe_store(path: Location, reference: bool = False) -> RenderableType:
     """Return tables of the identity and splits of a store, and of the statistics of its training split.
 
     Parameters
@@ -69,7 +68,7 @@ def describe_store(path: Path, reference: bool = False) -> RenderableType:
 def identity_table(store: Store) -> Table:
     """Return size, splits, variables, sources and digest of a store."""
     attributes, image = store.attributes, store.image
-    samples, stored = image.shape[0], folder_bytes(store.folder)
+    samples, stored = image.shape[0], store.stored_bytes
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
     sources = _source_lines(attributes["sources"])
     table = Table.grid(padding=(0, 2))
@@ -143,7 +142,7 @@ def describe_reader(store: Store) -> str:
     if kind != ZarrReader.kind and (chosen := os.environ.get(READER_VARIABLE)):
         reason = f", as {READER_VARIABLE}={chosen} demands"
     elif kind == PreadReader.kind:
-        reason = f", because the store is on {file_system(store.path)}"
+        reason = f", because the store is on {file_system(store.folder)}"
     return f"{READERS[kind]}{reason}"
 
 

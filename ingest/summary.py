@@ -1,20 +1,19 @@
 """The content of a store as one JSON document, for programs; docs/ingest.md describes it."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from ingest.info import READERS, shuffle_qualities
 from ingest.reference import compare_published
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
-from store.files import folder_bytes
+from store.locations import Location
 from store.opening import Store, open_statistics, open_store
 from store.sample_reader import choose_reader
 
 SUMMARY_VERSION = 1
 
 
-def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
+def summarise_store(path: Location, reference: bool = False) -> dict[str, Any]:
     """Return what `ingest.info.describe_store` shows, as values that JSON can hold.
 
     Parameters
@@ -54,7 +53,7 @@ def summarise_store(path: Path, reference: bool = False) -> dict[str, Any]:
         "splits": _splits(store),
         **{key: attributes[key] for key in ("split_scheme", "seed")},
         "selection": attributes.get("selection"),
-        "bytes_stored": folder_bytes(store.folder),
+        "bytes_stored": store.stored_bytes,
         "bytes_of_images": image.nbytes,
         "samples_per_chunk": image.chunks[0],
         "samples_per_shard": (image.shards or image.chunks)[0],

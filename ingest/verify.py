@@ -14,11 +14,14 @@ from ingest.external_shuffle import Part, Stretch, cut_stretches, positions_of_r
 from ingest.identity import digest_files, find_sources, location_of
 from store.arrays import Int64Array
 from store.datasets import SPLITS
-from store.digests import DIGESTS_FILE, read_digests, sha256
+from store.digests import DIGESTS_FILE, parse_digests, read_digests, sha256
 from store.errors import CorruptStoreError, SourceError
 from store.integrity import check_attributes, check_content_digest, check_lengths
-from store.locations import Location
+from store.locations import Location, Url
 from store.opening import Store, open_unchecked
+from store.remote.mirror import LISTS_NOTHING, read_record
+from store.remote.objects import open_objects
+from store.remote.ranges import object_sha256
 from store.sample_columns import WEIGHT, column_types, content_columns
 from store.sample_reader import SampleReader, open_reader
 from store.sources import Source, open_sources
@@ -45,7 +48,7 @@ class Verification:
     problems: tuple[str, ...]
 
 
-def verify(path: Path, sources: Sequence[Location], executor: Executor) -> Verification:
+def verify(path: Location, sources: Sequence[Location], executor: Executor) -> Verification:
     """Compare a store's files with their digests, its arrays with the format, and its images with the sources.
 
     Parameters
@@ -65,7 +68,7 @@ def verify(path: Path, sources: Sequence[Location], executor: Executor) -> Verif
     SourceError
         If a file is not one of the store's sources.
     """
-    path = path.absolute()  # workers of a cluster may run in another folder
+    path = path if isinstance(path, Url) else path.absolute()  # workers of a cluster may run in another folder
     files, problems = _compare_files(path, executor)
     images = 0
     with _accept_known_damage(path, problems):
@@ -81,24 +84,46 @@ def verify(path: Path, sources: Sequence[Location], executor: Executor) -> Verif
     return Verification(files=files, images=images, problems=tuple(problems))
 
 
-def _compare_files(path: Path, executor: Executor) -> tuple[int, list[str]]:
+def _compare_files(path: Location, executor: Executor) -> tuple[int, list[str]]:
     """Return how many files were compared with their digests, and one line for each problem."""
-    recorded = read_digests(path)
-    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {DIGESTS_FILE}
+    recorded, present = _list_remote(path) if isinstance(path, Url) else _list_local(path)
     problems = [f"{path / name}: not among the recorded digests" for name in sorted(present - recorded.keys())]
     problems += [f"{path / name}: missing" for name in sorted(recorded.keys() - present)]
     names = sorted(present & recorded.keys())
-    digests = executor.run(sha256, [(path / name,) for name in names], "digests of files")
-    problems += [
-        f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {DIGESTS_FILE}"
-        for name, digest in zip(names, digests, strict=True)
-        if digest != recorded[name]
-    ]
+    digests = executor.run(digest_file, [(path / name,) for name in names], "digests of files")
+    for name, digest in zip(names, digests, strict=True):
+        if digest is None:
+            problems.append(f"{path / name}: missing")
+        elif digest != recorded[name]:
+            problems.append(f"{path / name}: sha256 {digest} is not {recorded[name]} as recorded in {DIGESTS_FILE}")
     return len(names), problems
 
 
+def _list_local(path: Path) -> tuple[dict[str, str], set[str]]:
+    """Return the recorded digests of a store, and the names of the files that are there."""
+    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+    return read_digests(path), present - {DIGESTS_FILE}
+
+
+def _list_remote(url: Url) -> tuple[dict[str, str], set[str]]:
+    """Return the same of a store at a URL; a server that lists no files may have all that are recorded."""
+    objects = open_objects(url)
+    _, record = read_record(objects)
+    recorded = parse_digests(record, url / DIGESTS_FILE)
+    present = set(recorded) if url.scheme in LISTS_NOTHING else set(objects.list())
+    return recorded, present - {DIGESTS_FILE}
+
+
+def digest_file(path: Location) -> str | None:
+    """Return the sha256 of a file, or None if it is missing; one at a URL is read there, not from the cache."""
+    try:
+        return object_sha256(path) if isinstance(path, Url) else sha256(path)
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
-def _accept_known_damage(path: Path, problems: list[str]) -> Iterator[None]:
+def _accept_known_damage(path: Location, problems: list[str]) -> Iterator[None]:
     """Turn an error into one more problem if there are problems already, since they explain it.
 
     Libraries raise errors of any kind when they read damaged files. In a store without known damage an error is
@@ -168,7 +193,7 @@ def _column(store: Store, name: str) -> npt.NDArray[Any]:
 
 def _plan_comparisons(
     store: Store, locations: Sequence[Location], executor: Executor
-) -> list[tuple[Path, Stretch, Int64Array]]:
+) -> list[tuple[Location, Stretch, Int64Array]]:
     """Return the arguments of all calls of `compare_stretch`."""
     numbers, sources = _open_recorded(store, locations, executor)
     rows = [identity["rows"] for identity in store.attributes["sources"]]
@@ -192,7 +217,7 @@ def _open_recorded(store: Store, locations: Sequence[Location], executor: Execut
     return numbers, sources
 
 
-def compare_stretch(path: Path, stretch: Stretch, positions: Int64Array) -> list[str]:
+def compare_stretch(path: Location, stretch: Stretch, positions: Int64Array) -> list[str]:
     """Compare images, labels, variables and weights of a stretch with those in the store, bit for bit.
 
     Parameters

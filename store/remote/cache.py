@@ -5,9 +5,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -17,12 +15,10 @@ from store.files import parse_size
 from store.locations import Url
 from store.remote.locks import holding
 from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
+from store.remote.ranges import read_ranges
 from store.remote.space import FILES, LOCKS, NoRoomError, Space
 
 FOLDER, SIZE = "CALOSTREAM_CACHE", "CALOSTREAM_CACHE_SIZE"
-RANGE = 8 << 20  # bytes per request
-AHEAD = 8  # requests at a time per object
-REQUESTS = 16  # at a time per process
 STAMPS = 946_684_800  # seconds since 1970: the first time of modification that shows a checked file
 LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
@@ -131,7 +127,7 @@ class Cache:
             ) from None
         with closing(partial):
             computed = hashlib.sha256()
-            for content in _read_ranges(objects, remote, info.size):
+            for content in read_ranges(objects, remote, info.size):
                 computed.update(content)
                 _write(partial.descriptor, content)
             if digest is not None and computed.hexdigest() != digest:
@@ -231,29 +227,6 @@ def _info(objects: ReadableObjects, remote: str) -> ObjectInfo:
     if info is None:
         raise FileNotFoundError(errno.ENOENT, "no such object", str(objects.url / remote if remote else objects.url))
     return info
-
-
-def _read_ranges(objects: ReadableObjects, remote: str, size: int) -> Iterator[bytes]:
-    """Yield the content of an object in order, from several requests at a time."""
-    pool = _request_pool(os.getpid())
-    pending: deque[Future[bytes]] = deque()
-    starts = iter(range(0, size, RANGE))
-    try:
-        while True:
-            while len(pending) < AHEAD and (start := next(starts, None)) is not None:
-                pending.append(pool.submit(objects.read, remote, start, min(start + RANGE, size)))
-            if not pending:
-                return
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
-
-
-@functools.lru_cache(maxsize=1)
-def _request_pool(_process: int) -> ThreadPoolExecutor:
-    """Return the threads that wait for servers; a forked process needs its own."""
-    return ThreadPoolExecutor(REQUESTS, "calostream-request")
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -112,15 +112,7 @@ def open_mirror(url: Url) -> Mirror:
         If the server cannot be reached, or the cache cannot be written.
     """
     objects, cache = open_objects(url), open_cache()
-    metadata, record = _at_once(functools.partial(_read, objects), [METADATA, DIGESTS_FILE])
-    if metadata is None:
-        raise StoreError(f"{url}: {_describe_absence(objects)}")
-    if record is None:
-        store = _is_store(metadata)
-        reason = (
-            f"has no {DIGESTS_FILE}; copy the store again" if store else f"is a Zarr group, but not a {FORMAT} store"
-        )
-        raise (CorruptStoreError if store else StoreError)(f"{url}: {reason}")
+    metadata, record = read_record(objects)
     digests = parse_digests(record, url / DIGESTS_FILE)
     key = hashlib.sha256(b"\n".join((str(url).encode(), metadata, record))).hexdigest()[:32]
     pin = cache.space.pin(key)
@@ -138,6 +130,27 @@ def open_mirror(url: Url) -> Mirror:
         raise
     weakref.finalize(mirror, release, pin).atexit = False
     return mirror
+
+
+def read_record(objects: Objects) -> tuple[bytes, bytes]:
+    """Return the metadata of a store's root group and the record of its digests.
+
+    Raises
+    ------
+    StoreError
+        If there is no store; the message says what is there instead.
+    CorruptStoreError
+        If it has no record.
+    """
+    url = objects.url
+    metadata, record = _at_once(functools.partial(_read, objects), [METADATA, DIGESTS_FILE])
+    if metadata is None:
+        raise StoreError(f"{url}: {_describe_absence(objects)}")
+    if record is None and not _is_store(metadata):
+        raise StoreError(f"{url}: is a Zarr group, but not a {FORMAT} store")
+    if record is None:
+        raise CorruptStoreError(f"{url}: has no {DIGESTS_FILE}; copy the store again, or ingest again")
+    return metadata, record
 
 
 @functools.lru_cache(maxsize=64)
