@@ -13,8 +13,9 @@ import rich.progress
 from store.console import console
 from store.errors import ConfigError, SourceError
 from store.locations import Location, Url
-from store.remote.cache import RANGE, copy_name, fetch_file, open_cache
+from store.remote.cache import copy_name, fetch_file, open_cache
 from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
+from store.remote.ranges import RANGE
 
 if TYPE_CHECKING:
     from store.sources.source import Source
