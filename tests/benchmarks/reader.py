@@ -1,4 +1,4 @@
-"""The interface of the modules in `own` and `peers`, which the benchmark of the stream measures.
+"""The interface of the modules in `own`, `peers` and `over_link`, whose readers the benchmarks measure.
 
 Each module has a dictionary ``READERS`` of `Reader`. A module with a file format of its own has a function
 ``write(place)`` too, and one that is too slow for all images has ``MOST``, the largest number of images it is given.
@@ -32,6 +32,25 @@ class Place:
     folder: Path
     images: Images
     batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemotePlace(Place):
+    """A place whose folder is read over HTTP.
+
+    Attributes
+    ----------
+    address
+        Address of the server: each file or folder beside `folder` is directly below it, as is `store`.
+    cache
+        Folder for copies; it does not exist yet.
+    cache_bytes
+        Bound on the copies, or None.
+    """
+
+    address: str
+    cache: Path
+    cache_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

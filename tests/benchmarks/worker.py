@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.images import Images, rows_of
-from tests.benchmarks.reader import Place
+from tests.benchmarks.reader import Place, RemotePlace
 
 Epochs = Callable[[int], Iterable[Any]]
 
@@ -62,6 +62,22 @@ class Worker:
         if hasattr(self._contents, "write"):
             self._place.folder.mkdir(parents=True)
             self._contents.write(self._place)
+        return {}
+
+    def connect(self, reader: str, address: str, cache: str, cache_bytes: int | None) -> dict[str, Any]:
+        """Open a reader over a link, with an empty cache, and return how long that took."""
+        self._opened.clear()
+        gc.collect()
+        here = {name: getattr(self._place, name) for name in ("store", "folder", "images", "batch")}
+        self._place = RemotePlace(**here, address=address, cache=Path(cache), cache_bytes=cache_bytes)
+        began = time.perf_counter()
+        self._open(reader)
+        return {"seconds": time.perf_counter() - began}
+
+    def forget(self) -> dict[str, Any]:
+        """Close all readers."""
+        self._opened.clear()
+        gc.collect()
         return {}
 
     def check(self, reader: str, epoch: int) -> dict[str, Any]:

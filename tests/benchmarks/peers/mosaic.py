@@ -18,8 +18,13 @@ MOST = 20_000
 
 
 def write(place: Place) -> None:
+    write_shards(place)
+
+
+def write_shards(place: Place, compression: str | None = None) -> None:
     shape = ",".join(map(str, place.images.shape))
-    with MDSWriter(out=str(place.folder / "shards"), columns={"image": f"ndarray:float32:{shape}"}) as writer:
+    columns = {"image": f"ndarray:float32:{shape}"}
+    with MDSWriter(out=str(place.folder / "shards"), columns=columns, compression=compression) as writer:
         for block in place.images.blocks():
             for image in block:
                 writer.write({"image": image})
