@@ -48,7 +48,7 @@ def explain(error: Exception, scheme: str) -> str:
     """Return why a request failed, in one line, without what may hold a signature or repeats the request."""
     name, text = type(error).__name__, str(error)
     if name in ("UnauthenticatedError", "PermissionDeniedError"):
-        return DENIED
+        return "the server denies access" if scheme in ("http", "https") else DENIED
     if any(host in text for host in METADATA_HOSTS):
         return no_credentials(scheme)
     words = next((words for sign, words in WORDS if sign in text), None)

@@ -14,7 +14,7 @@ import pytest
 from ingest.source_files import find_files
 from store.errors import RemoteError, SourceError
 from store.locations import locate
-from store.remote import credentials, objects, xrootd
+from store.remote import credentials, obstore, xrootd
 from store.sources.copies import fetch_all
 from tests.examples import Outcome, run_ingest, showers, write_hdf5
 from tests.faulty_server import FaultyServer, faulty_server
@@ -37,8 +37,8 @@ def server(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Serve the files over HTTP, with an empty cache, and with little patience."""
     monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", "1GB")  # which --cache-size overrides
-    monkeypatch.setattr(objects, "STALLED", dt.timedelta(seconds=0.3))
-    monkeypatch.setattr(objects, "REPEATED", 2)
+    monkeypatch.setattr(obstore, "STALLED", dt.timedelta(seconds=0.3))
+    monkeypatch.setattr(obstore, "REPEATED", 2)
     with faulty_server(folder) as server:
         yield server
 
@@ -67,7 +67,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(server, folder):
     [
         ({"failures": -1}, "the server answers 500 Internal Server Error"),
         ({"failures": -1, "status": 503}, "the server answers 503 Service Unavailable"),
-        ({"failures": -1, "status": 403}, "access denied; check the credentials in the environment"),
+        ({"failures": -1, "status": 403}, "the server denies access"),
         ({"hang": True}, "the server does not answer"),
         ({"cut": -1}, "the connection ended before all bytes were there"),
     ],
@@ -137,7 +137,7 @@ def test_files_that_need_others_are_refused(server, tmp_path):
 
 def test_servers_that_are_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(objects, "REPEATED", 0)
+    monkeypatch.setattr(obstore, "REPEATED", 0)
     url = locate(f"http://127.0.0.1:{free_port()}/a.h5")
     with pytest.raises(RemoteError, match=f"^{url}: cannot be read \\(connection refused\\)$"):
         fetch_all([url])
