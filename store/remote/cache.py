@@ -12,11 +12,11 @@ from urllib.parse import quote, urlsplit
 
 from store.errors import CorruptStoreError, RemoteError
 from store.files import parse_size
-from store.locations import Url
+from store.locations import Location, Url
 from store.remote.locks import holding
 from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
 from store.remote.ranges import read_ranges
-from store.remote.space import FILES, LOCKS, NoRoomError, Space
+from store.remote.space import FILES, LOCKS, NoRoomError, Partial, Space
 
 FOLDER, SIZE = "CALOSTREAM_CACHE", "CALOSTREAM_CACHE_SIZE"
 STAMPS = 946_684_800  # seconds since 1970: the first time of modification that shows a checked file
@@ -98,6 +98,17 @@ class Cache:
                     raise problem
         raise AssertionError
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file that was read already, unless there is one; see `fetch`."""
+        path = self.folder / name
+        digest = hashlib.sha256(content).hexdigest()
+        with self.naming_folder():
+            if self._is_there(path, digest, None):
+                return
+            with closing(self._reserve(path, len(content))) as partial:
+                _write(partial.descriptor, content)
+                self._finish(partial, path, _stamp(digest, None))
+
     def _is_there(self, path: Path, digest: str | None, info: ObjectInfo | None) -> bool:
         """Return whether there is a current copy, and note that it was used."""
         try:
@@ -109,7 +120,7 @@ class Cache:
         if status.st_mtime_ns != _stamp(digest, info):
             if digest is None or _sha256(path) != digest:
                 return False
-            _set_stamp(path, digest, info)
+            _set_stamp(path, _stamp(digest, info))
         self.space.touch(path)
         return True
 
@@ -118,14 +129,7 @@ class Cache:
     ) -> RemoteError | CorruptStoreError | None:
         """Fetch an object; return what is wrong with it, or None."""
         url = objects.url / remote if remote else objects.url
-        try:
-            partial = self.space.reserve(info.size)
-        except NoRoomError:
-            raise RemoteError(
-                f"{url}: its {info.size} bytes do not fit into the cache {self.folder} of {self.limit} bytes; "
-                f"give a larger one by --cache-size or {SIZE}"
-            ) from None
-        with closing(partial):
+        with closing(self._reserve(url, info.size)) as partial:
             computed = hashlib.sha256()
             for content in read_ranges(objects, remote, info.size):
                 computed.update(content)
@@ -134,11 +138,23 @@ class Cache:
                 return CorruptStoreError(f"{url}: has another sha256 than was recorded when the store was made")
             if digest is None and _info(objects, remote) != info:
                 return RemoteError(f"{url}: was changed while it was read; start again")
-            os.fsync(partial.descriptor)
-            _set_stamp(partial.path, digest, info)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.path.replace(path)
+            self._finish(partial, path, _stamp(digest, info))
         return None
+
+    def _reserve(self, name: Location, size: int) -> Partial:
+        try:
+            return self.space.reserve(size)
+        except NoRoomError:
+            raise RemoteError(
+                f"{name}: its {size} bytes do not fit into the cache {self.folder} of {self.limit} bytes; "
+                f"give a larger one by --cache-size or {SIZE}"
+            ) from None
+
+    def _finish(self, partial: Partial, path: Path, stamp: int) -> None:
+        os.fsync(partial.descriptor)
+        _set_stamp(partial.path, stamp)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.path.replace(path)
 
     @contextmanager
     def naming_folder(self) -> Iterator[None]:
@@ -173,7 +189,10 @@ def open_cache() -> Cache:
     RemoteError
         If the folder cannot be written.
     """
-    return _open_cache(os.environ.get(FOLDER) or _user_folder(), os.environ.get(SIZE) or "")
+    cache = _open_cache(os.environ.get(FOLDER) or _user_folder(), os.environ.get(SIZE) or "")
+    with cache.naming_folder():
+        cache.space.make_folders()
+    return cache
 
 
 def _user_folder() -> str:
@@ -246,5 +265,5 @@ def _stamp(digest: str | None, info: ObjectInfo | None) -> int:
     return (STAMPS + int(text[:7], 16)) * 10**9
 
 
-def _set_stamp(path: Path, digest: str | None, info: ObjectInfo | None) -> None:
-    os.utime(path, ns=(path.stat().st_atime_ns, _stamp(digest, info)))
+def _set_stamp(path: Path, stamp: int) -> None:
+    os.utime(path, ns=(path.stat().st_atime_ns, stamp))

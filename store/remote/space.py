@@ -70,11 +70,15 @@ class Space:
 
     def __init__(self, folder: Path, limit: int | None) -> None:
         self.folder = folder
-        for name in (STORES, FILES, PARTIAL, LOCKS):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         if limit is None:
             limit = (shutil.disk_usage(folder).free + sum(entry.size for entry in self._entries())) // 2
         self.limit = limit
+
+    def make_folders(self) -> None:
+        """Make the folders of the cache, also if somebody has deleted them."""
+        for name in (STORES, FILES, PARTIAL, LOCKS):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def reserve(self, size: int) -> "Partial":
         """Make room for an object by deleting what was used longest ago, and return an empty file for it.
