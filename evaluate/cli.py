@@ -23,11 +23,14 @@ def report(
     output: Annotated[Path, typer.Option(help="Folder of the report; an older report in it is replaced.")] = Path(
         "report"
     ),
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Write an HTML page about runs, with curves and tables, and also the figures and numbers as files."""
     from evaluate.report import write_report
     from evaluate.terminal import print_summary
 
+    use_cache(cache, cache_size)
     with console.console.status("drawing the report"):
         document = write_report(run, output)
     print_summary(document, output)
@@ -85,6 +88,8 @@ def score(
 def occlude(
     run: Annotated[Path, typer.Argument(help="Run directory; its store must not have been moved.")],
     samples: Annotated[int, typer.Option(help="Number of test images.")] = 128,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
 ) -> None:
     """Find out which parts of the images a model relies on; the next report shows it.
 
@@ -93,6 +98,7 @@ def occlude(
     from evaluate.occlude import occlude
     from store.run_folder import RunFolder
 
+    use_cache(cache, cache_size)
     with console.console.status("hiding parts of images"):
         occlude(run, samples)
     console.say(f"wrote {RunFolder(path=run).occlusion}; `evaluate {run}` shows it")

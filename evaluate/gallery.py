@@ -1,7 +1,6 @@
 """Single images: those with the most confident correct, the most confident wrong and the least certain scores."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import AsinhNorm
@@ -14,6 +13,7 @@ from evaluate.showers import MOST_CHANNELS, SIGNED, aspect, block_size
 from store.arrays import Float32Array, Int64Array
 from store.datasets import DatasetSpec
 from store.integrity import naming
+from store.locations import Location
 from store.predictions import Predictions
 
 SHOWN = 4
@@ -100,7 +100,7 @@ def condense(values: Float32Array, size: int) -> Float32Array:
 
 
 @style.styled
-def draw_samples(path: Path, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
+def draw_samples(path: Location, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
     """Draw samples of a store side by side, one row per channel, with cells without a hit left blank.
 
     The colour scale is an inverse hyperbolic sine that ends at the largest value of each panel. It is diverging in

@@ -1,13 +1,13 @@
 """Observables: numbers that describe each sample, besides its class. Metrics are also computed in bins of them."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 import store
 from store.arrays import Float64Array, Int64Array
 from store.datasets import DatasetSpec
+from store.locations import Location
 from store.sample_columns import WEIGHT
 
 BATCH_BYTES = 16 << 20
@@ -42,7 +42,7 @@ class Observable:
         return replace(self, value=self.value[rows])
 
 
-def read_observables(path: Path, split: str) -> list[Observable]:
+def read_observables(path: Location, split: str) -> list[Observable]:
     """Return the total energy and the number of hits of every sample of a split, and its numeric columns in the store.
 
     Raises
@@ -53,7 +53,7 @@ def read_observables(path: Path, split: str) -> list[Observable]:
     return [*_compute(path, split), *_read_columns(path, split)]
 
 
-def _compute(path: Path, split: str) -> list[Observable]:
+def _compute(path: Location, split: str) -> list[Observable]:
     """Compute the observables of the images in one pass, a few batches at a time; energies are summed in float64."""
     opened = store.open_store(path)
     start, stop = opened.split_range(split)
@@ -79,7 +79,7 @@ def energy_channels(spec: DatasetSpec) -> list[int]:
     return [index for index, channel in enumerate(spec.channels) if channel.name != "time"]
 
 
-def _read_columns(path: Path, split: str) -> list[Observable]:
+def _read_columns(path: Location, split: str) -> list[Observable]:
     dataset = store.open_dataset(path, split)
     others = NOT_OBSERVABLES | ({WEIGHT} if store.open_store(path).spec.weight_key else set())
     return [

@@ -14,6 +14,7 @@ from evaluate.stores import check_digest
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.errors import ConfigError
 from store.integrity import naming
+from store.locations import locate
 from store.run_folder import RunFolder
 
 PATCHES = 16  # along each side of an image
@@ -47,7 +48,7 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
     if run.framework in ("trees", "logistic") and names:
         raise ConfigError(f"{path}: its model takes only {', '.join(names)} and no images")
     check_digest(run.store)
-    with naming(Path(run.store.path)):
+    with naming(locate(run.store.path)):
         dataset = store.open_dataset(run.store.path, "test")[["image", "label", *names]]
         dataset = dataset.isel(sample=slice(samples)).load()
     images, label = dataset["image"].to_numpy(), dataset["label"].to_numpy()

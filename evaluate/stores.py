@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import store
 from evaluate.document import StoreIdentity
 from evaluate.observables import Observable, read_observables
 from evaluate.runs import Run
 from store.errors import CalostreamError, StoreError
+from store.locations import Location, locate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class ReportStore:
     note: str
 
     @property
-    def path(self) -> Path:
-        """The store's folder."""
-        return Path(self.identity.path)
+    def path(self) -> Location:
+        """Where the store is."""
+        return locate(self.identity.path)
 
 
 def find_stores(runs: Sequence[Run]) -> list[ReportStore]:
@@ -51,7 +51,7 @@ def find_stores(runs: Sequence[Run]) -> list[ReportStore]:
 
 def _read(number: int, runs: Sequence[Run]) -> ReportStore:
     identity, observables, note = runs[0].store, list[Observable](), ""
-    path = Path(identity.path)
+    path = locate(identity.path)
     try:
         check_digest(identity)
         store.open_statistics(path)

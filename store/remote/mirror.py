@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from store.datasets import FORMAT
 from store.digests import DIGESTS_FILE, SHARD, parse_digests
 from store.errors import CorruptStoreError, StoreError
-from store.files import write_whole
 from store.locations import Url
 from store.no_store import describe_content
 from store.remote.cache import Cache, open_cache
@@ -118,12 +117,8 @@ def open_mirror(url: Url) -> Mirror:
     pin = cache.space.pin(key)
     try:
         sizes, stored_bytes = _fetch_rest(objects, cache, key, digests)
-        folder = cache.folder / STORES / key
         for name, content in ((METADATA, metadata), (DIGESTS_FILE, record)):
-            if not (folder / name).is_file():
-                with cache.naming_folder():
-                    write_whole(folder / name, content)
-            cache.space.touch(folder / name)
+            cache.write(f"{STORES}/{key}/{name}", content)
         mirror = Mirror(url=url, key=key, cache=cache, digests=digests, shard_bytes=sizes, stored_bytes=stored_bytes)
     except BaseException:
         release(pin)

@@ -7,7 +7,7 @@ import pytest
 
 from store.locations import Url
 from store.remote.objects import open_objects
-from tests.examples import write_store
+from tests.examples import run_ingest, write_store
 from tests.servers import make_bucket, s3_environment, s3_server
 
 
@@ -22,7 +22,9 @@ def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def local_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store in a folder."""
-    return write_store(tmp_path_factory.mktemp("local") / "x.zarr")
+    store = write_store(tmp_path_factory.mktemp("local") / "x.zarr")
+    assert run_ingest("statistics", store).status == 0
+    return store
 
 
 @pytest.fixture

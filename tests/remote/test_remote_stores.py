@@ -1,7 +1,7 @@
 """Stores at URLs: the same as in a folder, fetched as needed, checked, within the bound of the cache."""
 
-import os
-import pickle
+import pickle  # noqa: TID251  of this test's own objects
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +14,10 @@ import xarray as xr
 from store.errors import CorruptStoreError, RemoteError, StoreError
 from store.locations import Url, locate
 from store.opening import open_dataset, open_store
-from store.remote.cache import open_cache
 from store.remote.objects import open_objects
 from store.sample_reader import open_reader
 from store.stream import BatchStream
-from tests.examples import SHAPE, run_ingest, tell_tale_images
+from tests.examples import SHAPE, run_ingest, tell_tale_images, write_store
 from tests.remote.conftest import upload
 from tests.servers import http_server
 
@@ -90,30 +89,35 @@ def test_what_fails_in_the_background_is_raised_for_its_shard(remote_store: Url,
     open_objects(remote_store).delete("image/c.5.0.0.0")
     shards.expect([5, 1])
     assert shards.file(1).exists()
-    with pytest.raises(CorruptStoreError, match="c.5.0.0.0 of image/SHA256SUMS missing"):
+    with pytest.raises(CorruptStoreError, match=r"c.5.0.0.0 of image/SHA256SUMS missing"):
         shards.file(5)
 
 
-@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content[::-1], lambda content: b""])
+@pytest.mark.parametrize(
+    "change",
+    [lambda content: content[:-1], lambda content: content[::-1], lambda content: b""],
+    ids=["cut off", "altered", "empty"],
+)
 def test_an_altered_shard_is_refused(remote_store: Url, cache: Path, change) -> None:
     objects = open_objects(remote_store)
     objects.write("image/c.2.0.0.0", change(objects.read("image/c.2.0.0.0")))
-    with pytest.raises((CorruptStoreError, RemoteError), match=f"{remote_store}/image/c.2.0.0.0: "):
+    with pytest.raises((CorruptStoreError, RemoteError), match=re.escape(f"{remote_store}/image/c.2.0.0.0: ")):
         read(remote_store, [130])
-    assert not cached_shards(cache) and not list((cache / "partial").iterdir())
+    assert cached_shards(cache) == set()
+    assert not list((cache / "partial").iterdir())
 
 
 def test_an_altered_column_is_refused(remote_store: Url, cache: Path) -> None:
     objects = open_objects(remote_store)
     name = next(name for name in objects.list("label") if name.endswith("/0"))
     objects.write(name, objects.read(name)[::-1])
-    with pytest.raises(CorruptStoreError, match=f"{remote_store}/{name}: has another sha256"):
+    with pytest.raises(CorruptStoreError, match=re.escape(f"{remote_store}/{name}") + ": has another sha256"):
         open_store(remote_store)
 
 
 def test_a_missing_shard_is_noticed_at_opening(remote_store: Url, cache: Path) -> None:
     open_objects(remote_store).delete("image/c.2.0.0.0")
-    with pytest.raises(CorruptStoreError, match="incomplete, image/c.2.0.0.0 of image/SHA256SUMS missing"):
+    with pytest.raises(CorruptStoreError, match=r"incomplete, image/c.2.0.0.0 of image/SHA256SUMS missing"):
         open_store(remote_store)
 
 
@@ -127,14 +131,12 @@ def test_a_broken_copy_is_fetched_again(remote_store: Url, cache: Path, damage: 
     assert copy.read_bytes() == content
 
 
-def test_a_replaced_store_is_another_one(remote_store: Url, cache: Path, tmp_path: Path, local_store: Path) -> None:
+def test_a_replaced_store_is_another_one(remote_store: Url, cache: Path, tmp_path: Path) -> None:
     read(remote_store, [0])
-    shutil.copytree(local_store, tmp_path / "other.zarr")
-    assert run_ingest("statistics", tmp_path / "other.zarr").status == 0
-    upload(tmp_path / "other.zarr", remote_store)
+    upload(write_store(tmp_path / "other.zarr", seed=1), remote_store)
+    assert open_store(remote_store).attributes["seed"] == 1
     assert read(remote_store, [0]).tolist() == [1]
     assert len(list(cache.glob("stores/*"))) == 2
-    assert run_ingest("verify", remote_store).status == 0
 
 
 def test_the_bound_is_kept_and_everything_is_read(
@@ -144,8 +146,8 @@ def test_the_bound_is_kept_and_everything_is_read(
     shards = [size for path, size in sizes.items() if path.name.startswith("c.") and path.parent.name == "image"]
     bound = sum(sizes.values()) - sum(shards) + 3 * max(shards)
     monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", str(bound))
-    for batch in BatchStream(remote_store, split="train", batch_size=32, shuffle="window", window=64):
-        np.testing.assert_array_equal(batch.image[:, 0, 0, 0], batch.index + 1)
+    for batch in BatchStream(remote_store, split="train", batch_size=32, shuffle="window"):
+        np.testing.assert_array_equal(batch.image[:, 0, 0, 0], batch.sample + 1)
         assert sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) <= bound + 100
     np.testing.assert_array_equal(open_dataset(remote_store).image[:, 0, 0, 0].to_numpy(), np.arange(1, 501))
     assert 1 <= len(cached_shards(cache)) <= 3
@@ -164,7 +166,7 @@ def test_processes_share_a_cache(remote_store: Url, cache: Path) -> None:
 import numpy as np
 from store.locations import Url
 from store.stream import BatchStream
-total = sum(int(batch.index.sum()) for batch in BatchStream({str(remote_store)!r}, split="train", batch_size=32))
+total = sum(int(batch.sample.sum()) for batch in BatchStream({str(remote_store)!r}, split="train", batch_size=32))
 print(total)
 """
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
@@ -186,7 +188,7 @@ def test_what_is_there_instead_of_a_store(remote_store: Url, cache: Path) -> Non
     ):
         with pytest.raises(StoreError, match=message):
             open_store(objects.url / name)
-    with pytest.raises(RemoteError, match="^s3://nothing-here/x.zarr.*no such bucket"):
+    with pytest.raises(RemoteError, match=r"^s3://nothing-here/x.zarr.*no such bucket"):
         open_store("s3://nothing-here/x.zarr")
 
 
@@ -210,7 +212,8 @@ def test_verify_reads_every_shard(remote_store: Url, cache: Path) -> None:
     objects.write("image/c.7.0.0.0", objects.read("image/c.6.0.0.0"))
     outcome = run_ingest("verify", remote_store)
     assert outcome.status == 1
-    assert "image/c.7.0.0.0" in outcome.err and str(cache) not in outcome.err
+    assert "image/c.7.0.0.0" in outcome.err
+    assert str(cache) not in outcome.err
 
 
 def test_plain_xarray_reads_the_same_store(remote_store: Url, cache: Path) -> None:
