@@ -18,7 +18,7 @@ from store.remote import credentials, obstore, xrootd
 from store.sources.copies import fetch_all
 from tests.examples import Outcome, run_ingest, showers, write_hdf5
 from tests.faulty_server import FaultyServer, faulty_server
-from tests.servers import free_port, make_bucket, s3_environment, s3_server
+from tests.servers import free_port, make_bucket, s3_environment
 
 NAMES = ("photons.h5", "electrons.h5")
 
@@ -145,9 +145,10 @@ def test_servers_that_are_not_there(tmp_path, monkeypatch):
         fetch_all([locate("http://no-such-host.invalid/a.h5")])
 
 
-def test_buckets_that_are_not_there_and_credentials_that_are_missing(tmp_path, monkeypatch):
-    with s3_server(tmp_path) as address, s3_environment(address):
-        make_bucket(address, "one-bucket")
+def test_buckets_that_are_not_there_and_credentials_that_are_missing(s3_address, tmp_path, monkeypatch):
+    monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))
+    with s3_environment(s3_address):
+        make_bucket(s3_address, "one-bucket")
         with pytest.raises(RemoteError, match=r"^s3://other-bucket: cannot be listed \(there is no such bucket\)$"):
             find_files(["s3://other-bucket/*.h5"])
         with pytest.raises(SourceError, match=r"^s3://one-bucket/a.h5: no such file$"):

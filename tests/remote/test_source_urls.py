@@ -21,7 +21,7 @@ from store.sources import open_source
 from store.sources.copies import here
 from tests.examples import run_ingest, showers, write_hdf5
 from tests.faulty_server import FaultyServer, faulty_server
-from tests.servers import http_server, make_bucket, s3_environment, s3_server, xrootd_server
+from tests.servers import http_server, make_bucket, s3_environment, xrootd_server
 
 TREE = (
     "jets/b.h5", "jets/a.hdf5", "jets/notes.txt", "jets/run10/x.parquet", "jets/run10/x.H5", "jets/run2/deep/y.hdf",
@@ -54,15 +54,11 @@ def local(tmp_path_factory: pytest.TempPathFactory, sources: Path) -> zarr.Group
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory, sources: Path) -> Iterator[FaultyServer]:
-    """Run an S3 server that counts what it sends; its bucket ``data`` has the sources, ``tree`` empty files."""
-    with (
-        s3_server(tmp_path_factory.mktemp("s3")) as address,
-        faulty_server(address) as server,
-        s3_environment(server.address),
-    ):
-        make_bucket(address, "data")
-        make_bucket(address, "tree")
+def s3(s3_address: str, sources: Path) -> Iterator[FaultyServer]:
+    """Count what the S3 server sends; its bucket ``data`` has the sources, ``tree`` empty files."""
+    with faulty_server(s3_address) as server, s3_environment(server.address):
+        make_bucket(s3_address, "data")
+        make_bucket(s3_address, "tree")
         upload(sources, "s3://data")
         for name in TREE:
             open_objects(locate("s3://tree/top")).write(name, b"")
