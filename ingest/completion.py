@@ -17,6 +17,7 @@ from store.datasets import DatasetSpec
 from store.errors import printable
 from store.files import remove
 from store.layout import Layout, shard_path
+from store.locations import Url
 from store.writer import SampleTable, create_image, write_tables
 
 
@@ -28,8 +29,9 @@ def complete_store(
     layout: Layout,
     attributes: dict[str, Any],
     executor: Executor,
+    url: Url | None = None,
 ) -> None:
-    """Write everything of a store except its image shards, which must exist already.
+    """Write everything of a store except its image shards, which must exist already, in `root` or at a URL.
 
     Parameters
     ----------
@@ -48,12 +50,14 @@ def complete_store(
         are escaped.
     executor
         Runs the computation of the statistics.
+    url
+        URL of the store, if its image shards are there and not in `root`; they are compared with their digests.
     """
     _delete_all_but_shards(root, len(shards))
     zarr.create_group(root, zarr_format=3)
     create_image(root, len(table.label), spec, layout)
     write_tables(root, table, spec, _printable_texts(attributes))
-    write_statistics(root, executor)
+    write_statistics(root, executor, url, shards)
     digests.write_digests(root, {shard_path(Path(), shard).as_posix(): digest for shard, digest in enumerate(shards)})
 
 

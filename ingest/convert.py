@@ -3,12 +3,11 @@
 import errno
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ingest.budget import Budget, check_space, share_memory
+from ingest.budget import Budget, check_space, count_assemblies, share_memory
 from ingest.columns import Columns, cut_rows, read_columns
 from ingest.completion import complete_store, history_line, versions
 from ingest.destination import check_output, find_destination, removing_unused_folders
@@ -22,6 +21,7 @@ from ingest.external_shuffle import (
 )
 from ingest.identity import check_distinct, check_unchanged, digest_files, identify, location_of, stamp_files
 from ingest.notes import say_notes
+from ingest.remote_staging import open_staging
 from ingest.split import Split, arrange
 from ingest.spool import Spool
 from ingest.staging import StagingFolder
@@ -29,7 +29,7 @@ from store.datasets import FORMAT_VERSION, DatasetSpec
 from store.digests import content_digest
 from store.errors import ConfigError, PlanError, SourceError, StoreError
 from store.layout import Layout
-from store.locations import Location
+from store.locations import Location, Url
 from store.sample_columns import WEIGHT
 from store.selection import Cut
 from store.sources import Source, open_sources
@@ -50,7 +50,7 @@ class Ingest:
     spec
         The data set that they hold.
     output
-        Folder of the store to make.
+        Folder or URL of the store to make.
     split
         How to divide the samples into training, validation and test.
     seed
@@ -78,7 +78,7 @@ class Ingest:
 
     sources: tuple[Location, ...]
     spec: DatasetSpec
-    output: Path
+    output: Location
     split: Split
     seed: int = 0
     memory: int = 1 << 30
@@ -108,15 +108,16 @@ class Ingest:
         return self.split.scheme if self.where is None else f"rows where {self.where}: {self.split.scheme}"
 
 
-def ingest(job: Ingest, executor: Executor) -> Path:
+def ingest(job: Ingest, executor: Executor) -> Location:
     """Make a store from source files.
 
-    The store is built in a hidden folder beside its destination and published by one rename. If the process dies, the
-    same call resumes from what was finished; if a source breaks a rule, nothing is left behind.
+    The store is built in a hidden folder beside its destination and published by one rename; at a URL, it becomes
+    visible with its last object. If the process dies, the same call resumes from what was finished; if a source breaks
+    a rule, nothing is left behind.
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or Url
         The store.
 
     Raises
@@ -131,9 +132,11 @@ def ingest(job: Ingest, executor: Executor) -> Path:
         If `memory` is too small for the largest block of a source.
     PlanError
         If `where` reads a column that the data set does not have.
+    RemoteError
+        If an object cannot be read or written, or is not what was written.
     """
-    output = find_destination(job.output, [source for source in job.sources if isinstance(source, Path)])
-    staging = StagingFolder(output)
+    output = find_destination(job.output, job.sources)
+    staging = open_staging(output, executor)
     with removing_unused_folders(output), staging.held():
         check_output(output, overwrite=job.overwrite)
         sources = open_sources(job.sources, job.spec, job.file_classes or None)
@@ -167,8 +170,11 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
 
     spilled = _spill_images(sources, table, layout, budget, spool, executor)
     check_unchanged(stamps, digests)
-    layout = layout.sized(len(table.label), sum(stretch.stored_bytes for stretch in spilled))
-    shards = _assemble_images(spilled, table, layout, spool, staging.root, executor)
+    stored_bytes = sum(stretch.stored_bytes for stretch in spilled)
+    layout = layout.sized(len(table.label), stored_bytes)
+    staging.make_room(layout.shard_count(len(table.label)))
+    at_once = count_assemblies(job.memory, stored_bytes * layout.shard // len(table.label))
+    shards = _assemble_images(spilled, table, layout, spool, staging.shards, executor, at_once)
 
     simulation = " ".join(job.simulation.split())
     attributes = {
@@ -184,7 +190,8 @@ def _build(job: Ingest, sources: Sequence[Source], staging: StagingFolder, execu
     if job.where is not None:
         rows = sum(source.rows for source in sources)
         attributes["selection"] = {"where": job.where, "before": rows, "after": len(table.label)}
-    complete_store(staging.root, table, shards, job.spec, layout, attributes, executor)
+    url = staging.output if isinstance(staging.output, Url) else None
+    complete_store(staging.root, table, shards, job.spec, layout, attributes, executor, url)
 
 
 def _arrange_samples(job: Ingest, sources: Sequence[Source]) -> SampleTable:
@@ -259,11 +266,12 @@ def _assemble_images(
     table: SampleTable,
     layout: Layout,
     spool: Spool,
-    root: Path,
+    root: Location,
     executor: Executor,
+    at_once: int,
 ) -> list[str]:
     """Write all shards of the store from the spool, and return their sha256 digests in order."""
     runs = [run for stretch in spilled for run in stretch.runs]
     samples = len(table.label)
     calls = [(shard, samples, layout, spool, runs, root) for shard in range(layout.shard_count(samples))]
-    return executor.run(assemble_shard, calls, "writing shards")
+    return executor.run(assemble_shard, calls, "writing shards", at_once)

@@ -2,12 +2,14 @@
 
 import functools
 import itertools
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import rich.progress
@@ -19,6 +21,7 @@ from dask.system import CPU_COUNT
 
 from store.console import console
 from store.errors import ConfigError
+from store.locations import URL
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
@@ -33,6 +36,10 @@ class Executor(Protocol):
     @property
     def count(self) -> int:
         """Number of calls that run at once."""
+
+    @property
+    def shares_disk(self) -> bool:
+        """Whether all calls run on this machine."""
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], description: str, at_once: int | None = None
@@ -65,6 +72,7 @@ class ThreadExecutor:
     """
 
     count: int = CPU_COUNT
+    shares_disk = True
 
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], description: str, at_once: int | None = None
@@ -80,15 +88,20 @@ class ThreadExecutor:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterExecutor:
-    """Runs calls on a `distributed` cluster, whose workers must see the same files under the same paths.
+    """Runs calls on a `distributed` cluster.
+
+    Files that are named by paths must be seen by all workers under the same paths; those at URLs need not.
 
     Attributes
     ----------
     client
         A connected ``distributed.Client``.
+    shares_disk
+        Whether all workers are on this machine.
     """
 
     client: Any
+    shares_disk: bool = False
 
     @property
     def count(self) -> int:
@@ -125,8 +138,21 @@ class ClusterExecutor:
                 if failure is None:
                     start(1)
         if failure is not None:
-            raise failure
+            raise self._explain(failure) from failure
         return [results[number] for number in range(len(calls))]
+
+    def _explain(self, failure: Exception) -> Exception:
+        """Return the error of a call, or what to do if a worker does not see a file that this machine sees."""
+        name = getattr(failure, "filename", None)
+        if not isinstance(failure, FileNotFoundError) or name is None or URL.match(os.fspath(name)):
+            return failure
+        path = next((path for path in (Path(name), Path(name).parent) if path.exists()), None)
+        if path is None or all(self.client.run(os.path.exists, str(path)).values()):
+            return failure
+        return ConfigError(
+            f"{path}: is here, but not on each worker of the cluster; without a disk that all of them share, "
+            "give URLs for the sources and --output, such as s3://bucket/NAME"
+        )
 
 
 @contextmanager
@@ -171,7 +197,7 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
     if processes is not None and processes < 1:
         raise ConfigError(f"workers={processes} is below 1")
     with _start_cluster(processes) as cluster, Client(cluster, set_as_default=False) as client:
-        yield ClusterExecutor(client=client)
+        yield ClusterExecutor(client=client, shares_disk=True)
 
 
 def _start_cluster(processes: int | None) -> "LocalCluster":

@@ -1,6 +1,8 @@
 """Making a store of a selection: the samples of another store that pass a cut, each in the split that it was in."""
 
 import functools
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import numpy as np
 from ingest.completion import complete_store, history_line, versions
 from ingest.destination import check_output, find_destination, removing_unused_folders
 from ingest.executors import Executor
-from ingest.staging import StagingFolder
+from ingest.places import open_place
+from ingest.remote_staging import open_staging
 from store.arrays import BoolArray, Int64Array
 from store.blosc import Blocks, encode_samples
 from store.datasets import SPLITS
@@ -17,11 +20,14 @@ from store.digests import content_digest
 from store.errors import SourceError
 from store.files import folder_bytes
 from store.layout import Layout, shard_path
+from store.locations import Location, Url
 from store.opening import Store, open_store
 from store.sample_columns import WEIGHT, column_types
 from store.sample_reader import SampleReader, open_reader
 from store.selection import Cut
-from store.writer import SampleTable, write_shard
+from store.writer import SampleTable, pack_shard
+
+REQUESTS = 16  # at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +41,18 @@ class Selection:
     where
         Cut on the per-sample columns, such as ``"pt > 100 and m0 < 30"``; see `store.selection`.
     output
-        Folder of the store to make.
+        Folder or URL of the store to make.
     overwrite
         Whether to replace an existing store.
     """
 
-    store: Path
+    store: Location
     where: str
-    output: Path
+    output: Location
     overwrite: bool = False
 
 
-def select(job: Selection, executor: Executor) -> Path:
+def select(job: Selection, executor: Executor) -> Location:
     """Make a store of the samples that pass a cut, with its own splits, statistics and digests.
 
     Samples keep their order, their split and their source rows, so that `ingest verify` compares the new store with the
@@ -54,7 +60,7 @@ def select(job: Selection, executor: Executor) -> Path:
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or Url
         The new store.
 
     Raises
@@ -68,21 +74,23 @@ def select(job: Selection, executor: Executor) -> Path:
         If the cut leaves a split without a class.
     """
     cut, output = Cut.parse(job.where), find_destination(job.output, [job.store])
-    store, staging = open_store(job.store), StagingFolder(output)
+    store, staging = open_store(job.store), open_staging(output, executor)
     with removing_unused_folders(output), staging.held():
         check_output(output, overwrite=job.overwrite)
         positions, table = _select_samples(store, cut)
         where = " ".join(cut.text.split())
         staging.start({"store": store.digest, "where": where, "versions": versions()})
-        stored_bytes = folder_bytes(store.folder / "image") * len(positions) // store.image.shape[0]
+        stored_bytes = _size_of_images(store) * len(positions) // store.image.shape[0]
         layout = Layout.of(store.spec.sample_bytes).sized(len(positions), stored_bytes)
+        staging.make_room(layout.shard_count(len(positions)))
         calls = [
             (
-                store.path.absolute(),
+                store.path.absolute() if isinstance(store.path, Path) else store.path,
                 store.digest,
                 positions[start : start + layout.shard],
                 layout,
-                shard_path(staging.root, shard),
+                shard_path(Path(), shard).as_posix(),
+                staging.shards,
             )
             for shard, start in enumerate(range(0, len(positions), layout.shard))
         ]
@@ -104,7 +112,8 @@ def select(job: Selection, executor: Executor) -> Path:
             "versions": versions(),
             "history": f"{history_line()}\n{store.attributes.get('history', '')}",
         }
-        complete_store(staging.root, table, shards, store.spec, layout, attributes, executor)
+        url = staging.output if isinstance(staging.output, Url) else None
+        complete_store(staging.root, table, shards, store.spec, layout, attributes, executor, url)
         staging.publish()
     return job.output
 
@@ -138,14 +147,26 @@ def _check_classes(store: Store, cut: Cut, label: BoolArray, split: BoolArray, p
                 )
 
 
+def _size_of_images(store: Store) -> int:
+    """Return the size of the shards of a store, in bytes."""
+    if isinstance(store.path, Path):
+        return folder_bytes(store.folder / "image")
+    objects = open_place(store.path)
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        names = (shard_path(Path(), shard).as_posix() for shard in range(store.shards.count))
+        return sum(info.size for info in pool.map(objects.info, names) if info is not None)
+
+
 @functools.lru_cache(1)  # opening a store takes longer the more shards it has
-def _open_once(path: Path, digest: str) -> tuple[Store, SampleReader]:
+def _open_once(path: Location, digest: str) -> tuple[Store, SampleReader]:
     """Return a store with this digest and its reader, opened once in each process for all calls of `copy_shard`."""
     store = open_store(path)
     return store, open_reader(store.image, store.shards)
 
 
-def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, target: Path) -> tuple[str, int]:
+def copy_shard(
+    path: Location, digest: str, positions: Int64Array, layout: Layout, name: str, root: Location
+) -> tuple[str, int]:
     """Write one shard of some samples of another store.
 
     Parameters
@@ -158,8 +179,10 @@ def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, t
         Positions of the samples in it, int64 (n,), at most `layout.shard`.
     layout
         Sizes and codec of the new store.
-    target
-        File of the shard.
+    name
+        Name of the shard in the new store.
+    root
+        Folder or URL of the new store.
 
     Returns
     -------
@@ -177,4 +200,6 @@ def copy_shard(path: Path, digest: str, positions: Int64Array, layout: Layout, t
         reader.read(samples, images)
         empty += int(np.count_nonzero(~images.any(axis=(1, 2, 3))))
         blocks.append(encode_samples(images, layout))
-    return write_shard(target, Blocks.join(blocks), layout), empty
+    content = pack_shard(Blocks.join(blocks), layout)
+    open_place(root).write(name, content)
+    return hashlib.sha256(content).hexdigest(), empty

@@ -10,11 +10,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from ingest.places import open_place
 from ingest.records import read_record, write_record
 from ingest.spool import Spool
 from store import files
 from store.console import say
 from store.errors import StateError, StoreError
+from store.locations import Location
 from store.no_store import staging_path
 
 
@@ -34,17 +36,25 @@ class StagingFolder:
         The staging folder.
     root : pathlib.Path
         The unfinished store in it.
-    spool : pathlib.Path
-        Folder in it for temporary files.
+    spool : Location
+        Folder in it, or URL, for runs and records of finished work.
     """
 
     def __init__(self, output: Path) -> None:
-        self.output = output.absolute()  # workers of a cluster may run in another folder
-        self.path = staging_path(self.output)
-        self.root, self.spool = self.path / "store", self.path / "spool"
-        self._record_file, self._replaced = self.path / "ingest.json", self.path / "replaced"
-        self._own = (self.root, self.spool, self._record_file, self._replaced)
+        self.output: Location = output.absolute()  # workers of a cluster may run in another folder
+        self._lay_out(staging_path(output.absolute()))
+
+    def _lay_out(self, path: Path) -> None:
+        self.path, self.root = path, path / "store"
+        self.spool: Location = path / "spool"
+        self._record: Location = path / "ingest.json"
+        self._replaced = path / "replaced"
         self._started = False
+
+    @property
+    def shards(self) -> Location:
+        """Folder or URL of the store into which image shards are written."""
+        return self.root
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -74,6 +84,7 @@ class StagingFolder:
             raise StoreError(f"{self.output}: another ingest is making this store") from None
 
     def _settle_publishing(self) -> None:
+        assert isinstance(self.output, Path)
         if self.output.exists():
             if not self.root.exists():
                 self.clear()
@@ -105,27 +116,42 @@ class StagingFolder:
         StateError
             If the folder has another ingest; the message names the first difference.
         """
-        interrupted = read_record(self._record_file)
+        interrupted = read_record(self._record)
         if interrupted is not None:
             key, before, requested = _first_difference("", interrupted, record)
             if before != requested:
                 raise StateError(
-                    f"{self.path}: an interrupted ingest has {key}={before!r}, this one {requested!r}; "
+                    f"{self._record.parent}: an interrupted ingest has {key}={before!r}, this one {requested!r}; "
                     "finish that one, or delete the folder"
                 )
-        elif os.path.lexists(self._record_file):
-            files.remove(self._record_file)
-            say(f"{self._record_file}: is damaged; finished work is used where it is undamaged and of this ingest")
+        elif self._has_record():
+            open_place(self._record.parent).delete(self._record.name)
+            say(f"{self._record}: is damaged; finished work is used where it is undamaged and of this ingest")
+        own = (files.LOCK, *(own.name for own in (self.root, self.spool, self._record, self._replaced)))
         for path in self.path.iterdir():
-            if path.name not in (files.LOCK, *(own.name for own in self._own)):
+            if path.name not in own:
                 files.remove(path)
-        for folder in (self.spool, self.root, self.root / "image"):
+        spool = [self.spool] if isinstance(self.spool, Path) else []
+        for folder in (*spool, self.root, self.root / "image"):
             files.make_folder(folder)
             files.sync_folder(folder.parent)
         if interrupted is None:
-            write_record(self._record_file, record)
+            write_record(self._record, record)
         self._started = True
         return Spool(place=self.spool, ingest=hashlib.sha256(json.dumps(record).encode()).hexdigest())
+
+    def _has_record(self) -> bool:
+        """Return whether there is a record of an interrupted ingest, even if it is damaged."""
+        return os.path.lexists(self.path / self._record.name)
+
+    def make_room(self, shards: int) -> None:
+        """Delete what the destination must not have when its shards are written; see `ingest.remote_staging`.
+
+        Parameters
+        ----------
+        shards
+            Number of shards that the store will have.
+        """
 
     def used(self) -> int:
         """Return the total size of the files in the folder, in bytes."""
@@ -137,17 +163,18 @@ class StagingFolder:
 
     def abandon(self) -> None:
         """Delete the folder, unless it has an interrupted ingest that this one did not resume."""
-        if self._started or not self._record_file.exists():
+        if self._started or not self._has_record():
             self.remove()
 
     def remove(self) -> None:
         """Delete the folder, its record first, so that what may be left does not refuse another ingest."""
         with suppress(OSError):
-            files.remove(self._record_file)
+            files.remove(self.path / self._record.name)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(self) -> None:
         """Move the store to its destination, which has the old store, the new one or none at every moment."""
+        assert isinstance(self.output, Path)
         files.sync_tree(self.root)
         if self.output.exists():
             files.remove(self._replaced)

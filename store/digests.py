@@ -32,10 +32,10 @@ def write_digests(root: Path, known: Mapping[str, str] | None = None) -> None:
     root
         The store.
     known
-        Digests that need not be computed again, by path relative to the store.
+        Digests that need not be computed again, by path relative to the store; also of files that are elsewhere.
     """
     known = known or {}
-    names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
+    names = sorted({*known, *(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())})
     lines = [f"{known.get(name) or sha256(root / name)}  {name}\n" for name in names if name != DIGESTS_FILE]
     write_whole(root / DIGESTS_FILE, "".join(lines).encode())
 

@@ -145,7 +145,7 @@ def _make_stages_small() -> None:
 
     ingest.external_shuffle.STRETCH_BYTES = 300 * 8192  # three chunks of the sources
     ingest.budget.LEAST_HELD = 1 << 16
-    store.layout.SHARD_BYTES = 2 << 20  # 256 images
+    store.layout.SHARD_BYTES = 150 << 10  # about 256 images, as stored
     store.layout.CHUNK_BYTES = 1 << 16
 
 
