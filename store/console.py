@@ -153,7 +153,7 @@ def _usage_error(error: TyperException, words: Sequence[str]) -> str:
     """Return what is wrong with a command line, and how to see what is right."""
     text = error.format_message().strip().rstrip(".")
     value = _value_of(getattr(getattr(error, "param", None), "opts", ()), words)
-    if value is not None and repr(value) not in text:
+    if value is not None and "://" not in value and repr(value) not in text:  # a URL may hold a password
         text += f", got {value!r}"
     context = getattr(error, "ctx", None)
     return f"{text}; see `{context.command_path} --help`" if context else text

@@ -15,6 +15,7 @@ import numpy as np
 
 from store import descriptions
 from store.errors import ConfigError, printable
+from store.locations import Url, locate
 
 BUILT_IN = Path(__file__).parent / "built_in"
 LARGEST_FILE = 1 << 18  # bytes of a description; hundreds of channels take less
@@ -266,11 +267,13 @@ def find_dataset(name: str | Path) -> DatasetSpec:
     ------
     ConfigError
         If there is no such data set; the message lists the built-in ones. If the description in the file breaks a rule,
-        or has the name of a built-in data set and is another one.
+        or has the name of a built-in data set and is another one; or if it is at a URL.
     """
     if str(name) in DATASETS:
         return DATASETS[str(name)]
-    path = Path(name).expanduser()
+    path = locate(name)
+    if isinstance(path, Url):
+        raise ConfigError(f"{path}: a description of a data set must be a file of this machine; copy it here")
     if path.suffix != ".toml" and not path.exists():
         known = ", ".join(DATASETS)
         raise ConfigError(f"unknown dataset {str(name)!r}; known: {known}, or the name of a description, FILE.toml")

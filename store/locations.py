@@ -45,7 +45,8 @@ class Url:
             )
 
     def __str__(self) -> str:
-        text = self.text.partition("?")[0] if self._is_web else self.text
+        has_patterns = self.scheme in ("s3", "gs", "az", "root")  # in which a question mark is a part of a name
+        text = self.text if has_patterns else self.text.partition("?")[0]
         return re.sub(r"//[^/@]*:[^/@]*@", "//", text)
 
     @property
