@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -123,8 +124,15 @@ def open_mirror(url: Url) -> Mirror:
     except BaseException:
         release(pin)
         raise
-    weakref.finalize(mirror, release, pin).atexit = False
+    weakref.finalize(mirror, _unpin, pin, os.getpid()).atexit = False
     return mirror
+
+
+def _unpin(pin: int, process: int) -> None:
+    if os.getpid() == process:
+        release(pin)
+    else:
+        os.close(pin)  # the lock is that of the process from which this one was forked
 
 
 def read_record(objects: Objects) -> tuple[bytes, bytes]:

@@ -1,8 +1,11 @@
 """Objects at URLs: one protocol for object stores, HTTP servers and XRootD servers."""
 
+import os
 from typing import NamedTuple, Protocol
 
 from store.locations import Url
+
+_opened_by: list[int] = []  # the process that was the first to open objects
 
 
 class ObjectInfo(NamedTuple):
@@ -74,13 +77,20 @@ class Objects(ReadableObjects, Protocol):
 def open_objects(url: Url) -> Objects:
     """Return the objects below a URL; no request is sent yet.
 
-    Credentials and endpoints are taken from the environment, as obstore and XRootD do it.
+    Credentials and endpoints are taken from the environment, as obstore and XRootD do it. Neither works in a process
+    that was forked after they were used, which gets `store.remote.relay.RelayedObjects`.
 
     Raises
     ------
     ConfigError
         If a package for this kind of URL is not installed.
     """
+    if not _opened_by:
+        _opened_by.append(os.getpid())
+    if _opened_by[0] != os.getpid():
+        from store.remote.relay import RelayedObjects
+
+        return RelayedObjects(url)
     if url.scheme == "root":
         from store.remote.xrootd import XrootdObjects
 

@@ -20,6 +20,18 @@ OPEN = 0.25  # of the cache's bound, for shards that stay open; their space is n
 FEWEST = 2
 
 
+class Queue:
+    """What one process fetches in the background; a forked process has a queue of its own."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.expected: dict[int, None] = {}  # in order
+        self.ahead: set[int] = set()  # fetched or being fetched in the background, and not used yet
+        self.errors: dict[int, Exception] = {}
+        self.workers = 0
+
+
 class RemoteShards:
     """The shards of a remote store; see `store.shard_files.ShardFiles`.
 
@@ -39,11 +51,7 @@ class RemoteShards:
         self._prefix = f"{image.path}/"
         self._encode = image.metadata.encode_chunk_key
         self._zeros = (0,) * (image.ndim - 1)
-        self._lock = threading.Lock()
-        self._expected: dict[int, None] = {}  # in order
-        self._ahead: set[int] = set()  # fetched or being fetched in the background, and not used yet
-        self._errors: dict[int, Exception] = {}
-        self._working = 0
+        self._queue = Queue()
         self.most_open = self._limit_open()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -63,17 +71,18 @@ class RemoteShards:
 
     def file(self, shard: int) -> Path:
         """See `ShardFiles.file`."""
-        with self._lock:
-            self._expected.pop(shard, None)
-            error = self._errors.pop(shard, None)
+        queue = self._own_queue()
+        with queue.lock:
+            queue.expected.pop(shard, None)
+            error = queue.errors.pop(shard, None)
         if error is not None:
             raise error
         try:
             return self.mirror.fetch_shard(self.key(shard))
         finally:
-            with self._lock:
-                self._ahead.discard(shard)
-            self._work_in_background()
+            with queue.lock:
+                queue.ahead.discard(shard)
+            self._start_workers(queue)
 
     def absent(self, shards: Iterable[int]) -> list[int]:
         """See `ShardFiles.absent`."""
@@ -89,15 +98,15 @@ class RemoteShards:
         Only a part of the cache is used for shards that nobody has asked for yet, so that none of them is deleted
         before it is used.
         """
-        absent = self.absent(shards)
+        absent, queue = self.absent(shards), self._own_queue()
         for shard in {*shards} - {*absent}:
             if not self.is_zeros(shard):
                 self.mirror.cache.space.touch(self._path(shard))
-        with self._lock:
-            self._ahead.intersection_update(shards)
-            new = [shard for shard in absent if shard not in self._ahead and shard not in self._errors]
-            self._expected = dict.fromkeys([*new, *self._expected])
-        self._work_in_background()
+        with queue.lock:
+            queue.ahead.intersection_update(shards)
+            new = [shard for shard in absent if shard not in queue.ahead and shard not in queue.errors]
+            queue.expected = dict.fromkeys([*new, *queue.expected])
+        self._start_workers(queue)
 
     @property
     def _shard_bytes(self) -> float:
@@ -111,36 +120,41 @@ class RemoteShards:
     def _path(self, shard: int) -> Path:
         return self.mirror.folder / self.key(shard)
 
-    def _work_in_background(self) -> None:
-        with self._lock:
-            missing = min(AT_ONCE, len(self._expected)) - self._working if self._has_room() else 0
-            self._working += max(0, missing)
-        for _ in range(missing):
+    def _own_queue(self) -> Queue:
+        if self._queue.process != os.getpid():
+            self._queue = Queue()
+        return self._queue
+
+    def _start_workers(self, queue: Queue) -> None:
+        with queue.lock:
+            more = min(AT_ONCE, len(queue.expected)) - queue.workers if self._has_room(queue) else 0
+            queue.workers += max(0, more)
+        for _ in range(more):
             try:
-                _pool(os.getpid()).submit(self._work)
+                _pool(os.getpid()).submit(self._work, queue)
             except RuntimeError:  # the interpreter is ending
                 return
 
-    def _has_room(self) -> bool:
+    def _has_room(self, queue: Queue) -> bool:
         allowed = int(AHEAD * self.mirror.cache.limit / self._shard_bytes)
-        return len(self._ahead) < max(1, allowed)
+        return len(queue.ahead) < max(1, allowed)
 
-    def _work(self) -> None:
+    def _work(self, queue: Queue) -> None:
         """Fetch what is expected, as long as there is room."""
         while True:
-            with self._lock:
-                if not self._expected or not self._has_room():
-                    self._working -= 1
+            with queue.lock:
+                if not queue.expected or not self._has_room(queue):
+                    queue.workers -= 1
                     return
-                shard = next(iter(self._expected))
-                del self._expected[shard]
-                self._ahead.add(shard)
+                shard = next(iter(queue.expected))
+                del queue.expected[shard]
+                queue.ahead.add(shard)
             try:
                 self.mirror.fetch_shard(self.key(shard))
             except (CalostreamError, OSError) as error:
-                with self._lock:
-                    self._errors[shard] = error
-                    self._ahead.discard(shard)
+                with queue.lock:
+                    queue.errors[shard] = error
+                    queue.ahead.discard(shard)
             except RuntimeError:  # the interpreter is ending
                 return
 
