@@ -4,6 +4,7 @@ import errno
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import zarr
 from store.arrays import Float32Array, Int64Array
 from store.compiled.decode import WRONG_BLOCK, WRONG_HEADER, WRONG_INDEX, WRONG_OFFSET, lz4_address, public_address
 from store.errors import CorruptStoreError
-from store.page_cache import fits, request_files
+from store.page_cache import fits, request_file
 from store.shard_files import ShardFiles
 
 ImageArray = zarr.Array[Any]
@@ -65,14 +66,13 @@ class BlockReader(ABC):
         self._samples_per_shard = image.shards[0]
         if shards.most_open is not None:
             return
-        stored = [shard for shard in range(shards.count) if not shards.is_zeros(shard)]
-        if shards.count > FEW:
-            files = [shards.name(shard) for shard in stored]
-            threading.Thread(target=request_files, args=(files,), daemon=True, name="calostream-read-ahead").start()
-            return
-        read_ahead = fits(sum(shards.file(shard).stat().st_size for shard in stored))
-        for shard in stored:
-            self._open_now(shard, read_ahead)
+        if shards.count <= FEW:
+            stored = [shard for shard in range(shards.count) if not shards.is_zeros(shard)]
+            read_ahead = fits(sum(shards.file(shard).stat().st_size for shard in stored))
+            for shard in stored:
+                self._open_now(shard, read_ahead)
+        elif not shards.is_zeros(0) and fits(shards.count * shards.file(0).stat().st_size):
+            threading.Thread(target=request_shards, args=(shards,), daemon=True, name="read-ahead").start()
 
     @abstractmethod
     def _open_now(self, shard: int, read_ahead: bool) -> None:
@@ -120,3 +120,11 @@ def open_file(shards: ShardFiles, shard: int, opening: Callable[[Path], Opened])
             reason = f"cannot be read ({error.strerror})"
             break
     raise CorruptStoreError(f"{shards.name(shard)}: {reason}")
+
+
+def request_shards(shards: ShardFiles) -> None:
+    """Ask the system to read all shards into the page cache, one after another; whoever reads one tells of errors."""
+    for shard in range(shards.count):
+        with suppress(OSError, CorruptStoreError):
+            if not shards.is_zeros(shard):
+                request_file(shards.file(shard))

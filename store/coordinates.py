@@ -1,13 +1,18 @@
 """Coordinates that say what the numbers of a dataset mean: names of classes, scales and units of channels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
+from store.arrays import UInt8Array
 from store.attributes import restore
 from store.datasets import Channel, DatasetSpec, stored_dataset
 from store.errors import ConfigError, StoreError
+from store.integrity import MANY
 
 ADDED = ("class_name", "scale", "unit")
 ENERGY_UNITS = {"eV", "keV", "MeV", "GeV", "TeV"}
@@ -37,11 +42,15 @@ def add_coordinates(dataset: xr.Dataset, spec: DatasetSpec) -> xr.Dataset:
     """
     dataset = dataset.set_coords("label")
     label, channel = dataset["label"].load(), dataset["channel"]
-    codes = label if label.dtype.kind in "iu" else label.fillna(-1).astype(np.int64)
-    if ((codes != label) | (codes < 0) | (codes >= len(spec.classes))).any():
-        raise StoreError(
-            f"labels must be below {len(spec.classes)}; after `where`, drop the samples that it masks: drop=True"
-        )
+    if label.dtype == np.uint8 and label.size > MANY:
+        class_name = indexing.LazilyIndexedArray(ClassNames(label.values, spec.classes))
+    else:
+        codes = label if label.dtype.kind in "iu" else label.fillna(-1).astype(np.int64)
+        if ((codes != label) | (codes < 0) | (codes >= len(spec.classes))).any():
+            raise StoreError(
+                f"labels must be below {len(spec.classes)}; after `where`, drop the samples that it masks: drop=True"
+            )
+        class_name = np.array(spec.classes, object)[codes.values]
     known = {described.name: described for described in spec.channels}
     names = [str(name) for name in np.ravel(channel.values)]
     channels = [known.get(name, Channel(name=name, long_name=name, comment="")) for name in names]
@@ -49,7 +58,6 @@ def add_coordinates(dataset: xr.Dataset, spec: DatasetSpec) -> xr.Dataset:
     def by_channel(values: list[float] | list[str], dtype: type) -> np.ndarray:
         return np.array(values, dtype).reshape(channel.shape)
 
-    class_name = np.array(spec.classes, object)[codes.values]
     return dataset.assign_coords(
         # By the fast path, samples of a class share one str; otherwise pandas would make a str for each.
         class_name=xr.Variable(label.dims, class_name, {"long_name": "name of the class"}, fastpath=True),
@@ -57,6 +65,33 @@ def add_coordinates(dataset: xr.Dataset, spec: DatasetSpec) -> xr.Dataset:
         scale=(channel.dims, by_channel([c.scale for c in channels], float), {"long_name": "unit per stored value"}),
         unit=(channel.dims, by_channel([c.unit for c in channels], object), {"long_name": "unit of value times scale"}),
     )
+
+
+class ClassNames(BackendArray):
+    """The names of the classes of many samples, which are looked up when they are used.
+
+    Parameters
+    ----------
+    label
+        uint8 (sample,), classes.
+    names
+        Name of each class.
+    """
+
+    dtype = np.dtype(object)
+
+    def __init__(self, label: UInt8Array, names: Sequence[str]) -> None:
+        self.shape = label.shape
+        self._label, self._names = label, np.array(names, object)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._look_up)
+
+    def _look_up(self, key: tuple[Any, ...]) -> Any:
+        label = self._label[key]
+        if np.any(label >= self._names.size):
+            raise StoreError(f"labels must be below {self._names.size}, got {np.max(label)}")
+        return self._names[label]
 
 
 def with_coordinates(dataset: xr.Dataset) -> xr.Dataset:

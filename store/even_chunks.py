@@ -4,6 +4,10 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import zarr
+
+CHUNK_BYTES = 32 << 20
+MOST_CHUNKS = 1 << 14  # dask needs some hundred bytes and microseconds for each
 
 
 class EvenChunks(da.Array):
@@ -29,3 +33,15 @@ def even_chunks(array: da.Array) -> EvenChunks:
     if uneven and not np.isnan(sizes).any():
         array = array.rechunk({0: max(sizes)})
     return EvenChunks(array.dask, array.name, array.chunks, meta=array._meta)  # type: ignore[no-untyped-call]
+
+
+def samples_per_chunk(image: "zarr.Array[Any]") -> int:
+    """Return the number of samples in each dask chunk of an array of images.
+
+    It is a multiple of the inner chunks: about 32 MiB, but at most a shard; more if there were too many chunks.
+    """
+    inner = image.chunks[0]
+    sample_bytes = image.dtype.itemsize * int(np.prod(image.shape[1:]))
+    size = min(max(1, CHUNK_BYTES // (inner * sample_bytes)), (image.shards or image.chunks)[0] // inner)
+    least = -(-image.shape[0] // (MOST_CHUNKS * inner))
+    return inner * max(size, least)

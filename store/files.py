@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import functools
+import math
 import os
 import re
 import shutil
@@ -182,8 +183,11 @@ def clear_folder(folder: Path) -> None:
             remove(child)
 
 
-def folder_bytes(folder: Path) -> int:
-    """Return the total size of all files in a folder and its subfolders, in bytes; 0 if there is no such folder."""
+def folder_bytes(folder: Path, enough: float = math.inf) -> int:
+    """Return the total size of all files in a folder and its subfolders, in bytes; 0 if there is no such folder.
+
+    Adding up ends when the sum is `enough`, which need not be exact then.
+    """
     total, folders = 0, [os.fspath(folder)]
     while folders:
         with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
@@ -193,6 +197,8 @@ def folder_bytes(folder: Path) -> int:
                     continue
                 with suppress(FileNotFoundError):  # another thread or process may delete files meanwhile
                     total += entry.stat().st_size if entry.is_file() else 0
+                if total >= enough:
+                    return total
     return total
 
 

@@ -19,6 +19,7 @@ from store.arrays import UInt8Array
 from store.datasets import SPLITS, stored_dataset
 from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, shard_digests
 from store.errors import CalostreamError, ConfigError, CorruptStoreError
+from store.files import folder_bytes
 from store.locations import Location
 from store.sample_columns import column_types, content_columns
 
@@ -197,7 +198,7 @@ def check_lengths(store: "Store") -> None:
         raise CorruptStoreError(
             f"{store.path / 'image'}: has images of shape {tuple(shape)}, expected {expected}; {REMEDY}"
         )
-    stored = store.image_bytes
+    stored = folder_bytes(store.folder / "image", enough=samples) if store.mirror is None else store.image_bytes
     if samples > stored:  # the smallest image takes several bytes
         raise CorruptStoreError(f"{store.path / 'image'}: {samples} samples in {stored} bytes; {REMEDY}")
     for name, types in column_types(store.spec, len(store.attributes["sources"])).items():

@@ -41,19 +41,22 @@ class MappedShard:
         """Map a shard, unless it is a link to one of the `known` files, and check its index."""
         if shards.is_zeros(shard):
             return cls(0, ZEROS)
-        return open_file(shards, shard, lambda path: cls._map(path, shards.name(shard), chunks, known))
 
-    @classmethod
-    def _map(cls, path: Path, name: Location, chunks: int, known: dict[tuple[int, int], MappedFile]) -> Self:
-        status = path.stat()
-        file = known.get((status.st_dev, status.st_ino))
-        if file is None:
-            try:
-                file = MappedFile(path)
-            except ValueError:
-                raise CorruptStoreError(f"{name}: the shard is empty") from None
-            read_index(name, file.size, np.asarray(file)[-index_bytes(chunks) :], chunks)
+        def opening(path: Path) -> MappedFile:
+            status = path.stat()
+            return known.get((status.st_dev, status.st_ino)) or _map(path, shards.name(shard), chunks)
+
+        file = open_file(shards, shard, opening)
         return cls(file.address, file.size, file)
+
+
+def _map(path: Path, name: Location, chunks: int) -> MappedFile:
+    try:
+        file = MappedFile(path)
+    except ValueError:
+        raise CorruptStoreError(f"{name}: the shard is empty") from None
+    read_index(name, file.size, np.asarray(file)[-index_bytes(chunks) :], chunks)
+    return file
 
 
 class MappedReader(BlockReader):

@@ -16,15 +16,15 @@ from store.column_files import map_column
 from store.coordinates import add_coordinates
 from store.datasets import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, DatasetSpec, stored_dataset
 from store.errors import CorruptStoreError, PlanError, StoreError
-from store.even_chunks import even_chunks
+from store.even_chunks import even_chunks, samples_per_chunk
 from store.files import folder_bytes
-from store.integrity import check_store, naming
+from store.integrity import MANY, check_store, naming
 from store.locations import Location, Url, locate
 from store.no_store import describe_absence
 from store.remote.mirror import Mirror, open_mirror
 from store.remote.shards import RemoteShards
 from store.remote.zarr_store import MirrorStore
-from store.sample_columns import WEIGHT
+from store.sample_columns import WEIGHT, column_types
 from store.shard_files import LocalShards, ShardFiles
 
 COLUMNS = ("label", "class_name", "split", "source_file", "source_row")
@@ -195,6 +195,8 @@ def open_unchecked(path: str | Location) -> Store:
 def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
     """Open a store as a labelled dataset: the images are read when they are used, all columns are loaded.
 
+    In stores of more than `store.integrity.MANY` samples, columns are mapped, read-only, and read when they are used.
+
     Importing this module also registers the accessor ``dataset.calo``; see `store.accessor.CaloAccessor`.
 
     Parameters
@@ -207,11 +209,12 @@ def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``image`` float32 (sample, ieta, iphi, channel), as in the source files, with dask chunks of the size of a
-        shard; the variables of the data set, float32 or int64 (sample,); ``weight`` float32 (sample,), if it has
-        weights; and whatever users have added. The coordinates are ``label`` uint8, ``class_name`` str, ``split``
-        uint8, ``source_file`` uint8, uint16 or uint32, and ``source_row`` int64, all (sample,); ``ieta`` and ``iphi``,
-        in cells from the seed; ``channel`` str, ``scale`` float64 and ``unit`` str, all (channel,):
+        ``image`` float32 (sample, ieta, iphi, channel), as in the source files, with dask chunks of about 32 MiB or a
+        shard, or larger ones if there were too many; the variables of the data set, float32 or int64 (sample,);
+        ``weight`` float32 (sample,), if it has weights; and whatever users have added. The coordinates are ``label``
+        uint8, ``class_name`` str, ``split`` uint8, ``source_file`` uint8, uint16 or uint32, and ``source_row`` int64,
+        all (sample,); ``ieta`` and ``iphi``, in cells from the seed; ``channel`` str, ``scale`` float64 and ``unit``
+        str, all (channel,):
         ``dataset.image * dataset.scale`` is in units of ``dataset.unit``. Variables are in the same order whenever a
         store is opened. Nested attributes are JSON text, which netCDF can hold.
 
@@ -228,13 +231,16 @@ def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
     samples = slice(None) if split is None else slice(*store.split_range(split))
     with naming(store.path):
         dataset = xr.open_zarr(store.group.store, consolidated=False, chunks=None).isel(sample=samples)
-        for variable in dataset.variables.values():
-            if variable.dims == ("sample",):
+        own = column_types(store.spec, len(store.attributes["sources"])) if store.image.shape[0] > MANY else ()
+        for name, variable in dataset.variables.items():
+            if name in own:
+                variable.data = store.column(str(name), samples.start or 0, samples.stop)
+            elif variable.dims == ("sample",):
                 variable.load()
         dataset = add_coordinates(_ready_to_write(dataset), store.spec)
-        shard = (store.image.shards or store.image.chunks)[0]
+        size = samples_per_chunk(store.image)
         arrays = {name: dataset.variables[name] for name in dataset.data_vars}
-        lazy = {name: _chunk(array, shard) for name, array in arrays.items() if array.dims != ("sample",)}
+        lazy = {name: _chunk(array, size) for name, array in arrays.items() if array.dims != ("sample",)}
         dataset = dataset.assign(lazy)
     variables = (variable.name for variable in store.spec.variables)
     return _in_order(dataset, "image", *variables, WEIGHT, *COLUMNS, *AXES)

@@ -1,8 +1,7 @@
 """Deciding whether a store fits into the page cache, the memory in which the system keeps files that it has read."""
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -44,16 +43,10 @@ def fits(size: int) -> bool:
     return size <= FRACTION * min([available, *group_limits()])
 
 
-def request_files(paths: Iterable[Path]) -> None:
-    """Ask the system to read files into the page cache, in order and in the background, if all of them fit."""
-    sizes = {}
-    for path in paths:
-        with suppress(OSError):  # who reads it will tell
-            sizes[path] = path.stat().st_size
-    if not fits(sum(sizes.values())) or not hasattr(os, "posix_fadvise"):
-        return
-    for path in sizes:
-        with suppress(OSError), path.open("rb", buffering=0) as file:
+def request_file(path: Path) -> None:
+    """Ask the system to read a file into the page cache, in order and in the background."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb", buffering=0) as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 

@@ -83,7 +83,8 @@ class LocalShards:
         self._encode = image.metadata.encode_chunk_key
         self._zeros = (0,) * (image.ndim - 1)
         self._files = frozenset(list_files(self.folder))
-        self._metadata = file_identity(self.folder / "zarr.json")
+        self._metadata = self.folder / "zarr.json"
+        self._identity = file_identity(self._metadata)
 
     def is_zeros(self, shard: int) -> bool:
         """See `ShardFiles.is_zeros`."""
@@ -97,7 +98,7 @@ class LocalShards:
         CorruptStoreError
             If there is another store in the folder meanwhile.
         """
-        if file_identity(self.folder / "zarr.json") not in (self._metadata, None):
+        if file_identity(self._metadata) not in (self._identity, None):
             raise CorruptStoreError(f"{self.folder}: was replaced while the store was being read; open it again")
         return self.name(shard)
 
@@ -119,7 +120,7 @@ def file_identity(path: Path) -> tuple[str, int, int, int, int] | None:
     The inode of a file that is mapped or open is not used again.
     """
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  called for each shard that is opened
     except (FileNotFoundError, NotADirectoryError):
         return None
     return os.fspath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
