@@ -85,6 +85,8 @@ def _is_folder(location: Location) -> bool:
     """Return whether something is a folder, and so a store, and not a file; at a URL, a store has metadata."""
     if isinstance(location, Path):
         return location.is_dir()
+    if location.query:  # a signature is often for one object alone
+        return location.suffix == ".zarr"
     return open_objects(location).info(METADATA) is not None
 
 

@@ -9,13 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 import sklearn.metrics
 
+from evaluate.cli import app
 from evaluate.document import ScoresDocument, json_schema
 from evaluate.score import score
 from evaluate.terminal import print_scores
 from store.errors import ConfigError, RunError, SourceError
 from tests.evaluate.conftest import write_run
 from tests.evaluate.test_images import write_parquet
-from tests.examples import showers, write_hdf5
+from tests.examples import run_program, showers, write_hdf5
+from tests.faulty_server import faulty_server
 
 COUNT = 700
 
@@ -55,6 +57,21 @@ def test_scores_and_metrics_appear_side_by_side(run, images, label, tmp_path):
     assert msgspec.json.decode((tmp_path / "out" / "scores.json").read_bytes(), type=ScoresDocument) == document
     jsonschema.validate(json.loads((tmp_path / "out" / "scores.json").read_text()), json_schema(ScoresDocument))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.csv", "scores.json"}
+
+
+def test_a_file_at_a_url_is_scored_as_the_file_itself(run, images, label, tmp_path, monkeypatch):
+    monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))
+    file = write_hdf5(tmp_path / "hidden.hdf5", images, label)
+    score(run, file, tmp_path / "here.csv")
+    with faulty_server(tmp_path) as server:
+        url = f"{server.address}/hidden.hdf5"
+        outcome = run_program(app, "report", "score", run, f"{url}?signature=secret", "--output", tmp_path / "url.csv")
+    assert outcome.status == 0, outcome.err
+    assert server.sent["/hidden.hdf5"] >= file.stat().st_size
+    assert (tmp_path / "url.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+    document = msgspec.json.decode((tmp_path / "url.json").read_bytes(), type=ScoresDocument)
+    assert document.file == url
+    assert document.run == str(run)
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "parquet"])
