@@ -19,6 +19,7 @@ from numcodecs.lz4 import compress
 from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.compiled.blocks import bound, count_equal, encode_blocks, join_chunks, lz4_fast_address
 from store.layout import LEVEL, Layout, makes_blocks
+from store.scratch import scratch
 
 HEADER = struct.Struct("<BBBBIII")  # version, codec version, flags, typesize, bytes, block size, compressed bytes
 LZ4_BLOCKS = (2, 1, 0x30)  # first bytes of a header: Blosc 1, LZ4, flags for LZ4 and for blocks that are not split
@@ -93,10 +94,10 @@ def encode_samples(images: Float32Array, layout: Layout) -> Blocks:
         return Blocks.of(encode_with_numcodecs(images, layout))
     group = GROUP if makes_blocks(layout.typesize, layout.sample_bytes) else 0
     most = len(images) * (4 + layout.sample_bytes) + (0 if group else bound(layout.sample_bytes))
-    target, size = np.empty(most, np.uint8), np.empty(len(images), np.int64)
-    arguments = (layout.sample_bytes, group, ACCELERATION, target.ctypes.data, size)
-    used = encode_blocks(LZ4, images.ctypes.data, *arguments)
-    packed = target[:used].copy()
+    size = np.empty(len(images), np.int64)
+    with scratch(most) as target:
+        arguments = (layout.sample_bytes, group, ACCELERATION, target.ctypes.data, size)
+        packed = target[: encode_blocks(LZ4, images.ctypes.data, *arguments)].copy()
     return Blocks(address=packed.ctypes.data + np.cumsum(size) - size, size=size, memory=(packed,))
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from store.arrays import Float32Array, UInt8Array, VariableArray
 from store.blosc import GROUP
+from store.buffers import BufferPool
 from store.datasets import DatasetSpec
 from store.errors import SourceError
 from store.locations import Url
 from store.sources.hdf5_alone import check_alone
-from store.sources.hdf5_chunks import Chunk, read_chunk
+from store.sources.hdf5_chunks import Chunk, new_memory, open_chunk
 from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
 from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told, no_labels
@@ -244,25 +245,35 @@ class Hdf5Source:
     def pieces(self, start: int, stop: int) -> Iterator[Float32Array]:
         """See `Source.pieces`: a block is decompressed as a whole, and converted in parts that fit the cache."""
         rows = GROUP * max(1, PIECE_BYTES // (GROUP * self.spec.sample_bytes))
-        for first in range(start, stop, self.block):
-            last = min(stop, first + self.block)
-            with self._open_block(first, last) as block:
-                for row in range(first, last, rows):
-                    yield self._arranged(block[row - first : min(last, row + rows) - first], row)
+        pool = BufferPool((min(rows, self.block) * self._dtype.itemsize * self.spec.sample_bytes // 16 + 1,), keep=2)
+        with self._open_images(start, stop) as dataset:
+            for first in range(start, stop, self.block):
+                last = min(stop, first + self.block)
+                with self._open_block(dataset, first, last, lambda size: pool.take().view(np.uint8)[:size]) as block:
+                    for row in range(first, last, rows):
+                        yield self._arranged(block[row - first : min(last, row + rows) - first], row)
 
     def read(self, start: int, stop: int) -> Float32Array:
         """See `Source.read`."""
-        with self._open_block(start, stop) as block:
+        with self._open_images(start, stop) as dataset, self._open_block(dataset, start, stop, new_memory) as block:
             return self._arranged(block[: stop - start], start)
 
     @contextlib.contextmanager
-    def _open_block(self, start: int, stop: int) -> "Iterator[Chunk | npt.NDArray[Any]]":
+    def _open_images(self, start: int, stop: int) -> Iterator[h5py.Dataset]:
+        with contextlib.ExitStack() as stack:
+            with self._name_rows_in_errors(start, stop):
+                dataset = stack.enter_context(open_file(self.path))[self.image_key]
+            yield dataset
+
+    @contextlib.contextmanager
+    def _open_block(
+        self, dataset: h5py.Dataset, start: int, stop: int, allocate: Callable[[int], UInt8Array]
+    ) -> "Iterator[Chunk | npt.NDArray[Any]]":
         """Yield rows [start, stop) as they are in the file, to be taken in slices before the end of the block."""
         with contextlib.ExitStack() as stack:
-            with self._name_rows_in_errors(start, stop), open_file(self.path) as file:
-                dataset = file[self.image_key]
-                chunk = read_chunk(dataset, start, stop)
-                stored = dataset[start:stop] if chunk is None else stack.enter_context(chunk)
+            with self._name_rows_in_errors(start, stop):
+                chunk = stack.enter_context(open_chunk(dataset, start, stop, allocate))
+                stored = dataset[start:stop] if chunk is None else chunk
             yield stored
 
     def scan(self, rows: int) -> Iterator[Float32Array]:

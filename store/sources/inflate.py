@@ -1,39 +1,16 @@
-"""Decompressing zlib data into memory that is used again: new memory costs a page fault per page, more than inflating.
+"""Decompressing zlib data into given memory.
 
 The function of libdeflate is called at the address that the extension of the package `deflate` exports.
 """
 
 import ctypes
 import importlib.util
-import threading
 from typing import Any
 
 import deflate
 import numpy as np
 
 from store.arrays import UInt8Array
-
-KEPT = 256 << 20  # bytes that a thread keeps at most until the next chunk
-
-
-class _OfThread(threading.local):
-    memory: UInt8Array | None = None
-
-
-_of_thread = _OfThread()
-
-
-def take_memory(size: int) -> UInt8Array:
-    """Return memory of `size` bytes, uint8 (size,): what this thread gave back last, if it is large enough."""
-    memory, _of_thread.memory = _of_thread.memory, None
-    return np.empty(size, np.uint8) if memory is None or memory.size < size else memory[:size]
-
-
-def give_back(memory: UInt8Array) -> None:
-    """Keep memory for the next call of `take_memory` in this thread; it must not be used any more."""
-    whole = memory if memory.base is None else memory.base
-    if whole.nbytes <= KEPT:
-        _of_thread.memory = whole
 
 
 def inflate(packed: bytes, out: UInt8Array) -> None:
