@@ -107,7 +107,7 @@ def write_statistics(path: Path, executor: Executor, url: Url | None = None, dig
     if not total.images.all():
         raise StoreError(f"{path}: the training split lacks a class: {total.images.tolist()} images by class")
     names = ["label", *(variable.name for variable in store.spec.variables)]
-    columns = {name: np.asarray(store.group[name][start:stop]) for name in names}  # type: ignore[index]
+    columns = {name: store.column(name, start, stop) for name in names}
     images = to_dataset(total, store.spec)
     dataset = images.merge(describe_variables(columns, columns["label"], store.spec))
     fresh = path.with_name(f".{path.name}.statistics")
@@ -161,7 +161,7 @@ def _read_back(
     for parts in groups:
         labels = [store.column("label", *part) for part in parts]
         for label, part in zip(labels, parts, strict=True):
-            check_labels(store, label, part[0])
+            check_labels(store, label, range(*part))
         needed = range(parts[0][0] // shard, -(-parts[-1][1] // shard))
         calls.append((url, metadata, {number: digests[number] for number in needed}, store.spec, parts, labels))
     others = [number for number in range(len(digests)) if not any(number in call[2] for call in calls)]
@@ -201,7 +201,7 @@ def statistics_of(path: Path, start: int, stop: int) -> ImageStatistics:
     """Return the statistics of the samples [start, stop) of a store in a folder."""
     store = open_unchecked(path)
     label = store.column("label", start, stop)
-    check_labels(store, label, start)
+    check_labels(store, label, range(start, stop))
     return _sum_images(open_reader(store.image, store.shards), store.spec, label, start)
 
 

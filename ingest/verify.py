@@ -188,7 +188,7 @@ def _check_content_digest(store: Store) -> list[str]:
 
 
 def _column(store: Store, name: str) -> npt.NDArray[Any]:
-    return np.asarray(store.group[name][:])  # type: ignore[index]
+    return store.column(name)
 
 
 def _plan_comparisons(

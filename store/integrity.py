@@ -7,7 +7,7 @@ reads everything.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import UInt8Array
+from store.arrays import Int64Array, UInt8Array
 from store.datasets import SPLITS, stored_dataset
 from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, shard_digests
 from store.errors import CalostreamError, ConfigError, CorruptStoreError
@@ -230,7 +230,7 @@ def _check_columns(store: "Store", recorded: dict[str, str]) -> None:
     if samples > MANY:
         return
     label = store.column("label")
-    check_labels(store, label)
+    check_labels(store, label, range(samples))
     names = [name for name in content_columns(store.spec) if name not in ALWAYS]
     if sum(store.array(name).nbytes for name in names) <= SMALL_BYTES:
         columns = [label, *map(store.column, names)]
@@ -252,8 +252,8 @@ def check_content_digest(store: "Store", recorded: dict[str, str], columns: list
         )
 
 
-def check_labels(store: "Store", label: UInt8Array, start: int = 0) -> None:
-    """Check that labels are classes; the first of them is that of the sample `start`.
+def check_labels(store: "Store", label: UInt8Array, samples: Sequence[int] | Int64Array) -> None:
+    """Check that the labels of some samples, at these positions in the store, are classes.
 
     Raises
     ------
@@ -265,5 +265,5 @@ def check_labels(store: "Store", label: UInt8Array, start: int = 0) -> None:
     if wrong.any():
         first = int(np.argmax(wrong))
         raise CorruptStoreError(
-            f"{store.path / 'label'}[{start + first}] = {label[first]}: labels must be below {classes}; {REMEDY}"
+            f"{store.path / 'label'}[{samples[first]}] = {label[first]}: labels must be below {classes}; {REMEDY}"
         )

@@ -17,6 +17,7 @@ from store.buffers import BufferPool
 from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
 from store.given_plan import EpochPlan, Plan
+from store.integrity import MANY, check_labels
 from store.locations import Location
 from store.opening import open_store
 from store.page_cache import choose_shuffle
@@ -255,7 +256,10 @@ class BatchStream:
         self._reader.read(samples, image)
         rows = samples - plan.start
         columns = {name: values[rows] for name, values in self._columns.items()}
-        batch = Batch(image, self._label[rows], samples, columns)
+        label = self._label[rows]
+        if self._store.image.shape[0] > MANY:
+            check_labels(self._store, label, samples)
+        batch = Batch(image, label, samples, columns)
         if self._transform is not None:
             self._transform(batch, plan.epoch)
         return batch
