@@ -13,7 +13,7 @@ import zarr
 
 from store.arrays import Float32Array, Int64Array
 from store.compiled.decode import WRONG_BLOCK, WRONG_HEADER, WRONG_INDEX, WRONG_OFFSET, lz4_address, public_address
-from store.errors import CorruptStoreError
+from store.errors import CorruptStoreError, RemoteError
 from store.page_cache import fits, request_file
 from store.shard_files import ShardFiles
 
@@ -105,6 +105,8 @@ def open_file(shards: ShardFiles, shard: int, opening: Callable[[Path], Opened])
     ------
     CorruptStoreError
         If it cannot be opened.
+    RemoteError
+        If it cannot be fetched.
     OSError
         If the process has too many open files, or too little memory.
     """
@@ -112,6 +114,8 @@ def open_file(shards: ShardFiles, shard: int, opening: Callable[[Path], Opened])
     for _ in range(ATTEMPTS):
         try:
             return opening(shards.file(shard))
+        except RemoteError:
+            raise
         except FileNotFoundError as error:
             reason = f"can no longer be read ({error.strerror})"
         except OSError as error:
