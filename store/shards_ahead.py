@@ -12,7 +12,7 @@ from store.opening import Store
 from store.page_cache import stored_shards
 
 AHEAD_BYTES = 256 << 20  # of shards beyond those of the batch that is read next: seconds of a fast link
-MOST_OF_ROOM = 0.25  # of the cache, for these shards
+MOST_OF_ROOM = 0.5  # of the cache, for these shards
 
 
 @dataclass

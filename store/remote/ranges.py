@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from store.locations import Url
 from store.remote.objects import ReadableObjects, open_objects
 
-RANGE = 8 << 20  # bytes per request
-AHEAD = 8  # requests at a time per object
+RANGE = 2 << 20  # bytes per request: small, so that objects arrive one after another, and not all of them at the end
+AHEAD = 16  # requests at a time per object
 REQUESTS = 16  # at a time per process
 
 

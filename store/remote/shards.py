@@ -15,7 +15,7 @@ from store.locations import Url
 from store.remote.mirror import Mirror, reopen_mirror
 
 AT_ONCE = 4  # shards that are fetched at a time in the background
-AHEAD = 0.25  # of the cache's bound, for shards that were fetched ahead and not used yet
+AHEAD = 0.6  # of the cache's bound, for shards that were fetched ahead and not used yet
 OPEN = 0.25  # of the cache's bound, for shards that stay open; their space is not free even if they are deleted
 FEWEST = 2
 
