@@ -34,10 +34,12 @@ from tests.servers import http_server
 OURS = "ours"
 READERS = (OURS, *sorted(path.stem for path in (Path(__file__).parent / "over_link").glob("*.py") if path.stem != OURS))
 CONNECTIONS = 8
-TENFOLD = "ours, window, ten times the cache"
-LOCAL = "ours, local store, window"
+TENFOLD = "ours, auto, ten times the cache"
+LOCAL = {"ours, auto": "local store, full", "local store, full": "local store, full"}
 PLAIN = "plain download"
 BATCH = 512
+
+Epochs = Sequence[Mapping[str, float]]
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -147,7 +149,7 @@ class Bench:
         store = write_store(self.folder / "served" / f"store-{images}", Images(count=images))
         size = sum(path.stat().st_size for path in shards_of(store))
         worker = self.start(OURS, store, images, sys.executable)
-        self.cases[TENFOLD] = Case(worker=worker, reader="ours, window", epochs=1, cache_bytes=size // 10)
+        self.cases[TENFOLD] = Case(worker=worker, reader="ours, auto", epochs=1, cache_bytes=size // 10)
 
     def start(self, name: str, store: Path, images: int, python: str) -> Worker:
         """Start the process of a module; its own files are served as well."""
@@ -160,20 +162,20 @@ class Bench:
         """Measure every case once per round, and return the figures of each."""
         urls = [f"{self.link.address}/{path.relative_to(store.parent)}" for path in shards_of(store)]
         plain: list[float] = []
-        epochs: dict[str, list[list[dict[str, float]]]] = {name: [] for name in self.cases}
+        epochs: dict[str, list[Epochs]] = {name: [] for name in self.cases}
         for round_ in track(range(rounds + 1), "measuring"):
             plain.append(download(urls))
             for name, case in self.cases.items():
                 epochs[name].append(self.run(case, checking=round_ == 0))
-        local = [later_rate(measured) for measured in epochs.get(LOCAL, [])][1:]
         figures: dict[str, dict[str, Any]] = {PLAIN: {"bytes_per_second": plain[1:]}}
         for name, measured in epochs.items():
             case = self.cases[name]
             note = str(case.worker.readers[case.reader]["shuffling"])
-            figures[name] = summary(measured[1:], plain[1:], local) | {"note": note, "images": case.worker.images}
+            local = epochs.get(LOCAL.get(name, "local store, window"), [])
+            figures[name] = summary(measured[1:], plain[1:], local[1:]) | {"note": note, "images": case.worker.images}
         return figures
 
-    def run(self, case: Case, *, checking: bool) -> list[dict[str, float]]:
+    def run(self, case: Case, *, checking: bool) -> Epochs:
         """Open a reader with an empty cache and return what was measured in each of its epochs."""
         cache = Path(tempfile.mkdtemp(dir=self.folder / "caches"))
         epochs = []
@@ -219,21 +221,20 @@ def download(urls: Sequence[str]) -> float:
         return sum(pool.map(size, urls)) / (time.perf_counter() - began)
 
 
-def later_rate(epochs: Sequence[Mapping[str, float]]) -> float:
-    """Return the images/s of the epochs after the first one, or nan if there are none."""
-    return statistics.median([epoch["images"] / epoch["seconds"] for epoch in epochs[1:]] or [float("nan")])
+def later_rate(epochs: Epochs) -> float:
+    """Return the images/s of the epochs after the first one."""
+    return statistics.median(epoch["images"] / epoch["seconds"] for epoch in epochs[1:])
 
 
-def summary(
-    rounds: Sequence[Sequence[Mapping[str, float]]], plain: Sequence[float], local: Sequence[float]
-) -> dict[str, Any]:
-    """Return medians over all rounds of a case, and the extremes of ratios.
+def summary(rounds: Sequence[Epochs], plain: Sequence[float], local: Sequence[Epochs]) -> dict[str, Any]:
+    """Return medians over all rounds of a case, and the ratios of each round.
 
     Returns
     -------
     dict
-        For the first epoch ``rate`` in images/s, ``first_ms``, ``mb`` over the link, and ``share`` of the rate of a
-        plain download; for the epochs after it ``later_rate``, ``later_mb`` and ``ratio`` to the local store.
+        For the first epoch ``rate`` in images/s, ``first_ms``, ``mb`` over the link, and in each round its share of
+        the rate of a plain download (``shares``). For the epochs after it ``later_rate``, ``later_mb`` and, if the
+        local store was measured, in each round the ratio to it (``ratios``).
     """
     firsts = [epochs[0] for epochs in rounds]
     shares = [first["carried"] / first["seconds"] / rate for first, rate in zip(firsts, plain, strict=True)]
@@ -241,18 +242,14 @@ def summary(
         "rate": statistics.median(first["images"] / first["seconds"] for first in firsts),
         "first_ms": 1000 * statistics.median(first["first"] for first in firsts),
         "mb": statistics.median(first["carried"] for first in firsts) / 1e6,
-        "share": statistics.median(shares),
-        "share_min": min(shares),
-        "share_max": max(shares),
+        "shares": shares,
         "rounds": rounds,
     }
     if len(rounds[0]) > 1:
         rates = [later_rate(epochs) for epochs in rounds]
         figures["later_rate"] = statistics.median(rates)
         figures["later_mb"] = statistics.median(epoch["carried"] for epochs in rounds for epoch in epochs[1:]) / 1e6
-        ratios = [rate / base for rate, base in zip(rates, local, strict=False)]
-        if ratios:
-            figures |= {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+        figures["ratios"] = [rate / later_rate(base) for rate, base in zip(rates, local, strict=False)]
     return figures
 
 

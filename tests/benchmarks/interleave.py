@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import rich.box
 from rich.console import Console
 from rich.table import Table
@@ -88,8 +89,13 @@ def interleave(contenders: Mapping[str, Contender], reference: str, rounds: int)
 
 def median_ratio(figures: Figures, name: str, base: str) -> float:
     """Return the median over all rounds of the ratio of one contender's rate to another's."""
+    return statistics.median(ratios(figures, name, base))
+
+
+def ratios(figures: Figures, name: str, base: str) -> list[float]:
+    """Return the ratio of one contender's rate to another's in each round."""
     pairs = zip(figures[name]["rates"], figures[base]["rates"], strict=True)
-    return statistics.median(rate / other for rate, other in pairs)
+    return [rate / other for rate, other in pairs]
 
 
 def show(figures: Figures, reference: str, unit: str, extra: Mapping[str, str] | None = None) -> None:
@@ -123,7 +129,8 @@ def write_report(path: Path, **sections: Any) -> None:
     """Write the results and a description of the machine to a JSON file."""
     machine = {
         "processor": processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": psutil.virtual_memory().total / 1e9,
         "load": os.getloadavg(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -133,9 +140,12 @@ def write_report(path: Path, **sections: Any) -> None:
 
 
 def processor() -> str:
-    """Return the name of the processor, or its architecture where the name is unknown."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except FileNotFoundError:
+    """Return the name of the processor with its family and model, or the architecture where these are unknown."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
         return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    pairs = (line.partition(":") for line in path.read_text().splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
+    if "model name" not in facts:
+        return platform.machine()
+    return f"{facts['model name']} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"

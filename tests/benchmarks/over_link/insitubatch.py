@@ -11,6 +11,7 @@ from tests.benchmarks.reader import Place, Reader, RemotePlace
 __all__ = ["MOST", "READERS", "write"]
 
 MOST = 200_000
+WINDOW = 65_536
 
 
 def opening(caching: bool) -> Callable[[Place], Callable[[int], Iterator[np.ndarray]]]:
@@ -20,8 +21,9 @@ def opening(caching: bool) -> Callable[[Place], Callable[[int], Iterator[np.ndar
         store = obstore_store(url, client_options={"allow_http": True})
         geometries = open_geometries(store, variables=["image"])
         manifest = split_by_chunk(geometries["image"], fractions=(1.0, 0.0, 0.0), sample_range=(0, place.images.count))
-        decoded = 2 * 4 * place.images.count * int(np.prod(place.images.shape))
-        cache = {"cache_dir": str(place.cache), "cache_budget_bytes": decoded} if caching else {}
+        images_held = place.images.count + 4 * WINDOW  # it needs room for the window, and for the one read ahead
+        budget = 4 * images_held * int(np.prod(place.images.shape))
+        cache = {"cache_dir": str(place.cache), "cache_budget_bytes": budget} if caching else {}
         images = InSituDataset(store, manifest, geometries=geometries, batch_size=place.batch, **cache)
 
         def epochs(epoch: int) -> Iterator[np.ndarray]:

@@ -1,4 +1,7 @@
-"""MosaicML streaming from S3: shards of 64 MB, compressed with zstd."""
+"""MosaicML streaming from S3: shards of 64 MB, compressed with zstd.
+
+Without worker processes: with two, it sometimes waits for ever for a shard that it has.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -25,7 +28,7 @@ def open_shards(place: Place) -> Callable[[int], Iterator[torch.Tensor]]:
     )
     remote = f"s3://{place.folder.name}/shards"
     images = StreamingDataset(remote=remote, local=str(place.cache), shuffle=True, batch_size=place.batch)
-    loader = DataLoader(images, batch_size=place.batch, num_workers=2, persistent_workers=True)
+    loader = DataLoader(images, batch_size=place.batch, num_workers=0)
     return lambda epoch: (batch["image"] for batch in loader)
 
 

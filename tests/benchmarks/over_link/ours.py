@@ -5,14 +5,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from store.remote.cache import FOLDER, SIZE
-from store.shuffles import Shuffle
+from store.shuffles import AnyShuffle
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader, RemotePlace
 
-SHUFFLING: dict[Shuffle, str] = {"window": "windows of 8,192 images", "full": "all images"}
+SHUFFLING: dict[AnyShuffle, str] = {
+    "window": "windows of 8,192 images",
+    "auto": "windows in the first epoch, then all images",
+    "full": "all images",
+}
 
 
-def open_remote(shuffle: Shuffle) -> Callable[[Place], Callable[[int], Iterator[Any]]]:
+def open_remote(shuffle: AnyShuffle) -> Callable[[Place], Callable[[int], Iterator[Any]]]:
     def open_(place: Place) -> Callable[[int], Iterator[Any]]:
         assert isinstance(place, RemotePlace)
         os.environ[FOLDER] = str(place.cache)
@@ -24,17 +28,20 @@ def open_remote(shuffle: Shuffle) -> Callable[[Place], Callable[[int], Iterator[
     return open_
 
 
-def open_local(shuffle: Shuffle) -> Callable[[Place], Callable[[int], Iterator[Any]]]:
+def open_local(shuffle: AnyShuffle) -> Callable[[Place], Callable[[int], Iterator[Any]]]:
     return lambda place: epochs_of(str(place.store), shuffle, place.batch)
 
 
-def epochs_of(store: str, shuffle: Shuffle, batch: int) -> Callable[[int], Iterator[Any]]:
+def epochs_of(store: str, shuffle: AnyShuffle, batch: int) -> Callable[[int], Iterator[Any]]:
     stream = BatchStream(store, split="train", batch_size=batch, shuffle=shuffle)
     return lambda epoch: (batch.image for batch in stream)
 
 
 READERS = {
-    f"{where}, {shuffle}": Reader(open=open_(shuffle), shuffling=shuffling)
-    for where, open_ in (("ours", open_remote), ("ours, local store", open_local))
-    for shuffle, shuffling in SHUFFLING.items()
+    f"{where}, {shuffle}": Reader(open=open_(shuffle), shuffling=SHUFFLING[shuffle])
+    for where, open_, shuffles in (
+        ("ours", open_remote, ("window", "auto")),
+        ("local store", open_local, ("window", "full")),
+    )
+    for shuffle in shuffles
 }

@@ -11,7 +11,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 50_000
+MOST = 25_000
 
 
 def write(place: Place) -> None:

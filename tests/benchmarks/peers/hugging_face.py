@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 100_000
+MOST = 50_000
 
 
 def write(place: Place) -> None:

@@ -9,7 +9,7 @@ import torch
 from tests.benchmarks.images import Images
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 50_000
+MOST = 25_000
 
 
 def one_image(row: int) -> np.ndarray:

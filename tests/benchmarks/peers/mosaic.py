@@ -14,7 +14,7 @@ from tests.benchmarks.reader import Place, Reader
 sys.modules["torchvision._meta_registrations"] = ModuleType("torchvision._meta_registrations")
 from streaming import MDSWriter, StreamingDataset  # noqa: E402
 
-MOST = 20_000
+MOST = 10_000
 
 
 def write(place: Place) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 50_000
+MOST = 25_000
 FILES = {"gzip": {"compression": "gzip", "shuffle": True}, "uncompressed": {}}
 
 

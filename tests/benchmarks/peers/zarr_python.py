@@ -7,6 +7,8 @@ import zarr
 
 from tests.benchmarks.reader import Place, Reader
 
+MOST = 100_000
+
 
 def open_store(place: Place) -> Callable[[int], Iterator[np.ndarray]]:
     images = zarr.open_array(place.store / "image", mode="r")
