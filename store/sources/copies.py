@@ -99,8 +99,8 @@ def _check_room(files: int, total: int) -> None:
     room = int(ROOM * cache.limit)
     if total > room:
         raise ConfigError(
-            f"the {files:,} files at URLs have {total:,} bytes, and the cache {cache.folder} has room for {room:,}; "
-            f"give --cache-size {int(total / ROOM / 1e9) + 1}GB, or fewer files"
+            f"the cache {cache.folder} has room for {room:,} bytes, and the sources at URLs have {total:,} ({files:,} in "
+            f"number); give --cache-size {int(total / ROOM / 1e9) + 1}GB, or fewer sources"
         )
 
 

@@ -108,8 +108,8 @@ def test_a_cache_that_is_too_small_is_noticed_before_anything_is_fetched(server,
     sizes = sum((folder / name).stat().st_size for name in NAMES)
     line = refused(ingest(server, tmp_path / "out.zarr", "--cache-size", sizes), tmp_path / "out.zarr")
     assert re.fullmatch(
-        rf"error: the 2 files at URLs have {sizes:,} bytes, and the cache .*cache has room for .*; "
-        "give --cache-size 1GB, or fewer files",
+        rf"error: the cache .*cache has room for .* bytes, and the sources at URLs have {sizes:,} \(2 in number\); "
+        "give --cache-size 1GB, or fewer sources",
         line,
     )
     assert {method for method, _ in server.requests} == {"HEAD"}
