@@ -190,7 +190,7 @@ def test_a_users_type_checker_sees_types(from_wheel: Environment, tmp_path: Path
     *notes, _ = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout.splitlines()
     assert [note.split(": ", 2)[2] for note in notes] == [
         'Revealed type is "int"',
-        'Revealed type is "store.opening.Store"',
+        'Revealed type is "store.opened_store.Store"',
         'Revealed type is "def (folder: str | pathlib.Path) -> train.pytorch.model.Classifier"',
         'Module has no attribute "BatchPlam"; maybe "BatchPlan"?  [attr-defined]',
     ]
