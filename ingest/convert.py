@@ -133,7 +133,9 @@ def ingest(job: Ingest, executor: Executor) -> Location:
     PlanError
         If `where` reads a column that the data set does not have.
     RemoteError
-        If an object cannot be read or written, or is not what was written.
+        If an object cannot be read or written.
+    CorruptStoreError
+        If an object is not what was written.
     """
     output = find_destination(job.output, job.sources)
     staging = open_staging(output, executor)

@@ -10,7 +10,7 @@ from typing import Any
 import zarr
 
 from ingest.places import digest, open_place, read_pieces
-from store.errors import RemoteError
+from store.errors import CorruptStoreError
 from store.layout import shard_path
 from store.locations import Url
 from store.shard_files import LocalShards
@@ -102,12 +102,14 @@ def check_object(url: Url, name: str, expected: str) -> None:
 
     Raises
     ------
+    CorruptStoreError
+        If it is another one.
     RemoteError
-        If it is another one, or cannot be read.
+        If it cannot be read.
     """
     _compare(url / name, digest(open_place(url), name), expected)
 
 
 def _compare(url: Url, computed: str | None, expected: str) -> None:
     if computed != expected:
-        raise RemoteError(f"{url}: is not what was written there; run this again, and it is written anew")
+        raise CorruptStoreError(f"{url}: is not what was written there; run this again, and it is written anew")

@@ -16,7 +16,7 @@ from ingest.fetched_shards import check_object
 from ingest.places import open_place
 from ingest.staging import StagingFolder
 from store.digests import DIGESTS_FILE, read_digests, sha256
-from store.errors import RemoteError
+from store.errors import CorruptStoreError
 from store.files import remove
 from store.integrity import list_files
 from store.layout import shard_path
@@ -94,7 +94,7 @@ class RemoteStaging(StagingFolder):
 
         Raises
         ------
-        RemoteError
+        CorruptStoreError
             If an object is not what was written.
         """
         recorded = read_digests(self.root)
@@ -106,7 +106,7 @@ class RemoteStaging(StagingFolder):
         self._delete_all_but(recorded)
         missing = sorted(set(recorded) - {GROUP} - set(self._objects.list()))
         if missing:
-            raise RemoteError(f"{self._url / missing[0]}: is gone; run this again, and it is written anew")
+            raise CorruptStoreError(f"{self._url / missing[0]}: is gone; run this again, and it is written anew")
         self._write(GROUP)
         check_object(self._url, GROUP, recorded[GROUP])
         self.remove()

@@ -84,7 +84,7 @@ def write_statistics(path: Path, executor: Executor, url: Url | None = None, dig
     ------
     StoreError
         If the path holds no store, or the training split lacks a class.
-    RemoteError
+    CorruptStoreError
         If a shard at the URL is not what was written.
     """
     path = path.absolute()  # workers of a cluster may run in another folder
