@@ -161,17 +161,19 @@ def test_what_is_larger_than_the_bound_is_refused(
         open_store(remote_store)
 
 
-def test_processes_share_a_cache(remote_store: Url, cache: Path) -> None:
-    code = f"""
-import numpy as np
-from store.locations import Url
-from store.stream import BatchStream
-total = sum(int(batch.sample.sum()) for batch in BatchStream({str(remote_store)!r}, split="train", batch_size=32))
-print(total)
+def test_processes_share_a_cache(cache: Path, local_store: Path, tmp_path: Path) -> None:
+    with http_server(local_store.parent, tmp_path) as address:
+        code = f"""
+from store.opening import open_store
+shards = open_store("{address}/x.zarr").shards
+shards.expect(range(shards.count))
+print(sum(shards.file(shard).stat().st_size for shard in range(shards.count)))
 """
-    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
-    assert [int(process.communicate(timeout=60)[0]) for process in processes] == [350 * 349 // 2] * 2
-    assert len(cached_shards(cache)) == 6
+        processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
+        sizes = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert sizes == [sum(path.stat().st_size for path in local_store.glob("image/c.*"))] * 2
+    requests = re.findall(r"GET /x.zarr/(image/c\S+|label/c\S+)", (tmp_path / "requests.log").read_text())
+    assert sorted(requests) == [*(f"image/c.{shard}.0.0.0" for shard in range(SHARDS)), "label/c/0"]
     assert not list((cache / "partial").iterdir())
 
 
