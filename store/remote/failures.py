@@ -29,6 +29,10 @@ WORDS = (
 STATUS = re.compile(r"status(?: code)?: (\d{3}(?: [A-Z][A-Za-z]*)*)")
 
 
+class NoRangesError(RemoteError):
+    """A server sends whole objects only."""
+
+
 @contextmanager
 def naming_url(url: Url, *, doing: str = "read") -> Iterator[None]:
     """Turn what a library raises about a remote object into one line that names its URL."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from store.errors import ConfigError, RemoteError
 from store.locations import Url
 from store.remote.credentials import check_credentials
-from store.remote.failures import explain, naming_url
+from store.remote.failures import NoRangesError, explain, naming_url
 from store.remote.objects import ObjectInfo
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class ObstoreObjects:
 
         result = obstore.get(self._store, self._key(name))
         if start > 0 or result.meta["size"] > stop:
-            raise RemoteError(
-                f"{self._url(name)}: cannot be read (the server sends no ranges of files as large as this)"
-            )
+            raise NoRangesError(f"{self._url(name)}: cannot be read (the server sends no ranges of files)")
         return bytes(result.bytes())
 
     def list(self, prefix: str = "") -> dict[str, int]:

@@ -8,16 +8,39 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from store.errors import RemoteError
 from store.locations import Url
+from store.remote.failures import NoRangesError
 from store.remote.objects import ReadableObjects, open_objects
 
 RANGE = 2 << 20  # bytes per request: small, so that objects arrive one after another, and not all of them at the end
 AHEAD = 16  # requests at a time per object
 REQUESTS = 16  # at a time per process
+WHOLE = 256 << 20  # bytes of the largest object that is held in memory, from a server that sends no ranges
 
 
 def read_ranges(objects: ReadableObjects, remote: str, size: int) -> Iterator[bytes]:
-    """Yield the content of an object in order, from several requests at a time."""
+    """Yield the content of an object in order, from several requests at a time; from one if the server sends no ranges.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    RemoteError
+        If it cannot be read, or the server sends no ranges of an object that is too large to be held in memory.
+    """
+    try:
+        yield from _read_at_once(objects, remote, size)
+    except NoRangesError:
+        if size > WHOLE:
+            raise
+        content = objects.read(remote)
+        if len(content) != size:
+            raise RemoteError(f"{objects.url}: {remote} has {len(content)} bytes instead of {size}") from None
+        yield content
+
+
+def _read_at_once(objects: ReadableObjects, remote: str, size: int) -> Iterator[bytes]:
     pool = _request_pool(os.getpid())
     pending: deque[Future[bytes]] = deque()
     starts = iter(range(0, size, RANGE))

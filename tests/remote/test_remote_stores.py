@@ -14,12 +14,13 @@ import xarray as xr
 from store.errors import CorruptStoreError, RemoteError, StoreError
 from store.locations import Url, locate
 from store.opening import open_dataset, open_store
+from store.remote import ranges
 from store.remote.objects import open_objects
 from store.sample_reader import open_reader
 from store.stream import BatchStream
 from tests.examples import SHAPE, run_ingest, tell_tale_images, write_store
 from tests.remote.conftest import upload
-from tests.servers import http_server
+from tests.servers import free_port, http_server, running
 
 SHARDS = 8
 
@@ -234,3 +235,13 @@ def test_a_store_over_http(cache: Path, local_store: Path, tmp_path: Path) -> No
         pytest.importorskip("aiohttp")
         with xr.open_zarr(str(url), consolidated=True) as dataset:
             np.testing.assert_array_equal(dataset.image[::100, 0, 0, 0].to_numpy(), np.arange(1, 501, 100))
+
+
+def test_a_server_without_ranges(
+    cache: Path, local_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "RANGE", 4000)
+    port = free_port()
+    words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(local_store.parent)]
+    with running(words, port, tmp_path / "server.log"):
+        assert read(locate(f"http://127.0.0.1:{port}/x.zarr"), [200, 3]).tolist() == [201, 4]
