@@ -1,6 +1,9 @@
 """Every benchmark runs at a tiny size, and a reader that delivers wrong images is caught."""
 
+import argparse
 import json
+import sys
+import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +13,13 @@ import numpy as np
 import pytest
 
 from store.shuffles import SHUFFLES
-from tests.benchmarks import bench_codecs, bench_ingest, bench_stream, remote
+from tests.benchmarks import bench_codecs, bench_ingest, bench_link, bench_stream, remote, tables
 from tests.benchmarks.images import Images, rows_of
 from tests.benchmarks.interleave import interleave, median_ratio
+from tests.benchmarks.link import linked
 from tests.benchmarks.reader import Place, Reader
 from tests.benchmarks.worker import Worker
+from tests.servers import http_server
 
 IMAGES = 1_200
 
@@ -62,6 +67,73 @@ def test_all_modes_are_measured_cold_and_on_jets(tmp_path: Path) -> None:
     results = bench_stream.main([*words, "--folder", str(tmp_path)])
     assert {name.split(", ")[1] for name in results["figures"]} == set(SHUFFLES)
     assert {figure["images"] for figure in results["figures"].values()} == {60}
+
+
+@pytest.mark.parametrize(
+    ("name", "large"),
+    [
+        ("ours", 0),
+        pytest.param("ours", 3 * IMAGES, marks=pytest.mark.slow),
+        *(pytest.param(name, 0, marks=pytest.mark.slow) for name in bench_link.READERS if name != "ours"),
+    ],
+)
+def test_readers_over_a_link_deliver_every_image_once_and_unchanged(name: str, large: int, tmp_path: Path) -> None:
+    words = ["--images", IMAGES, "--rounds", 1, "--epochs", 2, "--large", large, "--only", name, "--folder", tmp_path]
+    report = bench_link.main([str(word) for word in words])
+    assert not list(tmp_path.iterdir())
+    if name in report["skipped"]:
+        pytest.skip(report["skipped"][name])
+    remote = {reader: figure for reader, figure in report["figures"].items() if figure.get("mb")}
+    assert all(figure["images"] == IMAGES or "cache" in reader for reader, figure in remote.items())
+    if name == "ours":
+        assert set(remote) == {"ours, window", "ours, auto", *([bench_link.TENFOLD] if large else [])}
+        assert remote["ours, auto"]["later_mb"] == 0, "a later epoch needs nothing from the server"
+
+
+def test_a_link_carries_what_the_server_sends(tmp_path: Path) -> None:
+    content = np.random.default_rng(0).bytes(1_000_000)
+    for name in ("served", "logs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "served" / "file").write_bytes(content)
+    with http_server(tmp_path / "served", tmp_path / "logs") as server:
+        port = int(server.rpartition(":")[2])
+        with linked(port, rate=50e6, latency=0.001) as link:
+            assert link.carried() == 0
+            for _ in range(2):
+                assert urllib.request.urlopen(f"{link.address}/file").read() == content
+            assert 2_000_000 < link.carried() < 2_002_000
+
+
+def test_the_tables_of_the_page_are_those_of_its_reports() -> None:
+    page = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+    assert tables.filled(page) == page.read_text(), "run: python -m tests.benchmarks.tables"
+
+
+def test_a_table_has_columns_for_each_machine(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    for name, rate in (("a", 4.0), ("b", 8.0)):
+        rates = {"numpy X[perm]": 2.0, "numpy X[perm], 2 threads": 1.0, "ours, full, 2 threads": rate, "theirs": 0.5}
+        figures = interleave({name: Rates([1.0, value, value]) for name, value in rates.items()}, "numpy X[perm]", 2)
+        for reader, figure in figures.items():
+            figure["peer"] = reader == "theirs"
+        report = {"machine": {"processor": name, "cores": 2, "system": "Linux", "python": "3"}, "figures": figures}
+        (tmp_path / "benchmarks" / f"{name}.json").write_text(json.dumps(report))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- stream a.json b.json -->\n<!-- end -->\n<!-- peers b.json -->\nold\n<!-- end -->\n")
+    tables.main(str(page))
+    lines = page.read_text().splitlines()
+    ours = "| ours, full, 2 threads | 4 | 2 (2 - 2) | 4 (4 - 4) | 8 | 4 (4 - 4) | 8 (8 - 8) | made up |"
+    assert ours in lines
+    assert "| theirs | 0 | 0.25 (0.25 - 0.25) | 16 (16 - 16) | made up |" in lines
+    assert "old" not in lines
+
+
+def test_the_interpreter_of_a_module_is_checked() -> None:
+    names, path = bench_stream.parse_interpreter(f"mosaic,litdata={sys.executable}")
+    assert (names, path) == (["mosaic", "litdata"], sys.executable)
+    for wrong in ("mosaic", "mosaic=/no/python", f"unknown={sys.executable}"):
+        with pytest.raises(argparse.ArgumentTypeError, match=r"NAME\[,NAME\.\.\.\]=PATH"):
+            bench_stream.parse_interpreter(wrong)
 
 
 def test_ingest_is_measured(tmp_path: Path) -> None:

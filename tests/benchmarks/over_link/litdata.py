@@ -9,7 +9,7 @@ from litdata.streaming import downloader
 from tests.benchmarks.peers.litdata import one_image
 from tests.benchmarks.reader import Place, Reader, RemotePlace
 
-MOST = 100_000
+MOST = 50_000
 
 
 def write(place: Place) -> None:

@@ -11,7 +11,7 @@ import torch
 from tests.benchmarks.peers.mosaic import DataLoader, StreamingDataset, write_shards
 from tests.benchmarks.reader import Place, Reader, RemotePlace
 
-MOST = 50_000
+MOST = 25_000
 
 
 def write(place: Place) -> None:
