@@ -92,7 +92,7 @@ def encode_samples(images: Float32Array, layout: Layout) -> Blocks:
     """
     if not LZ4:
         return Blocks.of(encode_with_numcodecs(images, layout))
-    group = GROUP if makes_blocks(layout.typesize, layout.sample_bytes) else 0
+    group = GROUP if _is_of_blosc(layout) else 0
     most = len(images) * (4 + layout.sample_bytes) + (0 if group else bound(layout.sample_bytes))
     size = np.empty(len(images), np.int64)
     with scratch(most) as target:
@@ -103,12 +103,17 @@ def encode_samples(images: Float32Array, layout: Layout) -> Blocks:
 
 def encode_with_numcodecs(images: Float32Array, layout: Layout) -> list[bytes]:
     """Return the same blocks as `encode_samples`, more slowly, with the public functions of numcodecs."""
-    if not makes_blocks(layout.typesize, layout.sample_bytes):
+    if not _is_of_blosc(layout):
         return [_encode_block(image) for image in images]
     blocks = []
     for start in range(0, len(images), GROUP):
         blocks += _encode_group(images[start : start + GROUP], layout)
     return blocks
+
+
+@functools.cache
+def _is_of_blosc(layout: Layout) -> bool:
+    return makes_blocks(layout.typesize, layout.sample_bytes)
 
 
 def _encode_group(images: Float32Array, layout: Layout) -> list[bytes]:

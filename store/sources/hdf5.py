@@ -29,7 +29,7 @@ from store.sources.values import as_images, as_simulation, as_stored_weights, as
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
 NUMBERS = "fiub"  # kinds of dtypes
 CONVERTING = 9  # bytes per value for its float32, that of the piece yielded last, and whether it is exact
-PIECE_BYTES = 1 << 20  # images that are yielded at once
+PIECE_BYTES = 2 << 20  # images that are yielded at once
 CHUNK_CACHE = 256 << 20  # bytes; a chunk larger than what `scan` yields at once is still decompressed only once
 
 
