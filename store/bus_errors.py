@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from store.errors import printable
@@ -26,6 +27,7 @@ _libc = ctypes.CDLL(None)
 _libc.sigaction.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
 _previous = ctypes.create_string_buffer(SIGACTION_BYTES)
 _installed = False
+_ending = threading.Lock()
 
 
 def install_handler() -> None:
@@ -46,6 +48,7 @@ def _handle(_: int, information: int, __: int) -> None:
     fault = ctypes.c_void_p.from_address(information + SYSTEMS[sys.platform][1]).value or 0
     for address, (size, path) in list(mapped.items()):
         if address <= fault < address + size:
+            _ending.acquire()  # and never released: if several threads fault at once, one of them says so
             os.write(2, f"error: {printable(str(path))}: {explain(path, size)}\n".encode())
             os._exit(1)
     _libc.sigaction(signal.SIGBUS, _previous, None)

@@ -62,7 +62,7 @@ class MappedFile:
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             self.size = status.st_size
             self.identity = status.st_dev, status.st_ino

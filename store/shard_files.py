@@ -56,7 +56,8 @@ class ShardFiles(Protocol):
     def expect(self, shards: Sequence[int]) -> None:
         """Say which shards are needed next, in this order, so that they can be fetched in the background.
 
-        They come before those that were expected earlier, which are fetched nevertheless.
+        They come before those that were expected earlier, which are fetched nevertheless. Those that were fetched and
+        are not among them are no longer kept for later.
         """
 
     def absent(self, shards: Iterable[int]) -> list[int]:
@@ -82,6 +83,7 @@ class LocalShards:
         self.folder = root / image.path
         self._encode = image.metadata.encode_chunk_key
         self._zeros = (0,) * (image.ndim - 1)
+        self._root = os.fspath(self.folder)
         self._files = frozenset(list_files(self.folder))
         self._metadata = self.folder / "zarr.json"
         self._identity = file_identity(self._metadata)
@@ -104,7 +106,7 @@ class LocalShards:
 
     def name(self, shard: int) -> Path:
         """See `ShardFiles.name`."""
-        return self.folder / self._encode((shard, *self._zeros))
+        return Path(f"{self._root}/{self._encode((shard, *self._zeros))}")
 
     def expect(self, shards: Sequence[int]) -> None:
         """See `ShardFiles.expect`."""

@@ -46,9 +46,9 @@ def read_index(name: Location, size: int, end: UInt8Array, chunks: int) -> Int64
     if google_crc32c.value(index) != int.from_bytes(end[-4:].tobytes(), "little"):
         raise CorruptStoreError(f"{name}: the shard's index does not match its checksum")
     entries = np.frombuffer(index, "<u8").reshape(-1, 2)
-    stored = entries[:, :1] != np.uint64(MISSING_CHUNK)
-    offset, length = np.where(stored, entries, np.uint64(0)).T
     room = size - index_bytes(chunks)
-    if np.any(offset > room) or np.any(length > room - offset):
+    if entries.max() > room:  # chunks that are not stored have the largest number as offset and size
+        entries = np.where(entries[:, :1] != np.uint64(MISSING_CHUNK), entries, np.uint64(0))
+    if entries.max() > room or (entries[:, 0] + entries[:, 1]).max() > room:
         raise CorruptStoreError(f"{name}: the shard's index points outside the shard")
-    return np.where(stored, entries, np.uint64(0)).astype(np.int64)
+    return entries.astype(np.int64)
