@@ -99,8 +99,8 @@ def _check_room(files: int, total: int) -> None:
     room = int(ROOM * cache.limit)
     if total > room:
         raise ConfigError(
-            f"the cache {cache.folder} has room for {room:,} bytes, and the sources at URLs have {total:,} ({files:,} in "
-            f"number); give --cache-size {int(total / ROOM / 1e9) + 1}GB, or fewer sources"
+            f"the cache {cache.folder} has room for {room:,} bytes, and the sources at URLs have {total:,} "
+            f"({files:,} in number); give --cache-size {int(total / ROOM / 1e9) + 1}GB, or fewer sources"
         )
 
 
