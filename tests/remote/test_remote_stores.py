@@ -19,6 +19,7 @@ from store.remote.objects import open_objects
 from store.sample_reader import open_reader
 from store.stream import BatchStream
 from tests.examples import SHAPE, run_ingest, tell_tale_images, write_store
+from tests.faulty_server import Faults, faulty_server
 from tests.remote.conftest import upload
 from tests.servers import free_port, http_server, running
 
@@ -245,3 +246,11 @@ def test_a_server_without_ranges(
     words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", str(local_store.parent)]
     with running(words, port, tmp_path / "server.log"):
         assert read(locate(f"http://127.0.0.1:{port}/x.zarr"), [200, 3]).tolist() == [201, 4]
+
+
+@pytest.mark.parametrize("fault", [{"failures": 2}, {"failures": 1, "status": 503}, {"cut": 1}], ids=str)
+def test_requests_that_fail_are_repeated(cache: Path, local_store: Path, fault: dict[str, int]) -> None:
+    with faulty_server(local_store.parent) as server:
+        server.faults = Faults(only="c.3.0.0.0|label/c/0", **fault)
+        assert read(locate(f"{server.address}/x.zarr"), [200, 3]).tolist() == [201, 4]
+        assert (server.faults.failures, server.faults.cut) == (0, 0)
