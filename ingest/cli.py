@@ -23,7 +23,7 @@ WORKERS = Annotated[
 SCHEDULER = Annotated[
     str | None, typer.Option(help="Address of the scheduler of a running Dask cluster, such as tcp://host:8786.")
 ]
-STORE = Annotated[Place, typer.Argument(parser=parse_place, metavar="[STORE]", help="The store: a path, or a URL.")]
+STORE = Annotated[Place, typer.Argument(parser=parse_place, metavar="STORE", help="The store: a path, or a URL.")]
 DEFAULT_SPLIT = "0.7,0.1,0.2"
 DEFAULT_STORE = Path("data/electron-photon.zarr")
 
