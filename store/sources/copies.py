@@ -1,7 +1,7 @@
 """Copies of source files that are at URLs, in the local cache of this machine."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -78,16 +78,16 @@ def fetch_all(locations: Sequence[Location]) -> list[Path]:
 def _fetch_urls(urls: Sequence[Url]) -> dict[Url, Path]:
     stop = threading.Event()
     with _pool(SMALL_AT_ONCE, stop) as pool:
-        sizes = dict(zip(urls, pool.map(_find_size, urls), strict=True))
-    total = sum(sizes.values())
+        infos = dict(zip(urls, pool.map(_find_info, urls), strict=True))
+    total = sum(info.size for info in infos.values())
     _check_room(len(urls), total)
     copies = dict[Url, Path]()
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.DownloadColumn())
     with rich.progress.Progress(*columns, console=console) as bar:
         line = bar.add_task("fetching sources", total=total)
-        fetch = _Fetch(stop=stop, advance=lambda size: bar.advance(line, size))
+        fetch = _Fetch(infos=infos, stop=stop, advance=lambda size: bar.advance(line, size))
         for at_once, is_large in ((SMALL_AT_ONCE, False), (LARGE_AT_ONCE, True)):
-            chosen = [url for url in urls if (sizes[url] > RANGE) == is_large]
+            chosen = [url for url in urls if (infos[url].size > RANGE) == is_large]
             with _pool(at_once, stop) as pool:
                 copies.update(zip(chosen, pool.map(fetch, chosen), strict=True))
         bar.update(line, completed=total)  # with what was in the cache
@@ -117,17 +117,18 @@ def _pool(threads: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _find_size(url: Url) -> int:
+def _find_info(url: Url) -> ObjectInfo:
     info = open_objects(url).info()
     if info is None:
         raise SourceError(f"{url}: no such file")
-    return info.size
+    return info
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Fetch:
     """Fetches a file; ends early when it is told to stop."""
 
+    infos: Mapping[Url, ObjectInfo]
     stop: threading.Event
     advance: Callable[[int], None]
 
@@ -137,17 +138,19 @@ class _Fetch:
 
 
 class _Watched:
-    """The objects of a URL; counts what is read for a progress bar."""
+    """The objects of a URL; counts what is read for a progress bar, and asks for what is known only after reading."""
 
     def __init__(self, objects: ReadableObjects, fetch: _Fetch) -> None:
         self._objects, self._fetch, self.url = objects, fetch, objects.url
+        self._known: ObjectInfo | None = fetch.infos[objects.url]
 
     def info(self, name: str = "") -> ObjectInfo | None:
-        return self._objects.info(name)
+        return self._known or self._objects.info(name)
 
     def read(self, name: str = "", start: int = 0, stop: int | None = None) -> bytes:
         if self._fetch.stop.is_set():
             raise InterruptedError
+        self._known = None
         content = self._objects.read(name, start, stop)
         self._fetch.advance(len(content))
         return content
