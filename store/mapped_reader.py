@@ -109,15 +109,12 @@ class MappedReader(BlockReader):
             if defect != NOT_OPEN:
                 return done, defect
             needed = np.unique(samples[done:] // self._samples_per_shard)
-            missing = needed[self._size[needed] == 0].tolist()
-            self._shards.expect(missing)
-            for shard in missing:
+            for shard in needed[self._size[needed] == 0].tolist():
                 self._keep(shard)
 
     def _decode_in_turn(self, samples: Int64Array, out: Float32Array) -> tuple[int, int]:
         """Decode samples of a few shards at a time, which stay mapped meanwhile because they are referenced here."""
         needed, place = np.unique(samples // self._samples_per_shard, return_inverse=True)
-        self._shards.expect(needed.tolist())
         for start in range(0, needed.size, self._at_once):
             opened = [self._open_kept(shard) for shard in needed[start : start + self._at_once].tolist()]
             rows = np.flatnonzero((start <= place) & (place < start + len(opened)))

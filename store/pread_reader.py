@@ -117,7 +117,6 @@ class PreadReader(BlockReader):
         order = np.argsort(samples, kind="stable")  # so that each shard is opened and each chunk read only once
         ascending = samples[order]
         needed, first, count = np.unique(ascending // self._samples_per_shard, return_index=True, return_counts=True)
-        self._shards.expect(needed.tolist())
         for start in range(0, needed.size, self._at_once):
             group = slice(start, start + self._at_once)
             opened = [self._open_kept(shard) for shard in needed[group].tolist()]

@@ -92,6 +92,8 @@ class Space:
         """
         while size <= self.limit:
             with holding(self.folder / LOCKS / "space"):
+                # A file that is renamed while the cache is listed counts twice: what does not fit then may fit later.
+                waiting = self._is_fetching()
                 used = self._read_used()
                 if used is None or used + size > self.limit:
                     used = self._delete_down_to(self.limit - size)
@@ -100,11 +102,14 @@ class Space:
                     self._record.write_text(f"{used + size}\n")
                     return partial
                 self._record.write_text(f"{used}\n")
-                waiting = any((self.folder / PARTIAL).iterdir())
+                waiting = waiting or self._is_fetching()
             if not waiting:
                 break
             time.sleep(WAIT)
         raise NoRoomError
+
+    def _is_fetching(self) -> bool:
+        return any((self.folder / PARTIAL).iterdir())
 
     def touch(self, path: Path) -> None:
         """Note that a file was used just now; its time of modification stays."""
