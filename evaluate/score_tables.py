@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from store.arrays import Float64Array
 from store.errors import ConfigError, RunError, SourceError, printable
-from store.sources.source import check_pyarrow, is_parquet
+from store.sources.opening import check_pyarrow, is_parquet
 
 WriteRows = Callable[[dict[str, NDArray[Any]]], None]
 """Appends rows, given as columns, to a table."""

@@ -42,7 +42,7 @@ def raw_files(spec: "DatasetSpec") -> list[Path]:
     from ingest.source_files import SUFFIXES
     from store.datasets import DATASETS
     from store.errors import SourceError
-    from store.sources.source import open_tried, try_reading
+    from store.sources.opening import open_tried, try_reading
 
     def holds(path: Path, data_set: "DatasetSpec") -> bool:
         try:

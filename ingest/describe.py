@@ -18,7 +18,7 @@ from store.descriptions import LARGEST_AXIS, LARGEST_IMAGE, RESERVED
 from store.errors import SourceError, printable
 from store.locations import Location
 from store.sources.copies import fetch_all
-from store.sources.source import open_tried
+from store.sources.opening import open_tried
 
 WEIGHTS = (
     "weight",

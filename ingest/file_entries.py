@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from store.errors import SourceError
 from store.sources.hdf5_storage import find_dataset, opened
+from store.sources.opening import check_pyarrow, is_parquet
 from store.sources.probe import probe
-from store.sources.source import check_pyarrow, is_parquet
 
 MOST_ENTRIES = 1000
 DEEPEST = 4  # groups in groups, lists in lists

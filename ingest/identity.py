@@ -183,7 +183,8 @@ def find_sources(
             names = ", ".join(identity["name"] for identity in identities[:SHOWN])
             more = f" and {len(identities) - SHOWN:,} more" if len(identities) > SHOWN else ""
             raise SourceError(
-                f"{location_of(source)}: sha256 {digests[source.path]} matches none of the store's sources ({names}{more})"
+                f"{location_of(source)}: sha256 {digests[source.path]} matches none of the store's sources "
+                f"({names}{more})"
             )
         numbers.append(_find_by_parts(candidates, source, digests))
     return numbers

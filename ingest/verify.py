@@ -26,7 +26,7 @@ from store.sample_columns import WEIGHT, column_types, content_columns
 from store.sample_reader import SampleReader, open_reader
 from store.sources import Source, open_sources
 from store.sources.copies import here
-from store.sources.source import open_tried
+from store.sources.opening import open_tried
 
 SHOWN = 5  # samples named in one message
 

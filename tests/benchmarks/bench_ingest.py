@@ -26,7 +26,7 @@ from ingest.verify import verify
 from store.datasets import ELECTRON_PHOTON
 from store.opening import open_store
 from store.sample_reader import open_reader
-from store.sources.source import open_sources
+from store.sources.opening import open_sources
 from tests.benchmarks.images import SAMPLES, TELL
 from tests.benchmarks.interleave import Timed, interleave, show, write_report
 

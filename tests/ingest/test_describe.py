@@ -8,7 +8,7 @@ import pytest
 
 from ingest.describe import describe_file
 from store.datasets import find_dataset
-from store.sources.source import open_tried
+from store.sources.opening import open_tried
 from tests import three_classes
 from tests.store.sources.test_image_forms import first, flat, lists, tensors
 

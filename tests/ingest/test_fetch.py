@@ -13,7 +13,7 @@ from ingest.chosen_sources import SAMPLES
 from ingest.fetch import DOWNLOADS, Download, fetch_dataset
 from store.datasets import find_dataset
 from store.errors import ConfigError, SourceError
-from store.sources.source import open_source
+from store.sources.opening import open_source
 from tests.examples import run_ingest, showers, write_hdf5
 from tests.ingest.file_server import NAME, Server
 

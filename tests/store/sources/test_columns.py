@@ -10,7 +10,7 @@ import pytest
 
 from store.datasets import ELECTRON_PHOTON, Variable
 from store.errors import SourceError
-from store.sources.source import open_tried
+from store.sources.opening import open_tried
 from tests.examples import showers
 
 IMAGES = showers(5)

@@ -10,7 +10,7 @@ import pytest
 
 from store.datasets import Channel, DatasetSpec
 from store.errors import SourceError
-from store.sources.source import open_tried
+from store.sources.opening import open_tried
 
 ROWS, SHAPE = 11, (4, 5, 3)
 WHOLE = np.random.default_rng(0).integers(0, 2, (ROWS, *SHAPE))  # of any type

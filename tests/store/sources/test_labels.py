@@ -12,7 +12,7 @@ import pytest
 from store.datasets import Channel, DatasetSpec
 from store.errors import SourceError
 from store.sources import labels, open_sources
-from store.sources.source import open_tried
+from store.sources.opening import open_tried
 
 CLASSES = ("qcd", "top", "w boson")
 SPEC = DatasetSpec(

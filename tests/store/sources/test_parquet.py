@@ -6,7 +6,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from store.datasets import Channel, DatasetSpec, Variable
 from store.errors import ConfigError, SourceError
-from store.sources.source import open_source
+from store.sources.opening import open_source
 
 TINY = DatasetSpec(
     name="tiny", title="made up", image_keys=("X_jets", "X"), label_key="y", image_shape=(5, 6, 2),

@@ -9,7 +9,7 @@ import pytest
 
 from store.errors import SourceError
 from store.sources import parquet_storage
-from store.sources.source import open_source
+from store.sources.opening import open_source
 from tests.fuzz.parquet import image_column
 from tests.page_headers import write_number
 from tests.store.sources.test_parquet import FORMS, IMAGES, TINY, as_lists, lists, table, write

@@ -8,7 +8,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from store.datasets import ELECTRON_PHOTON
 from store.errors import SourceError
-from store.sources.source import open_sources, open_tried
+from store.sources.opening import open_sources, open_tried
 from tests.examples import showers, write_hdf5
 
 IMAGES = showers(25)
