@@ -1,6 +1,6 @@
 """A store of a billion showers against one of half a million: ``python -m tests.benchmarks.billion``.
 
-Both are made of the same shards, of showers drawn from the bundled sample. The large store has each of them 1,906 times
+Both are made of the same shards, of showers drawn from the bundled sample. The large store has each of them 1,998 times
 by hard links, so there is one copy of each in the page cache, and one map of it. What is measured is therefore what the
 number of samples and files costs. A store of a billion different showers has 600 GB, and is as fast only as far as they
 are in memory. ``label`` has a byte for each sample; the columns of origin are sparse files.
@@ -22,7 +22,7 @@ import numpy as np
 
 from store.datasets import find_dataset
 from store.digests import DIGESTS_FILE, content_digest, read_digests, sha256, shard_digests
-from store.integrity import MANY
+from store.integrity import MANY as LARGE
 from store.layout import shard_path
 from store.opening import open_unchecked
 from store.sample_columns import content_columns
@@ -31,13 +31,15 @@ from tests.benchmarks.images import Images
 from tests.benchmarks.interleave import show_table
 from tests.benchmarks.write_store import layout_of, write_store
 
-SHOWERS, TIMES = 500_000, 1906
+FEW, MANY = 500_000, 1_000_000_000
 COLUMNS = ("label", "split", "source_file", "source_row")
+Figures = dict[str, dict[str, float]]
 WARM_UP = 400  # batches until nearly all shards are open
 HEADINGS = {
     "open_store": "open_store, ms",
     "open_dataset": "open_dataset, ms",
-    "stream": "BatchStream, ms",
+    "code": "loading compiled code, ms",
+    "stream": "BatchStream after that, ms",
     "resident": "resident after that, MB",
     "imports": "of these for imports, MB",
     "first": "first batch, ms",
@@ -50,25 +52,26 @@ HEADINGS = {
 }
 
 
-def main(words: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
+def main(words: Sequence[str] | None = None) -> Figures:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--showers", type=int, default=SHOWERS, help="least number, small store (default %(default)s)")
-    parser.add_argument(
-        "--times", type=int, default=TIMES, help="how many of them the large one has (default %(default)s)"
-    )
+    parser.add_argument("--few", type=int, default=FEW, help="least number, small store (default %(default)s)")
+    parser.add_argument("--many", type=int, default=MANY, help="least number, large store (default %(default)s)")
+    parser.add_argument("--starts", type=int, default=5, help="processes started per store (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="measured rounds (default %(default)s)")
     parser.add_argument("--batches", type=int, default=200, help="batches per round (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="decoding threads (default %(default)s)")
     parser.add_argument("--folder", type=Path, metavar="PATH", help="create the temporary files inside this folder")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        showers = full_shards(options.showers)
+        showers = full_shards(options.few)
+        times = -(-options.many // showers)
         small = write_store(Path(folder, "small.zarr"), Images(count=showers))
-        large = link_store(small, Path(folder, "large.zarr"), options.times)
-        stores = {f"{showers:,}": small, f"{showers * options.times:,}": large}
+        large = link_store(small, Path(folder, "large.zarr"), times)
+        stores = {f"{showers:,}": small, f"{showers * times:,}": large}
+        figures = measure_starts(stores, options.starts)
         workers = {name: Worker(path, options.threads) for name, path in stores.items()}
         try:
-            figures = measure(workers, options.rounds, options.batches)
+            measure(workers, figures, options.rounds, options.batches)
         finally:
             for worker in workers.values():
                 worker.close()
@@ -80,12 +83,25 @@ def main(words: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     return figures
 
 
-def measure(workers: dict[str, "Worker"], rounds: int, batches: int) -> dict[str, dict[str, float]]:
-    """Return the figures of each store; the workers take turns in the rounds."""
-    figures: dict[str, dict[str, float]] = {name: worker.ask("start") for name, worker in workers.items()}
+def measure_starts(stores: dict[str, Path], starts: int) -> Figures:
+    """Return what it takes to open each store, in processes of its own, in turn; medians."""
+    answers: dict[str, list[dict[str, float]]] = {name: [] for name in stores}
+    for start in range(-1, starts):  # the first compiles and fills the page cache
+        for name, path in stores.items():
+            worker = Worker(path, 2)
+            answer = worker.ask("start")
+            worker.close()
+            if start >= 0:
+                answers[name].append(answer)
+    return {name: {key: median(each[key] for each in found) for key in found[0]} for name, found in answers.items()}
+
+
+def measure(workers: dict[str, "Worker"], figures: Figures, rounds: int, batches: int) -> None:
+    """Measure batches of each store and add them to its figures; the workers take turns in the rounds."""
     for name, worker in workers.items():
+        worker.ask("start")
         figures[name]["early"] = worker.ask(f"batches {min(10, batches)}")["warm"]
-        worker.ask(f"batches {max(WARM_UP, batches) if batches > 20 else batches}")
+        worker.ask(f"batches {WARM_UP if batches > 20 else batches}")
     times: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
     for round_ in range(rounds):
         for name in list(workers) if round_ % 2 else reversed(workers):
@@ -97,7 +113,6 @@ def measure(workers: dict[str, "Worker"], rounds: int, batches: int) -> dict[str
         figures[name] |= worker.ask("memory")
     for key, ratio in (("warm", "ratio"), ("processor", "processor_ratio")):
         figures[list(workers)[1]][ratio] = median(b[key] / a[key] for a, b in zip(few, many, strict=True))
-    return figures
 
 
 def full_shards(showers: int) -> int:
@@ -134,7 +149,7 @@ def link_store(small: Path, root: Path, times: int) -> Path:
                 file.write(store.column(name).data)
             file.seek(size)
             file.write(index + google_crc32c.value(index).to_bytes(4, "little"))
-    if made.image.shape[0] <= MANY:  # of larger stores, only `ingest verify` looks at these digests
+    if made.image.shape[0] <= LARGE:  # of larger stores, only `ingest verify` looks at these digests
         digests |= {f"{name}/c/0": sha256(root / name / "c" / "0") for name in COLUMNS}
         columns = map(made.column, content_columns(made.spec))
         digest = content_digest(shard_digests(digests), made.attributes["split_ranges"], columns)
@@ -180,9 +195,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 if __name__ == "__main__":
