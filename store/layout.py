@@ -46,7 +46,7 @@ class Layout:
 
     @classmethod
     def of(cls, sample_bytes: int) -> "Layout":
-        """Return the layout for samples of this size, with chunks of about 512 KiB, decoded, and one chunk per shard."""
+        """Return the layout for samples of this size: chunks of about 512 KiB, decoded, and one chunk per shard."""
         chunk = max(1, CHUNK_BYTES // sample_bytes)
         return cls(sample_bytes=sample_bytes, chunk=chunk, shard=chunk)
 
