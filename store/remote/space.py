@@ -164,7 +164,7 @@ class Space:
         """Delete the partial files of processes that were killed."""
         for path in (self.folder / PARTIAL).iterdir():
             with suppress(FileNotFoundError):
-                age = time.time() - path.stat().st_mtime
+                age = time.time() - path.stat().st_ctime  # its time of modification may be a stamp already
                 if age < STARTING:
                     continue
                 lock = try_exclusive(path)
