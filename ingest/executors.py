@@ -2,14 +2,16 @@
 
 import functools
 import itertools
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import rich.progress
@@ -20,13 +22,14 @@ from dask.delayed import delayed
 from dask.system import CPU_COUNT
 
 from store.console import console
-from store.errors import ConfigError
+from store.errors import ConfigError, RemoteError
 from store.locations import URL
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
 T = TypeVar("T")
+LOST = 1  # seconds without any result, after which the connection to the scheduler is looked at
 WORKER_TIMEOUT = 10  # seconds to wait for the first worker of a running scheduler
 
 
@@ -112,26 +115,25 @@ class ClusterExecutor:
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], description: str, at_once: int | None = None
     ) -> list[T]:
         """See `Executor.run`."""
-        from distributed import as_completed
-
         results: dict[int, T] = {}
         failure: Exception | None = None
         waiting = iter(enumerate(calls))
-        numbers: dict[str, int] = {}  # of the running calls, by key of their future
-        running = as_completed(loop=self.client.loop)
+        running: dict[Any, int] = {}  # number of the call of each future
+        done: SimpleQueue[Any] = SimpleQueue()
 
         def start(count: int) -> None:
             for number, call in itertools.islice(waiting, count):
                 future = self.client.submit(function, *call, pure=False)
-                numbers[future.key] = number
-                running.add(future)
+                running[future] = number
+                future.add_done_callback(done.put)
 
         with rich.progress.Progress(console=console) as bar:
             line = bar.add_task(description, total=len(calls))
             start(at_once or 2 * self.count)
-            for future in running:
+            while running:
+                future = self._wait(done)
                 try:
-                    results[numbers.pop(future.key)] = future.result()
+                    results[running.pop(future)] = self._result(future)
                 except Exception as error:
                     failure = failure or error
                 bar.advance(line)
@@ -140,6 +142,29 @@ class ClusterExecutor:
         if failure is not None:
             raise self._explain(failure) from failure
         return [results[number] for number in range(len(calls))]
+
+    def _wait(self, done: "SimpleQueue[Any]") -> Any:
+        """Return the next future that is finished."""
+        while True:
+            try:
+                return done.get(timeout=LOST)
+            except Empty:
+                if self.client.status != "running":
+                    raise self._lost() from None
+
+    def _result(self, future: Any) -> Any:
+        from distributed.comm.core import CommClosedError
+
+        try:
+            return future.result()
+        except (CancelledError, CommClosedError):
+            raise self._lost() from None
+
+    def _lost(self) -> RemoteError:
+        return RemoteError(
+            f"{self.client.scheduler.address}: the scheduler is gone; run this again with another one: "
+            "it resumes where it stopped"
+        )
 
     def _explain(self, failure: Exception) -> Exception:
         """Return the error of a call, or what to do if a worker does not see a file that this machine sees."""
@@ -180,6 +205,7 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
 
     # A client that is the default and reaches no scheduler would receive every other Dask computation of the process.
     if scheduler is not None:
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it logs what becomes one line here
         try:
             client = Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:

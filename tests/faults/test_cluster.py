@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -67,20 +69,20 @@ def test_workers_may_run_in_another_folder(
 
 
 @pytest.mark.parametrize(
-    ("module", "function"),
+    ("module", "function", "pattern"),
     [
-        ("ingest.external_shuffle", "write_whole"),  # while it writes a shard
-        pytest.param("ingest.records", "write_whole", marks=FULL),  # while it writes the record of a stretch
-        pytest.param("ingest.statistics", "open_reader", marks=FULL),
+        ("ingest.places", "write_whole", r"/c\.\d"),  # while it writes a shard
+        pytest.param("ingest.places", "write_whole", r"\d\.json", marks=FULL),  # while it writes a record
+        pytest.param("ingest.statistics", "open_reader", "", marks=FULL),
     ],
 )
 def test_a_worker_that_dies_costs_only_its_task(
-    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, notes: Path, module: str, function: str
+    undisturbed: Undisturbed, cluster: Client, tmp_path: Path, notes: Path, module: str, function: str, pattern: str
 ) -> None:
     cluster.wait_for_workers(2, timeout=60)
     victim, *_ = cluster.scheduler_info()["workers"]
     death = notes / "death.json"
-    cluster.run(replace, module, function, partial(die, death), workers=[victim])
+    cluster.run(replace, module, function, partial(die, death, pattern), workers=[victim])
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store, "--scheduler", cluster.scheduler.address)
     assert run.wait() == 0, run.output
@@ -98,9 +100,15 @@ def image_files(store: Path) -> dict[str, tuple[int, int]]:
     return {str(path): identity for path, identity in identities(store / "image", "c.*.0.0.0").items()}
 
 
-def die(death: Path, *arguments: object) -> None:
-    """Note which shards are finished, write half of a file, and kill this process."""
-    path, content = (next((value for value in arguments if isinstance(value, kind)), None) for kind in (Path, bytes))
+def die(death: Path, pattern: str, *arguments: Any) -> None:
+    """Note which shards are finished, write half of a file whose name has a pattern, and kill this process."""
+    if pattern:
+        path, content = arguments
+        if not re.search(pattern, str(path)):
+            write_whole(path, content)
+            return
+    else:
+        path, content = arguments[1].folder, None
     staging = next(folder for folder in (path, *path.parents) if folder.name.endswith(".ingest"))
     death.write_text(json.dumps(image_files(staging / "store")))
     if content:
@@ -116,7 +124,7 @@ def test_what_workers_still_do_after_the_program_was_killed_does_no_harm(
 ) -> None:
     cluster.wait_for_workers(2, timeout=60)
     slow, *_ = cluster.scheduler_info()["workers"]
-    cluster.run(replace, "ingest.records", "write_whole", partial(wait_and_write, notes), workers=[slow])
+    cluster.run(replace, "ingest.places", "write_whole", partial(wait_and_write, notes), workers=[slow])
     store = tmp_path / "showers.zarr"
     run = start(notes, *undisturbed.words, "--output", store, "--scheduler", cluster.scheduler.address)
     wait_for(notes / "waiting")
@@ -129,6 +137,9 @@ def test_what_workers_still_do_after_the_program_was_killed_does_no_harm(
 
 
 def wait_and_write(notes: Path, path: Path, content: bytes) -> None:
+    if path.suffix != ".json":
+        write_whole(path, content)
+        return
     (notes / "waiting").touch()
     wait_for(notes / "go")
     try:
