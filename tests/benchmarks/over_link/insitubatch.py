@@ -10,7 +10,7 @@ from tests.benchmarks.reader import Place, Reader, RemotePlace
 
 __all__ = ["MOST", "READERS", "write"]
 
-MOST = 100_000
+MOST = 200_000
 WINDOW = 65_536
 
 
