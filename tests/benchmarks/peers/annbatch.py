@@ -12,7 +12,7 @@ from tests.benchmarks.reader import Place, Reader
 
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
 
-MOST = 100_000
+MOST = 50_000
 
 
 def write(place: Place) -> None:

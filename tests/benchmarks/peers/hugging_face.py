@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 50_000
+MOST = 25_000
 
 
 def write(place: Place) -> None:

@@ -13,6 +13,7 @@ from zarr.codecs import BloscCodec
 from tests.benchmarks.reader import Place, Reader
 
 CHUNK = 4096
+MOST = 250_000
 
 
 def write(place: Place) -> None:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from tests.benchmarks.reader import Place, Reader
 
+MOST = 200_000
 COMPRESSIONS = ("zstd", "lz4")
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.benchmarks.reader import Place, Reader
 
-MOST = 50_000
+MOST = 25_000
 BUFFER = 8192
 
 
