@@ -13,6 +13,7 @@ from store.locations import Url
 from store.remote.credentials import check_credentials
 from store.remote.failures import NoRangesError, explain, naming_url
 from store.remote.objects import ObjectInfo
+from store.remote.threads import interruptible
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -57,6 +58,7 @@ class ObstoreObjects:
     def _url(self, name: str) -> Url:
         return self.url / name if name else self.url
 
+    @interruptible
     def info(self, name: str = "") -> ObjectInfo | None:
         """See `Objects.info`."""
         import obstore
@@ -73,6 +75,7 @@ class ObstoreObjects:
             return None
         return ObjectInfo(meta["size"], str(meta["e_tag"] or meta["last_modified"]))
 
+    @interruptible
     def read(self, name: str = "", start: int = 0, stop: int | None = None) -> bytes:
         """See `Objects.read`."""
         import obstore
@@ -102,6 +105,7 @@ class ObstoreObjects:
             raise NoRangesError(f"{self._url(name)}: cannot be read (the server sends no ranges of files)")
         return bytes(result.bytes())
 
+    @interruptible
     def list(self, prefix: str = "") -> dict[str, int]:
         """See `Objects.list`."""
         import obstore
@@ -111,6 +115,7 @@ class ObstoreObjects:
             objects = (meta for page in obstore.list(self._store, key, chunk_size=1000) for meta in page)
             return dict(sorted((meta["path"][cut:], meta["size"]) for meta in objects if meta["path"] != key))
 
+    @interruptible
     def entries(self, prefix: str = "") -> dict[str, bool]:
         """See `Objects.entries`."""
         import obstore
@@ -129,6 +134,7 @@ class ObstoreObjects:
         with naming_url(self._url(prefix), doing="listed"):
             yield self._key(prefix) or None
 
+    @interruptible
     def write(self, name: str, content: bytes | memoryview) -> None:
         """See `Objects.write`."""
         import obstore
@@ -137,6 +143,7 @@ class ObstoreObjects:
             store = self._store if len(content) < LARGE else _open_store(self.url.root, WRITTEN)
             obstore.put(store, self._key(name), content, use_multipart=len(content) > LARGEST_PUT)
 
+    @interruptible
     def delete(self, name: str) -> None:
         """See `Objects.delete`."""
         import obstore

@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from store.errors import RemoteError
 from store.locations import Url
 from store.remote.failures import NoRangesError
 from store.remote.objects import ReadableObjects, open_objects
+from store.remote.threads import RequestThreads
 
 RANGE = 2 << 20  # bytes per request: small, so that objects arrive one after another, and not all of them at the end
 AHEAD = 16  # requests at a time per object
@@ -57,9 +58,9 @@ def _read_at_once(objects: ReadableObjects, remote: str, size: int) -> Iterator[
 
 
 @functools.lru_cache(maxsize=1)
-def _request_pool(_process: int) -> ThreadPoolExecutor:
+def _request_pool(_process: int) -> RequestThreads:
     """Return the threads that wait for servers; a forked process needs its own."""
-    return ThreadPoolExecutor(REQUESTS, "calostream-request")
+    return RequestThreads(REQUESTS)
 
 
 def object_sha256(url: Url) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from store.errors import ConfigError, RemoteError, printable
 from store.locations import Url
 from store.remote.objects import ObjectInfo
+from store.remote.threads import interruptible
 
 PATIENCE = 30  # seconds for one request, so that a server that does not answer is noticed
 DEFAULTS = {
@@ -69,6 +70,7 @@ class XrootdObjects:
         reason = next((words for sign, words in WORDS if sign in text), printable(text[:200]))
         raise RemoteError(f"{self._url(name)}: cannot be {doing} ({reason})")
 
+    @interruptible
     def info(self, name: str = "") -> ObjectInfo | None:
         """See `Objects.info`."""
         from XRootD.client.flags import StatInfoFlags
@@ -79,6 +81,7 @@ class XrootdObjects:
         self._check(status, name, "read")
         return None if found.flags & StatInfoFlags.IS_DIR else ObjectInfo(found.size, str(found.modtime))
 
+    @interruptible
     def read(self, name: str = "", start: int = 0, stop: int | None = None) -> bytes:
         """See `Objects.read`."""
         size = 0 if stop is None else stop - start
@@ -94,6 +97,7 @@ class XrootdObjects:
             raise RemoteError(f"{self._url(name)}: has no bytes {start + len(content)} to {stop - 1}")
         return bytes(content)
 
+    @interruptible
     def list(self, prefix: str = "") -> dict[str, int]:
         """See `Objects.list`; one request per folder."""
         sizes: dict[str, int] = {}
@@ -108,6 +112,7 @@ class XrootdObjects:
                     sizes[path] = size
         return dict(sorted(sizes.items()))
 
+    @interruptible
     def entries(self, prefix: str = "") -> dict[str, bool]:
         """See `Objects.entries`."""
         return {name: is_folder for name, (is_folder, _) in sorted(self._entries(prefix).items())}
@@ -123,6 +128,7 @@ class XrootdObjects:
         infos = ((entry.name, entry.statinfo) for entry in entries)
         return {name: (bool(info.flags & StatInfoFlags.IS_DIR), info.size) for name, info in infos}
 
+    @interruptible
     def write(self, name: str, content: bytes | memoryview) -> None:
         """See `Objects.write`: written under another name beside it, which then becomes its own."""
         folder, _, last = self._path(name).rpartition("/")
@@ -138,11 +144,16 @@ class XrootdObjects:
             self._files.rm(partial, timeout=PATIENCE)
             raise
 
+    @interruptible
     def delete(self, name: str) -> None:
-        """See `Objects.delete`."""
-        status, _ = self._files.rm(self._path(name), timeout=PATIENCE)
+        """See `Objects.delete`; folders below the URL that are empty then are deleted too."""
+        path = self._path(name)
+        status, _ = self._files.rm(path, timeout=PATIENCE)
         if status.errno != MISSING:
             self._check(status, name, "deleted")
+        while (path := path.rpartition("/")[0]).startswith(self._path("")):
+            if not self._files.rmdir(path, timeout=PATIENCE)[0].ok:
+                break
 
     def _open(self, name: str, doing: str, *flags: str, path: str | None = None) -> Any:
         from XRootD.client.flags import OpenFlags

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from store.locations import Location, Url
 from store.remote.cache import copy_name, fetch_file, open_cache
 from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
 from store.remote.ranges import RANGE
+from store.remote.threads import RequestThreads
 
 if TYPE_CHECKING:
     from store.sources.source import Source
@@ -77,8 +77,8 @@ def fetch_all(locations: Sequence[Location]) -> list[Path]:
 
 def _fetch_urls(urls: Sequence[Url]) -> dict[Url, Path]:
     stop = threading.Event()
-    with _pool(SMALL_AT_ONCE, stop) as pool:
-        infos = dict(zip(urls, pool.map(_find_info, urls), strict=True))
+    with RequestThreads(SMALL_AT_ONCE) as threads:
+        infos = dict(zip(urls, threads.map(_find_info, urls), strict=True))
     total = sum(info.size for info in infos.values())
     _check_room(len(urls), total)
     copies = dict[Url, Path]()
@@ -88,8 +88,8 @@ def _fetch_urls(urls: Sequence[Url]) -> dict[Url, Path]:
         fetch = _Fetch(infos=infos, stop=stop, advance=lambda size: bar.advance(line, size))
         for at_once, is_large in ((SMALL_AT_ONCE, False), (LARGE_AT_ONCE, True)):
             chosen = [url for url in urls if (infos[url].size > RANGE) == is_large]
-            with _pool(at_once, stop) as pool:
-                copies.update(zip(chosen, pool.map(fetch, chosen), strict=True))
+            with _stopping(stop), RequestThreads(at_once) as threads:
+                copies.update(zip(chosen, threads.map(fetch, chosen), strict=True))
         bar.update(line, completed=total)  # with what was in the cache
     return copies
 
@@ -105,16 +105,13 @@ def _check_room(files: int, total: int) -> None:
 
 
 @contextmanager
-def _pool(threads: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads; whatever ends the block early sets `stop`, and cancels what has not started."""
-    pool = ThreadPoolExecutor(threads)
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Set `stop` if the block ends early."""
     try:
-        yield pool
+        yield
     except BaseException:
         stop.set()
         raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _find_info(url: Url) -> ObjectInfo:
