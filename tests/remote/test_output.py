@@ -22,6 +22,7 @@ from store.locations import Url
 from store.remote.objects import open_objects
 from store.remote.obstore import ObstoreObjects
 from tests.examples import Outcome, run_ingest, showers, write_hdf5
+from tests.servers import xrootd_server
 
 ROOT = "zarr.json"
 DIFFERENT = (ROOT, DIGESTS_FILE)  # the command line is in one, and its digest in the other
@@ -287,7 +288,8 @@ def test_an_object_that_is_not_what_was_written_is_noticed_and_written_anew(
     def damage(self: ObstoreObjects, name: str, content: bytes | memoryview) -> None:
         write(self, name, bytes(content)[:-1] + b"?" if name == damaged else content)
 
-    for damaged in ("image/c.2.0.0.0", "image/c.6.0.0.0", "label/c/0"):  # training, test, neither
+    for damaged in ("image/c.2.0.0.0", "image/c.12.0.0.0", "label/c/0"):  # training, test, neither
+        open_objects(output.url).delete(damaged)
         with monkeypatch.context() as patch:
             patch.setattr(ObstoreObjects, "write", damage)
             refused(run_ingest(*sources, "--output", output.url), f"{output.url / damaged}: is not what was written")
@@ -314,6 +316,25 @@ def test_the_second_of_two_at_once_is_refused(
     output.check(first)
 
 
+def test_the_same_at_an_xrootd_server(
+    sources: list[Path], expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))
+    served = tmp_path / "served"
+    served.mkdir()
+    with xrootd_server(served, tmp_path) as address:
+        url = f"{address}/folder/x.zarr"
+        outcome = run_ingest(*sources, "--output", url)
+        assert outcome.status == 0, outcome.err
+        refused(run_ingest(*sources, "--output", url), "already exists")
+    root = served / "folder" / "x.zarr"
+    assert [path.name for path in root.parent.iterdir()] == ["x.zarr"]
+    found = {file.relative_to(root).as_posix(): file.read_bytes() for file in root.rglob("*") if file.is_file()}
+    assert set(found) == set(expected)
+    assert {name for name in found if found[name] != expected[name]} <= set(DIFFERENT)
+
+
+@pytest.mark.slow
 def test_a_selection_at_a_url_of_a_store_at_a_url(output: Output, sources: list[Path], tmp_path: Path) -> None:
     assert run_ingest(*sources, "--output", output.url).status == 0
     cut = ("--where", "source_row < 100")
