@@ -6,7 +6,6 @@ import json
 import os
 import weakref
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from store.remote.cache import Cache, open_cache
 from store.remote.locks import release
 from store.remote.objects import Objects, open_objects
 from store.remote.space import STORES
+from store.remote.threads import RequestThreads
 
 T = TypeVar("T")
 METADATA = "zarr.json"
@@ -206,13 +206,8 @@ def _fetch(cache: Cache, key: str, objects: Objects, name: str, digest: str, siz
 
 def _at_once(function: Callable[[Any], T], values: Iterable[Any]) -> list[T]:
     """Return the results of a function, called in several threads."""
-    with ThreadPoolExecutor(AT_ONCE, "calostream-mirror") as pool:
-        futures = [pool.submit(function, value) for value in values]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with RequestThreads(AT_ONCE, "calostream-mirror") as threads:
+        return threads.map(function, values)
 
 
 def _read(objects: Objects, name: str) -> bytes | None:

@@ -4,7 +4,6 @@ import functools
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import zarr
 from store.errors import CalostreamError
 from store.locations import Url
 from store.remote.mirror import Mirror, reopen_mirror
+from store.remote.threads import RequestThreads
 
 AT_ONCE = 4  # shards that are fetched at a time in the background
 AHEAD = 0.6  # of the cache's bound, for shards that were fetched ahead and not used yet
@@ -179,6 +179,6 @@ def _reopen_shards(url: Url, key: str, process: int) -> RemoteShards:
 
 
 @functools.lru_cache(maxsize=1)
-def _pool(_process: int) -> ThreadPoolExecutor:
+def _pool(_process: int) -> RequestThreads:
     """Return the threads that fetch shards in the background; a forked process needs its own."""
-    return ThreadPoolExecutor(AT_ONCE, "calostream-shards")
+    return RequestThreads(AT_ONCE, "calostream-shards")
