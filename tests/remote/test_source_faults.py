@@ -2,7 +2,11 @@
 
 import datetime as dt
 import re
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -173,3 +177,31 @@ def test_an_xrootd_server_that_does_not_answer(tmp_path, monkeypatch):
         url = f"root://127.0.0.1:{silent.getsockname()[1]}//data/a.h5"
         with pytest.raises(RemoteError, match=f"^{url}: cannot be read \\(the server does not answer\\)$"):
             fetch_all([locate(url)])
+
+
+def test_ctrl_c_ends_the_wait_for_a_server(folder, tmp_path):
+    with faulty_server(folder) as server:
+        server.before = lambda method, path: setattr(server.faults, "hang", method == "GET")
+        urls = [f"{server.address}/{name}" for name in NAMES]
+        program = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "ingest.cli",
+                *urls,
+                "--output",
+                tmp_path / "out.zarr",
+                "--cache",
+                tmp_path / "cache",
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while ("GET", "/photons.h5") not in server.requests:
+            assert program.poll() is None
+            time.sleep(0.05)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=60)  # seconds; the requests would go on for longer
+    assert program.returncode == 1
+    assert errors.splitlines()[-1] == "interrupted"
+    assert not [path for path in tmp_path.iterdir() if "zarr" in path.name]
