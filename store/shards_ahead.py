@@ -76,29 +76,36 @@ class ShardsAhead:
                 self._uses.setdefault(shard, Use(number, number)).last = number
 
 
-def fetch_all(store: Store, plan: EpochPlan) -> None:
-    """Fetch what a plan needs of a remote store, with a line on the terminal; of a local one, nothing is absent.
+def check_room(store: Store, plan: EpochPlan) -> None:
+    """Check that the cache holds what a plan needs of a remote store, if it needs all of it at once.
 
     Raises
     ------
     PlanError
-        If the cache does not hold it.
+        If it does not.
     """
-    shards = store.shards
-    if shards.room is None:
-        return
-    needed = stored_shards(store, plan.start, plan.stop)
-    absent = shards.absent(needed)
-    if not absent:
+    if store.shards.room is None or plan.identity.get("shuffle") != "full":
         return
     others = store.stored_bytes - store.image_bytes
-    size = others + store.image_bytes * len(needed) / shards.count
-    if size > shards.room:
+    needed = len(stored_shards(store, plan.start, plan.stop))
+    size = others + store.image_bytes * needed / store.shards.count
+    if size > store.shards.room:
         raise PlanError(
             f"{store.path}: shuffle='full' needs about {size / 1e9:,.3g} GB of it on this machine, the cache takes "
-            f"{shards.room / 1e9:,.3g} GB; raise --cache-size (CALOSTREAM_CACHE_SIZE), or take shuffle='window'"
+            f"{store.shards.room / 1e9:,.3g} GB; raise --cache-size (CALOSTREAM_CACHE_SIZE), or take shuffle='window'"
         )
+
+
+def fetch_all(store: Store, plan: EpochPlan) -> None:
+    """Fetch what a plan needs of a remote store, if it needs all of it at once; a line on the terminal says so."""
+    if store.shards.room is None or plan.identity.get("shuffle") != "full":
+        return
+    needed = stored_shards(store, plan.start, plan.stop)
+    absent = store.shards.absent(needed)
+    if not absent:
+        return
+    check_room(store, plan)
     say(f"{store.path}: fetching {len(absent):,} of {len(needed):,} shards; shuffle='full' needs all of them at once")
-    shards.expect(absent)
+    store.shards.expect(absent)
     for shard in absent:
-        shards.file(shard)
+        store.shards.file(shard)

@@ -25,7 +25,7 @@ from store.read_ahead import ReadAhead
 from store.resuming import DividedPlan, continued_plan
 from store.sample_columns import read_columns
 from store.sample_reader import open_reader
-from store.shards_ahead import ShardsAhead, fetch_all
+from store.shards_ahead import ShardsAhead, check_room, fetch_all
 from store.shuffles import AUTO, Shuffle
 from store.split_plan import SplitOptions, choose_plan
 
@@ -109,6 +109,7 @@ class BatchStream:
     ) -> None:
         store = open_store(path)
         self._plan = self._recent = choose_plan(store, plan, options)
+        check_room(store, self._plan)
         self._store, self._is_auto = store, options.get("shuffle") == AUTO
         prepare()  # compiles here what would otherwise be compiled while the consumer waits for the first batch
         self.path, self.digest = store.path, store.digest
@@ -216,7 +217,7 @@ class BatchStream:
         """
         plan = self._plan if epoch is None else self._plan_of(epoch)
         pending, owner = deque[Future[Batch]](), os.getpid()
-        if len(indices) and plan.identity.get("shuffle") == "full":
+        if len(indices):
             fetch_all(self._store, plan)
         ahead = ShardsAhead(self._store, plan, indices)
         pool = ThreadPoolExecutor(self._read_ahead.threads, thread_name_prefix="calostream")

@@ -124,7 +124,7 @@ def announce_epoch(record: EpochRecord, epochs: int, *, show_shuffle: bool = Fal
         f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"
         f"  loss {record.train_loss:.4f}, validation {record.validation_loss:.4f}"
         f"  AUC {format_auc(record.train_auc)}, validation {format_auc(record.validation_auc)}"
-        f"  learning rate {record.learning_rate:.3g}  {throughput}{f'  shuffle {record.shuffle}' * show_shuffle}"
+        f"  learning rate {record.learning_rate:.3g}{f'  shuffle {record.shuffle}' * show_shuffle}  {throughput}"
     )
 
 
