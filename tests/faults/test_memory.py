@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -45,13 +46,13 @@ def test_every_chunk_is_read_once(
             file["y"] = np.full(ROWS, label)
     monkeypatch.setattr("ingest.external_shuffle.STRETCH_BYTES", 200 * ELECTRON_PHOTON.sample_bytes)
     reads: list[tuple[Path, int, int]] = []
-    read = Hdf5Source.read
+    read = Hdf5Source._open_block
 
-    def note(source: Hdf5Source, start: int, stop: int) -> object:
+    def note(source: Hdf5Source, dataset: h5py.Dataset, start: int, stop: int, allocate: Any) -> object:
         reads.append((source.path, start, stop))
-        return read(source, start, stop)
+        return read(source, dataset, start, stop, allocate)
 
-    monkeypatch.setattr(Hdf5Source, "read", note)
+    monkeypatch.setattr(Hdf5Source, "_open_block", note)
     monkeypatch.setattr("ingest.notes.describe_oddities", lambda source: "")  # looks at a few images before
     sources = (tmp_path / "0.hdf5", tmp_path / "1.hdf5")
     split = Split.parse("0.7,0.1,0.2")
