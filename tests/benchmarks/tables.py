@@ -7,6 +7,7 @@ table, and ``<!-- end -->`` after it. The program puts the tables there, and pri
 import functools
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -78,8 +79,8 @@ def stream_table(reports: Sequence[Report], *, peers: bool = False) -> str:
                 continue
             last = ratios(figures, OURS, name) if peers else ratios(figures, name, "numpy X[perm], 2 threads")
             row += [f"{figures[name]['rate']:,.0f}", spread(ratios(figures, name, "numpy X[perm]")), spread(last)]
-        note = next(report["figures"][name]["note"] for report in reports if name in report["figures"])
-        rows.append([*row, note])
+        notes = [report["figures"][name]["note"] for report in reports if name in report["figures"]]
+        rows.append([*row, notes[-1]])
     return markdown([*headings, "shuffled"], rows)
 
 
@@ -97,8 +98,7 @@ def targets_table(reports: Sequence[Report]) -> str:
 
 def link_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the table of a report of `bench_link`."""
-    rates = sorted(rate / 1e6 for rate in figures[PLAIN]["bytes_per_second"])
-    carried = f"{rates[len(rates) // 2]:.1f} ({rates[0]:.1f} - {rates[-1]:.1f}) MB/s"
+    carried = f"{spread([rate / 1e6 for rate in figures[PLAIN]['bytes_per_second']])} MB/s"
     rows = [[PLAIN, carried, "1", "", "", "", "", ""]]
     for name, figure in figures.items():
         if name == PLAIN:
@@ -123,9 +123,11 @@ def link_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """Return the median, and in parentheses the smallest and the largest value."""
-    ordered = sorted(values)
-    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    return f"{middle:.3g} ({ordered[0]:.3g} - {ordered[-1]:.3g})"
+    middle, low, high = (
+        f"{value:.3g}" if value < 999 else f"{value:,.0f}"
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} ({low} - {high})"
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
