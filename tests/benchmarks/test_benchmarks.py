@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from store.shuffles import SHUFFLES
-from tests.benchmarks import bench_codecs, bench_ingest, bench_link, bench_stream, remote, tables
+from tests.benchmarks import bench_codecs, bench_ingest, bench_ingest_sizes, bench_link, bench_stream, remote, tables
 from tests.benchmarks.images import Images, rows_of
 from tests.benchmarks.interleave import interleave, median_ratio
 from tests.benchmarks.link import linked
@@ -140,6 +140,13 @@ def test_ingest_is_measured(tmp_path: Path) -> None:
     figures = bench_ingest.main(["--images", "300", "--rounds", "1", "--folder", str(tmp_path)])
     assert figures["h5py slices"]["ratio"] == 1
     assert {"ingest", "ingest verify", "xarray to_zarr"} < set(figures)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ingest_of_several_sizes_is_measured(tmp_path: Path) -> None:
+    seconds = bench_ingest_sizes.main(["--images", "300", "600", "--least", "0.05", "--folder", str(tmp_path)])
+    assert list(seconds) == [300, 600]
+    assert min(seconds.values()) > 0
     assert not list(tmp_path.iterdir())
 
 
