@@ -16,8 +16,8 @@ class SelectedPlan:
 
     The list of an epoch has the selected samples in the order of the store, each once, or with a balance as often as it
     is drawn. A `BatchPlan` orders the list as it would order a range of the store: ``full`` is a permutation of it,
-    ``none`` keeps it as it is, and ``chunks`` and ``window`` take runs of the list for shards. A run has as many samples
-    of the list as a shard has on average, so that a window still needs few shards.
+    ``none`` keeps it as it is, and ``chunks`` and ``window`` take runs of the list for shards. A run has as many
+    samples of the list as a shard has on average, so that a window still needs few shards.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def reading_threads():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("calostream")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("calostream_")]
 
 
 @pytest.mark.parametrize("leave", ["break", "error", "close", "end"])
