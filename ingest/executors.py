@@ -132,8 +132,9 @@ class ClusterExecutor:
             start(at_once or 2 * self.count)
             while running:
                 future = self._wait(done)
+                number = running.pop(future)
                 try:
-                    results[running.pop(future)] = self._result(future)
+                    results[number] = self._result(future)
                 except Exception as error:
                     failure = failure or error
                 bar.advance(line)
