@@ -5,13 +5,13 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import rich.progress
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from distributed import LocalCluster
 
 T = TypeVar("T")
-LOST = 1  # seconds without any result, after which the connection to the scheduler is looked at
+POLL = 0.02  # seconds between two looks at what is finished
 WORKER_TIMEOUT = 10  # seconds to wait for the first worker of a running scheduler
 
 
@@ -119,19 +119,16 @@ class ClusterExecutor:
         failure: Exception | None = None
         waiting = iter(enumerate(calls))
         running: dict[Any, int] = {}  # number of the call of each future
-        done: SimpleQueue[Any] = SimpleQueue()
 
         def start(count: int) -> None:
             for number, call in itertools.islice(waiting, count):
-                future = self.client.submit(function, *call, pure=False)
-                running[future] = number
-                future.add_done_callback(done.put)
+                running[self.client.submit(function, *call, pure=False)] = number
 
         with rich.progress.Progress(console=console) as bar:
             line = bar.add_task(description, total=len(calls))
             start(at_once or 2 * self.count)
             while running:
-                future = self._wait(done)
+                future = self._wait(running)
                 number = running.pop(future)
                 try:
                     results[number] = self._result(future)
@@ -141,17 +138,18 @@ class ClusterExecutor:
                 if failure is None:
                     start(1)
         if failure is not None:
-            raise self._explain(failure) from failure
+            raise self._explain(failure)
         return [results[number] for number in range(len(calls))]
 
-    def _wait(self, done: "SimpleQueue[Any]") -> Any:
-        """Return the next future that is finished."""
+    def _wait(self, running: Iterable[Any]) -> Any:
+        """Return a future that is finished; whatever dask does with the futures of a lost scheduler, this ends."""
         while True:
-            try:
-                return done.get(timeout=LOST)
-            except Empty:
-                if self.client.status != "running":
-                    raise self._lost() from None
+            for future in running:
+                if future.done():
+                    return future
+            if self.client.status != "running":
+                raise self._lost()
+            time.sleep(POLL)
 
     def _result(self, future: Any) -> Any:
         from distributed.comm.core import CommClosedError
