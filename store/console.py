@@ -221,9 +221,11 @@ def one_line(error: BaseException) -> str:
 
 def _is_too_many_files(error: BaseException | None) -> bool:
     """Return whether an error, or one that led to it, is that the process has too many open files."""
-    while error is not None:
+    seen: set[int] = set()  # an error may be its own cause
+    while error is not None and id(error) not in seen:
         if getattr(error, "errno", None) == errno.EMFILE or os.strerror(errno.EMFILE) in str(error):
             return True
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 

@@ -16,6 +16,8 @@ FRACTION = 0.5  # of the available memory; the rest is left for programs
 def choose_shuffle(store: Store, start: int = 0, stop: int | None = None) -> Shuffle:
     """Return ``full`` if the images of a store are on this machine and fit into the page cache, otherwise ``window``.
 
+    A store at a URL must also fit into the local cache, which may have become smaller since its shards were fetched.
+
     If they fit, they are read ahead in order once, and ``full`` is fast from then on. Otherwise ``full`` would read
     single images from the disk, or single shards from a server, in random order in every epoch.
 
@@ -26,7 +28,9 @@ def choose_shuffle(store: Store, start: int = 0, stop: int | None = None) -> Shu
     start, stop
         Range of the samples that are needed.
     """
-    if store.shards.absent(stored_shards(store, start, store.image.shape[0] if stop is None else stop)):
+    shards, stop = store.shards, store.image.shape[0] if stop is None else stop
+    too_small = shards.room is not None and store.stored_bytes > shards.room
+    if too_small or shards.absent(stored_shards(store, start, stop)):
         return "window"
     return "full" if fits(store.image_bytes) else "window"
 

@@ -169,7 +169,7 @@ def _make_store(root: str, stalled: timedelta, _process: int, _settings: frozens
     check_credentials(name)
     from obstore.store import from_url
 
-    endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    endpoint = _find_endpoint(name) if root.startswith("s3://") else ""
     client: ClientConfig = {
         "timeout": timedelta(hours=1),
         "read_timeout": stalled,
@@ -182,9 +182,21 @@ def _make_store(root: str, stalled: timedelta, _process: int, _settings: frozens
         "retry_timeout": GIVEN_UP + 2 * (stalled - STALLED),
     }
     options: dict[str, Any] = {"client_options": client, "retry_config": retry}
-    if root.startswith("s3://") and endpoint:
+    if endpoint:
         options["endpoint"] = endpoint
     try:
         return from_url(root, **options)
     except Exception as error:
         raise ConfigError(f"{name}: {explain(error, root.partition(':')[0])}") from error
+
+
+def _find_endpoint(root: str) -> str:
+    """Return the S3 server that the environment names, or an empty text for Amazon's.
+
+    obstore, which reads these variables too, ends the program if one of them is no URL.
+    """
+    given = {name: os.environ[name] for name in ENDPOINTS if name in os.environ}
+    for name, value in given.items():
+        if not value.startswith(("http://", "https://")):
+            raise ConfigError(f"{root}: {name}={value!r} is not the URL of a server, such as https://host; unset it")
+    return next(iter(given.values()), "")

@@ -167,6 +167,17 @@ def test_buckets_that_are_not_there_and_credentials_that_are_missing(s3_address,
     )
 
 
+@pytest.mark.parametrize("endpoint", ["", "localhost:9000"])
+def test_an_endpoint_that_is_no_url(endpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    outcome = run_ingest("s3://one-bucket/a.h5", "--output", tmp_path / "out.zarr")
+    assert refused(outcome, tmp_path / "out.zarr") == (
+        f"error: s3://one-bucket: AWS_ENDPOINT_URL={endpoint!r} is not the URL of a server, such as https://host; "
+        "unset it"
+    )
+
+
 def test_an_xrootd_server_that_does_not_answer(tmp_path, monkeypatch):
     pytest.importorskip("XRootD", reason="no XRootD client: pip install 'calostream[xrootd]'")
     monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))

@@ -99,6 +99,13 @@ def test_a_store_larger_than_the_cache_stays_at_window(remote_store: Url, local_
     assert (stream.epoch, stream.plan.identity["shuffle"]) == (1, "window")
 
 
+def test_it_does_so_if_the_cache_was_larger_before(remote_store: Url, monkeypatch) -> None:
+    store = open_store(remote_store)
+    list(open_stream(remote_store))
+    monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", str(store.stored_bytes - store.image_bytes // 2))
+    assert open_stream(remote_store, shuffle="auto").plan.identity["shuffle"] == "window"
+
+
 def test_a_pickled_stream_finds_its_store_again(remote_store: Url) -> None:
     stream = open_stream(remote_store, shuffle="auto")
     list(itertools.islice(stream, 3))
