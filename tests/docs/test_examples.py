@@ -24,6 +24,8 @@ RUN_IN = {
     "my_plan": "here",
     "balance=": "here",
     "optimiser = ": "here",
+    "SLURMCluster": "here",
+    "HTCondorCluster": "here",
     "LightningDataModule": "tests/adapters/test_lightning.py",
     "cs.torch.load_model": "tests/train/test_trainers.py",
     "keras.models.load_model": "tests/train/test_trainers.py",
@@ -43,6 +45,16 @@ def test_every_example_is_run_by_some_test() -> None:
     blocks = [block for page in PAGES for block in examples(page)]
     assert len(blocks) > len(RUN_IN)
     assert not [block for block in blocks if not any(text in block for text in RUN_IN)]
+
+
+@pytest.mark.parametrize("system", ["SLURM", "HTCondor"])
+def test_jobs_of_batch_systems_start_workers_with_a_cache(system: str) -> None:
+    names: dict[str, Any] = {"input": lambda _: None}
+    source = re.sub(r"cluster\.scale\(.*?\)", "", example("docs/ingest.md", f"{system}Cluster("))
+    exec(source, names)
+    with names["cluster"] as cluster:
+        script = cluster.job_script()
+    assert script.index("export CALOSTREAM_CACHE=$") < script.index("distributed.cli.dask_worker tcp://")
 
 
 def test_the_readme_streams_batches() -> None:
