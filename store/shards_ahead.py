@@ -24,7 +24,9 @@ class Use:
 
 
 class ShardsAhead:
-    """Tells the shards of a remote store which of them the coming batches need; for a local store, it does nothing.
+    """Tells the shards of a remote store which of them the coming batches need.
+
+    For a store in a folder, or once all shards are on this machine, it does nothing.
 
     Parameters
     ----------
@@ -43,13 +45,17 @@ class ShardsAhead:
         self._looked_up = 0
         self._count, self._allowed = 0, 0.0  # all shards, and those that are told beyond those of the next batch
         if self._shards.room is not None:
-            self._count = len(stored_shards(store, plan.start, plan.stop))
-            shard_bytes = max(1, store.image_bytes) / self._shards.count
-            self._allowed = max(1.0, min(AHEAD_BYTES, MOST_OF_ROOM * self._shards.room) / shard_bytes)
+            needed = stored_shards(store, plan.start, plan.stop)
+            if self._shards.absent(needed):
+                self._count = len(needed)
+                shard_bytes = max(1, store.image_bytes) / self._shards.count
+                self._allowed = max(1.0, min(AHEAD_BYTES, MOST_OF_ROOM * self._shards.room) / shard_bytes)
+            else:
+                self._shards.expect(needed)  # so that they count as used
 
     def advance(self, number: int) -> None:
         """Tell what is needed from the batch on that is the given one among those that will be read."""
-        if self._shards.room is None:
+        if not self._count:
             return
         passed = [shard for shard, use in self._uses.items() if use.last < number]
         for shard in passed:

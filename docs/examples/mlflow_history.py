@@ -19,4 +19,5 @@ with mlflow.start_run(run_name=run.name):
     for line in (run / "history.jsonl").read_text().splitlines():
         record = json.loads(line)
         epoch = record.pop("epoch")
-        mlflow.log_metrics({name: value for name, value in record.items() if value is not None}, step=epoch)
+        numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
+        mlflow.log_metrics(numbers, step=epoch)  # without what is missing, and the order of the samples

@@ -43,6 +43,7 @@ def test_several_ranks_share_each_epoch(showers: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_learning_rates_are_scanned(showers: Path, tmp_path: Path) -> None:
     first = run_example("scan_learning_rates.py", showers, tmp_path)
     runs = {rate: tmp_path / f"lr-{rate}" for rate in ("0.001", "0.003", "0.01")}
