@@ -27,10 +27,10 @@ if TYPE_CHECKING:
         StoreError,
     )
     from store.opening import Store, open_dataset, open_statistics, open_store
-    from store.plan import BatchPlan
+    from store.plans.plan import BatchPlan
+    from store.plans.shuffle_quality import ShuffleQuality, shuffle_quality
     from store.plotting import plot_shower, plot_showers
     from store.predictions import Predictions
-    from store.shuffle_quality import ShuffleQuality, shuffle_quality
     from store.stream import Batch, BatchStream
     from train.config import TrainConfig
     from train.model.architecture import Architecture

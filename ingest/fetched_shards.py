@@ -13,7 +13,7 @@ from ingest.places import digest, open_place, read_pieces
 from store.errors import CorruptStoreError
 from store.layout import shard_path
 from store.locations import Url
-from store.shard_files import LocalShards
+from store.readers.shard_files import LocalShards
 
 OPEN = 2  # shards that are on this machine at a time
 
@@ -44,11 +44,11 @@ class FetchedShards(LocalShards):
         self._fetched: list[Path] = []
 
     def is_zeros(self, shard: int) -> bool:
-        """See `store.shard_files.ShardFiles.is_zeros`; ingest writes every shard."""
+        """See `store.readers.shard_files.ShardFiles.is_zeros`; ingest writes every shard."""
         return False
 
     def file(self, shard: int) -> Path:
-        """See `store.shard_files.ShardFiles.file`."""
+        """See `store.readers.shard_files.ShardFiles.file`."""
         path = self.folder / str(shard)
         if path in self._fetched:
             return path
@@ -64,7 +64,7 @@ class FetchedShards(LocalShards):
         return path
 
     def name(self, shard: int) -> Url:  # type: ignore[override]
-        """See `store.shard_files.ShardFiles.name`."""
+        """See `store.readers.shard_files.ShardFiles.name`."""
         return self._url / shard_path(Path(), shard).as_posix()
 
 

@@ -15,14 +15,14 @@ from ingest.reference import reference_table
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.console import printable
 from store.locations import Location
-from store.mapped_reader import MappedReader
-from store.mounts import file_system
 from store.opening import Store, open_statistics, open_store
-from store.plan import BatchPlan
-from store.pread_reader import PreadReader
-from store.sample_reader import READER_VARIABLE, ZarrReader, choose_reader
-from store.shuffle_quality import ShuffleQuality, shuffle_quality
-from store.shuffles import SHUFFLES
+from store.plans.plan import BatchPlan
+from store.plans.shuffle_quality import ShuffleQuality, shuffle_quality
+from store.plans.shuffles import SHUFFLES
+from store.readers.mapped_reader import MappedReader
+from store.readers.mounts import file_system
+from store.readers.pread_reader import PreadReader
+from store.readers.sample_reader import READER_VARIABLE, ZarrReader, choose_reader
 
 MOST_SOURCES = 20  # sources that are listed; `--json` lists all
 MOST_NAMES = 20  # classes, and variables, that are listed

@@ -22,8 +22,8 @@ from store.files import folder_bytes
 from store.layout import Layout, shard_path
 from store.locations import Location, Url
 from store.opening import Store, open_store
+from store.readers.sample_reader import SampleReader, open_reader
 from store.sample_columns import WEIGHT, column_types
-from store.sample_reader import SampleReader, open_reader
 from store.selection import Cut
 from store.writer import SampleTable, pack_shard
 

@@ -22,7 +22,7 @@ from store.integrity import check_labels, check_store
 from store.layout import shard_path
 from store.locations import Location, Url
 from store.opening import Store, open_unchecked
-from store.sample_reader import SampleReader, open_reader
+from store.readers.sample_reader import SampleReader, open_reader
 from store.variable_statistics import describe_variables
 from store.writer import consolidate
 

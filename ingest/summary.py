@@ -8,7 +8,7 @@ from ingest.reference import compare_published
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.locations import Location
 from store.opening import Store, open_statistics, open_store
-from store.sample_reader import choose_reader
+from store.readers.sample_reader import choose_reader
 
 SUMMARY_VERSION = 1
 

@@ -19,11 +19,11 @@ from store.errors import CorruptStoreError, SourceError
 from store.integrity import check_attributes, check_content_digest, check_lengths
 from store.locations import Location, Url
 from store.opening import Store, open_unchecked
+from store.readers.sample_reader import SampleReader, open_reader
 from store.remote.mirror import LISTS_NOTHING, read_record
 from store.remote.objects import open_objects
 from store.remote.ranges import object_sha256
 from store.sample_columns import WEIGHT, column_types, content_columns
-from store.sample_reader import SampleReader, open_reader
 from store.sources import Source, open_sources
 from store.sources.copies import here
 from store.sources.opening import open_tried

@@ -6,7 +6,7 @@ from store.lazy import lazy_names
 
 if TYPE_CHECKING:
     from store.opening import open_dataset, open_statistics, open_store
-    from store.plan import BatchPlan
+    from store.plans.plan import BatchPlan
     from store.predictions import Predictions
     from store.stream import Batch, BatchStream
 else:

@@ -15,8 +15,8 @@ import zarr
 from store.arrays import Int64Array
 from store.errors import CorruptStoreError
 from store.files import replacing
-from store.mapping import MappedFile
-from store.shard_index import index_bytes, read_index
+from store.readers.mapping import MappedFile
+from store.readers.shard_index import index_bytes, read_index
 
 COLUMN_CHUNK = 1 << 18  # samples
 

@@ -31,7 +31,7 @@ class EpochRecord:
     waiting_share
         Fraction of the training time that was spent waiting for data; None if it was not measured.
     shuffle
-        Order of the training samples, see `store.plan.BatchPlan`; None if it was not recorded.
+        Order of the training samples, see `store.plans.plan.BatchPlan`; None if it was not recorded.
     """
 
     epoch: int

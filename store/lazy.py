@@ -15,7 +15,7 @@ def lazy_names(package: str) -> Callable[[str], Any]:
     Its ``__init__.py`` reads::
 
         if TYPE_CHECKING:
-            from store.plan import BatchPlan
+            from store.plans.plan import BatchPlan
         else:
             __getattr__ = lazy_names(__name__)
 

@@ -15,9 +15,9 @@ from store.datasets import DatasetSpec, stored_dataset
 from store.errors import CorruptStoreError, PlanError
 from store.files import folder_bytes
 from store.locations import Location
+from store.readers.shard_files import LocalShards, ShardFiles
 from store.remote.mirror import Mirror
 from store.remote.shards import RemoteShards
-from store.shard_files import LocalShards, ShardFiles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,18 +16,18 @@ from store.batch import Batch
 from store.buffers import BufferPool
 from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
-from store.given_plan import EpochPlan, Plan
 from store.integrity import MANY, check_labels
 from store.locations import Location
 from store.opening import open_store
-from store.page_cache import choose_shuffle
-from store.read_ahead import ReadAhead
-from store.resuming import DividedPlan, continued_plan
+from store.plans.given_plan import EpochPlan, Plan
+from store.plans.resuming import DividedPlan, continued_plan
+from store.plans.shuffles import AUTO, Shuffle
+from store.plans.split_plan import SplitOptions, choose_plan
+from store.readers.page_cache import choose_shuffle
+from store.readers.read_ahead import ReadAhead
+from store.readers.sample_reader import open_reader
+from store.readers.shards_ahead import ShardsAhead, check_room, fetch_all
 from store.sample_columns import read_columns
-from store.sample_reader import open_reader
-from store.shards_ahead import ShardsAhead, check_room, fetch_all
-from store.shuffles import AUTO, Shuffle
-from store.split_plan import SplitOptions, choose_plan
 
 __all__ = ["Batch", "BatchStream"]
 
@@ -49,8 +49,8 @@ class BatchStream:
     plan
         Which samples make which batch: any object with a length whose items are positions in the store, int64
         (batch,). Such a plan is read once at the start and repeated in every epoch. A plan that changes from epoch to
-        epoch is a `store.given_plan.EpochPlan`, for example a `store.plan.BatchPlan`. By default, the plan follows from
-        `options`.
+        epoch is a `store.plans.given_plan.EpochPlan`, for example a `store.plans.plan.BatchPlan`. By default, the plan
+        follows from `options`.
     columns
         Names of further per-sample columns of the store that each batch has, such as ``("pt", "weight")``; see
         `Batch.columns`.
@@ -64,9 +64,10 @@ class BatchStream:
         depend on nothing else, so that a resumed stream gives the same batches.
     **options
         ``split``, ``batch_size``, ``shuffle``, ``seed``, ``epoch``, ``rank``, ``world_size``, ``samples``, ``where``
-        and ``balance``; see `store.split_plan.plan_split`. Without `plan`, ``split`` and ``batch_size`` are required.
-        With ``shuffle="auto"``, the order is chosen when the stream is opened and, with one rank, after each epoch:
-        ``full`` if the images are on this machine and fit into memory, otherwise ``window``. The state records it.
+        and ``balance``; see `store.plans.split_plan.plan_split`. Without `plan`, ``split`` and ``batch_size`` are
+        required. With ``shuffle="auto"``, the order is chosen when the stream is opened and, with one rank, after each
+        epoch: ``full`` if the images are on this machine and fit into memory, otherwise ``window``. The state records
+        it.
 
     Attributes
     ----------
@@ -281,7 +282,7 @@ class BatchStream:
 
     @property
     def best_shuffle(self) -> Shuffle:
-        """The order that suits the store now, see `store.page_cache.choose_shuffle`."""
+        """The order that suits the store now, see `store.readers.page_cache.choose_shuffle`."""
         return choose_shuffle(self._store, self._plan.start, self._plan.stop)
 
     def reorder(self, shuffle: Shuffle) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from store.layout import Layout, makes_blocks
-from store.shuffles import SHUFFLES
+from store.plans.shuffles import SHUFFLES
 
 # Of images of 1,028 bytes, Blosc itself makes no blocks; nor of those of less than 128 bytes.
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3)) | st.just((1, 257, 1))

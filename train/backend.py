@@ -1,15 +1,46 @@
 """What the training loop requires of a framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from store.arrays import Float32Array
+from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Steps:
+    """Consecutive batches of a stream, which a backend takes in one call.
+
+    Attributes
+    ----------
+    sample
+        int64 (n,), positions in the store of the samples of all batches, in order.
+    label
+        uint8 (n,), their classes.
+    count
+        Number of batches.
+    inputs
+        The model's inputs, as tensors on the device.
+    target
+        The labels (n,), or ``(labels, weights)``, both (n,), if the samples have weights; as tensors on the device.
+    """
+
+    sample: Int64Array
+    label: UInt8Array
+    count: int
+    inputs: Any
+    target: Any
+
+    @classmethod
+    def of_batch(cls, batch: Batch, inputs: Any, target: Any) -> "Steps":
+        """Return one batch as steps."""
+        return cls(sample=batch.sample, label=batch.label, count=1, inputs=inputs, target=target)
 
 
 class Backend(Protocol):
@@ -27,19 +58,23 @@ class Backend(Protocol):
     rank: int
     world_size: int
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
-        """Yield each batch of an epoch with the model's inputs and the target as tensors on the device.
-
-        The target is the labels (batch,), or ``(labels, weights)``, both (batch,), if the samples have weights.
-        """
+    def feed(self, stream: BatchStream) -> Iterator[Steps]:
+        """Yield the remaining batches of an epoch, which moves the stream on."""
         ...
 
-    def train(self, inputs: Any, target: Any) -> Any:
-        """Take one optimiser step; return the logits of its forward pass, on the device.
+    def train(self, steps: Steps, rates: Sequence[float]) -> Any:
+        """Take one optimiser step for each batch; return the logits of its forward pass, on the device.
 
-        These are the logits (batch,) of class 1, or the logits (batch, K) of K > 2 classes.
+        These are the logits (n,) of class 1, or the logits (n, K) of K > 2 classes, for the samples of all batches.
 
         Collective: every rank must call this.
+
+        Parameters
+        ----------
+        steps
+            The batches.
+        rates
+            The learning rate for each of them.
         """
         ...
 
@@ -60,10 +95,6 @@ class Backend(Protocol):
 
     def barrier(self) -> None:
         """Wait until every rank has called this. Collective: every rank must call this."""
-        ...
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Set the optimiser's learning rate."""
         ...
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:

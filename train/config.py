@@ -11,8 +11,8 @@ from typing import Any
 from store.errors import ConfigError, PlanError
 from store.files import parse_size
 from store.locations import Location, Url, locate
+from store.plans.shuffles import SHUFFLES
 from store.selection import Cut
-from store.shuffles import SHUFFLES
 from train.augmentation import SYMMETRIES
 from train.model.networks import ARCHITECTURES, find_architecture
 from train.model.normalisation import RECIPES

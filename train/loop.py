@@ -152,13 +152,15 @@ class TrainingLoop:
         throughput = Throughput(stream, skip_first=self._first_step)
         with watch(title, stream, throughput) as show:
             collector = Collector(backend, title, show, self._earlier, first)
-            for index, (batch, inputs, target) in enumerate(backend.feed(stream), start=first):
-                backend.set_learning_rate(self._learning_rate(index))
-                collector.add(batch.sample, batch.label, backend.train(inputs, target))
-                throughput.add(len(batch.sample))
-                if index + 1 < len(stream) and self._is_due(saved, index + 1):
+            taken = first
+            for steps in backend.feed(stream):
+                rates = [self._learning_rate(index) for index in range(taken, taken + steps.count)]
+                collector.add(steps.sample, steps.label, backend.train(steps, rates))
+                throughput.add(len(steps.sample))
+                taken += steps.count
+                if taken < len(stream) and self._is_due(saved, taken):
                     outputs = collector.outputs().of_all_ranks(backend)
-                    self._save(self._folder.last_checkpoint, outputs, index + 1)
+                    self._save(self._folder.last_checkpoint, outputs, taken)
                     saved = time.monotonic()
             outputs = collector.outputs()
             samples_per_second, waiting_share = throughput.current()

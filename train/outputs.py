@@ -125,7 +125,7 @@ def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
     throughput = Throughput(stream)
     with watch(title, stream, throughput) as show:
         collector = Collector(backend, title, show)
-        for batch, inputs, _ in backend.feed(stream):
-            collector.add(batch.sample, batch.label, backend.predict(inputs))
-            throughput.add(len(batch.sample))
+        for steps in backend.feed(stream):
+            collector.add(steps.sample, steps.label, backend.predict(steps.inputs))
+            throughput.add(len(steps.sample))
         return collector.outputs().of_all_ranks(backend)

@@ -11,9 +11,9 @@ from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
 from store.locations import Url
 from store.opening import Store, open_statistics
-from store.page_cache import choose_shuffle
+from store.plans.shuffles import Shuffle
+from store.readers.page_cache import choose_shuffle
 from store.run_folder import RunFolder
-from store.shuffles import Shuffle
 from train.augmentation import Augmentation, default_augmentation
 from train.backend import Backend
 from train.config import AUTO, BALANCED, NONE, TrainConfig

@@ -11,8 +11,8 @@ from store.compiled.preparation import prepare
 from store.datasets import SPLITS
 from store.errors import RunError
 from store.opening import open_store
+from store.plans.shuffles import AnyShuffle
 from store.run_folder import RunFolder
-from store.shuffles import AnyShuffle
 from store.stream import BatchStream
 from train.augmentation import Augmentation
 from train.backend import Backend, BackendFactory

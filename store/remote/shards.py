@@ -33,7 +33,7 @@ class Queue:
 
 
 class RemoteShards:
-    """The shards of a remote store; see `store.shard_files.ShardFiles`.
+    """The shards of a remote store; see `store.readers.shard_files.ShardFiles`.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from ingest.statistics import statistics_of
 from ingest.verify import verify
 from store.datasets import ELECTRON_PHOTON
 from store.opening import open_store
-from store.sample_reader import open_reader
+from store.readers.sample_reader import open_reader
 from store.sources.opening import open_sources
 from tests.benchmarks.images import SAMPLES, TELL
 from tests.benchmarks.interleave import Timed, interleave, show, write_report

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from store.shuffles import SHUFFLES
+from store.plans.shuffles import SHUFFLES
 from tests.benchmarks import bench_codecs, bench_ingest, bench_ingest_sizes, bench_link, bench_stream, remote, tables
 from tests.benchmarks.images import Images, rows_of
 from tests.benchmarks.interleave import interleave, median_ratio

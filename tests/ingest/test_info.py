@@ -12,10 +12,10 @@ from rich.console import Console
 
 from ingest.info import image_table
 from ingest.summary import _finite
-from store import sample_reader
 from store.datasets import Channel
 from store.image_statistics import ImageStatistics, to_dataset
 from store.opening import open_statistics
+from store.readers import sample_reader
 from tests.examples import run_ingest, shape_spec, showers, write_hdf5
 from tests.jets import write_jet_store
 

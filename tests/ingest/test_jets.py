@@ -12,7 +12,7 @@ import zarr
 
 from store.digests import write_digests
 from store.opening import open_dataset, open_statistics, open_store
-from store.sample_reader import has_sample_blocks
+from store.readers.sample_reader import has_sample_blocks
 from store.stream import BatchStream
 from tests.examples import run_ingest, showers, write_hdf5
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import store
 from store.arrays import Float32Array
 from store.stream import Batch
+from train.backend import Steps
 from train.config import TrainConfig
 from train.metrics import compute_metrics
 from train.model.architecture import Architecture
@@ -169,5 +170,5 @@ def weights_of(config: TrainConfig) -> Float32Array | None:
     return read_weights(config, store.open_store(config.store))
 
 
-def batch_loss(batch: Batch, logit: npt.NDArray[np.float32]) -> float:
+def batch_loss(batch: Batch | Steps, logit: npt.NDArray[np.float32]) -> float:
     return compute_metrics(batch.label, logit.astype(np.float64)).loss

@@ -98,7 +98,10 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[f
     backend.load_state_dict(start | {f"weights/{key}": value for key, value in given.items()})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
-        losses += [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in backend.feed(stream)]
+        losses += [
+            batch_loss(steps, backend.to_numpy(backend.train(steps, [config.learning_rate])))
+            for steps in backend.feed(stream)
+        ]
     return losses, backend.to_numpy(backend.predict(tuple(map(to_tensor, example_inputs(folder, name))))).tolist()
 
 

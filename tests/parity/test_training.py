@@ -53,7 +53,8 @@ def test_same_losses_while_training(exchange: Path, name: str) -> None:
     backend, losses = train(exchange, name)
     np.testing.assert_allclose(losses, expected, rtol=0.01)
     feed = backend.feed(open_feed(store_of(exchange, name), batch_size=8))
-    again = [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in feed]
+    rates = [training_config(exchange, name).learning_rate]
+    again = [batch_loss(steps, backend.to_numpy(backend.train(steps, rates))) for steps in feed]
     assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing from the same batches"
 
 
@@ -94,7 +95,10 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[TorchBackend, list[
     backend.load_state_dict({**backend.state_dict(), **{f"weights/{key}": value for key, value in start.items()}})
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
-        losses += [batch_loss(batch, backend.to_numpy(backend.train(x, y))) for batch, x, y in backend.feed(stream)]
+        losses += [
+            batch_loss(steps, backend.to_numpy(backend.train(steps, [config.learning_rate])))
+            for steps in backend.feed(stream)
+        ]
     return backend, losses
 
 

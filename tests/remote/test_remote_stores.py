@@ -15,9 +15,9 @@ import xarray as xr
 from store.errors import CorruptStoreError, RemoteError, StoreError
 from store.locations import Url, locate
 from store.opening import open_dataset, open_store
+from store.readers.sample_reader import open_reader
 from store.remote import ranges
 from store.remote.objects import open_objects
-from store.sample_reader import open_reader
 from store.stream import BatchStream
 from tests.examples import SHAPE, run_ingest, tell_tale_images, write_store
 from tests.faulty_server import Faults, faulty_server

@@ -13,7 +13,7 @@ import pytest
 from store.errors import PlanError, StateError
 from store.locations import Url
 from store.opening import open_store
-from store.shuffles import SHUFFLES
+from store.plans.shuffles import SHUFFLES
 from tests.examples import tell_tale_images
 from tests.store.streams import assert_same, open_stream, samples
 

@@ -10,7 +10,7 @@ from store.compiled.permutation import fill_full, make_keys
 from store.errors import CorruptStoreError, StoreError
 from store.even_chunks import samples_per_chunk
 from store.opening import open_dataset, open_store
-from store.plan import BatchPlan
+from store.plans.plan import BatchPlan
 from tests.examples import write_store
 from tests.store.streams import assert_true, open_stream
 

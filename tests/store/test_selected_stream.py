@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.balance import Balance
 from store.errors import PlanError, StateError
-from store.shuffles import SHUFFLES
+from store.plans.balance import Balance
+from store.plans.shuffles import SHUFFLES
 from store.stream import BatchStream
 from tests.examples import write_store
 from tests.store.streams import LABELS, assert_same, assert_true, open_stream, samples
@@ -226,21 +226,21 @@ def test_three_classes_have_equal_shares(three_classes):
 
 def test_whole_numbers_that_float64_cannot_tell_apart_are_balanced(made_up, monkeypatch):
     column = np.repeat([2**62, 2**62 + 1], [300, 50])
-    monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
+    monkeypatch.setattr("store.plans.balance.read_columns", lambda *_: {"source_row": column})
     drawn = samples(open_stream(made_up, balance="source_row"))
     assert np.bincount(column[drawn] - 2**62).tolist() == [175, 175]
 
 
 def test_values_that_are_not_finite_cannot_be_balanced(made_up, monkeypatch):
     column = np.where(ROWS == 17, np.nan, ROWS)
-    monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
+    monkeypatch.setattr("store.plans.balance.read_columns", lambda *_: {"source_row": column})
     with pytest.raises(PlanError, match="balance='source_row': source_row of sample 17 is nan"):
         open_stream(made_up, balance="source_row")
 
 
 def test_most_samples_may_have_one_value(made_up, monkeypatch):
     column = np.where(ROWS == 17, 1.0, 0.0)  # its first and last percentiles are equal
-    monkeypatch.setattr("store.balance.read_columns", lambda *_: {"source_row": column})
+    monkeypatch.setattr("store.plans.balance.read_columns", lambda *_: {"source_row": column})
     drawn = samples(open_stream(made_up, balance="source_row"))
     assert np.count_nonzero(drawn == 17) == 175
 

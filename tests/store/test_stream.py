@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store import sample_reader
 from store.errors import PlanError, StateError, StoreError
 from store.opening import open_store
-from store.plan import BatchPlan
-from store.shuffles import SHUFFLES
+from store.plans.plan import BatchPlan
+from store.plans.shuffles import SHUFFLES
+from store.readers import sample_reader
 from tests.examples import SHAPE, write_store
 from tests.store.streams import assert_same, assert_true, open_stream, samples
 

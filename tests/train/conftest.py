@@ -1,6 +1,6 @@
 """A backend without a framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from store.stream import Batch, BatchStream
 from tests.jets import write_jet_store
 from tests.three_classes import write_three_class_store
+from train.backend import Steps
 from train.config import TrainConfig
 from train.metrics import probability
 from train.model.specification import Specification
@@ -40,15 +41,17 @@ class LineBackend:
         self.trained: list[npt.NDArray[np.int64]] = []
         self.broken_from = np.inf
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Any, Any]]:
+    def feed(self, stream: BatchStream) -> Iterator[Steps]:
         for batch in stream:
-            yield batch, batch, batch.label
+            yield Steps.of_batch(batch, batch, batch.label)
 
-    def train(self, image: Batch, label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        self.trained.append(image.sample)
-        logit = self.predict(image)
+    def train(self, steps: Steps, rates: Sequence[float]) -> npt.NDArray[np.float64]:
+        (self.rate,) = rates
+        self.rates.append(self.rate)
+        self.trained.append(steps.sample)
+        label, logit = steps.target, self.predict(steps.inputs)
         slope = probability(logit) - (label if logit.ndim == 1 else np.eye(logit.shape[1])[label])
-        self.weights = self.weights - self.rate * self._features(image).T @ slope / len(label)
+        self.weights = self.weights - self.rate * self._features(steps.inputs).T @ slope / len(label)
         return logit if len(self.trained) < self.broken_from else np.full_like(logit, np.nan)
 
     def predict(self, image: Batch) -> npt.NDArray[np.float64]:
@@ -66,10 +69,6 @@ class LineBackend:
 
     def barrier(self) -> None:
         pass
-
-    def set_learning_rate(self, rate: float) -> None:
-        self.rate = rate
-        self.rates.append(rate)
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         return {"weights": self.weights}

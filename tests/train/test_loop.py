@@ -108,7 +108,8 @@ def test_metrics_are_over_samples(config: TrainConfig, showers: Path) -> None:
 def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     # Steps that grow lead away from the minimum, so that an epoch in the middle is the best.
     rates = iter(np.repeat([0.5, 0.5, -0.5, -5.0], 5))
-    monkeypatch.setattr(LineBackend, "set_learning_rate", lambda self, rate: setattr(self, "rate", next(rates)))
+    train = LineBackend.train
+    monkeypatch.setattr(LineBackend, "train", lambda self, steps, _: train(self, steps, [next(rates)]))
     factory = Factory()
     run_training(config, "torch", factory)
     losses = [epoch["validation_loss"] for epoch in history(config.run)]
@@ -124,7 +125,7 @@ def test_the_best_weights_by_validation_loss_are_exported(config: TrainConfig, m
 
 
 def test_stops_early_and_lowers_the_rate(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LineBackend, "train", lambda self, image, label: np.zeros(len(label)))  # learns nothing
+    monkeypatch.setattr(LineBackend, "train", lambda self, steps, rates: np.zeros(len(steps.label)))  # learns nothing
     run_training(replace(config, epochs=50, patience=4), "torch", Factory())
     assert [epoch["learning_rate"] for epoch in history(config.run)] == [0.5, 0.5, 0.5, 0.25, 0.25]
 

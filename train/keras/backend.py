@@ -1,7 +1,7 @@
 """The training backend in Keras on TensorFlow: one process, which divides each batch over its GPUs."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from store.arrays import Float32Array
 from store.errors import ConfigError
-from store.stream import Batch, BatchStream
+from store.stream import BatchStream
+from train.backend import Steps
 from train.config import TrainConfig
-from train.keras.feed import Inputs, Target, feed
+from train.keras.feed import Inputs, feed
 from train.keras.model import build_model, get_weights, neutral_name, save_model, set_weights
 from train.model.specification import Specification
 from train.model.weights import initial_weights
@@ -79,14 +80,16 @@ class KerasBackend:
         self._predict = tf.function(self._predict_step, jit_compile=config.compile)
         self._trace()
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Target]]:
-        """Yield each batch of an epoch with the model's inputs and the target as tensors on the device."""
+    def feed(self, stream: BatchStream) -> Iterator[Steps]:
+        """Yield the remaining batches of an epoch one by one, with tensors on the device."""
         device = self._devices[0].name if len(self._devices) == 1 else "/device:CPU:0"
-        return feed(stream, device, self._variables, self._weights)
+        return (Steps.of_batch(*fed) for fed in feed(stream, device, self._variables, self._weights))
 
-    def train(self, inputs: Inputs, target: Target) -> tf.Tensor:
-        """Take one optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device."""
-        return self._train(self._divide(*inputs, *(target if isinstance(target, tuple) else (target,))))
+    def train(self, steps: Steps, rates: Sequence[float]) -> tf.Tensor:
+        """Take an optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device."""
+        (self._optimiser.learning_rate,) = rates
+        target = steps.target if isinstance(steps.target, tuple) else (steps.target,)
+        return self._train(self._divide(*steps.inputs, *target))
 
     def predict(self, inputs: Inputs) -> tf.Tensor:
         """Return logits, (batch,) or (batch, K), on the device, computed with the EMA unless it is disabled."""
@@ -102,10 +105,6 @@ class KerasBackend:
 
     def barrier(self) -> None:
         """Return at once: there is only one rank."""
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Set the optimiser's learning rate."""
-        self._optimiser.learning_rate = rate
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Return weights, EMA, optimiser state and random state, by name."""

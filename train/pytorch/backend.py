@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from store.arrays import Float32Array
 from store.errors import ConfigError, StateError
-from store.stream import Batch, BatchStream
+from store.stream import BatchStream
+from train.backend import Steps
 from train.config import TrainConfig
 from train.model.specification import Specification
 from train.model.weights import initial_weights
@@ -79,18 +80,21 @@ class TorchBackend:
         self._variables = read_variables(names, config.store) if names else None
         self._weights = weights
 
-    def feed(self, stream: BatchStream) -> Iterator[tuple[Batch, Inputs, Target]]:
-        """Yield each batch of an epoch with the model's inputs and the target as tensors on the device."""
-        return feed(stream, self._device, self._variables, self._weights)
+    def feed(self, stream: BatchStream) -> Iterator[Steps]:
+        """Yield the remaining batches of an epoch one by one, with tensors on the device."""
+        return (Steps.of_batch(*fed) for fed in feed(stream, self._device, self._variables, self._weights))
 
-    def train(self, inputs: Inputs, target: Target) -> Tensor:
-        """Take one optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device.
+    def train(self, steps: Steps, rates: Sequence[float]) -> Tensor:
+        """Take an optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device.
 
         Collective: every rank must call this.
         """
+        target: Target = steps.target
+        for group in self._optimiser.param_groups:
+            (group["lr"],) = rates
         self.model.train()
         with self._autocast():
-            logit: Tensor = self._train_forward(*inputs).float()
+            logit: Tensor = self._train_forward(*steps.inputs).float()
         loss = self._loss(logit, *(target if isinstance(target, tuple) else (target,)))
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -133,11 +137,6 @@ class TorchBackend:
         """Wait until every rank has called this. Collective: every rank must call this."""
         if self.world_size > 1:
             torch.distributed.barrier()
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Set the optimiser's learning rate."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Return weights, EMA, optimiser state and the random states of all ranks, by name.

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from store.errors import PlanError, StateError
-from store.resuming import DividedPlan
+from store.plans.resuming import DividedPlan
 from store.stream import BatchStream
 from train.pytorch.epoch_register import EpochRegister, Position
 from train.pytorch.feed import allocate_pinned, batch_tensors

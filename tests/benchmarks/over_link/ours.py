@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from store.plans.shuffles import AnyShuffle
 from store.remote.cache import FOLDER, SIZE
-from store.shuffles import AnyShuffle
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader, RemotePlace
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from store.shuffles import Shuffle
+from store.plans.shuffles import Shuffle
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader
 

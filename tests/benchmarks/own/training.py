@@ -37,9 +37,9 @@ def readers(framework: str, make_backend: BackendFactory) -> dict[str, Reader]:
 
 
 def train(backend: Backend, batches: Iterable[Batch]) -> Images:
-    for batch, image, label in backend.feed(batches):  # type: ignore[arg-type]
-        backend.to_numpy(backend.train(image, label))
-        yield batch.image
+    for steps in backend.feed(batches):  # type: ignore[arg-type]
+        backend.to_numpy(backend.train(steps, [TrainConfig.learning_rate]))
+        yield steps.inputs[0]
 
 
 def streamed(place: Place) -> Iterable[Batch]:

@@ -10,7 +10,7 @@ import sys
 from store.compiled import decode, permutation, symmetries
 from store.compiled.preparation import prepare, prepare_symmetries
 from store.datasets import ELECTRON_PHOTON
-from store.shuffles import SHUFFLES
+from store.plans.shuffles import SHUFFLES
 from store.stream import BatchStream
 from train.augmentation import Augmentation
 

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from store.errors import ConfigError
 from store.opening import Store, open_statistics, open_store
+from store.stream import Batch
+from train.backend import Steps
 from train.config import TrainConfig
 from train.keras import backend as keras_backend
 from train.keras.backend import KerasBackend
@@ -55,9 +57,14 @@ def batches(store: Store, size: int) -> list[tuple[Array, Array]]:
     return [(batch.image.copy(), batch.label.copy()) for batch in open_stream(config, "train", "full", (0, 1))]
 
 
-def train(backend: KerasBackend, steps: list[tuple[Array, Array]]) -> Array:
+def train(backend: KerasBackend, steps: list[tuple[Array, Array]], rate: float = TrainConfig.learning_rate) -> Array:
     """Return the logits of some steps, concatenated."""
-    return np.concatenate([backend.to_numpy(backend.train((tf.constant(x),), tf.constant(y))) for x, y in steps])
+    logits = []
+    for image, label in steps:
+        batch = Batch(image, label, np.arange(len(label)))
+        step = Steps.of_batch(batch, (tf.constant(image),), tf.constant(label))
+        logits.append(backend.to_numpy(backend.train(step, [rate])))
+    return np.concatenate(logits)
 
 
 def difference(one: dict[str, Array], two: dict[str, Array]) -> float:
@@ -76,7 +83,7 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
     keras_backend.choose_devices, choose = lambda config: choose(config)[:1], keras_backend.choose_devices
     one = make(PLAIN, store, **STEP)
     keras_backend.choose_devices = choose
-    logits = [train(backend, steps) for backend in (one, three)]
+    logits = [train(backend, steps, STEP["learning_rate"]) for backend in (one, three)]
     states = [backend.state_dict() for backend in (one, three)]
     moments = [{key: state[key] for key in state if key.startswith("optimiser/")} for state in states]
     scores = [backend.to_numpy(backend.predict((tf.constant(steps[0][0]),))) for backend in (one, three)]
@@ -92,9 +99,9 @@ def compare_with_resumed(store: Store) -> bool:
     """Return whether a backend that loads the state of another one continues like it, bit for bit."""
     steps = batches(store, 50)
     whole, resumed = (make(NOISY, store, ema_decay=0.9, learning_rate=0.01) for _ in range(2))
-    train(whole, steps[:2])
+    train(whole, steps[:2], rate=0.01)
     resumed.load_state_dict(whole.state_dict())
-    same = np.array_equal(train(whole, steps[2:]), train(resumed, steps[2:]))
+    same = np.array_equal(train(whole, steps[2:], rate=0.01), train(resumed, steps[2:], rate=0.01))
     return same and difference(whole.state_dict(), resumed.state_dict()) == 0
 
 

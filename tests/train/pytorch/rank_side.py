@@ -32,10 +32,9 @@ def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> No
     specification = make_specification(config, open_store(store))
     architecture = without_dropout(specification.architecture)
     backend = TorchBackend(replace(specification, architecture=architecture), config)
-    backend.set_learning_rate(0.0)  # so that the weights are the same in every batch
     stream = open_stream(config, "train", "full", (backend.rank, backend.world_size))
-    for batch, inputs, label in backend.feed(stream):
-        backend.train(inputs, label)
+    for batch in backend.feed(stream):
+        backend.train(batch, [0.0])  # so that the weights are the same in every batch
         samples = backend.all_gather(batch.sample)
         arrays = {name: value.grad.numpy() for name, value in backend.model.named_parameters()}
         arrays |= {name: value.numpy() for name, value in backend.model.named_buffers() if "running" in name}

@@ -25,10 +25,8 @@ def trained(path: Path, steps: int = 5, **settings: Any) -> tuple[TorchBackend, 
     chosen = {**preset("challenge"), "model": "shower", "batch_size": 40, "device": "cpu", **settings}
     config = resolve_config(TrainConfig(run=Path("unused"), store=path, **chosen), opened)
     backend = TorchBackend(make_specification(config, opened), config)
-    for _, (_, inputs, label) in zip(
-        range(steps), backend.feed(open_stream(config, "train", "full", (0, 1))), strict=False
-    ):
-        backend.train(inputs, label)
+    for _, batch in zip(range(steps), backend.feed(open_stream(config, "train", "full", (0, 1))), strict=False):
+        backend.train(batch, [config.learning_rate])
     return backend, backend.predict((torch.from_numpy(store.open_dataset(path, split="test").image.values),))
 
 
@@ -70,13 +68,13 @@ def test_three_classes_have_their_cross_entropy_with_weights(three_classes: Path
     config = TrainConfig(run=Path("unused"), store=three_classes, device="cpu", normalisation="log", **settings)
     weights = read_weights(replace(config, weight="weight"), opened)
     backend = TorchBackend(make_specification(config, opened), config, weights)
-    batch, inputs, target = next(backend.feed(open_stream(config, "train", "full", (0, 1))))
-    logit = backend.train(inputs, target)
+    batch = next(backend.feed(open_stream(config, "train", "full", (0, 1))))
+    logit = backend.train(batch, [config.learning_rate])
     assert (logit.dtype, logit.shape) == (torch.float32, (len(batch.label), 3))
     assert weights is not None
     weight = weights[batch.sample] * np.array(config.class_weights)[batch.label]
     expected = compute_metrics(batch.label, logit.double().numpy(), weight).loss * weight.mean()
-    assert float(backend._loss(logit, *target)) == pytest.approx(expected, rel=1e-5)
+    assert float(backend._loss(logit, *batch.target)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_mean_of_the_weights_follows_them(showers: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.arrays import Int64Array, UInt8Array
-from store.plan import BatchPlan
+from store.plans.plan import BatchPlan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.bus_errors import SYSTEMS
 from store.layout import Layout
-from store.mapping import MappedFile
 from store.opening import open_store
-from store.sample_reader import open_reader
+from store.readers.bus_errors import SYSTEMS
+from store.readers.mapping import MappedFile
+from store.readers.sample_reader import open_reader
 from tests.examples import write_store
 from tests.store.streams import assert_true, open_stream
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_bytes_are_those_of_the_file_and_cannot_be_changed(tmp_path):
@@ -88,7 +88,7 @@ CUT_SHORT = """
 import os, sys
 import numpy as np
 from pathlib import Path
-from store.mapping import MappedFile
+from store.readers.mapping import MappedFile
 from tests.store.streams import open_stream
 
 path = Path(sys.argv[1])
@@ -117,7 +117,7 @@ def test_a_shard_cut_short_while_it_is_read_is_named(tmp_path):
 ELSEWHERE = """
 import ctypes, mmap, sys
 from pathlib import Path
-from store.mapping import MappedFile
+from store.readers.mapping import MappedFile
 
 mapped = MappedFile(Path(sys.argv[1]))
 with open(sys.argv[2], "r+b") as file:

@@ -14,8 +14,8 @@ import numpy as np
 from store.arrays import Int64Array
 from store.compiled.permutation import fill_full, make_keys
 from store.errors import PlanError
-from store.shard_order import ShardOrder
-from store.shuffles import SHUFFLES, Shuffle
+from store.plans.shard_order import ShardOrder
+from store.plans.shuffles import SHUFFLES, Shuffle
 
 PLAN_VERSIONS: dict[Shuffle, int] = {"full": 1, "window": 2, "chunks": 2, "none": 1}
 """Version of each order; it changes whenever the order does."""
@@ -46,7 +46,7 @@ class BatchPlan:
     shuffle
         ``full``: a permutation of all samples. ``chunks``: shards in random order, in groups of at least `window`
         samples, the chunks of each group in random order, stored order within each chunk. ``window``: the same, then a
-        permutation within windows of whole chunks of a group. ``none``: stored order. See `store.shard_order`.
+        permutation within windows of whole chunks of a group. ``none``: stored order. See `store.plans.shard_order`.
     chunk
         Samples per chunk of the store.
     shard
@@ -216,7 +216,7 @@ class _WholeOrder:
         self._keys = make_keys(PLAN_VERSIONS[plan.shuffle], plan.seed, plan.epoch)
 
     def fill(self, lower: int, out: Int64Array) -> None:
-        """See `store.shard_order.ShardOrder.fill`."""
+        """See `store.plans.shard_order.ShardOrder.fill`."""
         plan = self._plan
         if plan.shuffle == "none":
             out[:] = np.arange(plan.start + lower, plan.start + lower + out.size)

@@ -9,13 +9,13 @@ from typing import Self
 import numpy as np
 
 from store.arrays import Float32Array, Int64Array
-from store.block_reader import BlockReader, ImageArray, open_file
 from store.compiled.decode import NOT_OPEN, ZEROS, decode_samples
 from store.errors import CorruptStoreError
 from store.locations import Location
-from store.mapping import MappedFile
-from store.shard_files import ShardFiles
-from store.shard_index import index_bytes, read_index
+from store.readers.block_reader import BlockReader, ImageArray, open_file
+from store.readers.mapping import MappedFile
+from store.readers.shard_files import ShardFiles
+from store.readers.shard_index import index_bytes, read_index
 
 MAP_LIMIT = Path("/proc/sys/vm/max_map_count")
 
@@ -65,7 +65,8 @@ class MappedReader(BlockReader):
     A shard stays mapped once it was used, if the system and `ShardFiles.most_open` allow so many maps. Otherwise those
     that were used last stay, and each thread maps a few more at a time.
 
-    If another program shortens a shard in place, reading the missing part ends the process; see `store.bus_errors`.
+    If another program shortens a shard in place, reading the missing part ends the process; see
+    `store.readers.bus_errors`.
     """
 
     kind = "blocks"

@@ -5,14 +5,14 @@ from functools import cached_property
 from typing import Any
 
 from store.arrays import Int64Array
-from store.balance import Balance
-from store.plan import BatchPlan
-from store.shuffles import Shuffle
+from store.plans.balance import Balance
+from store.plans.plan import BatchPlan
+from store.plans.shuffles import Shuffle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SelectedPlan:
-    """The batches of one epoch over a list of samples; an `store.given_plan.EpochPlan`.
+    """The batches of one epoch over a list of samples; an `store.plans.given_plan.EpochPlan`.
 
     The list of an epoch has the selected samples in the order of the store, each once, or with a balance as often as it
     is drawn. A `BatchPlan` orders the list as it would order a range of the store: ``full`` is a permutation of it,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.errors import PlanError
-from store.plan import PLAN_VERSIONS, BatchPlan
-from store.shuffles import SHUFFLES
+from store.plans.plan import PLAN_VERSIONS, BatchPlan
+from store.plans.shuffles import SHUFFLES
 from tests.strategies import plan_arguments
 
 # The first batch of (start=100, stop=1100, batch_size=8, chunk=16, shard=64, window=96) by shuffle, seed and epoch.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from store.errors import PlanError, StateError
-from store.given_plan import EpochPlan, RepeatedPlan
 from store.opening import open_store
-from store.plan import BatchPlan
-from store.split_plan import plan_split
+from store.plans.given_plan import EpochPlan, RepeatedPlan
+from store.plans.plan import BatchPlan
+from store.plans.split_plan import plan_split
 from store.stream import BatchStream
 from tests.store.streams import assert_same, assert_true, open_stream, samples
 

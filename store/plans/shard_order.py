@@ -92,7 +92,7 @@ class ShardOrder:
     Attributes
     ----------
     start, stop, chunk, shard, window, seed, epoch, parts
-        See `store.plan.BatchPlan`.
+        See `store.plans.plan.BatchPlan`.
     part
         Number of the part.
     version

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from store.plan import BatchPlan
-from store.shuffle_quality import batch_numbers, shuffle_quality
+from store.plans.plan import BatchPlan
+from store.plans.shuffle_quality import batch_numbers, shuffle_quality
 
 LABEL = np.random.default_rng(0).integers(0, 2, 4_096, np.uint8)
 

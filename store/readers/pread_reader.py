@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from store.arrays import Float32Array, Int64Array, UInt8Array
-from store.block_reader import BlockReader, ImageArray, open_file
-from store.bus_errors import explain
 from store.compiled.decode import UNREADABLE, pread_address, read_samples
 from store.errors import CorruptStoreError
 from store.locations import Location
-from store.shard_files import ShardFiles
-from store.shard_index import index_bytes, read_index
+from store.readers.block_reader import BlockReader, ImageArray, open_file
+from store.readers.bus_errors import explain
+from store.readers.shard_files import ShardFiles
+from store.readers.shard_index import index_bytes, read_index
 
 MOST_OPEN = 2048  # shards that stay open, however many files the process may open
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from store.errors import StateError
-from store.given_plan import EpochPlan
-from store.shuffles import Shuffle
+from store.plans.given_plan import EpochPlan
+from store.plans.shuffles import Shuffle
 
 POSITION = ("epoch", "batch")
 DIVISION = ("batch_size", "rank", "world_size", "parts")
@@ -17,7 +17,7 @@ class DividedPlan(EpochPlan, Protocol):
     """A plan that several ranks share, and of which any number of ranks can continue."""
 
     def divide(self, **changes: int | None) -> "DividedPlan":
-        """Return the plan with another `rank`, `world_size` or `parts`; see `store.plan.BatchPlan`."""
+        """Return the plan with another `rank`, `world_size` or `parts`; see `store.plans.plan.BatchPlan`."""
 
     def reorder(self, shuffle: Shuffle) -> "DividedPlan":
         """Return the plan with another order of the same samples."""

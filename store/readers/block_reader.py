@@ -14,8 +14,8 @@ import zarr
 from store.arrays import Float32Array, Int64Array
 from store.compiled.decode import WRONG_BLOCK, WRONG_HEADER, WRONG_INDEX, WRONG_OFFSET, lz4_address, public_address
 from store.errors import CorruptStoreError, RemoteError
-from store.page_cache import fits, request_file
-from store.shard_files import ShardFiles
+from store.readers.page_cache import fits, request_file
+from store.readers.shard_files import ShardFiles
 
 ImageArray = zarr.Array[Any]
 Opened = TypeVar("Opened")
@@ -30,7 +30,7 @@ ATTEMPTS = 5  # to open a copy that other processes delete
 
 
 class BlockReader(ABC):
-    """Reads single images, decoding each directly into its row of the batch; see `store.sample_reader.SampleReader`.
+    """A `store.readers.sample_reader.SampleReader` of single images, decoding each directly into its row of the batch.
 
     Shards are opened when they are first used, unless there are `FEW`: then all are opened at once, so that damaged
     indices are noticed early and the store may be replaced while it is read.
@@ -41,7 +41,7 @@ class BlockReader(ABC):
     Parameters
     ----------
     image
-        The array ``image`` of a store, for which `store.sample_reader.has_sample_blocks` holds.
+        The array ``image`` of a store, for which `store.readers.sample_reader.has_sample_blocks` holds.
     shards
         Its shards.
 
@@ -83,7 +83,7 @@ class BlockReader(ABC):
         """Fill `out`; return (0, 0), or the index in `samples` of the first that is corrupt, and its defect."""
 
     def read(self, samples: Int64Array, out: Float32Array) -> None:
-        """See `store.sample_reader.SampleReader.read`."""
+        """See `store.readers.sample_reader.SampleReader.read`."""
         if out.nbytes != samples.size * self._sample_bytes or not out.flags.c_contiguous or out.dtype != np.float32:
             raise ValueError(
                 f"out must be C-contiguous float32 for {samples.size} samples, got {out.dtype} {out.shape}"

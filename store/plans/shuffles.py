@@ -1,4 +1,4 @@
-"""The names of the ways to shuffle samples, which `store.plan.BatchPlan` describes."""
+"""The names of the ways to shuffle samples, which `store.plans.plan.BatchPlan` describes."""
 
 from typing import Literal, get_args
 
@@ -6,4 +6,4 @@ Shuffle = Literal["full", "window", "chunks", "none"]
 SHUFFLES: tuple[Shuffle, ...] = get_args(Shuffle)
 AnyShuffle = Literal[Shuffle, "auto"]
 AUTO: Literal["auto"] = "auto"
-"""The order that is chosen anew for each epoch, see `store.page_cache.choose_shuffle`."""
+"""The order that is chosen anew for each epoch, see `store.readers.page_cache.choose_shuffle`."""

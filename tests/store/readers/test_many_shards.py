@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import zarr
 
-from store import block_reader, mapped_reader
-from store.bus_errors import mapped
 from store.errors import CorruptStoreError
 from store.layout import Layout, shard_path
-from store.mapped_reader import MappedReader
-from store.pread_reader import PreadReader
-from store.shard_files import LocalShards
+from store.readers import block_reader, mapped_reader
+from store.readers.bus_errors import mapped
+from store.readers.mapped_reader import MappedReader
+from store.readers.pread_reader import PreadReader
+from store.readers.shard_files import LocalShards
 from tests.examples import tell_tale_images, write_images
 
 SHAPE = (8, 8, 2)

@@ -7,14 +7,14 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from store.arrays import Float32Array, Int64Array
-from store.block_reader import BlockReader, ImageArray
 from store.digests import DIGESTS_FILE
 from store.errors import ConfigError, CorruptStoreError
 from store.layout import Layout, makes_blocks
-from store.mapped_reader import MappedReader
-from store.mounts import on_network
-from store.pread_reader import PreadReader
-from store.shard_files import ShardFiles, file_identity
+from store.readers.block_reader import BlockReader, ImageArray
+from store.readers.mapped_reader import MappedReader
+from store.readers.mounts import on_network
+from store.readers.pread_reader import PreadReader
+from store.readers.shard_files import ShardFiles, file_identity
 
 READER_VARIABLE = "CALOSTREAM_READER"
 READERS = {"map": MappedReader, "pread": PreadReader}

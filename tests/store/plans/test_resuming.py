@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.errors import PlanError, StateError
-from store.plan import BatchPlan
-from store.shuffles import SHUFFLES
+from store.plans.plan import BatchPlan
+from store.plans.shuffles import SHUFFLES
 from tests.store.streams import assert_true, open_stream, samples
 from tests.strategies import plan_arguments
 

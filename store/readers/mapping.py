@@ -10,7 +10,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from store.bus_errors import install_handler, mapped
+from store.readers.bus_errors import install_handler, mapped
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -37,7 +37,7 @@ class MappedFile:
 
     The map lasts as long as this object or an array over it, even if the file is replaced or removed meanwhile. If
     another program shortens the file in place, reading the missing part ends the process with a line that names it; see
-    `store.bus_errors`.
+    `store.readers.bus_errors`.
 
     Parameters
     ----------

@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from store.block_reader import BlockReader
 from store.blosc import encode_samples, join_blocks
 from store.compiled.decode import decode_sample, lz4_address
 from store.errors import CorruptStoreError
 from store.layout import Layout, shard_path
-from store.mapped_reader import MappedReader
-from store.pread_reader import PreadReader
-from store.shard_files import LocalShards
+from store.readers.block_reader import BlockReader
+from store.readers.mapped_reader import MappedReader
+from store.readers.pread_reader import PreadReader
+from store.readers.shard_files import LocalShards
 from tests.examples import tell_tale_images, write_images
 from tests.strategies import image
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from store.console import say
 from store.errors import PlanError
-from store.given_plan import EpochPlan
 from store.opening import Store
-from store.page_cache import stored_shards
+from store.plans.given_plan import EpochPlan
+from store.readers.page_cache import stored_shards
 
 AHEAD_BYTES = 256 << 20  # of shards beyond those of the batch that is read next: seconds of a fast link
 MOST_OF_ROOM = 0.5  # of the cache, for these shards

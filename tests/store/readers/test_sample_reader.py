@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
-from store import block_reader, sample_reader
 from store.errors import ConfigError, CorruptStoreError
 from store.layout import Layout, shard_path
-from store.mapped_reader import MappedReader
-from store.pread_reader import PreadReader
-from store.sample_reader import ZarrReader, open_reader
-from store.shard_files import LocalShards
+from store.readers import block_reader, sample_reader
+from store.readers.mapped_reader import MappedReader
+from store.readers.pread_reader import PreadReader
+from store.readers.sample_reader import ZarrReader, open_reader
+from store.readers.shard_files import LocalShards
 from tests.examples import tell_tale_images, write_foreign, write_images
 from tests.strategies import SHAPES, foreign_arrays, images, layouts
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHAPE = (8, 8, 2)
 LAYOUT = Layout(sample_bytes=512, chunk=3, shard=6)
 BLOCK_READERS = [MappedReader, PreadReader]
@@ -435,7 +435,7 @@ def test_the_zarr_reader_names_what_it_cannot_read(tmp_path):
 def test_random_damage_ends_in_a_named_error_or_other_values_but_never_in_a_crash(tmp_path):
     # in a process of its own, where a read or write out of bounds shows as a signal
     fuzz = subprocess.run(
-        [sys.executable, "-m", "tests.store.fuzz_shards", tmp_path],
+        [sys.executable, "-m", "tests.store.readers.fuzz_shards", tmp_path],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert fuzz.returncode == 0, f"exit status {fuzz.returncode}\n{fuzz.stderr[-2000:]}"

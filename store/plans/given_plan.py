@@ -27,7 +27,7 @@ class Plan(Protocol):
 class EpochPlan(Plan, Protocol):
     """A plan that can differ from epoch to epoch, and whose size and identity are known without reading its batches.
 
-    `store.plan.BatchPlan` is one.
+    `store.plans.plan.BatchPlan` is one.
     """
 
     @property

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from store.balance import Balance
 from store.errors import PlanError
-from store.given_plan import EpochPlan, Plan, RepeatedPlan
-from store.page_cache import choose_shuffle
-from store.plan import BatchPlan
-from store.selected_plan import SelectedPlan
+from store.plans.balance import Balance
+from store.plans.given_plan import EpochPlan, Plan, RepeatedPlan
+from store.plans.plan import BatchPlan
+from store.plans.selected_plan import SelectedPlan
+from store.plans.shuffles import AUTO, AnyShuffle
+from store.readers.page_cache import choose_shuffle
 from store.selection import Cut, select
-from store.shuffles import AUTO, AnyShuffle
 
 if TYPE_CHECKING:
     from store.opening import Store
@@ -74,8 +74,8 @@ def plan_split(
     split
         ``train``, ``validation`` or ``test``.
     batch_size, shuffle, seed, epoch, rank, world_size
-        See `store.plan.BatchPlan`. The shuffle may also be ``auto``: ``full`` if there is one rank, and the images are
-        on this machine and fit into memory; otherwise ``window``.
+        See `store.plans.plan.BatchPlan`. The shuffle may also be ``auto``: ``full`` if there is one rank, and the
+        images are on this machine and fit into memory; otherwise ``window``.
     samples
         Number of samples to use, from the beginning of the split; all by default. They are a random subset, since
         stores are shuffled. With `where`, the first that pass.
@@ -84,12 +84,12 @@ def plan_split(
         default.
     balance
         ``"class"`` for equal numbers of each class in every epoch, or the name of a column for a flat spectrum; see
-        `store.balance`. By default each sample is used once per epoch.
+        `store.plans.balance`. By default each sample is used once per epoch.
 
     Returns
     -------
     EpochPlan
-        A `store.plan.BatchPlan`, or with `where` or `balance` a `store.selected_plan.SelectedPlan`.
+        A `store.plans.plan.BatchPlan`, or with `where` or `balance` a `store.plans.selected_plan.SelectedPlan`.
 
     Raises
     ------

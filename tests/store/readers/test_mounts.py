@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from store import mounts
+from store.readers import mounts
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.block_reader import BlockReader
 from store.errors import ConfigError, CorruptStoreError, PlanError
 from store.layout import shard_path
+from store.readers.block_reader import BlockReader
 from tests.examples import write_store
 from tests.store.streams import BATCH_BYTES, IMAGES, assert_same, assert_true, open_stream
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def reading_threads():
@@ -145,7 +145,7 @@ ELSEWHERE = """
 import os, sys
 from store.errors import PlanError
 from tests.store.streams import open_stream
-from tests.store.test_reading_ahead import fingerprint
+from tests.store.readers.test_reading_ahead import fingerprint
 
 def refused(batches):
     try:
@@ -174,7 +174,7 @@ def test_another_process_gives_the_same_epoch_and_a_forked_one_iterates_anew_and
 COMPILES = """
 import sys
 from store.compiled import decode, permutation
-from store.plan import SHUFFLES
+from store.plans.plan import SHUFFLES
 from tests.store.streams import open_stream
 
 functions = {name: value for module in (decode, permutation) for name, value in vars(module).items()

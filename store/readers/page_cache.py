@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from store.opening import Store
-from store.shuffles import Shuffle
+from store.plans.shuffles import Shuffle
 
 GROUPS = {"": ("/sys/fs/cgroup", "memory.max"), "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")}
 FRACTION = 0.5  # of the available memory; the rest is left for programs

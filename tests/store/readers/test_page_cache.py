@@ -1,10 +1,10 @@
 import psutil
 import pytest
 
-from store import page_cache
 from store.files import folder_bytes
 from store.opening import open_store
-from store.page_cache import choose_shuffle, fits, group_limits
+from store.readers import page_cache
+from store.readers.page_cache import choose_shuffle, fits, group_limits
 
 
 def test_what_is_far_larger_than_the_memory_does_not_fit():
