@@ -103,7 +103,7 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    console.quiet = not QUIET.isdisjoint(words)
+    quiet = not QUIET.isdisjoint(words)
     words = [_expand_home(word) for word in words if word not in {"--debug", *QUIET}]
     names = {command.name for command in app.registered_commands} | {*HELP, "--version", *COMPLETION}
     if default is not None and (not words or words[0] not in names):
@@ -113,7 +113,7 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = Output.over(sys.stdout)
-    with Interruption() as interruption:
+    with _quiet(quiet), Interruption() as interruption:
         try:
             _allow_open_files()
             command = typer.main.get_command(app)
@@ -139,6 +139,16 @@ def run(app: typer.Typer, default: str | None = None, argv: Sequence[str] | None
                 fail(one_line(error))
     _drop_output()
     sys.exit(status)
+
+
+@contextmanager
+def _quiet(quiet: bool) -> Iterator[None]:
+    """Let the console print nothing, or everything, for the ``with`` block."""
+    before, console.quiet = console.quiet, quiet
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 def _drop_output() -> None:
@@ -232,9 +242,8 @@ def _is_too_many_files(error: BaseException | None) -> bool:
 
 def fail(text: str) -> None:
     """Print an error on standard error, in red, also if the program is quiet."""
-    quiet, console.quiet = console.quiet, False
-    console.print(f"error: {printable(text)}", style="red", markup=False, soft_wrap=True)
-    console.quiet = quiet
+    with _quiet(False):
+        console.print(f"error: {printable(text)}", style="red", markup=False, soft_wrap=True)
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -364,6 +364,8 @@ def test_quiet_leaves_results_but_no_progress(capsys):
         out, err = capsys.readouterr()
         assert out == "worked\n"
         assert bool(err) == said
+        say("still here")
+        assert capsys.readouterr().err == "still here\n"
 
 
 @pytest.mark.parametrize(
