@@ -7,6 +7,27 @@ from typing import Any
 import numpy.typing as npt
 
 from store.arrays import Float32Array, Int64Array, UInt8Array
+from store.sparse import SparseImages
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SampleBatch:
+    """A batch without its images.
+
+    Attributes
+    ----------
+    label, sample, columns
+        As in a `Batch`.
+    """
+
+    label: UInt8Array
+    sample: Int64Array
+    columns: Columns = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"SampleBatch({self.sample.size} samples{_named(self.columns)})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -28,8 +49,34 @@ class Batch:
     image: Float32Array
     label: UInt8Array
     sample: Int64Array
-    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        columns = f", columns {', '.join(self.columns)}" if self.columns else ""
-        return f"Batch({self.sample.size} samples, image {self.image.dtype} {self.image.shape}{columns})"
+        images = f"image {self.image.dtype} {self.image.shape}"
+        return f"Batch({self.sample.size} samples, {images}{_named(self.columns)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SparseBatch:
+    """One batch of samples in sparse form; its arrays are never overwritten, so the consumer may keep them.
+
+    Attributes
+    ----------
+    images
+        The images, in the order of the other arrays.
+    label, sample, columns
+        As in a `Batch`.
+    """
+
+    images: SparseImages
+    label: UInt8Array
+    sample: Int64Array
+    columns: Columns = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        images = f"images {self.images.shape}, {self.images.value.size} hits"
+        return f"SparseBatch({self.sample.size} samples, {images}{_named(self.columns)})"
+
+
+def _named(columns: Columns) -> str:
+    return f", columns {', '.join(columns)}" if columns else ""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
-from store.batch import Batch
+from store.batch import Batch, SampleBatch
 from store.buffers import BufferPool
 from store.compiled.preparation import prepare
 from store.errors import PlanError, StateError
@@ -31,6 +31,7 @@ from store.sample_columns import read_columns
 
 __all__ = ["Batch", "BatchStream"]
 
+Given = TypeVar("Given")
 SHOWN = ("split", "samples", "where", "balance", "batch_size", "shuffle", "seed")
 
 
@@ -181,6 +182,26 @@ class BatchStream:
             If another iteration is under way, since both would move the same position; or if each of several worker
             processes of a PyTorch DataLoader would give all samples.
         """
+        return self._moving(self.batches)
+
+    def sample_batches(self) -> Iterator[SampleBatch]:
+        """Yield the remaining batches of the current epoch without their images, which are not read.
+
+        This moves the position exactly as iterating over the stream does.
+
+        Raises
+        ------
+        PlanError
+            As iterating over the stream.
+        """
+        return self._moving(self._sample_batches)
+
+    def _sample_batches(self, indices: Sequence[int]) -> Generator[SampleBatch]:
+        for index in indices:
+            yield self._samples(self._plan, index)
+
+    def _moving(self, given: Callable[[Sequence[int]], Generator[Given]]) -> Generator[Given]:
+        """Yield what `given` yields for the remaining batches of the epoch, moving the position of the stream."""
         plan, owner = self._plan, os.getpid()
         _refuse_copies_in_workers(plan)
         if self._iterating == owner:
@@ -190,7 +211,7 @@ class BatchStream:
         self._iterating = owner
         indices = range(self._batch, len(plan))
         try:
-            with closing(self.batches(indices)) as batches:
+            with closing(given(indices)) as batches:
                 for index, batch in zip(indices, batches, strict=True):
                     self._batch = index + 1
                     yield batch
@@ -253,18 +274,21 @@ class BatchStream:
         return plan.reorder(self.best_shuffle)
 
     def _read(self, plan: EpochPlan, index: int) -> Batch:
-        samples = plan[index]
-        image = self.buffers.take()[: samples.size]
-        self._reader.read(samples, image)
-        rows = samples - plan.start
-        columns = {name: values[rows] for name, values in self._columns.items()}
-        label = self._label[rows]
-        if self._store.image.shape[0] > MANY:
-            check_labels(self._store, label, samples)
-        batch = Batch(image, label, samples, columns)
+        samples = self._samples(plan, index)
+        image = self.buffers.take()[: samples.sample.size]
+        self._reader.read(samples.sample, image)
+        batch = Batch(image, samples.label, samples.sample, samples.columns)
         if self._transform is not None:
             self._transform(batch, plan.epoch)
         return batch
+
+    def _samples(self, plan: EpochPlan, index: int) -> SampleBatch:
+        samples = plan[index]
+        rows = samples - plan.start
+        label = self._label[rows]
+        if self._store.image.shape[0] > MANY:
+            check_labels(self._store, label, samples)
+        return SampleBatch(label, samples, {name: values[rows] for name, values in self._columns.items()})
 
     def divide(self, rank: int, world_size: int) -> None:
         """Take the part of one of several ranks from now on; the batch size is that of each rank.

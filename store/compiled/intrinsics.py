@@ -151,6 +151,20 @@ def nonzero_of_64(typing_context, row, first):
 
 
 @intrinsic
+def set_of_64(typing_context, row, first):
+    """Return a uint64 in which bit i is set if uint32 ``row[first + i]`` is not zero, for 64 values at once."""
+
+    def code(context, builder, signature, arguments):
+        vector = ir.VectorType(ir.IntType(32), 64)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+        values = builder.load(pointer, align=4)
+        return builder.bitcast(builder.icmp_unsigned("!=", values, vector([0] * 64)), ir.IntType(64))
+
+    return types.uint64(row, types.uint64), code
+
+
+@intrinsic
 def store_int32(typing_context, value, address):
     """Write the low 32 bits of an int64 to an address."""
 

@@ -10,7 +10,8 @@ from store import console
 from store.compiled import compiler
 from store.compiled.decode import ZEROS, decode_samples, read_samples
 from store.compiled.permutation import fill_full, fill_group, invert_one, make_keys, permutation, permute_one
-from store.compiled.symmetries import apply_random_symmetries
+from store.compiled.sparse import SLACK, count_hits, expand_hits, extract_hits
+from store.compiled.symmetries import apply_random_symmetries, draw_symmetries, move_positions
 
 
 @functools.cache
@@ -35,6 +36,22 @@ def prepare_symmetries() -> None:
     image, sample, key = np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.int64), make_keys(0)[0]
     with _announced("the augmentation"):
         apply_random_symmetries(image, sample, key, np.zeros(1, np.int64), 0, 0)
+        code = np.zeros(1, np.uint8)
+        draw_symmetries(sample, key, np.zeros(1, np.int64), code)
+        for kind in (np.uint16, np.uint32):
+            move_positions(np.zeros(0, kind), np.zeros(2, np.int64), code, np.ones(3, np.int64), 0, 0)
+
+
+@functools.cache
+def prepare_sparse() -> None:
+    """Compile what the sparse form of images needs, or load it from disk; says so on the terminal if it compiles."""
+    bits, value, offset = np.ones((1, 1), np.uint32), np.empty(1 + SLACK, np.uint32), np.zeros(2, np.int64)
+    with _announced("the sparse form"):
+        count_hits(bits, offset)
+        for position in (np.empty(value.size, np.uint16), np.empty(value.size, np.uint32)):
+            offset[:] = 0
+            extract_hits(bits, value, position, offset)
+            expand_hits(value[:1], position[:1], offset, bits)
 
 
 @contextlib.contextmanager
