@@ -149,6 +149,11 @@ class BatchStream:
         return tuple(self._columns)
 
     @property
+    def transform(self) -> Callable[[Batch, int], None] | None:
+        """The function that changes the images of each batch, or None."""
+        return self._transform
+
+    @property
     def sample_count(self) -> int:
         """Number of samples in an epoch, over all ranks."""
         return self._plan.sample_count

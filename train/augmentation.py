@@ -1,16 +1,16 @@
 """Augmentation: random flips and rotations of the training images, the same ones in both frameworks."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from store.arrays import Int64Array
+from store.arrays import Int64Array, UInt8Array
 from store.datasets import DatasetSpec
 from store.errors import ConfigError
 
 if TYPE_CHECKING:
-    from store.stream import Batch
+    from store.batch import Batch, SparseBatch
 
 SYMMETRIES = ("flip-ieta", "flips", "rotations", "flips-rotations")
 DRAWS = 0xF11B  # first key of these random numbers; it keeps them independent of those that order the samples
@@ -78,13 +78,32 @@ class Augmentation:
                 )
         prepare_symmetries()
 
-    def __call__(self, batch: "Batch", epoch: int) -> None:
-        """Change the images of a batch in place."""
-        from store.compiled.permutation import make_keys
-        from store.compiled.symmetries import apply_random_symmetries
+    def __call__(self, batch: "Batch | SparseBatch", epoch: int) -> None:
+        """Change the images of a batch in place; hits of sparse images are then no longer in ascending position."""
+        from store.batch import Batch
+        from store.compiled.symmetries import apply_random_symmetries, move_positions
 
-        key = make_keys(DRAWS, self.seed, epoch)[0]
-        apply_random_symmetries(batch.image, batch.sample, key, symmetry_codes(self.name), *self.spec.seed)
+        if isinstance(batch, Batch):
+            key = self._key(epoch)
+            apply_random_symmetries(batch.image, batch.sample, key, symmetry_codes(self.name), *self.spec.seed)
+        else:
+            images, shape = batch.images, np.array(batch.images.shape)
+            code = self.codes(batch.sample, epoch)
+            move_positions(images.position, images.offset, code, shape, *self.spec.seed)
+
+    def codes(self, sample: Int64Array, epoch: int) -> UInt8Array:
+        """Return the symmetry of each sample, uint8 (n,); `store.compiled.symmetries` says what each code does."""
+        from store.compiled.symmetries import draw_symmetries
+
+        code = np.empty(sample.size, np.uint8)
+        draw_symmetries(np.ascontiguousarray(sample), self._key(epoch), symmetry_codes(self.name), code)
+        return code
+
+    def _key(self, epoch: int) -> Any:
+        """Return the key, uint64, of the random numbers of an epoch."""
+        from store.compiled.permutation import make_keys
+
+        return make_keys(DRAWS, self.seed, epoch)[0]
 
 
 def symmetry_codes(name: str) -> Int64Array:

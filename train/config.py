@@ -21,7 +21,9 @@ from train.schedule import SCHEDULES
 AUTO = "auto"
 BALANCED = "balanced"
 NONE = "none"
-DEVICES = (AUTO, "cpu", "cuda")
+DEVICES = (AUTO, "cpu", "cuda", "mps")
+STREAM, RESIDENT = "stream", "resident"
+FEEDS = (AUTO, STREAM, RESIDENT)
 OPTIMISERS = ("adam", "adamw")
 PRECISIONS = ("float32", "bfloat16", "float16")
 STORE = Path("data/electron-photon.zarr")
@@ -204,6 +206,12 @@ class TrainConfig:
         0, "Seed of the initial weights, dropout, augmentation and the order of the samples.", bounds=(0, 2**32 - 1)
     )
     device: str = setting(AUTO, "Device to train on (auto: a GPU if there is one)", choices=DEVICES)
+    feed: str = setting(
+        AUTO,
+        "Where the images come from in every epoch: read from the store, or kept in the memory of the device "
+        "(auto: resident if there is a GPU with room for them, otherwise stream)",
+        choices=FEEDS,
+    )
     precision: str = setting("float32", "Floating-point precision of the model", choices=PRECISIONS)
     compile: bool = setting(False, "Compile the model with torch.compile (PyTorch) or XLA (Keras).")
     memory: str = setting("512MiB", "Memory for batches that are decoded ahead of training.")

@@ -84,6 +84,7 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
         shuffle: Annotated[str, flag("shuffle")] = TrainConfig.shuffle,
         seed: Annotated[int, flag("seed")] = TrainConfig.seed,
         device: Annotated[str, flag("device")] = TrainConfig.device,
+        feed: Annotated[str, flag("feed")] = TrainConfig.feed,
         precision: Annotated[str, flag("precision")] = TrainConfig.precision,
         compile: Annotated[bool, flag("compile")] = TrainConfig.compile,
         memory: Annotated[str, flag("memory")] = TrainConfig.memory,

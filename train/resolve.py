@@ -24,7 +24,7 @@ from train.model.specification import Specification
 from train.variables import VariableInputs
 from train.weighting import balanced_class_weights, default_weight, select_samples
 
-CHANGEABLE = {"epochs", "patience", "device", "memory", "threads", "save_every"}
+CHANGEABLE = {"epochs", "patience", "device", "feed", "memory", "threads", "save_every"}
 """Settings that may change when a run is resumed."""
 
 
@@ -49,8 +49,8 @@ def resumed_config(folder: RunFolder, framework: str, changes: Mapping[str, Any]
         before = TrainConfig.from_dict(recorded)
     except ConfigError as error:
         raise RunError(f"{folder.path / 'config.json'}: {error}") from None
-    # Settings that default to `auto` were resolved when the run started; a device is chosen anew each time.
-    changes = {name: value for name, value in changes.items() if value != AUTO or name == "device"}
+    # Settings that default to `auto` were resolved when the run started; device and feed are chosen anew each time.
+    changes = {name: value for name, value in changes.items() if value != AUTO or name in ("device", "feed")}
     after = TrainConfig.from_dict({**recorded, **changes, "run": folder.path})
     # Another number of ranks needs another batch size; whether it is the right one, the checkpoint tells.
     changeable = CHANGEABLE | {"run", "store"} | ({"batch_size"} if folder.last_checkpoint.exists() else set())

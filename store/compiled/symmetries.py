@@ -1,4 +1,9 @@
-"""Flips and turns of images about the seed cell: the compiled loop behind `train.augmentation`."""
+"""Flips and turns of images about the seed cell: the compiled loops behind `train.augmentation`.
+
+A symmetry is a code of three bits. It takes the cell (ieta, iphi) of an image to another one in up to three steps, in
+this order: `EXCHANGE` exchanges ieta and iphi, which needs a square image; `IETA` replaces ieta by
+``(2 * seed_ieta - ieta) % rows``; `IPHI` replaces iphi by ``(2 * seed_iphi - iphi) % columns``. Channels stay.
+"""
 
 import numpy as np
 
@@ -34,6 +39,45 @@ def apply_random_symmetries(image, sample, key, symmetries, seed_ieta, seed_iphi
             mirror(image[k], seed_ieta)
         if symmetry & IPHI:
             mirror(image[k].transpose(1, 0, 2), seed_iphi)
+
+
+@compiled
+def draw_symmetries(sample, key, symmetries, code):
+    """Write to `code`, uint8 (n,), the symmetry of each sample that `apply_random_symmetries` would apply to it."""
+    for k in range(sample.size):
+        code[k] = symmetries[hash_below(np.uint64(sample[k]), key, np.uint64(symmetries.size))]
+
+
+@compiled
+def move_positions(position, offset, code, shape, seed_ieta, seed_iphi):
+    """Apply a symmetry to each image of a sparse batch, in place; positions are then no longer in ascending order.
+
+    Parameters
+    ----------
+    position, offset
+        Of `store.sparse.SparseImages`.
+    code
+        uint8 (n,), the symmetry of each image.
+    shape
+        int64 (ieta, iphi, channel).
+    seed_ieta, seed_iphi
+        The seed cell.
+    """
+    rows, columns, channels = shape
+    for k in range(code.size):
+        symmetry = code[k]
+        if symmetry == 0:
+            continue
+        for hit in range(offset[k], offset[k + 1]):
+            cell, channel = divmod(np.int64(position[hit]), channels)
+            i, j = divmod(cell, columns)
+            if symmetry & EXCHANGE:
+                i, j = j, i
+            if symmetry & IETA:
+                i = (2 * seed_ieta - i) % rows
+            if symmetry & IPHI:
+                j = (2 * seed_iphi - j) % columns
+            position[hit] = (i * columns + j) * channels + channel
 
 
 @compiled
