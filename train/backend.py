@@ -1,6 +1,6 @@
 """What the training loop requires of a framework."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.stream import Batch, BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
+from train.resident import ResidentSplit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +59,14 @@ class Backend(Protocol):
     rank: int
     world_size: int
 
+    def free_memory(self) -> int | None:
+        """Return the bytes that are free in the GPU's own memory; None if the model runs on the CPU, or if unknown."""
+        ...
+
+    def hold(self, split: str, images: ResidentSplit) -> None:
+        """Keep the images of a split in the device's memory, from where `feed` then takes them."""
+        ...
+
     def feed(self, stream: BatchStream) -> Iterator[Steps]:
         """Yield the remaining batches of an epoch, which moves the stream on."""
         ...
@@ -82,8 +91,14 @@ class Backend(Protocol):
         """Return logits as `train` does, computed with the EMA of the weights unless it is disabled."""
         ...
 
-    def to_numpy(self, logit: Any) -> Float32Array:
-        """Return logits, (batch,) or (batch, K), from the device, once they have been computed."""
+    def copy_to_host(self, logits: Sequence[Any]) -> Callable[[], Float32Array]:
+        """Begin to copy what several calls of `train` or `predict` returned, joined, from the device.
+
+        Returns
+        -------
+        Callable
+            Waits for the copy and returns it, (n,) or (n, K).
+        """
         ...
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

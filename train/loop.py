@@ -155,7 +155,7 @@ class TrainingLoop:
             taken = first
             for steps in backend.feed(stream):
                 rates = [self._learning_rate(index) for index in range(taken, taken + steps.count)]
-                collector.add(steps.sample, steps.label, backend.train(steps, rates))
+                collector.add(steps, backend.train(steps, rates))
                 throughput.add(len(steps.sample))
                 taken += steps.count
                 if taken < len(stream) and self._is_due(saved, taken):

@@ -1,7 +1,8 @@
 """The outputs of a model in one pass over a split."""
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,11 @@ from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from store.errors import RunError
 from store.predictions import Predictions
 from store.stream import BatchStream
-from train.backend import Backend
+from train.backend import Backend, Steps
 from train.metrics import TrainingMetrics, compute_metrics, probability
 from train.progress import ShowBatch, Throughput, watch
 
-LAG = 4  # batches whose logits a GPU may still be computing when the next batch is submitted
+COPY_EVERY = 0.1  # seconds between two copies of logits from the device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,10 @@ class Outputs:
 
 
 class Collector:
-    """Collects the outputs of a pass batch by batch; it lags a few batches behind, so that a GPU never waits for it.
+    """Collects the outputs of a pass.
+
+    Logits stay on the device and are copied together once in a while. The next copy has begun before the collector
+    waits for one, so that it never waits for the newest work of a GPU.
 
     Parameters
     ----------
@@ -71,47 +75,81 @@ class Collector:
     title
         Name of the pass, for messages.
     show
-        Called with the labels and logits of each batch.
+        Called with the labels and logits of each call of the backend, and the number of its batches.
     earlier
         Outputs of the batches before the pass was interrupted.
     batches
         Number of these batches.
+    seconds
+        Time between two copies.
 
     Raises
     ------
     RunError
-        If a logit is not finite, which makes the loss NaN or infinite; the message names the pass and the batch.
+        If a logit is not finite, which makes the loss NaN or infinite; the message names the pass and the batch. It is
+        noticed late, but before `outputs` returns.
     """
 
     def __init__(
-        self, backend: Backend, title: str, show: ShowBatch, earlier: Outputs | None = None, batches: int = 0
+        self,
+        backend: Backend,
+        title: str,
+        show: ShowBatch,
+        earlier: Outputs | None = None,
+        batches: int = 0,
+        seconds: float = COPY_EVERY,
     ) -> None:
-        self._backend, self._title, self._show = backend, title, show
+        self._backend, self._title, self._show, self._seconds = backend, title, show, seconds
         self._parts = [] if earlier is None else [earlier]
-        self._pending: deque[tuple[Int64Array, UInt8Array, Any]] = deque()
+        self._on_device: list[tuple[_Call, Any]] = []
+        self._copies: deque[tuple[list[_Call], Callable[[], Float32Array]]] = deque()
+        self._copied = time.monotonic()
         self.batches = batches
 
-    def add(self, sample: Int64Array, label: UInt8Array, logit: Any) -> None:
-        """Add the logits of another batch, which a GPU may not have computed yet."""
-        self._pending.append((sample, label, logit))
-        if len(self._pending) > LAG:
-            self._collect()
+    def add(self, steps: Steps, logit: Any) -> None:
+        """Add the logits of more batches, which a GPU may not have computed yet."""
+        # Not the steps themselves, which hold images.
+        self._on_device.append((_Call(sample=steps.sample, label=steps.label, batches=steps.count), logit))
+        if time.monotonic() - self._copied >= self._seconds:
+            self._begin_copy()
+            if len(self._copies) > 1:
+                self._take()
 
-    def _collect(self) -> None:
-        sample, label, on_device = self._pending.popleft()
-        self.batches += 1
-        logit = self._backend.to_numpy(on_device).astype(np.float64)
-        if not np.isfinite(logit).all():
-            raise RunError(f"the loss is NaN or infinite: {self._title}, batch {self.batches}; lower --learning-rate")
-        self._parts.append(Outputs(sample=sample, label=label, logit=logit))
-        self._show(label, logit)
+    def _begin_copy(self) -> None:
+        calls, logits = zip(*self._on_device, strict=True)
+        self._copies.append((list(calls), self._backend.copy_to_host(logits)))
+        self._on_device, self._copied = [], time.monotonic()
+
+    def _take(self) -> None:
+        """Wait for the oldest copy, and check what it holds."""
+        calls, wait = self._copies.popleft()
+        logits = wait().astype(np.float64)
+        bounds = np.cumsum([len(call.sample) for call in calls])
+        for call, logit in zip(calls, np.split(logits, bounds[:-1]), strict=True):
+            first, self.batches = self.batches + 1, self.batches + call.batches
+            if not np.isfinite(logit).all():
+                which = f"batch {first}" if call.batches == 1 else f"batches {first} to {self.batches}"
+                raise RunError(f"the loss is NaN or infinite: {self._title}, {which}; lower --learning-rate")
+            self._parts.append(Outputs(sample=call.sample, label=call.label, logit=logit))
+            self._show(call.label, logit, call.batches)
 
     def outputs(self) -> Outputs:
         """Return the outputs of all batches of this rank so far, once they have been computed."""
-        while self._pending:
-            self._collect()
+        if self._on_device:
+            self._begin_copy()
+        while self._copies:
+            self._take()
         self._parts = [Outputs.join(self._parts)]
         return self._parts[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """What is known of a call of the backend before its logits."""
+
+    sample: Int64Array
+    label: UInt8Array
+    batches: int
 
 
 def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
@@ -126,6 +164,6 @@ def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
     with watch(title, stream, throughput) as show:
         collector = Collector(backend, title, show)
         for steps in backend.feed(stream):
-            collector.add(steps.sample, steps.label, backend.predict(steps.inputs))
+            collector.add(steps, backend.predict(steps.inputs))
             throughput.add(len(steps.sample))
         return collector.outputs().of_all_ranks(backend)

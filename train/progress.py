@@ -21,7 +21,7 @@ RECENT = 32  # number of batches that the live loss and AUC are computed from
 REFRESH = 1.0  # seconds between two computations of them, more if one takes long, as with hundreds of classes
 LARGEST_SHARE = 0.05  # of the time, for these computations
 
-ShowBatch = Callable[[UInt8Array, Float64Array], None]
+ShowBatch = Callable[[UInt8Array, Float64Array, int], None]
 
 
 class Throughput:
@@ -65,7 +65,7 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
     Yields
     ------
     Callable
-        To be called with the labels and logits of each batch.
+        To be called with the labels and logits of one or several batches, and their number.
     """
     figures = TextColumn("{task.fields[figures]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
@@ -75,10 +75,10 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
         recent: deque[tuple[UInt8Array, Float64Array]] = deque(maxlen=RECENT)
         due = time.perf_counter() + REFRESH
 
-        def show(label: UInt8Array, logit: Float64Array) -> None:
+        def show(label: UInt8Array, logit: Float64Array, batches: int) -> None:
             nonlocal due
             recent.append((label, logit))
-            bar.advance(task)
+            bar.advance(task, batches)
             now = time.perf_counter()
             if now > due and not hidden:
                 metrics = compute_metrics(*(np.concatenate(column) for column in zip(*recent, strict=True)))

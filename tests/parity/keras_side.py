@@ -99,10 +99,12 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[f
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [
-            batch_loss(steps, backend.to_numpy(backend.train(steps, [config.learning_rate])))
+            batch_loss(steps, backend.copy_to_host([backend.train(steps, [config.learning_rate])])())
             for steps in backend.feed(stream)
         ]
-    return losses, backend.to_numpy(backend.predict(tuple(map(to_tensor, example_inputs(folder, name))))).tolist()
+    return losses, backend.copy_to_host(
+        [backend.predict(tuple(map(to_tensor, example_inputs(folder, name))))]
+    )().tolist()
 
 
 def refuse_float16(folder: Path) -> str:

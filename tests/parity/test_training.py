@@ -54,7 +54,7 @@ def test_same_losses_while_training(exchange: Path, name: str) -> None:
     np.testing.assert_allclose(losses, expected, rtol=0.01)
     feed = backend.feed(open_feed(store_of(exchange, name), batch_size=8))
     rates = [training_config(exchange, name).learning_rate]
-    again = [batch_loss(steps, backend.to_numpy(backend.train(steps, rates))) for steps in feed]
+    again = [batch_loss(steps, backend.copy_to_host([backend.train(steps, rates)])()) for steps in feed]
     assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing from the same batches"
 
 
@@ -64,9 +64,9 @@ def test_same_with_every_setting_of_the_optimiser(exchange: Path) -> None:
     np.testing.assert_allclose(losses, expected_losses, rtol=0.01)
     (images,) = example_inputs(exchange, "shower")
     showers = torch.from_numpy(images[16:])
-    with_ema = backend.to_numpy(backend.predict((showers,)))
+    with_ema = backend.copy_to_host([backend.predict((showers,))])()
     np.testing.assert_allclose(with_ema, expected_logits[16:], atol=0.05)
-    without_ema = backend.to_numpy(backend.model.eval()(showers).detach())
+    without_ema = backend.copy_to_host([backend.model.eval()(showers).detach()])()
     assert np.abs(without_ema - with_ema).max() > 0.1, "the EMA differs from the weights"
 
 
@@ -96,7 +96,7 @@ def train(folder: Path, name: str, **settings: Any) -> tuple[TorchBackend, list[
     stream, losses = open_feed(config.store, batch_size=8), []
     while len(losses) < STEPS:
         losses += [
-            batch_loss(steps, backend.to_numpy(backend.train(steps, [config.learning_rate])))
+            batch_loss(steps, backend.copy_to_host([backend.train(steps, [config.learning_rate])])())
             for steps in backend.feed(stream)
         ]
     return backend, losses

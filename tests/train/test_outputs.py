@@ -1,54 +1,68 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
 from store.errors import RunError
-from train.outputs import LAG, Collector, Outputs
+from train.backend import Steps
+from train.outputs import Collector
 
 
 class Numbers:
     """The part of a backend that a collector uses."""
 
     def __init__(self) -> None:
-        self.taken = 0
+        self.begun = self.taken = 0
 
-    def to_numpy(self, logit: np.ndarray) -> np.ndarray:
-        self.taken += 1
-        return logit
+    def copy_to_host(self, logits: Sequence[np.ndarray]) -> Callable[[], np.ndarray]:
+        self.begun += len(logits)
+
+        def wait() -> np.ndarray:
+            self.taken += len(logits)
+            return np.concatenate(logits)
+
+        return wait
 
 
-def batch(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    samples = np.arange(3 * index, 3 * index + 3)
-    return samples, np.array([0, 1, 1], np.uint8), np.full(3, index, np.float32)
+def add(collector: Collector, index: int, logit: float | None = None, count: int = 1) -> None:
+    """Add a call of three samples, whose logits are its index."""
+    sample, label = np.arange(3 * index, 3 * index + 3), np.array([0, 1, 1], np.uint8)
+    values = np.full(3, index if logit is None else logit, np.float32)
+    collector.add(Steps(sample=sample, label=label, count=count, inputs=None, target=None), values)
 
 
-def collect(count: int, backend: Numbers, earlier: Outputs | None = None) -> Collector:
-    collector = Collector(backend, "epoch 1", lambda label, logit: None, earlier)  # type: ignore[arg-type]
-    for index in range(count):
-        collector.add(*batch(index))
+def collect(calls: int, backend: Numbers, show: Any = lambda *call: None, **options: Any) -> Collector:
+    collector = Collector(backend, "epoch 1", show, **options)  # type: ignore[arg-type]
+    for index in range(calls):
+        add(collector, index)
     return collector
 
 
-def test_outputs_are_taken_some_batches_late_and_in_order() -> None:
-    backend = Numbers()
-    collector = collect(LAG + 3, backend)
-    assert backend.taken == 3
+@pytest.mark.parametrize("seconds", [0, 1000])
+def test_outputs_are_in_order_however_often_they_are_copied(seconds: float) -> None:
+    backend, shown = Numbers(), []
+    collector = collect(7, backend, lambda label, logit, batches: shown.append((logit[0], batches)), seconds=seconds)
+    assert (backend.begun, backend.taken) == ((7, 6) if seconds == 0 else (0, 0)), "never waits for the newest copy"
     outputs = collector.outputs()
-    assert backend.taken == LAG + 3
-    np.testing.assert_array_equal(outputs.sample, np.arange(3 * (LAG + 3)))
-    np.testing.assert_array_equal(outputs.logit, np.repeat(np.arange(LAG + 3), 3))
-    collector.add(*batch(LAG + 3))
-    assert len(collector.outputs().sample) == 3 * (LAG + 4)
+    assert (backend.begun, backend.taken) == (7, 7)
+    assert shown == [(index, 1) for index in range(7)]
+    np.testing.assert_array_equal(outputs.sample, np.arange(3 * 7))
+    np.testing.assert_array_equal(outputs.logit, np.repeat(np.arange(7), 3))
+    add(collector, 7)
+    assert len(collector.outputs().sample) == 3 * 8
 
 
 def test_a_pass_goes_on_after_what_it_gave_before() -> None:
     earlier = collect(2, Numbers()).outputs()
-    outputs = collect(1, Numbers(), earlier).outputs()
+    outputs = collect(1, Numbers(), earlier=earlier).outputs()
     np.testing.assert_array_equal(outputs.sample, [0, 1, 2, 3, 4, 5, 0, 1, 2])
 
 
-def test_a_batch_that_is_not_finite_is_named() -> None:
-    collector = Collector(Numbers(), "epoch 2", lambda label, logit: None, batches=6)  # type: ignore[arg-type]
-    sample, label, logit = batch(0)
-    collector.add(sample, label, np.where(sample == 1, np.inf, logit))
-    with pytest.raises(RunError, match="the loss is NaN or infinite: epoch 2, batch 7; lower --learning-rate"):
+@pytest.mark.parametrize(("count", "where"), [(1, "batch 9"), (4, "batches 15 to 18")])
+def test_batches_that_are_not_finite_are_named(count: int, where: str) -> None:
+    collector = collect(0, Numbers(), batches=6)
+    for index, logit in enumerate([0, 0, np.inf, np.nan, 0]):
+        add(collector, index, logit, count)
+    with pytest.raises(RunError, match=f"the loss is NaN or infinite: epoch 1, {where}; lower --learning-rate"):
         collector.outputs()

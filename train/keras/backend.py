@@ -1,12 +1,13 @@
 """The training backend in Keras on TensorFlow: one process, which divides each batch over its GPUs."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
@@ -95,9 +96,9 @@ class KerasBackend:
         """Return logits, (batch,) or (batch, K), on the device, computed with the EMA unless it is disabled."""
         return self._predict(self._divide(*inputs))
 
-    def to_numpy(self, logit: tf.Tensor) -> Float32Array:
-        """Return logits, (batch,) or (batch, K), from the device, once they have been computed."""
-        return logit.numpy()  # type: ignore[no-any-return]
+    def copy_to_host(self, logits: Sequence[tf.Tensor]) -> Callable[[], Float32Array]:
+        """Return what waits for the logits of several calls and returns them joined, (n,) or (n, K)."""
+        return lambda: np.concatenate([logit.numpy() for logit in logits])
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the values: there is only one rank."""

@@ -24,6 +24,7 @@ from train.config import TrainConfig
 from train.model.specification import Specification
 from train.model.weights import initial_weights
 from train.pytorch.feed import Inputs, Target, feed
+from train.pytorch.host_copy import begin_copy
 from train.pytorch.model import Classifier, save_model
 from train.variables import read_variables
 
@@ -118,9 +119,9 @@ class TorchBackend:
             logit: Tensor = self._predict_forward(*inputs)
         return logit
 
-    def to_numpy(self, logit: Tensor) -> Float32Array:
-        """Return logits, (batch,) or (batch, K), from the device, once they have been computed."""
-        return logit.cpu().numpy()
+    def copy_to_host(self, logits: Sequence[Tensor]) -> Callable[[], Float32Array]:
+        """Begin to copy the logits of several calls; return what waits for them and returns them joined."""
+        return begin_copy(logits)
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the values (n, ...) of all ranks, concatenated in order of rank.

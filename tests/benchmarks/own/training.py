@@ -38,7 +38,7 @@ def readers(framework: str, make_backend: BackendFactory) -> dict[str, Reader]:
 
 def train(backend: Backend, batches: Iterable[Batch]) -> Images:
     for steps in backend.feed(batches):  # type: ignore[arg-type]
-        backend.to_numpy(backend.train(steps, [TrainConfig.learning_rate]))
+        backend.copy_to_host([backend.train(steps, [TrainConfig.learning_rate])])()
         yield steps.inputs[0]
 
 

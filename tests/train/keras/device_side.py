@@ -63,7 +63,7 @@ def train(backend: KerasBackend, steps: list[tuple[Array, Array]], rate: float =
     for image, label in steps:
         batch = Batch(image, label, np.arange(len(label)))
         step = Steps.of_batch(batch, (tf.constant(image),), tf.constant(label))
-        logits.append(backend.to_numpy(backend.train(step, [rate])))
+        logits.append(backend.copy_to_host([backend.train(step, [rate])])())
     return np.concatenate(logits)
 
 
@@ -86,7 +86,7 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
     logits = [train(backend, steps, STEP["learning_rate"]) for backend in (one, three)]
     states = [backend.state_dict() for backend in (one, three)]
     moments = [{key: state[key] for key in state if key.startswith("optimiser/")} for state in states]
-    scores = [backend.to_numpy(backend.predict((tf.constant(steps[0][0]),))) for backend in (one, three)]
+    scores = [backend.copy_to_host([backend.predict((tf.constant(steps[0][0]),))])() for backend in (one, three)]
     return {
         "last": len(steps[-1][0]),
         "logits": float(np.abs(logits[0] - logits[1]).max()),
