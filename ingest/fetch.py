@@ -11,9 +11,8 @@ import rich.progress
 
 from store.console import console
 from store.datasets import find_dataset
-from store.digests import sha256
 from store.errors import ConfigError, SourceError
-from store.files import write_whole
+from store.files import sha256, write_whole
 from store.sources import open_source
 
 TIMEOUT = (10.0, 30.0)  # seconds to wait for the connection, and for the next byte

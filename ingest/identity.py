@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.executors import Executor
-from store.digests import sha256
 from store.errors import SourceError, printable
+from store.files import sha256
 from store.locations import Location, Url
 from store.sources import Source
 from store.sources.copies import here

@@ -15,9 +15,9 @@ from ingest.executors import Executor
 from ingest.fetched_shards import check_object
 from ingest.places import open_place
 from ingest.staging import StagingFolder
-from store.digests import DIGESTS_FILE, read_digests, sha256
+from store.digests import DIGESTS_FILE, read_digests
 from store.errors import CorruptStoreError
-from store.files import remove
+from store.files import remove, sha256
 from store.integrity import list_files
 from store.layout import shard_path
 from store.locations import Location, Url

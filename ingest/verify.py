@@ -14,8 +14,9 @@ from ingest.external_shuffle import Part, Stretch, cut_stretches, positions_of_r
 from ingest.identity import digest_files, find_sources, location_of
 from store.arrays import Int64Array
 from store.datasets import SPLITS
-from store.digests import DIGESTS_FILE, parse_digests, read_digests, sha256
+from store.digests import DIGESTS_FILE, parse_digests, read_digests
 from store.errors import CorruptStoreError, SourceError
+from store.files import sha256
 from store.integrity import check_attributes, check_content_digest, check_lengths
 from store.locations import Location, Url
 from store.opening import Store, open_unchecked

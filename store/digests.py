@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from store.datasets import SPLITS
 from store.errors import CorruptStoreError
-from store.files import write_whole
+from store.files import sha256, write_whole
 from store.locations import Location
 
 DIGESTS_FILE = "image/SHA256SUMS"
@@ -113,9 +113,3 @@ def content_digest(
     for column in columns:
         digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """Return the sha256 of the content of a file, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,9 @@
-"""File operations that all programs share: write a file whole, lock a folder, parse a size given as text."""
+"""File operations that all programs share: write a file whole, lock a folder, its sha256, a size given as text."""
 
 import errno
 import fcntl
 import functools
+import hashlib
 import math
 import os
 import re
@@ -200,6 +201,12 @@ def folder_bytes(folder: Path, enough: float = math.inf) -> int:
                 if total >= enough:
                     return total
     return total
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of the content of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parse_size(name: str, size: int | str) -> int:

@@ -8,19 +8,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 
 from store.errors import CorruptStoreError, RemoteError
-from store.files import parse_size
-from store.locations import Location, Url
+from store.files import parse_size, sha256
+from store.locations import Location
 from store.remote.locks import holding
-from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
+from store.remote.objects import ObjectInfo, ReadableObjects
 from store.remote.ranges import read_ranges
-from store.remote.space import FILES, LOCKS, NoRoomError, Partial, Space
+from store.remote.space import LOCKS, NoRoomError, Partial, Space
 
 FOLDER, SIZE = "CALOSTREAM_CACHE", "CALOSTREAM_CACHE_SIZE"
 STAMPS = 946_684_800  # seconds since 1970: the first time of modification that shows a checked file
-LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
 
 class Cache:
@@ -118,7 +116,7 @@ class Cache:
         if info is not None and status.st_size != info.size:
             return False
         if status.st_mtime_ns != _stamp(digest, info):
-            if digest is None or _sha256(path) != digest:
+            if digest is None or sha256(path) != digest:
                 return False
             _set_stamp(path, _stamp(digest, info))
         self.space.touch(path)
@@ -205,42 +203,6 @@ def _open_cache(folder: str, size: str) -> Cache:
     return Cache(Path(folder).expanduser().absolute(), parse_size(SIZE, size) if size else None)
 
 
-def fetch_file(url: Url) -> Path:
-    """Return the copy of a remote file on this machine, after fetching it if there is none or it has changed.
-
-    One request asks for its size and version. Another process may delete the copy at any time, if the cache needs the
-    room, so it should be opened at once.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such object; the error names its URL.
-    RemoteError
-        If it cannot be fetched, or is larger than the cache's bound.
-    """
-    return open_cache().fetch(copy_name(url), open_objects(url))
-
-
-def copy_name(url: Url) -> str:
-    """Return the path of the copy of a remote file, relative to the cache's folder; it is like the URL."""
-    return "/".join((FILES, *_parts(url)))
-
-
-def _parts(url: Url) -> Iterator[str]:
-    """Yield the parts of the path of a copy; the last one ends like the URL, since the suffix matters to readers."""
-    yield url.scheme
-    parts = urlsplit(url.text)
-    yield quote(parts.netloc.rpartition("@")[2], safe=":[]")
-    *folders, name = url.key.split("/")
-    if parts.query:
-        folders.append(hashlib.sha256(parts.query.encode()).hexdigest()[:16])
-    for part in (*folders, name):
-        quoted = quote(part, safe=" +=,@()[]{}") if part.strip(".") else quote(part).replace(".", "%2E") or "%"
-        if len(quoted) > LONGEST_NAME:
-            quoted = hashlib.sha256(part.encode()).hexdigest() + quoted[-20:]
-        yield quoted
-
-
 def _info(objects: ReadableObjects, remote: str) -> ObjectInfo:
     info = objects.info(remote)
     if info is None:
@@ -252,11 +214,6 @@ def _write(descriptor: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamp(digest: str | None, info: ObjectInfo | None) -> int:

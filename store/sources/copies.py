@@ -12,7 +12,8 @@ import rich.progress
 from store.console import console
 from store.errors import ConfigError, SourceError
 from store.locations import Location, Url
-from store.remote.cache import copy_name, fetch_file, open_cache
+from store.remote.cache import open_cache
+from store.remote.copy_names import copy_name
 from store.remote.objects import ObjectInfo, ReadableObjects, open_objects
 from store.remote.ranges import RANGE
 from store.remote.threads import RequestThreads
@@ -43,7 +44,7 @@ def here(source: S) -> S:
     if _stamp(path) == source.stamp:
         cache.space.touch(path)
     else:
-        path = fetch_file(source.url)
+        path = cache.fetch(copy_name(source.url), open_objects(source.url))
         if _stamp(path) != source.stamp:
             raise SourceError(f"{source.url}: was changed while it was read")
     return source if path == source.path else cast(S, replace(cast(Any, source), path=path))

@@ -21,7 +21,8 @@ import google_crc32c
 import numpy as np
 
 from store.datasets import find_dataset
-from store.digests import DIGESTS_FILE, content_digest, read_digests, sha256, shard_digests
+from store.digests import DIGESTS_FILE, content_digest, read_digests, shard_digests
+from store.files import sha256
 from store.integrity import MANY as LARGE
 from store.layout import shard_path
 from store.opening import open_unchecked

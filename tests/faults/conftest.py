@@ -9,7 +9,8 @@ import pytest
 
 from ingest.executors import ThreadExecutor
 from ingest.verify import verify
-from store.digests import DIGESTS_FILE, sha256
+from store.digests import DIGESTS_FILE
+from store.files import sha256
 from store.opening import open_store
 from tests.faults.program import MEMORY, Run, end_all, start
 from tests.faults.showers import write_sources

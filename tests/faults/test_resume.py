@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.records import read_record, write_record
-from store.digests import sha256
-from store.files import LOCK, is_partial
+from store.files import LOCK, is_partial, sha256
 from tests.faults.conftest import Undisturbed, refusal
 from tests.faults.program import MEMORY, start
 from tests.faults.showers import ROWS, write_sources
