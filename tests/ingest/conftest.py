@@ -21,12 +21,17 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     return path, outcome
 
 
+def write_pair(folder: Path) -> tuple[Path, Path]:
+    """Write two source files, of 60 photons and of 80 electrons, and return their paths."""
+    options = {"chunks": (7, 32, 32, 2), "compression": "gzip"}
+    photons = write_hdf5(folder / "photons.hdf5", showers(60, 1), 0, **options)
+    return photons, write_hdf5(folder / "electrons.hdf5", showers(80, 2), 1, **options)
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
     """Return two source files, of 60 photons and of 80 electrons."""
-    options = {"chunks": (7, 32, 32, 2), "compression": "gzip"}
-    photons = write_hdf5(tmp_path / "photons.hdf5", showers(60, 1), 0, **options)
-    return photons, write_hdf5(tmp_path / "electrons.hdf5", showers(80, 2), 1, **options)
+    return write_pair(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,17 @@ import pytest
 from ingest import external_shuffle
 from ingest.staging import StagingFolder
 from tests.examples import run_ingest
+from tests.ingest.conftest import write_pair
 from tests.ingest.test_convert import content, ingest_to
 
+STRETCH_BYTES = 90 * 32 * 32 * 2 * 4
 KINDS = ("ingest.json", "000001.json", "shard-000000.json", "000001-*.run", "c.0.0.0.0")
 
 
 @pytest.fixture(autouse=True)
 def one_stretch_per_source(monkeypatch):
     """Cut stretches so short that the two sources do not share one."""
-    monkeypatch.setattr(external_shuffle, "STRETCH_BYTES", 90 * 32 * 32 * 2 * 4)
+    monkeypatch.setattr(external_shuffle, "STRETCH_BYTES", STRETCH_BYTES)
 
 
 @pytest.fixture
@@ -36,10 +38,19 @@ def interrupt(pair, tmp_path, monkeypatch):
     return run
 
 
-@pytest.fixture
-def expected(pair, tmp_path):
-    ingest_to(tmp_path / "direct.zarr", *pair)
-    return content(tmp_path / "direct.zarr")
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    """Return a store of sources like `pair`, made without an interruption."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(external_shuffle, "STRETCH_BYTES", STRETCH_BYTES)
+        ingest_to(folder / "direct.zarr", *write_pair(folder))
+    return folder / "direct.zarr"
+
+
+@pytest.fixture(scope="module")
+def expected(made_once):
+    return content(made_once)
 
 
 @pytest.fixture
@@ -137,7 +148,7 @@ def test_something_else_in_the_place_of_a_folder_is_removed(interrupt, pair, tmp
     assert not staging.exists()
 
 
-def test_nothing_strange_gets_into_the_store(interrupt, pair, tmp_path, expected):
+def test_nothing_strange_gets_into_the_store(interrupt, pair, tmp_path, made_once, expected):
     root = interrupt() / "store"
     (root / "image" / "c.1.0.0.0").write_bytes(b"a shard too many")
     (root / "image" / "c.00.0.0.0").mkdir()
@@ -145,12 +156,11 @@ def test_nothing_strange_gets_into_the_store(interrupt, pair, tmp_path, expected
     (root / "label").symlink_to(tmp_path)
     (root / "elsewhere").symlink_to(tmp_path)
     ingest_to(tmp_path / "out.zarr", *pair)
-    ingest_to(tmp_path / "direct again.zarr", *pair)
 
     def names(store):
         return sorted(path.relative_to(store) for path in store.rglob("*"))
 
-    assert names(tmp_path / "out.zarr") == names(tmp_path / "direct again.zarr")
+    assert names(tmp_path / "out.zarr") == names(made_once)
     assert content(tmp_path / "out.zarr") == expected
 
 
@@ -196,10 +206,12 @@ def test_a_folder_in_the_place_of_the_lock_is_refused_with_what_to_do(pair, tmp_
     assert re.search(rf"error: {lock}: is a folder, where a lock belongs; delete it$", outcome.err)
 
 
-def test_an_old_store_that_was_kept_longer_than_needed_is_no_obstacle(interrupt, pair, tmp_path, expected):
+def test_an_old_store_that_was_kept_longer_than_needed_is_no_obstacle(
+    interrupt, pair, tmp_path, made_once, expected
+):
     staging = interrupt()
-    shutil.copytree(tmp_path / "direct.zarr", staging / "replaced")
-    shutil.copytree(tmp_path / "direct.zarr", tmp_path / "out.zarr")
+    shutil.copytree(made_once, staging / "replaced")
+    shutil.copytree(made_once, tmp_path / "out.zarr")
     ingest_to(tmp_path / "out.zarr", *pair, "--overwrite")
     assert content(tmp_path / "out.zarr") == expected
 
