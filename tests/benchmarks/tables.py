@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.gpu.table import gpu_tables, markdown
 from tests.benchmarks.interleave import ratios
 
 Report = Mapping[str, Any]
@@ -130,16 +131,12 @@ def spread(values: Sequence[float]) -> str:
     return f"{middle} ({low} - {high})"
 
 
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, ["---"] * len(headings), *rows))
-
-
 TABLES: dict[str, Callable[[Sequence[Report]], str]] = {
     "machines": machines_list,
     "stream": stream_table,
     "peers": functools.partial(stream_table, peers=True),
     "targets": targets_table,
+    "gpu": lambda reports: "\n\n".join(map(gpu_tables, reports)),
     "link": lambda reports: "\n\n".join(link_table(report["figures"]) for report in reports),
 }
 
