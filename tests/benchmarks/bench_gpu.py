@@ -61,33 +61,33 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     missing = [
         f"{PACKAGES[name]} is not installed: nothing is measured in it" for name in wanted if name not in frameworks
     ]
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder, processes("cuda", Path(folder), 1) as found:
-        machines = {name: found.ask(name, "machine", {}, START) for name in frameworks}
-    usable = [name for name in frameworks if machines[name]["gpus"]]
-    on_gpu = bool(usable) and options.device != "cpu"
-    if not on_gpu and not options.small:
-        parser.exit(1, "bench-gpu: no GPU is found by PyTorch or TensorFlow; --small measures a little on the CPU\n")
-    if options.device == "cuda" and not on_gpu:
-        parser.exit(1, "bench-gpu: --device cuda, but no GPU is found by PyTorch or TensorFlow\n")
-    if on_gpu:
-        missing += [
-            f"{PACKAGES[name]} finds no GPU: nothing is measured in it" for name in frameworks if name not in usable
-        ]
-        frameworks = usable
-    size, device = (SMALL if options.small else FULL), ("cuda" if on_gpu else "cpu")
-    chosen = rows(size, frameworks, on_gpu=on_gpu, peers=options.peers)
-    chosen = [row for row in chosen if not options.sections or row.section in options.sections]
     with (
         tempfile.TemporaryDirectory(dir=options.folder) as folder,
-        processes(device, Path(folder), options.threads) as measuring,
+        processes(options.device, Path(folder), options.threads) as measuring,
     ):
+        machines = {name: measuring.ask(name, "machine", {}, START) for name in frameworks}
+        with_gpu = [name for name in frameworks if machines[name]["gpus"]]
+        on_gpu = bool(with_gpu) and options.device != "cpu"
+        if not on_gpu and (options.device == "cuda" or not options.small):
+            parser.exit(
+                1, "bench-gpu: PyTorch and TensorFlow find no GPU; --small measures a little on the CPU\n"
+            )
+        if on_gpu:
+            without = [name for name in frameworks if name not in with_gpu]
+            missing += [f"{PACKAGES[name]} finds no GPU: nothing is measured in it" for name in without]
+            frameworks = with_gpu
+        size = SMALL if options.small else FULL
         bench = Bench(
-            folder=Path(folder), size=size, processes=measuring, end=end, path=options.report, missing=missing
+            folder=Path(folder),
+            size=size,
+            processes=measuring,
+            end=end,
+            path=options.report,
+            missing=missing,
+            machines={name: machines[name] for name in frameworks},
         )
-        bench.machines |= {
-            name: machines[name] | {"device": machines[name].get("device", "CPU")} for name in frameworks
-        }
-        bench.run(chosen)
+        chosen = rows(size, frameworks, on_gpu=on_gpu, peers=options.peers)
+        bench.run([row for row in chosen if not options.sections or row.section in options.sections])
     report = bench.report()
     print(gpu_tables(report))
     return report

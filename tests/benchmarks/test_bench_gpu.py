@@ -11,7 +11,6 @@ from tests.benchmarks.gpu.process import FailedError, processes
 from tests.benchmarks.gpu.rows import FULL, SMALL, rows
 from tests.benchmarks.gpu.table import gpu_tables
 
-
 QUICK = ["rates", "feeds", "training", "epochs", "peers"]
 
 
@@ -73,10 +72,18 @@ def test_the_most_important_is_measured_first() -> None:
 def test_a_process_that_fails_or_hangs_is_replaced(tmp_path: Path) -> None:
     forever = {"kind": "fill", "amount": 8, "seconds": 1000}
     with processes("cpu", tmp_path, 1) as measuring:
-        with pytest.raises(FailedError, match="RuntimeError: .*negative"):
+        with pytest.raises(FailedError, match=r"RuntimeError: .*negative"):
             measuring.ask("torch", "rate", {**forever, "amount": -1}, 100)
         assert measuring.ask("torch", "machine", {}, 100)["torch"]
         began = time.monotonic()
         with pytest.raises(FailedError, match="not finished after 1 s"):
             measuring.ask("torch", "rate", forever, 1)
         assert time.monotonic() - began < 60
+
+
+def test_without_a_gpu_only_small_measurements_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        bench_gpu.main(["--device", "cpu", "--framework", "torch", "--folder", str(tmp_path)])
+    assert end.value.code == 1
+    assert "--small measures a little on the CPU" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

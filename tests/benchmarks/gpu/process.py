@@ -34,7 +34,7 @@ class Process:
     framework
         ``torch`` or ``keras``.
     device
-        ``cuda`` or ``cpu``.
+        ``cuda``, ``cpu``, or ``auto``: a GPU if there is one.
     folder
         Folder for temporary files.
     threads

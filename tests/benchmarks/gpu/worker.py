@@ -43,6 +43,8 @@ class Worker:
 
     def __init__(self, framework: str, device: str, folder: Path, threads: int) -> None:
         self._side: Any = importlib.import_module(f"tests.benchmarks.gpu.{framework}_side")
+        if device == "auto":
+            device = "cuda" if self._side.machine("cuda")["gpus"] else "cpu"
         self._framework, self._device, self._folder, self._threads = framework, device, folder, threads
 
     def machine(self) -> dict[str, Any]:
