@@ -6,11 +6,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.examples import run_ingest
-from tests.showers import write_shower_store
-
 # No test may open a window; pyplot chooses its backend when it is first imported.
 os.environ.setdefault("MPLBACKEND", "agg")
+# Two test processes keep two cores busy; more threads in each would only take processor time from the other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As in train-torch: on a busy machine, OpenMP threads that spin while they wait use ten times the processor time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -30,12 +29,15 @@ OPT_IN = {
 @pytest.fixture(scope="session")
 def showers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store of 200 showers per class: 240 for training, 80 for validation, 80 for the test."""
+    from tests.showers import write_shower_store  # `pytest --help` needs none of the libraries
+
     return write_shower_store(tmp_path_factory.mktemp("showers"), 200)
 
 
 @pytest.fixture(scope="session")
 def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store of 60 images of three classes, with weights and with event numbers in int64."""
+    from tests.examples import run_ingest
     from tests.three_classes import make_samples, write_description, write_hdf5  # imports pyarrow
 
     folder = tmp_path_factory.mktemp("three-classes")

@@ -19,6 +19,17 @@ SUBCOMMANDS = {
 }
 PROGRAMS = (*SUBCOMMANDS, "train-torch", "train-keras", "train-trees", "train-logistic", "export-onnx")
 BENCHMARKS = {name: TASKS[name]["cmd"].removeprefix("python ") for name in ("bench-stream", "bench-ingest")}
+HELP = """
+import sys
+from calostream import programs
+
+def show(name, calls):
+    for sys.argv in calls:
+        try:
+            getattr(programs, name)()
+        except SystemExit as end:
+            assert end.code == 0, sys.argv
+"""
 CODE = re.compile(r"```\n(.*?)```|`([^`]+)`", re.DOTALL)
 
 
@@ -38,12 +49,13 @@ def commands(page: Path) -> list[list[str]]:
 @functools.cache
 def options(program: str) -> set[str]:
     """Return the long options in the help of a program and of its subcommands."""
-    texts = []
-    for subcommand in ("", *SUBCOMMANDS.get(program, ())):
-        start = [Path(sys.executable).with_name(program)] if program in PROGRAMS else [sys.executable]
-        words = [*start, *shlex.split(f"{BENCHMARKS.get(program, '')} {subcommand}"), "--help"]
-        texts.append(subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-    return set(re.findall(r"--[a-z][a-z0-9-]*", " ".join(texts)))
+    if program in PROGRAMS:
+        calls = [[program, "--help"], *([program, name, "--help"] for name in SUBCOMMANDS.get(program, ()))]
+        words = ["-c", f"{HELP}\nshow({program.replace('-', '_')!r}, {calls})"]
+    else:
+        words = [*shlex.split(BENCHMARKS[program]), "--help"]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(re.findall(r"--[a-z][a-z0-9-]*", done.stdout))
 
 
 def test_there_are_commands() -> None:

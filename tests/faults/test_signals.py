@@ -138,7 +138,19 @@ def test_an_ingest_on_a_cluster_that_is_asked_to_end_leaves_no_process(
 
 def test_a_training_that_is_asked_to_end_names_the_command_that_continues_it(tmp_path: Path, showers: Path) -> None:
     run = tmp_path / "run"
-    words = ("train_torch", "--store", showers, "--run", run, "--epochs", "1000", "--patience", "1000")
+    words = (
+        "train_torch",
+        "--store",
+        showers,
+        "--run",
+        run,
+        "--epochs",
+        "1000",
+        "--patience",
+        "1000",
+        "--model",
+        "cnn-small",
+    )
     with started(*words, cwd=tmp_path) as process:
         wait_for(lambda: RunFolder(path=run).last_checkpoint.exists() or process.poll() is not None)
         process.send_signal(signal.SIGTERM)

@@ -69,8 +69,18 @@ SHAPES = ((1, 1, 1), (5, 5, 1), (1, 257, 1), (40, 56, 8), (3, 2, 2))
 @pytest.mark.parametrize(
     ("shape", "form"),
     [
-        *((shape, form) for form in FORMS for shape in SHAPES if shape[2] == 1 or form != "no channel axis"),
-        *(((40, 56, 8), form) for form in ("flat", "tensors")),
+        *((shape, "channel-last") for shape in SHAPES),
+        *(
+            ((40, 56, 8), form)
+            for form in ("channel-first", "lists", "lists, channel-last", "bytes", "flat", "tensors")
+        ),
+        *(((1, 1, 1), form) for form in FORMS[1:]),
+        *(
+            pytest.param(shape, form, marks=pytest.mark.slow)
+            for form in FORMS[1:]
+            for shape in SHAPES[1:]
+            if shape != (40, 56, 8) and (shape[2] == 1 or form != "no channel axis")
+        ),
     ],
 )
 def test_images_of_any_shape_and_form_are_stored_bit_for_bit(tmp_path, shape, form):

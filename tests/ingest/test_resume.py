@@ -206,9 +206,7 @@ def test_a_folder_in_the_place_of_the_lock_is_refused_with_what_to_do(pair, tmp_
     assert re.search(rf"error: {lock}: is a folder, where a lock belongs; delete it$", outcome.err)
 
 
-def test_an_old_store_that_was_kept_longer_than_needed_is_no_obstacle(
-    interrupt, pair, tmp_path, made_once, expected
-):
+def test_an_old_store_that_was_kept_longer_than_needed_is_no_obstacle(interrupt, pair, tmp_path, made_once, expected):
     staging = interrupt()
     shutil.copytree(made_once, staging / "replaced")
     shutil.copytree(made_once, tmp_path / "out.zarr")

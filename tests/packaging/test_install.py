@@ -100,11 +100,18 @@ def refused(path: Path, rest: str) -> Answer:
     return 1, "", f"error: {path} {rest}\n"
 
 
-def test_every_program_starts(installed: Environment) -> None:
+def test_every_program_starts(from_wheel: Environment) -> None:
     for program in SCRIPTS:
-        status, shown, errors = installed.run(program, "--help")
+        status, shown, errors = from_wheel.run(program, "--help")
         assert (status, errors) == (0, "")
         assert program in shown
+
+
+def test_an_editable_install_has_every_program(editable: Environment) -> None:
+    assert {path.name for path in (editable.folder / "bin").iterdir()} >= set(SCRIPTS)
+    status, shown, errors = editable.run("train-trees", "--help")
+    assert (status, errors) == (0, "")
+    assert "train-trees" in shown
 
 
 def test_the_built_in_data_sets_are_installed(installed: Environment) -> None:
