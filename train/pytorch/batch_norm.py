@@ -49,29 +49,30 @@ class ChannelNorm(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return normalised images (batch, channel, ieta, iphi)."""
-        if self.training and torch.distributed.is_initialized():
-            return self._normalise_over_ranks(image.float())
-        momentum = self.layer.momentum
-        # Autograd keeps these two for the backward pass, so they must not be changed afterwards.
-        mean, variance = self.running_mean.clone(), self.running_var.clone()
-        normalised = functional.batch_norm(
-            image, mean, variance, self.weight, self.bias, self.training, 1 - momentum, self.layer.epsilon
-        )
-        if self.training:
-            count = image.numel() // image.shape[1]
-            self.running_mean.copy_(mean)
-            # Multiplies the batch's part of the average by (n - 1) / n.
-            self.running_var.copy_(torch.lerp(variance, momentum * self.running_var, 1 / count))
+        epsilon = self.layer.epsilon
+        if not self.training:
+            return functional.batch_norm(
+                image, self.running_mean, self.running_var, self.weight, self.bias, eps=epsilon
+            )
+        if torch.distributed.is_initialized():
+            normalised, mean, variance = self._normalise_over_ranks(image.float())
+        else:
+            normalised, mean, inverse = torch.native_batch_norm(
+                image, self.weight, self.bias, None, None, True, 0.0, epsilon
+            )
+            variance = inverse.detach() ** -2 - epsilon
+        with torch.no_grad():
+            for average, moment in ((self.running_mean, mean), (self.running_var, variance)):
+                average.lerp_(moment.detach(), 1 - self.layer.momentum)
         return normalised
 
-    def _normalise_over_ranks(self, image: Tensor) -> Tensor:
-        """Do the same with the moments over all ranks; a rank without samples must call this, too."""
-        own_count = image.new_tensor([image.numel() // image.shape[1]])
+    def _normalise_over_ranks(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normalised images and the moments over all ranks; a rank without samples must call this, too."""
+        # A full tensor is made on the device; a number would be copied there, and a GPU would wait for it.
+        own_count = image.new_full((1,), image.numel() // image.shape[1])
         sums = sum_over_ranks(torch.cat([image.sum((0, 2, 3)), own_count]))
         count, mean = sums[-1], (sums[:-1] / sums[-1])[:, None, None]
         variance = sum_over_ranks((image - mean).square().sum((0, 2, 3))) / count
-        with torch.no_grad():
-            for average, moment in ((self.running_mean, mean.flatten()), (self.running_var, variance)):
-                average.lerp_(moment, 1 - self.layer.momentum)
         scale = self.weight * torch.rsqrt(variance + self.layer.epsilon)
-        return (image - mean) * scale[:, None, None] + self.bias[:, None, None]
+        normalised = (image - mean) * scale[:, None, None] + self.bias[:, None, None]
+        return normalised, mean.flatten(), variance

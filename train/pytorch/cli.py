@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 def make_backend(specification: "Specification", config: "TrainConfig", weights: "Float32Array | None") -> "Backend":
     """Import PyTorch and return its backend."""
     from train.progress import announce
+    from train.pytorch.memory import keep_memory
 
     announce("loading PyTorch …")
     # Threads that spin while they wait would take processor time from the threads that decode batches.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_memory()
     from train.pytorch.backend import TorchBackend
 
     return TorchBackend(specification, config, weights)

@@ -17,7 +17,8 @@ from train.model.stateless_layers import Flatten, ShowerFeatures
 from train.model.weights import initial_weights
 from train.pytorch import score as score_module
 from train.pytorch.batch_norm import ChannelNorm
-from train.pytorch.model import Classifier, ComputeFeatures, Normalise, load_model, save_model
+from train.pytorch.layers import ComputeFeatures, Normalise
+from train.pytorch.model import Classifier, load_model, save_model
 
 LOG = Normalisation(recipe="log", scale=(500.0, 9.0), offset=(0.0, 0.0))
 RAW = Normalisation(recipe="none", scale=(1.0, 1.0), offset=(0.0, 0.0))
