@@ -36,7 +36,7 @@ from tests.parity.cases import (
     weights_of,
 )
 from train.keras.backend import KerasBackend, as_logits
-from train.keras.feed import feed, to_tensor
+from train.keras.feed import Feed, to_tensor
 from train.keras.model import build_model, get_weights, save_model, set_weights
 from train.model.weights import load_weights, save_weights
 
@@ -82,7 +82,9 @@ def odd_tensor(first: int) -> bool:
 def hash_feed(path: Path) -> list[str]:
     stream, variables = open_feed(path), random_variables(path)
     return [
-        digest(tensor.numpy() for _, inputs, label in feed(stream, "/CPU:0", variables) for tensor in (*inputs, label))
+        digest(
+            tensor.numpy() for steps in Feed(["/CPU:0"], variables)(stream) for tensor in (*steps.inputs, steps.target)
+        )
         for _ in range(EPOCHS)
     ]
 

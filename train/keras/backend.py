@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,15 @@ from store.errors import ConfigError
 from store.stream import BatchStream
 from train.backend import Steps
 from train.config import TrainConfig
-from train.keras.feed import Inputs, feed
+from train.keras.devices import choose_devices, divide, free_memory
+from train.keras.ema import AveragedModel
+from train.keras.feed import Feed
+from train.keras.loss import Loss
 from train.keras.model import build_model, get_weights, neutral_name, save_model, set_weights
+from train.keras.resident import Held, HeldInputs, Inputs, expand, split_inputs
 from train.model.specification import Specification
 from train.model.weights import initial_weights
+from train.resident import ResidentSplit
 from train.variables import read_variables
 
 BETAS = (0.9, 0.999)
@@ -57,9 +62,11 @@ class KerasBackend:
         keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
         self.model = build_model(specification)
         set_weights(self.model, initial_weights(specification.architecture, specification.image_shape, config.seed))
-        self._has_ema, self._ema_decay = config.ema_decay > 0, config.ema_decay
-        self._ema_steps = tf.Variable(0, dtype=tf.int64)
-        self._predictor = build_model(specification) if self._has_ema else self.model
+        self._average = None
+        self._copies = ThreadPoolExecutor(1, thread_name_prefix="logits")
+        if config.ema_decay > 0:
+            self._average = AveragedModel(self.model, build_model(specification), config.ema_decay)
+        self._predictor = self._average.model if self._average else self.model
         self._optimiser = keras.optimizers.AdamW(
             config.learning_rate,
             beta_1=BETAS[0],
@@ -71,34 +78,54 @@ class KerasBackend:
         if config.precision == "float16":
             self._optimiser = keras.optimizers.LossScaleOptimizer(self._optimiser)
         self._optimiser.build(self.model.trainable_variables)
-        self._class_weights = None
-        if isinstance(config.class_weights, tuple):
-            self._class_weights = tf.constant(config.class_weights, tf.float32)
+        self._loss = Loss(config.class_weights if isinstance(config.class_weights, tuple) else None)
         names = specification.variables.names
-        self._variables = read_variables(names, config.store) if names else None
-        self._weights = weights
-        self._train = tf.function(self._train_step, jit_compile=config.compile)
-        self._predict = tf.function(self._predict_step, jit_compile=config.compile)
-        self._trace()
+        variables = read_variables(names, config.store) if names else None
+        self._has_weights, self._shape = weights is not None, specification.image_shape
+        self._feed = Feed([device.name for device in self._devices], variables, weights)
+        self._train = tf.function(self._train_steps, jit_compile=config.compile)
+        self._predict = tf.function(self._predict_batches, jit_compile=config.compile)
+        self._traced: set[Any] = set()
+
+    def free_memory(self) -> int | None:
+        """Return how many bytes of images in sparse form each GPU has room for; None if the model runs on the CPU.
+
+        A hit takes 8 bytes on the device, see `train.keras.resident.Held`, and 6 in sparse form.
+        """
+        free = free_memory(self._devices)
+        return None if free is None else free * 6 // 8
+
+    def hold(self, split: str, images: ResidentSplit) -> None:
+        """Keep the images of a split in the memory of the devices, from where `feed` then takes them."""
+        self._feed.hold(split, images)
 
     def feed(self, stream: BatchStream) -> Iterator[Steps]:
-        """Yield the remaining batches of an epoch one by one, with tensors on the device."""
-        device = self._devices[0].name if len(self._devices) == 1 else "/device:CPU:0"
-        return (Steps.of_batch(*fed) for fed in feed(stream, device, self._variables, self._weights))
+        """Yield the remaining batches of an epoch, with tensors on the device."""
+        return self._feed(stream)
 
     def train(self, steps: Steps, rates: Sequence[float]) -> tf.Tensor:
-        """Take an optimiser step; return the logits, (batch,) or (batch, K), of its forward pass, on the device."""
-        (self._optimiser.learning_rate,) = rates
+        """Take an optimiser step per batch; return the logits, (n,) or (n, K), of the forward passes, on the device."""
         target = steps.target if isinstance(steps.target, tuple) else (steps.target,)
-        return self._train(self._divide(*steps.inputs, *target))
+        with tf.device("/device:CPU:0"):  # from where a GPU gets it without waiting for what is queued
+            rate = tf.constant(rates, tf.float32)
+        parts, held = split_inputs(steps.inputs)
+        samples = len(steps.sample) // steps.count
+        devices = min(samples, len(self._devices))
+        return self._run(self._train, ((*parts, *target), rate, held), devices, steps.count > 1)
 
-    def predict(self, inputs: Inputs) -> tf.Tensor:
-        """Return logits, (batch,) or (batch, K), on the device, computed with the EMA unless it is disabled."""
-        return self._predict(self._divide(*inputs))
+    def predict(self, inputs: Inputs | HeldInputs) -> tf.Tensor:
+        """Return logits, (n,) or (n, K), on the device, computed with the EMA unless it is disabled."""
+        parts, held = split_inputs(inputs)
+        return self._run(self._predict, (parts, held), min(len(parts[0]), len(self._devices)))
 
     def copy_to_host(self, logits: Sequence[tf.Tensor]) -> Callable[[], Float32Array]:
-        """Return what waits for the logits of several calls and returns them joined, (n,) or (n, K)."""
-        return lambda: np.concatenate([logit.numpy() for logit in logits])
+        """Return what waits for the logits of several calls and returns them joined, (n,) or (n, K).
+
+        From a GPU, a thread copies them: TensorFlow waits for all work that is queued by then.
+        """
+        if self._devices[0].device_type == "CPU":
+            return lambda: join_on_host(logits)
+        return self._copies.submit(join_on_host, logits).result
 
     def all_gather(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the values: there is only one rank."""
@@ -110,7 +137,7 @@ class KerasBackend:
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Return weights, EMA, optimiser state and random state, by name."""
         state = {f"weights/{name}": value for name, value in get_weights(self.model).items()}
-        if self._has_ema:
+        if self._average:
             state |= {f"average/{name}": value for name, value in get_weights(self._predictor).items()}
         return state | {name: variable.numpy() for name, variable in self._state_variables().items()}
 
@@ -133,75 +160,66 @@ class KerasBackend:
         """Write ``model.keras`` into a run directory."""
         save_model(self._predictor, folder)
 
-    def _trace(self) -> None:
-        """Trace both steps for batches of any size; only a batch with fewer samples than devices is traced later."""
-        inputs = tuple(tf.TensorSpec(tensor.shape, tf.float32) for tensor in self.model.inputs)
-        label, weight = tf.TensorSpec((None,), tf.uint8), tf.TensorSpec((None,), tf.float32)
-        target = (label,) if self._weights is None else (label, weight)
-        self._train.get_concrete_function([(*inputs, *target)] * len(self._devices))
-        self._predict.get_concrete_function([inputs] * len(self._devices))
+    def _run(self, step: Any, tensors: tuple[Any, ...], *choice: Any) -> tf.Tensor:
+        """Run a step, which is traced once for any number of samples, steps and held images."""
+        batch, *_, held = tensors
+        key = (step, tuple(tensor.dtype for tensor in batch), bool(held), choice)
+        if key not in self._traced:
+            step.get_concrete_function(*tf.nest.map_structure(of_any_length, tensors), *choice)
+            self._traced.add(key)
+        return step(*tensors, *choice)
 
-    def _divide(self, *batch: tf.Tensor) -> list[tuple[tf.Tensor, ...]]:
-        """Return the part of a batch for each device; none is empty, so there may be fewer parts than devices."""
-        samples = len(batch[0])
-        parts = min(samples, len(self._devices))
-        if parts == 1:
-            return [batch]
-        bounds = pairwise(samples * part // parts for part in range(parts + 1))
-        return [tuple(tensor[start:stop] for tensor in batch) for start, stop in bounds]
+    def _train_steps(
+        self, tensors: tuple[tf.Tensor, ...], rates: tf.Tensor, held: tuple[Held, ...], devices: int, several: bool
+    ) -> tf.Tensor:
+        """Take a step per batch of the same size, each on some of the devices; return the logits of all samples."""
+        if not several:
+            return self._train_step(tensors, rates[0], held, devices)
+        count = tf.size(rates)
+        size = tf.shape(tensors[0])[0] // count
 
-    def _train_step(self, parts: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
-        weights, inputs = self.model.trainable_variables, len(self.model.inputs)
-        samples = tf.add_n([tf.size(part[inputs]) for part in parts])
+        def body(step: tf.Tensor, logits: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            batch = tuple(tensor[step * size : (step + 1) * size] for tensor in tensors)
+            return step + 1, logits.write(step, self._train_step(batch, rates[step], held, devices))
+
+        outputs = self.model.output.shape[1]
+        logits = tf.TensorArray(tf.float32, count, element_shape=(None,) if outputs == 1 else (None, outputs))
+        _, logits = tf.while_loop(lambda step, _: step < count, body, (0, logits), parallel_iterations=1)
+        return tf.reshape(logits.stack(), [-1] if outputs == 1 else [-1, outputs])
+
+    def _train_step(
+        self, batch: tuple[tf.Tensor, ...], rate: tf.Tensor, held: tuple[Held, ...], devices: int
+    ) -> tf.Tensor:
+        self._optimiser.learning_rate = rate
+        targets = 2 if self._has_weights else 1
+        weights, samples = self.model.trainable_variables, tf.shape(batch[-1])[0]
         logits, gradients = [], []
-        for device, part in zip(self._devices, parts, strict=False):
-            with tf.device(device.name):
+        for index, part in enumerate(divide(batch, devices)):
+            with tf.device(self._devices[index].name):
+                inputs = self._inputs(part[:-targets], held, index)
                 with tf.GradientTape() as tape:
-                    logit = as_logits(self.model(list(part[:inputs]), training=True))
-                    loss = self._loss(samples, logit, *part[inputs:])
+                    logit = as_logits(self.model(list(inputs), training=True))
+                    loss = self._loss(samples, logit, *part[-targets:])
+                    if isinstance(self._optimiser, keras.optimizers.LossScaleOptimizer):
+                        loss = self._optimiser.scale_loss(loss)
                 logits.append(logit)
                 gradients.append(tape.gradient(loss, weights))
         self._optimiser.apply([tf.add_n(terms) for terms in zip(*gradients, strict=True)], weights)
-        if self._has_ema:
-            self._update_ema()
+        if self._average:
+            self._average.update()
         return tf.concat(logits, 0)
 
-    def _predict_step(self, parts: list[tuple[tf.Tensor, ...]]) -> tf.Tensor:
+    def _predict_batches(self, tensors: tuple[tf.Tensor, ...], held: tuple[Held, ...], devices: int) -> tf.Tensor:
         logits = []
-        for device, inputs in zip(self._devices, parts, strict=False):
-            with tf.device(device.name):
-                logits.append(as_logits(self._predictor(inputs, training=False)))
+        for index, part in enumerate(divide(tensors, devices)):
+            with tf.device(self._devices[index].name):
+                inputs = self._inputs(part, held, index)
+                logits.append(as_logits(self._predictor(list(inputs), training=False)))
         return tf.concat(logits, 0)
 
-    def _loss(
-        self, samples: tf.Tensor, logit: tf.Tensor, label: tf.Tensor, weight: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """Return one device's part of the loss; their sum is the mean over all samples of the batch."""
-        if logit.shape.rank == 1:
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(label, tf.float32), logits=logit)
-        else:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.cast(label, tf.int32), logits=logit)
-        if weight is not None:
-            losses *= weight
-        if self._class_weights is not None:
-            losses *= tf.gather(self._class_weights, tf.cast(label, tf.int32))
-        loss = tf.reduce_sum(losses) / tf.cast(samples, tf.float32)
-        scales = isinstance(self._optimiser, keras.optimizers.LossScaleOptimizer)
-        return self._optimiser.scale_loss(loss) if scales else loss
-
-    def _update_ema(self) -> None:
-        """Update the exponential moving average (EMA) of the weights.
-
-        In step n the decay is at most (1 + n) / (10 + n), and zero in the first one, as in
-        ``tf.train.ExponentialMovingAverage``. Otherwise, the EMA after a short training would still be close to the
-        initial weights.
-        """
-        steps = tf.cast(self._ema_steps, tf.float32)
-        decay = tf.where(steps > 0, tf.minimum(self._ema_decay, (1 + steps) / (10 + steps)), 0.0)
-        for mean, weight in zip(self._predictor.weights, self.model.weights, strict=True):
-            if mean.dtype == "float32":
-                mean.assign(weight + decay * (mean - weight))
-        self._ema_steps.assign_add(1)
+    def _inputs(self, part: Inputs, held: tuple[Held, ...], device: int) -> Inputs:
+        """Return the model's inputs on a device: the given ones, or those of held images."""
+        return expand(held[device], self._shape, *part) if held else part
 
     def _state_variables(self) -> dict[str, Any]:
         """Return the TensorFlow variables of the optimiser, the dropout layers and the EMA, by name."""
@@ -211,7 +229,12 @@ class KerasBackend:
             for layer in self.model.layers
             if isinstance(layer, keras.layers.Dropout)
         }
-        return optimiser | random | ({"averaged": self._ema_steps} if self._has_ema else {})
+        return optimiser | random | ({"averaged": self._average.updates} if self._average else {})
+
+
+def of_any_length(tensor: tf.Tensor) -> tf.TensorSpec:
+    """Return the type of a tensor, with any size of its first axis."""
+    return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
 
 
 def as_logits(output: tf.Tensor) -> tf.Tensor:
@@ -219,21 +242,6 @@ def as_logits(output: tf.Tensor) -> tf.Tensor:
     return tf.cast(output[:, 0] if output.shape[1] == 1 else output, tf.float32)
 
 
-def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
-    """Return the devices for ``auto``, ``cpu`` or ``cuda``: all GPUs or the CPU; for the CPU, GPUs are hidden.
-
-    A compiled model gets only one GPU, because XLA compiles for a single device.
-
-    Raises
-    ------
-    ConfigError
-        If there is no GPU and the configured device is ``cuda``.
-    """
-    gpus = tf.config.list_physical_devices("GPU")
-    if config.device == "cuda" and not gpus:
-        raise ConfigError("device='cuda' but TensorFlow finds no CUDA device; use --device cpu or auto")
-    if config.device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    kind = "GPU" if gpus and config.device != "cpu" else "CPU"
-    devices: list[tf.config.LogicalDevice] = tf.config.list_logical_devices(kind)
-    return devices[:1] if config.compile else devices
+def join_on_host(logits: Sequence[tf.Tensor]) -> Float32Array:
+    """Return logits of several calls joined, once they have been computed."""
+    return np.concatenate([logit.numpy() for logit in logits])

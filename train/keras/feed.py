@@ -1,6 +1,10 @@
 """From the batch stream to TensorFlow tensors."""
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -8,37 +12,143 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from store.arrays import Float32Array
-from store.stream import Batch
+from store.stream import Batch, BatchStream
+from train.backend import Steps
+from train.keras.resident import ResidentImages
+from train.resident import ResidentSplit
 from train.variables import model_inputs
 from train.weighting import model_targets
 
-Inputs = tuple[tf.Tensor, ...]
-Target = Any
-"""Labels (batch,), or a tuple of labels and weights."""
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts at another address
+SAMPLES_PER_CALL, BATCHES_PER_CALL = 8192, 32
+BYTES_PER_CALL = 64 << 20
+
+Arrays = tuple[npt.NDArray[Any], ...]
 
 
-def feed(
-    stream: Iterable[Batch],
-    device: str,
-    variables: Float32Array | None = None,
-    weights: Float32Array | None = None,
-) -> Iterator[tuple[Batch, Inputs, Target]]:
-    """Yield each batch with the model's inputs and the labels (batch,) as tensors on the device.
+class Feed:
+    """Gives the batches of streams as tensors on the devices, from the store or from the devices' memory.
 
-    The inputs are those of `train.variables.model_inputs`: images (batch, ieta, iphi, channel), and variables
-    (batch, variable) if `variables` holds those of the whole store. If `weights` holds the weights of all its samples,
-    the labels come in a tuple with the weights (batch,).
+    On the CPU, each call of the backend takes one batch, whose memory the tensors share. For GPUs, it takes several of
+    the same size, as many as have 8,192 samples, at most 32 and at least one; of those of a stream, no more than have
+    64 MiB.
 
-    On the CPU the tensors share the batch's memory; for a GPU they are copied to its memory.
+    Parameters
+    ----------
+    devices
+        Names of the devices.
+    variables, weights
+        Those of all samples of the store, see `train.variables.read_variables` and `train.weighting.read_weights`; None
+        if the model takes images alone, or all samples count the same.
+    together
+        Batches per call, in place of this rule.
     """
-    for batch in stream:
-        inputs = tuple(map(to_tensor, model_inputs(batch, variables)))
-        target = tuple(map(to_tensor, model_targets(batch, weights)))
-        if "CPU" not in device:
-            with tf.device(device):
-                inputs, target = tuple(map(tf.identity, inputs)), tuple(map(tf.identity, target))
-        yield batch, inputs, target if target[1:] else target[0]
+
+    def __init__(
+        self,
+        devices: Sequence[str],
+        variables: Float32Array | None = None,
+        weights: Float32Array | None = None,
+        together: int | None = None,
+    ) -> None:
+        self._devices, self._variables, self._weights, self._together = devices, variables, weights, together
+        self._resident: dict[str, ResidentImages] = {}
+
+    def hold(self, split: str, images: ResidentSplit) -> ResidentImages:
+        """Keep the images of a split in the devices' memory, from where its streams are fed then."""
+        self._resident[split] = ResidentImages(images, self._devices, self._variables, self._weights)
+        return self._resident[split]
+
+    def __call__(self, stream: BatchStream) -> Iterator[Steps]:
+        """Yield the remaining batches of an epoch.
+
+        The inputs are those of `train.variables.model_inputs`: images (n, ieta, iphi, channel), and variables
+        (n, variable) if there are any. If there are weights, the labels come in a tuple with the weights (n,). If the
+        split is held, the inputs are `train.keras.resident.HeldInputs`.
+        """
+        resident, batch_size = self._resident.get(stream.plan.identity.get("split", "")), stream.plan.batch_size
+        on_gpu = "GPU" in self._devices[0]
+        together = self._together or (min(BATCHES_PER_CALL, max(1, SAMPLES_PER_CALL // batch_size)) if on_gpu else 1)
+        if resident is not None:
+            return resident.feed(stream, together)
+        if self._together is None:
+            batch_bytes = 4 * batch_size * int(np.prod(stream.image_shape))
+            together = max(1, min(together, BYTES_PER_CALL // batch_bytes))
+        if len(self._devices) == 1 and (on_gpu or together > 1):
+            stream.buffers.keep += 2 * together
+            return copy_ahead(self._batches(stream), self._devices[0], together)
+        # Several GPUs get their parts of a batch from the memory of the host.
+        return (
+            Steps.of_batch(batch, tuple(map(to_tensor, inputs)), as_target(tuple(map(to_tensor, targets))))
+            for batch, inputs, targets in self._batches(stream)
+        )
+
+    def _batches(self, stream: Iterable[Batch]) -> Iterator[tuple[Batch, Arrays, Arrays]]:
+        for batch in stream:
+            yield batch, model_inputs(batch, self._variables), model_targets(batch, self._weights)
+            del batch
+
+
+def copy_ahead(batches: Iterator[tuple[Batch, Arrays, Arrays]], device: str, together: int) -> Iterator[Steps]:
+    """Yield batches, some of the same size together, whose tensors a thread has copied to a device.
+
+    TensorFlow begins a copy to a GPU when the kernels that are queued at that moment have ended, and ``tf.identity``
+    returns when the copy has ended. So the copies for one call are begun before the call before it is queued: they run
+    beside it, only the thread waits, and the batches' memory is not decoded into again before it has been copied.
+    """
+    groups = grouped(batches, together)
+    with ThreadPoolExecutor(1, thread_name_prefix="copies") as pool:
+        pending: deque[Future[Steps]] = deque()
+        for group in groups:
+            pending.append(pool.submit(copy_group, group, device))
+            del group
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def grouped(
+    batches: Iterator[tuple[Batch, Arrays, Arrays]], together: int
+) -> Iterator[list[tuple[Batch, Arrays, Arrays]]]:
+    """Yield lists of at most so many consecutive batches of the same size."""
+    rest: list[tuple[Batch, Arrays, Arrays]] = []
+    while group := [*rest, *islice(batches, together - len(rest))]:
+        size = len(group[0][0].sample)
+        same = next((index for index, fed in enumerate(group) if len(fed[0].sample) != size), len(group))
+        group, rest = group[:same], group[same:]
+        yield group
+        del group
+
+
+def copy_group(group: list[tuple[Batch, Arrays, Arrays]], device: str) -> Steps:
+    """Return batches of the same size as steps, once they have been copied to the device; empties the list."""
+    count, samples, labels, parts = len(group), [], [], []
+    while group:
+        batch, inputs, (label, *weight) = group.pop(0)
+        samples.append(batch.sample)
+        labels.append(batch.label)
+        arrays = *inputs, label.astype(np.int64), *weight
+        width = len(inputs)
+        del batch, inputs
+        on_host = tuple(map(to_tensor, arrays))
+        with tf.device(device):
+            parts.append(tuple(map(tf.identity, on_host)))
+        del arrays, on_host
+    with tf.device(device):
+        tensors = parts[0] if count == 1 else tuple(map(partial(tf.concat, axis=0), zip(*parts, strict=True)))
+    return Steps(
+        sample=np.concatenate(samples),
+        label=np.concatenate(labels),
+        count=count,
+        inputs=tensors[:width],
+        target=as_target(tensors[width:]),
+    )
+
+
+def as_target(tensors: tuple[tf.Tensor, ...]) -> Any:
+    """Return the labels (n,), or a tuple of labels and weights."""
+    return tensors if tensors[1:] else tensors[0]
 
 
 def to_tensor(array: npt.NDArray[Any]) -> tf.Tensor:

@@ -120,7 +120,8 @@ def finite_after_one_sample(store: Store) -> bool:
 def device_placement(store: Store) -> dict[str, list[str]]:
     """Return the devices that compute the convolutions and their gradients in a step."""
     batch = tf.TensorSpec((None, 32, 32, 2)), tf.TensorSpec((None,), tf.uint8)
-    operations = make(PLAIN, store)._train.get_concrete_function([batch] * 3).graph.get_operations()
+    rates = tf.TensorSpec((None,))
+    operations = make(PLAIN, store)._train.get_concrete_function(batch, rates, (), 3, False).graph.get_operations()
     kinds = ("Conv2D", "Conv2DBackpropFilter")
     return {kind: sorted({op.device for op in operations if op.type == kind}) for kind in kinds}
 

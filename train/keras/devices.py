@@ -1,0 +1,56 @@
+"""The devices that a training computes on."""
+
+from itertools import pairwise
+
+import tensorflow as tf
+from tensorflow.python.client import device_lib
+
+from store.errors import ConfigError
+from train.config import TrainConfig
+
+
+def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
+    """Return the devices for ``auto``, ``cpu`` or ``cuda``: all GPUs or the CPU; for the CPU, GPUs are hidden.
+
+    A compiled model gets only one GPU, because XLA compiles for a single device.
+
+    Raises
+    ------
+    ConfigError
+        If there is no GPU and the configured device is ``cuda``, or the device is one of PyTorch alone.
+    """
+    if config.device == "mps":
+        raise ConfigError("device='mps' is for PyTorch; use --device cpu or auto with Keras, or train-torch")
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.device == "cuda" and not gpus:
+        raise ConfigError("device='cuda' but TensorFlow finds no CUDA device; use --device cpu or auto")
+    if config.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    kind = "GPU" if gpus and config.device != "cpu" else "CPU"
+    devices: list[tf.config.LogicalDevice] = tf.config.list_logical_devices(kind)
+    return devices[:1] if config.compile else devices
+
+
+def free_memory(devices: list[tf.config.LogicalDevice]) -> int | None:
+    """Return the bytes that TensorFlow can still use on each of the GPUs; None on the CPU.
+
+    TensorFlow reserves nearly all of a GPU's memory at its start, so that what the driver calls free says nothing.
+    """
+    if devices[0].device_type != "GPU":
+        return None
+    limits = {device.name.lower(): int(device.memory_limit) for device in device_lib.list_local_devices()}
+    return min(limits[device.name.lower()] - memory_in_use(device.name) for device in devices)
+
+
+def memory_in_use(device: str) -> int:
+    """Return the bytes of a GPU that hold tensors."""
+    return int(tf.config.experimental.get_memory_info(device.removeprefix("/device:"))["current"])
+
+
+def divide(batch: tuple[tf.Tensor, ...], parts: int) -> list[tuple[tf.Tensor, ...]]:
+    """Return the part of a batch for each of some devices; none is empty if there are at least as many samples."""
+    if parts == 1:
+        return [batch]
+    samples = tf.shape(batch[0])[0]
+    bounds = pairwise(samples * part // parts for part in range(parts + 1))
+    return [tuple(tensor[start:stop] for tensor in batch) for start, stop in bounds]
