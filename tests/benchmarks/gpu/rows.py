@@ -137,7 +137,8 @@ def rates(size: Size, framework: str, on_gpu: bool) -> Iterator[Row]:
 
 def feeds(size: Size, framework: str) -> Iterator[Row]:
     """Yield the feeds alone, with a consumer that does nothing with the batches."""
-    for dataset, feed in itertools.product((SHOWERS, JETS), FEEDS):
+    known = FEEDS if framework == "torch" else ("resident", "stream")  # Keras has no sparse stream
+    for dataset, feed in itertools.product((SHOWERS, JETS), known):
         batch = size.batches[0] if dataset == SHOWERS else size.batches[-1]
         yield Row(
             section="feeds",

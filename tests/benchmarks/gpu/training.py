@@ -11,6 +11,7 @@ from store.opening import open_store
 from store.stream import BatchStream
 from train.backend import Backend, Steps
 from train.config import TrainConfig
+from train.feeds import choose_feed, hold_splits
 from train.outputs import Collector
 from train.resolve import make_augmentation, make_specification, resolve_config
 from train.run import open_stream
@@ -52,8 +53,14 @@ class Setting:
         }
         config = resolve_config(TrainConfig(run=Path("unused"), store=self.store, **settings), store)
         backend = side.backend(make_specification(config, store), config)
-        augmentation = make_augmentation(config, store)
-        return backend, open_stream(config, "train", "full", (0, 1), augmentation, training=True)
+        if self.feed == "sparse":
+            size, memory, threads = config.batch_size, config.memory, config.threads
+            return backend, BatchStream(
+                self.store, split="train", batch_size=size, shuffle="full", memory=memory, threads=threads, sparse=True
+            )
+        stream = open_stream(config, "train", "full", (0, 1), make_augmentation(config, store), training=True)
+        hold_splits(config, choose_feed(config, {"train": stream}, backend), {"train": stream}, backend)
+        return backend, stream
 
 
 def endless(backend: Backend, stream: BatchStream) -> Iterator[Steps]:
@@ -64,8 +71,8 @@ def endless(backend: Backend, stream: BatchStream) -> Iterator[Steps]:
 
 def measure_feed(side: Any, setting: Setting, seconds: float, warm_up: int) -> dict[str, Any]:
     """Return how many images arrive on the device per second, for a consumer that does nothing with them."""
-    backend, stream = setting.open(side)
     began = time.perf_counter()
+    backend, stream = setting.open(side)
     batches = endless(backend, stream)
     for _ in range(warm_up):
         steps = next(batches)
@@ -83,8 +90,8 @@ def measure_feed(side: Any, setting: Setting, seconds: float, warm_up: int) -> d
 
 def measure_training(side: Any, setting: Setting, seconds: float, warm_up: int) -> dict[str, Any]:
     """Return images per second of training, the share of time spent waiting for data, and synchronisations per step."""
-    backend, stream = setting.open(side)
     began = time.perf_counter()
+    backend, stream = setting.open(side)
     batches = endless(backend, stream)
 
     def take(seconds: float, least: int) -> tuple[int, int]:
