@@ -53,12 +53,20 @@ class Setting:
         }
         config = resolve_config(TrainConfig(run=Path("unused"), store=self.store, **settings), store)
         backend = side.backend(make_specification(config, store), config)
+        augmentation = make_augmentation(config, store)
         if self.feed == "sparse":
-            size, memory, threads = config.batch_size, config.memory, config.threads
-            return backend, BatchStream(
-                self.store, split="train", batch_size=size, shuffle="full", memory=memory, threads=threads, sparse=True
+            stream = BatchStream(
+                self.store,
+                split="train",
+                batch_size=config.batch_size,
+                shuffle="full",
+                memory=config.memory,
+                threads=config.threads,
+                transform=augmentation,
+                sparse=True,
             )
-        stream = open_stream(config, "train", "full", (0, 1), make_augmentation(config, store), training=True)
+        else:
+            stream = open_stream(config, "train", "full", (0, 1), augmentation, training=True)
         hold_splits(config, choose_feed(config, {"train": stream}, backend), {"train": stream}, backend)
         return backend, stream
 
