@@ -217,7 +217,7 @@ class RunFolder:
         """Write ``architecture.json``; `specification` consists of JSON values."""
         self._write_json("architecture.json", specification)
 
-    def write_environment(self, store: "Store", device: str) -> None:
+    def write_environment(self, store: "Store", device: str, feed: str | None = None) -> None:
         """Write ``environment.json``.
 
         Parameters
@@ -226,6 +226,8 @@ class RunFolder:
             The store with the data of the run.
         device
             Name of the device that the training uses.
+        feed
+            Where the images of each epoch come from: ``stream`` or ``resident``; None if there are no epochs.
         """
         identity = {"path": str(store.path), "digest": store.digest, "description": store.spec.to_dict()}
         self._write_json(
@@ -233,6 +235,7 @@ class RunFolder:
             {
                 "command": shlex.join(re.sub(r"(https?://[^?#\s]*)[?#]\S*", r"\1", word) for word in sys.argv),
                 "device": device,
+                **({} if feed is None else {"feed": feed}),
                 "platform": platform.platform(),
                 "python": platform.python_version(),
                 "packages": installed_versions(PACKAGES),

@@ -10,7 +10,7 @@ from store.datasets import DatasetSpec
 from store.errors import ConfigError
 
 if TYPE_CHECKING:
-    from store.batch import Batch, SparseBatch
+    from store.batch import Batch
 
 SYMMETRIES = ("flip-ieta", "flips", "rotations", "flips-rotations")
 DRAWS = 0xF11B  # first key of these random numbers; it keeps them independent of those that order the samples
@@ -78,18 +78,12 @@ class Augmentation:
                 )
         prepare_symmetries()
 
-    def __call__(self, batch: "Batch | SparseBatch", epoch: int) -> None:
-        """Change the images of a batch in place; hits of sparse images are then no longer in ascending position."""
-        from store.batch import Batch
-        from store.compiled.symmetries import apply_random_symmetries, move_positions
+    def __call__(self, batch: "Batch", epoch: int) -> None:
+        """Change the images of a batch in place."""
+        from store.compiled.symmetries import apply_random_symmetries
 
-        if isinstance(batch, Batch):
-            key = self._key(epoch)
-            apply_random_symmetries(batch.image, batch.sample, key, symmetry_codes(self.name), *self.spec.seed)
-        else:
-            images, shape = batch.images, np.array(batch.images.shape)
-            code = self.codes(batch.sample, epoch)
-            move_positions(images.position, images.offset, code, shape, *self.spec.seed)
+        key = self._key(epoch)
+        apply_random_symmetries(batch.image, batch.sample, key, symmetry_codes(self.name), *self.spec.seed)
 
     def codes(self, sample: Int64Array, epoch: int) -> UInt8Array:
         """Return the symmetry of each sample, uint8 (n,); `store.compiled.symmetries` says what each code does."""
@@ -98,6 +92,20 @@ class Augmentation:
         code = np.empty(sample.size, np.uint8)
         draw_symmetries(np.ascontiguousarray(sample), self._key(epoch), symmetry_codes(self.name), code)
         return code
+
+    def moves(self) -> Int64Array:
+        """Return where each symmetry takes each position, int64 (8, cell), by code; codes that are not drawn move none.
+
+        Positions are those of `store.sparse.SparseImages`.
+        """
+        from store.compiled.symmetries import move_positions
+
+        shape = np.array(self.spec.image_shape)
+        position = np.tile(np.arange(shape.prod(), dtype=np.uint32), 8)
+        offset, code = shape.prod() * np.arange(9), np.zeros(8, np.uint8)
+        code[symmetry_codes(self.name)] = symmetry_codes(self.name)
+        move_positions(position, offset, code, shape, *self.spec.seed)
+        return position.reshape(8, -1).astype(np.int64)
 
     def _key(self, epoch: int) -> Any:
         """Return the key, uint64, of the random numbers of an epoch."""

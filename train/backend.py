@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from store.arrays import Float32Array, Int64Array, UInt8Array
-from store.stream import Batch, BatchStream
+from store.batch import Batch, SampleBatch, SparseBatch
+from store.stream import BatchStream
 from train.config import TrainConfig
 from train.model.specification import Specification
 from train.resident import ResidentSplit
@@ -39,7 +40,7 @@ class Steps:
     target: Any
 
     @classmethod
-    def of_batch(cls, batch: Batch, inputs: Any, target: Any) -> "Steps":
+    def of_batch(cls, batch: Batch | SampleBatch | SparseBatch, inputs: Any, target: Any) -> "Steps":
         """Return one batch as steps."""
         return cls(sample=batch.sample, label=batch.label, count=1, inputs=inputs, target=target)
 
@@ -53,11 +54,14 @@ class Backend(Protocol):
         Human-readable name of the device that the model runs on.
     rank, world_size
         Number of this process, counted from 0, and the number of processes that train the model together.
+    takes_sparse
+        Whether `feed` takes sparse streams, whose images a GPU expands.
     """
 
     device: str
     rank: int
     world_size: int
+    takes_sparse: bool
 
     def free_memory(self) -> int | None:
         """Return the bytes that are free in the GPU's own memory; None if the model runs on the CPU, or if unknown."""

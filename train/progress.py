@@ -90,6 +90,22 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
         yield show
 
 
+@contextmanager
+def watch_images(title: str, images: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar over images.
+
+    Yields
+    ------
+    Callable
+        To be called with the number of images of each batch.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = not console.is_terminal or not is_first_rank()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(title, total=images)
+        yield lambda count: bar.advance(task, count)
+
+
 def is_first_rank() -> bool:
     """Return whether this process is the first or only rank, as ``torchrun`` numbers them."""
     return os.environ.get("RANK", "0") == "0"
@@ -102,7 +118,15 @@ def announce(line: str) -> None:
 
 
 def announce_start(
-    config: TrainConfig, store: Store, stream: BatchStream, *, framework: str, device: str, ranks: int, parameters: int
+    config: TrainConfig,
+    store: Store,
+    stream: BatchStream,
+    *,
+    framework: str,
+    device: str,
+    feed: str,
+    ranks: int,
+    parameters: int,
 ) -> None:
     """Print the model, the data and how they are read, before training starts."""
     simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
@@ -113,6 +137,7 @@ def announce_start(
     announce(f"{store.path}{simulated}: {stream.sample_count:,} training images{choice}")
     shuffle = config.shuffle if config.shuffle != AUTO else f"auto (now {stream.plan.identity['shuffle']})"
     announce(f"shuffle {shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
+    announce(feed)
     if config.compile:
         announce("compiling the model in its first step, which can take a minute …")
 

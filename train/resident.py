@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
 from store.arrays import Int64Array, UInt8Array
-from store.batch import SampleBatch
+from store.batch import SampleBatch, SparseBatch
 from store.errors import PlanError
 from store.plans.given_plan import EpochPlan
 from store.plans.plan import BatchPlan
@@ -72,11 +71,16 @@ class ResidentSplit:
     images: SparseImages
     index: SplitIndex
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the images on a device: their hits, and the first one and the number of hits of each image."""
+        return self.images.value.nbytes + self.images.position.nbytes + 2 * self.index.offset[1:].nbytes
+
     @classmethod
     def read(
         cls,
         plan: EpochPlan,
-        stream: BatchStream,
+        stream: "BatchStream[SparseBatch]",
         *,
         hits: float = 1.0,
         limit: float = float("inf"),
@@ -109,7 +113,7 @@ class ResidentSplit:
         for batch in stream:
             part = batch.images
             end = used + part.value.size
-            if end * (value.itemsize + position.itemsize) + offset.nbytes > limit:
+            if end * (value.itemsize + position.itemsize) + 2 * offset[1:].nbytes > limit:
                 raise MemoryError
             if end > value.size:
                 grown = int(SPARE * end)
@@ -131,7 +135,7 @@ def samples_of(plan: EpochPlan) -> Int64Array:
     return plan.position if isinstance(plan, SelectedPlan) else np.arange(plan.start, plan.stop)
 
 
-def reading_stream(stream: BatchStream, memory: int, threads: int) -> BatchStream:
+def reading_stream(stream: BatchStream, memory: int, threads: int) -> "BatchStream[SparseBatch]":
     """Open a stream of all samples that another one can draw: each once, in sparse form, in the order of the store.
 
     Parameters
@@ -144,12 +148,15 @@ def reading_stream(stream: BatchStream, memory: int, threads: int) -> BatchStrea
         Number of decoding threads.
     """
     size = max(1, min(READ_AT_ONCE, memory // (4 * 4 * int(np.prod(stream.image_shape)))))
-    whole = {"shuffle": "none", "rank": 0, "world_size": 1, "parts": None, "epoch": 0, "batch_size": size}
-    plan = stream.plan
+    plan: EpochPlan = stream.plan
+
+    def in_order(plan: BatchPlan) -> BatchPlan:
+        return replace(plan, shuffle="none", rank=0, world_size=1, parts=None, epoch=0, batch_size=size)
+
     if isinstance(plan, SelectedPlan):
-        plan = replace(plan, order=replace(plan.order, **whole), balance=None)
+        plan = replace(plan, order=in_order(plan.order), balance=None)
     elif isinstance(plan, BatchPlan):
-        plan = replace(plan, **whole)
+        plan = in_order(plan)
     else:
         raise PlanError("only the images of a split can be kept in memory, not those of a given plan")
     return BatchStream(stream.path, plan=plan, memory=memory, threads=threads, sparse=True)
@@ -220,15 +227,22 @@ def resident_epochs(index: SplitIndex, stream: BatchStream, batches: int | None 
         The stream, from which no images are read.
     batches
         Maximum number of batches that are yielded at once; all by default.
+
+    Raises
+    ------
+    PlanError
+        If the stream has a transform that is not an `Augmentation`, or see `BatchStream.sample_batches`.
     """
     augmentation, epoch = stream.transform, stream.epoch
+    if not (augmentation is None or isinstance(augmentation, Augmentation)):
+        raise PlanError("images in memory cannot be changed by any function: give the stream an Augmentation")
     left = len(stream) - stream.state_dict()["batch"]
-    with closing(stream.sample_batches()) as rest:
-        while left:
-            began = time.perf_counter()
-            count = left if batches is None else min(left, batches)
-            part = ResidentEpoch.of(index, list(islice(rest, count)), augmentation, epoch)
-            stream.waited += time.perf_counter() - began
-            yield part
-            left -= count
-        next(rest, None)
+    rest = stream.sample_batches()
+    while left:
+        began = time.perf_counter()
+        count = left if batches is None else min(left, batches)
+        part = ResidentEpoch.of(index, list(islice(rest, count)), augmentation, epoch)
+        stream.waited += time.perf_counter() - began
+        yield part
+        left -= count
+    next(rest, None)

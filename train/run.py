@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import cast
+from typing import Literal, cast
 
 from store.arrays import Float32Array
 from store.compiled.preparation import prepare
@@ -18,6 +18,7 @@ from train.augmentation import Augmentation
 from train.backend import Backend, BackendFactory
 from train.checkpoint import Checkpoint
 from train.config import NONE, TrainConfig
+from train.feeds import choose_feed, hold_splits, streams_sparse
 from train.loop import TrainingLoop
 from train.model.specification import Specification
 from train.outputs import predict
@@ -79,10 +80,13 @@ def run_training(
     config = config if resume else resolve_shuffle(config, store, backend)
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
-    training = open_stream(config, "train", config.shuffle, ranks, augmentation, training=True)
+    sparse = streams_sparse(store.image.shape[1:], backend)
+    training = open_stream(config, "train", config.shuffle, ranks, augmentation, training=True, sparse=sparse)
     # Several ranks predict for the shards that they train on, which they have in their caches.
     order = "none" if backend.world_size == 1 else "chunks"
-    ordered = {split: open_stream(config, split, order, ranks) for split in SPLITS}
+    ordered = {split: open_stream(config, split, order, ranks, sparse=sparse) for split in SPLITS}
+    repeated = {"train": training, "validation": ordered["validation"]}
+    feed = choose_feed(config, repeated, backend)
     with folder.locked() if backend.rank == 0 else nullcontext():
         if backend.rank == 0:
             samples = sum(stream.sample_count for stream in ordered.values())
@@ -97,17 +101,19 @@ def run_training(
         if backend.rank == 0:
             folder.write_config(config.to_dict(), framework=framework, parameters=parameters)
             folder.write_specification(specification.to_dict())
-            folder.write_environment(store, backend.device)
+            folder.write_environment(store, backend.device, feed.name)
         announce_start(
             config,
             store,
             training,
             framework=framework,
             device=backend.device,
+            feed=str(feed),
             ranks=backend.world_size,
             parameters=parameters,
         )
         try:
+            hold_splits(config, feed, repeated, backend)
             loop.run()
             export_best(folder, backend, ordered, weights, stored_weights(config, store))
         except KeyboardInterrupt:
@@ -123,6 +129,7 @@ def open_stream(
     transform: Augmentation | None = None,
     *,
     training: bool = False,
+    sparse: bool = False,
 ) -> BatchStream:
     """Open a stream of a split of the configured store.
 
@@ -136,6 +143,8 @@ def open_stream(
         Rank and world size.
     training
         Whether the model is trained on the stream, so that it is balanced if the run is.
+    sparse
+        Whether it gives images in sparse form.
     """
     rank, world_size = ranks
     return BatchStream(
@@ -152,6 +161,7 @@ def open_stream(
         memory=config.memory,
         threads=config.threads,
         transform=transform,
+        sparse=cast("Literal[False]", sparse),
     )
 
 

@@ -12,8 +12,8 @@ from store.errors import ConfigError
 from train.config import NONE, TrainConfig
 
 if TYPE_CHECKING:
+    from store.batch import Batch, SampleBatch, SparseBatch
     from store.opening import Store
-    from store.stream import Batch
 
 
 def select_samples(config: TrainConfig, store: "Store", split: str) -> Int64Array:
@@ -116,7 +116,9 @@ def balanced_class_weights(config: TrainConfig, store: "Store", weights: Float32
     return weight
 
 
-def model_targets(batch: "Batch", weights: Float32Array | None) -> tuple[npt.NDArray[Any], ...]:
+def model_targets(
+    batch: "Batch | SampleBatch | SparseBatch", weights: Float32Array | None
+) -> tuple[npt.NDArray[Any], ...]:
     """Return what the loss of a batch depends on besides the logits: ``(label,)``, or ``(label, weight)``.
 
     Parameters

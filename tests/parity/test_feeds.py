@@ -4,7 +4,7 @@ import torch
 
 from tests.parity.cases import EPOCHS, digest, open_feed, random_variables, store_of
 from tests.parity.conftest import Sides
-from train.pytorch.feed import feed
+from train.pytorch.feed import Feed
 
 
 def test_same_batches_in_the_same_order(sides: Sides) -> None:
@@ -13,7 +13,7 @@ def test_same_batches_in_the_same_order(sides: Sides) -> None:
     in_torch = [
         digest(
             tensor.numpy()
-            for _, inputs, label in feed(stream, torch.device("cpu"), variables)
+            for _, inputs, label in Feed(torch.device("cpu"), variables)(stream)
             for tensor in (*inputs, label)
         )
         for _ in range(EPOCHS)

@@ -16,6 +16,7 @@ from train.backend import Steps
 from train.config import TrainConfig
 from train.metrics import probability
 from train.model.specification import Specification
+from train.resident import ResidentSplit
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,7 @@ def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class LineBackend:
     """Logistic regression on the summed squares of each channel: the simplest backend, in a few lines of numpy."""
 
-    device, rank, world_size = "paper", 0, 1
+    device, rank, world_size, takes_sparse = "paper", 0, 1, False
 
     def __init__(self, specification: Specification, config: TrainConfig, weights: Any = None) -> None:
         classes = specification.class_count
@@ -41,6 +42,12 @@ class LineBackend:
         self.rates: list[float] = []
         self.trained: list[npt.NDArray[np.int64]] = []
         self.broken_from = np.inf
+
+    def free_memory(self) -> int | None:
+        return None
+
+    def hold(self, split: str, images: ResidentSplit) -> None:
+        raise NotImplementedError
 
     def feed(self, stream: BatchStream) -> Iterator[Steps]:
         for batch in stream:

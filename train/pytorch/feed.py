@@ -1,19 +1,21 @@
 """From the batch stream to PyTorch tensors."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from store.arrays import Float32Array
-from store.stream import Batch, BatchStream
-from train.variables import model_inputs
+from store.batch import Batch, SampleBatch, SparseBatch
+from store.stream import BatchStream
+from train.pytorch.resident import Inputs, ResidentImages, Target, as_target, expand, signed_positions, to_device
+from train.resident import ResidentSplit
 from train.weighting import model_targets
 
-Inputs = tuple[Tensor, ...]
-Target = Tensor | tuple[Tensor, Tensor]
-"""Labels (batch,), or labels and weights."""
+Fed = tuple[Batch | SampleBatch | SparseBatch, Inputs, Target]
+COPIES = 2  # batches whose memory a GPU may still be copying from
 
 
 def batch_tensors(batch: Batch) -> tuple[Tensor, Tensor] | tuple[Tensor, dict[str, Tensor], Tensor]:
@@ -24,28 +26,67 @@ def batch_tensors(batch: Batch) -> tuple[Tensor, Tensor] | tuple[Tensor, dict[st
     return image, {name: torch.from_numpy(values) for name, values in batch.columns.items()}, label
 
 
-def feed(
-    stream: BatchStream,
-    device: torch.device,
-    variables: Float32Array | None = None,
-    weights: Float32Array | None = None,
-) -> Iterator[tuple[Batch, Inputs, Target]]:
-    """Yield each batch with the model's inputs and the labels (batch,) as tensors on the device.
+class Feed:
+    """Gives the batches of streams as tensors on a device, from the store or from the device's memory.
 
-    The inputs are those of `train.variables.model_inputs`: images (batch, ieta, iphi, channel), and variables
-    (batch, variable) if `variables` holds those of the whole store. If `weights` holds the weights of all its samples,
-    the labels come in a tuple with the weights (batch,).
-
-    On the CPU the tensors share the batch's memory. For a GPU, samples are decoded into pinned memory and copied from
-    there on a separate CUDA stream, one batch ahead of the one that the model works on.
+    Parameters
+    ----------
+    device
+        The device.
+    variables, weights
+        Those of all samples of the store, see `train.variables.read_variables` and `train.weighting.read_weights`; None
+        if the model takes images alone, or all samples count the same.
     """
-    if device.type == "cpu":
-        for batch in stream:
-            inputs = tuple(map(torch.from_numpy, model_inputs(batch, variables)))
-            yield batch, inputs, _as_target(map(torch.from_numpy, model_targets(batch, weights)))
-    else:
-        stream.buffers.allocate = allocate_pinned
-        yield from _feed_cuda(stream, device, variables, weights)
+
+    def __init__(
+        self, device: torch.device, variables: Float32Array | None = None, weights: Float32Array | None = None
+    ) -> None:
+        self._device, self._variables, self._weights = device, variables, weights
+        self._resident: dict[str, ResidentImages] = {}
+
+    def hold(self, split: str, images: ResidentSplit) -> None:
+        """Keep the images of a split in the device's memory, from where its streams are fed then."""
+        self._resident[split] = ResidentImages(images, self._device, self._variables, self._weights)
+
+    def free_memory(self) -> int | None:
+        """Return the bytes that are free in the GPU's own memory; None on the CPU."""
+        if self._device.type == "cuda":
+            unused = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+            return torch.cuda.mem_get_info(self._device)[0] + unused
+        if self._device.type == "mps":
+            return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return None
+
+    def __call__(self, stream: BatchStream) -> Iterator[Fed]:
+        """Yield each remaining batch of an epoch with the model's inputs and the labels (batch,) on the device.
+
+        The inputs are images (batch, ieta, iphi, channel), and variables
+        (batch, variable) if there are any. If samples have weights, the labels come in a tuple with
+        the weights.
+
+        On the CPU the tensors share the batch's memory. For a GPU, samples are decoded into pinned memory and copied
+        from there on a separate CUDA stream, one batch ahead of the one that the model works on. A batch whose split is
+        held, or that a sparse stream gives, is expanded on the device.
+        """
+        resident = self._resident.get(stream.plan.identity.get("split", ""))
+        if resident is not None:
+            return resident(stream)
+        if self._device.type == "cuda":
+            stream.buffers.allocate = allocate_pinned
+            return _one_ahead(stream, self._copy, self._device)
+        return (self._copy(batch) for batch in stream)
+
+    def _copy(self, batch: Batch | SparseBatch) -> Fed:
+        """Begin to copy a batch to the device on the current CUDA stream; return it with its tensors there."""
+        if isinstance(batch, Batch):
+            images = torch.from_numpy(batch.image).to(self._device, non_blocking=self._device.type == "cuda")
+        else:
+            arrays = batch.images.value, signed_positions(batch.images), np.diff(batch.images.offset)
+            value, position, hits = (to_device(array, self._device) for array in arrays)
+            images = expand(value, position, hits, batch.images.shape)
+        variables = () if self._variables is None else (to_device(self._variables[batch.sample], self._device),)
+        targets = model_targets(batch, self._weights)
+        return batch, (images, *variables), as_target(to_device(array, self._device) for array in targets)
 
 
 def allocate_pinned(shape: tuple[int, ...]) -> Float32Array:
@@ -53,32 +94,37 @@ def allocate_pinned(shape: tuple[int, ...]) -> Float32Array:
     return torch.empty(shape, dtype=torch.float32, pin_memory=True).numpy()
 
 
-def _as_target(tensors: Iterable[Tensor]) -> Target:
-    label, *weights = tensors
-    return (label, weights[0]) if weights else label
+def _one_ahead(stream: BatchStream, copy: Callable[..., Fed], device: torch.device) -> Iterator[Fed]:
+    """Yield what `copy` returns for each batch of a stream, after it has begun on the next one.
 
-
-def _feed_cuda(
-    stream: BatchStream, device: torch.device, variables: Float32Array | None, weights: Float32Array | None
-) -> Iterator[tuple[Batch, Inputs, Target]]:
-    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    ahead: deque[tuple[Batch, list[list[Tensor]], torch.cuda.Event]] = deque()
+    A copy begins when the model has finished with the batch before the last, so that the memory of the GPU holds few
+    batches, however far ahead of it the host is. The host waits for nothing but copies that began long before.
+    """
+    copies, model = torch.cuda.Stream(device), torch.cuda.current_stream(device)  # type: ignore[no-untyped-call]
+    ahead = deque[tuple[Fed, torch.cuda.Event]]()
+    copied = deque[tuple[object, torch.cuda.Event]]()  # keeps the memory of batches from being decoded into meanwhile
     for batch in stream:
-        parts = model_inputs(batch, variables), model_targets(batch, weights)
+        copies.wait_stream(model)
         with torch.cuda.stream(copies):
-            tensors = [[torch.from_numpy(array).to(device, non_blocking=True) for array in part] for part in parts]
-        ahead.append((batch, tensors, copies.record_event()))
+            fed = copy(batch)
+        ahead.append((fed, copies.record_event()))
         if len(ahead) > 1:
-            yield _wait_for_copy(*ahead.popleft())
-    while ahead:
-        yield _wait_for_copy(*ahead.popleft())
+            yield _use_on(model, *ahead[0])
+            (done, *_), event = ahead.popleft()
+            copied.append((done, event))
+        while len(copied) > COPIES:
+            copied.popleft()[1].synchronize()
+    for fed, event in ahead:
+        yield _use_on(model, fed, event)
+        event.synchronize()
+    for _, event in copied:
+        event.synchronize()
 
 
-def _wait_for_copy(batch: Batch, tensors: list[list[Tensor]], copied: torch.cuda.Event) -> tuple[Batch, Inputs, Target]:
-    # The copy began one batch ago; once it has finished, the batch's memory may be decoded into again.
-    copied.synchronize()
-    # The allocator must not reuse this memory while work queued on the main stream still reads it.
-    inputs, targets = tensors
-    for tensor in (*inputs, *targets):
-        tensor.record_stream(torch.cuda.current_stream(tensor.device))
-    return batch, tuple(inputs), _as_target(targets)
+def _use_on(model: torch.cuda.Stream, fed: Fed, copied: torch.cuda.Event) -> Fed:
+    """Return a batch whose tensors work queued on `model` from now on may read."""
+    model.wait_event(copied)
+    _, inputs, target = fed
+    for tensor in (*inputs, *(target if isinstance(target, tuple) else (target,))):
+        tensor.record_stream(model)  # the allocator must not reuse this memory while work on `model` still reads it
+    return fed

@@ -7,7 +7,7 @@ import torch
 
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader
-from train.pytorch.feed import feed
+from train.pytorch.feed import Feed
 
 
 def opening(convert: Callable[[BatchStream], Iterator[Any]]) -> Callable[[Place], Callable[[int], Iterator[Any]]]:
@@ -19,7 +19,7 @@ def opening(convert: Callable[[BatchStream], Iterator[Any]]) -> Callable[[Place]
 
 
 def by_feed(stream: BatchStream) -> Iterator[Any]:
-    return (image for _, (image,), _ in feed(stream, torch.device("cpu")))
+    return (image for _, (image,), _ in Feed(torch.device("cpu"))(stream))
 
 
 def bare(stream: BatchStream) -> Iterator[Any]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import store
-from train.pytorch.feed import feed
+from train.pytorch.feed import Feed
 
 
 def stream(path: Path) -> store.BatchStream:
@@ -14,7 +14,7 @@ def stream(path: Path) -> store.BatchStream:
 
 def test_tensors_are_the_memory_of_the_batch(showers: Path) -> None:
     batches = 0
-    for batch, (image,), label in feed(stream(showers), torch.device("cpu")):
+    for batch, (image,), label in Feed(torch.device("cpu"))(stream(showers)):
         assert image.data_ptr() == batch.image.ctypes.data
         assert label.data_ptr() == batch.label.ctypes.data
         batches += 1
@@ -24,7 +24,7 @@ def test_tensors_are_the_memory_of_the_batch(showers: Path) -> None:
 @pytest.mark.gpu
 def test_gpu_gets_every_batch_in_order(showers: Path) -> None:
     device = torch.device("cuda")
-    on_device = list(feed(stream(showers), device))
+    on_device = list(Feed(device)(stream(showers)))
     for batch, (fed, (image,), label) in zip(stream(showers), on_device, strict=True):
         np.testing.assert_array_equal(fed.sample, batch.sample)
         assert image.device.type == label.device.type == "cuda"
