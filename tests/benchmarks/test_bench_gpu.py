@@ -74,10 +74,9 @@ def test_a_process_that_fails_or_hangs_is_replaced(tmp_path: Path) -> None:
     with processes("cpu", tmp_path, 1) as measuring:
         with pytest.raises(FailedError, match=r"RuntimeError: .*negative"):
             measuring.ask("torch", "rate", {**forever, "amount": -1}, 100)
-        assert measuring.ask("torch", "machine", {}, 100)["torch"]
         began = time.monotonic()
         with pytest.raises(FailedError, match="not finished after 1 s"):
-            measuring.ask("torch", "rate", forever, 1)
+            measuring.ask("torch", "rate", forever, 1)  # in a new process
         assert time.monotonic() - began < 60
 
 

@@ -30,7 +30,7 @@ class Size:
     seconds
         Time over which a rate is measured.
     warm_up
-        Batches before that.
+        Batches before that, and after it those in which synchronisations are counted.
     copied
         Bytes per copy.
     matrix
@@ -62,7 +62,7 @@ FULL = Size(
 SMALL = Size(
     images={SHOWERS: 256, JETS: 40},
     batches=(16,),
-    networks=("shower", "jet-cnn-deep"),
+    networks=("shower",),
     seconds=0.02,
     warm_up=1,
     copied=UNIT // 4,

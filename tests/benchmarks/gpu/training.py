@@ -18,7 +18,6 @@ from train.run import open_stream
 
 LEAST = 3  # batches
 MEMORY = 2 << 30  # bytes for batches that are decoded ahead, unless three batches are larger
-COUNTED = 12  # batches in which synchronisations are counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +121,7 @@ def measure_training(side: Any, setting: Setting, seconds: float, warm_up: int) 
     elapsed = time.perf_counter() - began
     waited = stream.waited - waited
     with side.counting_synchronisations(setting.device) as synchronisations:
-        _, counted = take(0, COUNTED)
+        _, counted = take(0, warm_up)
     return {
         "images_per_second": images / elapsed,
         "waiting_share": waited / elapsed,
