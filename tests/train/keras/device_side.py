@@ -22,6 +22,7 @@ from train.model.layers import BatchNorm, Conv, Dense
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Dropout, Flatten, MaxPool
+from train.resident import ResidentSplit, reading_stream
 from train.run import open_stream
 
 END = (MaxPool(size=8), Flatten(), Dense(units=1, activation="linear"))
@@ -95,6 +96,18 @@ def compare_with_one_device(store: Store) -> dict[str, float]:
     }
 
 
+def train_resident(store: Store) -> bool:
+    """Return whether three devices train alike, bit for bit, from a stream and from images that each of them holds."""
+    config = TrainConfig(run=Path("unused"), store=store.path, batch_size=34)
+    streamed, held = (make(PLAIN, store, **STEP) for _ in range(2))
+    first = open_stream(config, "train", "full", (0, 1))
+    held.hold("train", ResidentSplit.read(first.plan, reading_stream(first, 1 << 24, 2)))
+    for backend in (streamed, held):
+        for step in backend.feed(open_stream(config, "train", "full", (0, 1))):
+            backend.train(step, [0.01] * step.count)
+    return difference(streamed.state_dict(), held.state_dict()) == 0
+
+
 def compare_with_resumed(store: Store) -> bool:
     """Return whether a backend that loads the state of another one continues like it, bit for bit."""
     steps = batches(store, 50)
@@ -149,6 +162,7 @@ def main(path: str) -> None:
         "placement": device_placement(store),
         "difference": compare_with_one_device(store),
         "resumed": compare_with_resumed(store),
+        "resident": train_resident(store),
         "logits": logits_of_one_image(store),
         "finite": finite_after_one_sample(store),
         "names": names_in_a_checkpoint(store),

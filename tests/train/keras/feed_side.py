@@ -110,6 +110,26 @@ def odd_values(path: str) -> bool:
     return True
 
 
+def same_tensors(path: str) -> bool:
+    """Return whether both feeds give the same images, variables, labels and weights, with augmentation."""
+    samples = open_store(path).image.shape[0]
+    random = np.random.default_rng(0)
+    variables = random.normal(size=(samples, 3)).astype(np.float32)
+    weights = random.normal(size=samples).astype(np.float32)
+    streamed, held = (Feed(["/CPU:0"], variables, weights, together=2) for _ in range(2))
+    streams = open_training(path), open_training(path)
+    held.hold("train", read(streams[1]))
+    for _ in range(2):
+        for one, two in zip(streamed(streams[0]), held(streams[1]), strict=True):
+            inputs = resident.expand(two.inputs.held[0], (32, 32, 2), *two.inputs.parts)
+            pairs = zip((*one.inputs, *one.target), (*inputs, *two.target), strict=True)
+            if any(first.numpy().tobytes() != second.numpy().tobytes() for first, second in pairs):
+                return False
+            if not np.array_equal(one.sample, two.sample) or not np.array_equal(one.label, two.label):
+                return False
+    return True
+
+
 def values_read(path: str) -> int:
     """Return how many values of tensors Python reads in a few calls of a training."""
     from tensorflow.python.framework.ops import _EagerTensorBase
@@ -143,7 +163,7 @@ def values_read(path: str) -> int:
 
 
 def main(path: str) -> None:
-    report = {**compare(path), "odd": odd_values(path), "read": values_read(path)}
+    report = {**compare(path), "odd": odd_values(path), "tensors": same_tensors(path), "read": values_read(path)}
     print(json.dumps(report))
 
 

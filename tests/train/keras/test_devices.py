@@ -49,6 +49,10 @@ def test_resumed_training_is_the_same_bit_for_bit(report: dict[str, Any]) -> Non
     assert report["resumed"]
 
 
+def test_each_device_may_hold_the_images(report: dict[str, Any]) -> None:
+    assert report["resident"]
+
+
 def test_checkpoints_keep_the_names_of_older_ones(report: dict[str, Any]) -> None:
     weights = [f"weights/residual1.body.conv1.{kind}" for kind in ("kernel", "bias")]
     assert report["names"] == [*weights, "random/residual1.body.dropout1"]
