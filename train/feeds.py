@@ -49,7 +49,7 @@ class ChosenFeed:
     def __str__(self) -> str:
         if self.name == STREAM:
             return "images streamed from the store"
-        return f"images of {' and '.join(self.hits)} resident, about {self.needed / 1e6:,.0f} MB"
+        return f"images of {' and '.join(self.hits)} resident, about {self.needed / 1e6:,.1f} MB"
 
 
 def streams_sparse(image_shape: tuple[int, ...], backend: Backend) -> bool:
