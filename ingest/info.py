@@ -15,7 +15,7 @@ from ingest.reference import reference_table
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.console import printable
 from store.locations import Location
-from store.opening import Store, open_statistics, open_store
+from store.opening import Store, open_store, read_statistics
 from store.plans.plan import BatchPlan
 from store.plans.shuffle_quality import ShuffleQuality, shuffle_quality
 from store.plans.shuffles import SHUFFLES
@@ -50,7 +50,8 @@ def describe_store(path: Location, reference: bool = False) -> RenderableType:
     StoreError
         If the path holds no store, or one without statistics.
     """
-    store, statistics = open_store(path), open_statistics(path)
+    store = open_store(path)
+    statistics = read_statistics(store)
     simulated = store.attributes["simulated"]
     title = Text(printable(store.attributes["title"]), style="bold")
     origin = Text(

@@ -7,7 +7,7 @@ from ingest.info import READERS, shuffle_qualities
 from ingest.reference import compare_published
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
 from store.locations import Location
-from store.opening import Store, open_statistics, open_store
+from store.opening import Store, open_store, read_statistics
 from store.readers.sample_reader import choose_reader
 
 SUMMARY_VERSION = 1
@@ -33,7 +33,8 @@ def summarise_store(path: Location, reference: bool = False) -> dict[str, Any]:
     StoreError
         If the path holds no store, or one without statistics, or nothing is published for `reference`.
     """
-    store, statistics = open_store(path), open_statistics(path)
+    store = open_store(path)
+    statistics = read_statistics(store)
     spec, image, attributes = store.spec, store.image, store.attributes
     batch_size, qualities = shuffle_qualities(store)
     reader = choose_reader(image, store.shards).kind

@@ -21,6 +21,7 @@ from store.digests import DIGESTS_FILE, SHA256, content_digest, read_digests, sh
 from store.errors import CalostreamError, ConfigError, CorruptStoreError
 from store.files import folder_bytes
 from store.locations import Location
+from store.no_store import computing_statistics
 from store.sample_columns import column_types, content_columns
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _check_files(store: "Store", recorded: dict[str, str]) -> None:
 
 
 def _remedy(store: "Store", statistics: bool) -> str:
-    return f"`ingest statistics {store.path}` computes it again" if statistics else REMEDY
+    return computing_statistics(store.path) if statistics else REMEDY
 
 
 def check_lengths(store: "Store") -> None:

@@ -44,3 +44,10 @@ def describe_content(location: Location, start: bytes) -> str:
         if start.startswith(signature):
             return f"is {kind}, not a store; `ingest {location} --output NEW.zarr` makes a store of it"
     return "is a file, and a store is a folder; `ingest` makes one from HDF5 or Parquet files"
+
+
+def computing_statistics(path: Location) -> str:
+    """Return how a store gets statistics, or new ones, as the end of an error message."""
+    if isinstance(path, Path):
+        return f"`ingest statistics {path}` computes them"
+    return "copy the store to a folder, run `ingest statistics FOLDER` there, and copy it back"

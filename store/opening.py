@@ -13,7 +13,7 @@ from store.errors import CorruptStoreError, StoreError
 from store.even_chunks import even_chunks, samples_per_chunk
 from store.integrity import MANY, check_store, naming
 from store.locations import Location, Url, locate
-from store.no_store import describe_absence
+from store.no_store import computing_statistics, describe_absence
 from store.opened_store import Store as Store
 from store.remote.mirror import open_mirror
 from store.remote.zarr_store import MirrorStore
@@ -175,9 +175,19 @@ def open_statistics(path: str | Location) -> xr.Dataset:
     StoreError
         If the path contains no store that this version reads, or the store has no statistics.
     """
-    store = open_store(path)
+    return read_statistics(open_store(path))
+
+
+def read_statistics(store: Store) -> xr.Dataset:
+    """Read the statistics of an opened store; see `open_statistics`.
+
+    Raises
+    ------
+    StoreError
+        If the store has none.
+    """
     if "statistics" not in store.group:
-        raise StoreError(f"{store.path}: no statistics; `ingest statistics {store.path}` computes them")
+        raise StoreError(f"{store.path}: no statistics; {computing_statistics(store.path)}")
     with (
         naming(store.path / "statistics"),
         xr.open_zarr(store.folder, group="statistics", consolidated=False, chunks=None) as dataset,

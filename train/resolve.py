@@ -10,7 +10,7 @@ from store.arrays import Float32Array
 from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
 from store.locations import Url
-from store.opening import Store, open_statistics
+from store.opening import Store, read_statistics
 from store.plans.shuffles import Shuffle
 from store.readers.page_cache import choose_shuffle
 from store.run_folder import RunFolder
@@ -24,7 +24,7 @@ from train.model.specification import Specification
 from train.variables import VariableInputs
 from train.weighting import balanced_class_weights, default_weight, select_samples
 
-CHANGEABLE = {"epochs", "patience", "device", "feed", "memory", "threads", "save_every"}
+CHANGEABLE = {"epochs", "patience", "device", "feed", "cuda_graph", "memory", "threads", "save_every"}
 """Settings that may change when a run is resumed."""
 
 
@@ -136,7 +136,7 @@ def make_specification(config: TrainConfig, store: Store) -> Specification:
         check_fit(architecture, store.spec)
         specification = Specification(
             architecture=architecture.with_variables(len(config.variables)).with_outputs(classes),
-            normalisation=Normalisation.from_statistics(config.normalisation, open_statistics(store.path)),
+            normalisation=Normalisation.from_statistics(config.normalisation, read_statistics(store)),
             image_shape=store.spec.image_shape,
             variables=VariableInputs.from_store(config.variables, store),
         )

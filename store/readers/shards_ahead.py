@@ -1,5 +1,6 @@
 """Which shards of a remote store a stream needs: told ahead, so that they are fetched while earlier ones are read."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,12 @@ from store.errors import PlanError
 from store.opening import Store
 from store.plans.given_plan import EpochPlan
 from store.readers.page_cache import stored_shards
+from store.remote.space import KEPT
 
 AHEAD_BYTES = 256 << 20  # of shards beyond those of the batch that is read next: seconds of a fast link
 MOST_OF_ROOM = 0.5  # of the cache, for these shards
+LOOKED_AT = 64  # batches
+MOST_RECENT = 1000  # shards
 
 
 @dataclass
@@ -85,12 +89,17 @@ class ShardsAhead:
 def check_room(store: Store, plan: EpochPlan) -> None:
     """Check that the cache holds what a plan needs of a remote store, if it needs all of it at once.
 
+    A line on the terminal says so if it does not hold the shards that another plan needs at a time.
+
     Raises
     ------
     PlanError
         If it does not.
     """
-    if store.shards.room is None or plan.identity.get("shuffle") != "full":
+    if store.shards.room is None:
+        return
+    if plan.identity.get("shuffle") != "full":
+        _compare_room(store, plan, store.shards.room)
         return
     others = store.stored_bytes - store.image_bytes
     needed = len(stored_shards(store, plan.start, plan.stop))
@@ -100,6 +109,45 @@ def check_room(store: Store, plan: EpochPlan) -> None:
             f"{store.path}: shuffle='full' needs about {size / 1e9:,.3g} GB of it on this machine, the cache takes "
             f"{store.shards.room / 1e9:,.3g} GB; raise --cache-size (CALOSTREAM_CACHE_SIZE), or take shuffle='window'"
         )
+
+
+def _compare_room(store: Store, plan: EpochPlan, room: int) -> None:
+    """Say in one line if the shards that a plan needs at a time do not fit into the cache."""
+    if store.stored_bytes <= room:
+        return
+    others, shard_bytes = store.stored_bytes - store.image_bytes, store.image_bytes / store.shards.count
+    needed, fitting = shards_at_a_time(store, plan), max(0, int((KEPT * room - others) / shard_bytes))
+    if needed > max(1, fitting):
+        size = min(store.stored_bytes, others + 2 * needed * shard_bytes) / KEPT  # with the next ones, read ahead
+        _say_once(
+            f"{store.path}: its order needs {needed:,} shards at a time, the cache holds {fitting:,}, so shards are "
+            f"fetched several times per epoch; --cache-size {int(size / 1e6) + 1}MB (CALOSTREAM_CACHE_SIZE) is enough"
+        )
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    say(text)
+
+
+def shards_at_a_time(store: Store, plan: EpochPlan) -> int:
+    """Return how many shards must be kept so that none is fetched twice for the first batches of an epoch.
+
+    Parameters
+    ----------
+    store
+        The store.
+    plan
+        The batches; up to `LOOKED_AT` of them are looked at.
+    """
+    per_shard = (store.image.shards or store.image.chunks)[0]
+    recent: list[int] = []  # shards, the one used last at the end
+    most = 0
+    for number in range(min(len(plan), LOOKED_AT)):
+        shards = np.unique(plan[number] // per_shard).tolist()
+        most = max(most, len(shards), *(len(recent) - recent.index(shard) for shard in shards if shard in recent), 0)
+        recent = [shard for shard in recent if shard not in shards][-MOST_RECENT:] + shards
+    return most
 
 
 def fetch_all(store: Store, plan: EpochPlan) -> None:

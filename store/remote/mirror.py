@@ -25,6 +25,7 @@ T = TypeVar("T")
 METADATA = "zarr.json"
 AT_ONCE = 16  # files that are fetched at a time
 LISTS_NOTHING = ("http", "https")
+LISTS_FOLDERS = ("root",)  # with a request for each
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +43,7 @@ class Mirror:
     digests
         Recorded sha256 of all files of the store.
     shard_bytes
-        Sizes of the shards that the server lists, by name. Empty if it cannot list.
+        Sizes of the shards that the server lists, by name; of the first shard, if it cannot list.
     stored_bytes
         Total size of all shards; an estimate from the first if the server cannot list.
     """
@@ -172,24 +173,18 @@ def reopen_mirror(url: Url, key: str, _process: int) -> Mirror:
 
 
 def _fetch_rest(objects: Objects, cache: Cache, key: str, digests: dict[str, str]) -> tuple[dict[str, int], int]:
-    """Fetch all files but shards; return the sizes of the listed shards and the size of all."""
+    """Fetch all files but shards; return the sizes of the shards, as far as they are known, and the size of all."""
     shards = [name for name in digests if SHARD.fullmatch(name)]
     names = [name for name in digests if name != METADATA and not SHARD.fullmatch(name)]
-
-    def measure() -> tuple[dict[str, int], int]:
-        if objects.url.scheme not in LISTS_NOTHING:
-            sizes = {name: size for name, size in objects.list("image").items() if SHARD.fullmatch(name)}
-            return sizes, sum(sizes.values())
-        first = objects.info(shards[0]) if shards else None
-        return {}, first.size * len(shards) if first else 0
-
-    jobs: list[Callable[[], Any]] = [
-        measure,
-        *(functools.partial(_fetch, cache, key, objects, name, digests[name]) for name in names),
-    ]
-    sizes, *_ = _at_once(lambda job: job(), jobs)
-    result: tuple[dict[str, int], int] = sizes
-    return result
+    sizes: dict[str, int] = {}
+    if objects.url.scheme not in LISTS_NOTHING:
+        sizes = objects.list("image" if objects.url.scheme in LISTS_FOLDERS else "")
+    elif shards and (first := objects.info(shards[0])) is not None:
+        sizes = {shards[0]: first.size}
+    _at_once(lambda name: _fetch(cache, key, objects, name, digests[name], sizes.get(name)), names)
+    known = {name: size for name, size in sizes.items() if SHARD.fullmatch(name)}
+    total = sum(known.values())
+    return known, total * len(shards) if objects.url.scheme in LISTS_NOTHING else total
 
 
 def _fetch(cache: Cache, key: str, objects: Objects, name: str, digest: str, size: int | None = None) -> Path:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from store.stream import BatchStream
 from tests.examples import SHAPE, run_ingest, tell_tale_images, write_store
 from tests.faulty_server import Faults, faulty_server
 from tests.remote.conftest import upload
-from tests.servers import free_port, http_server, running
+from tests.servers import free_port, http_server, running, s3_environment
 
 SHARDS = 8
 
@@ -265,3 +266,24 @@ def test_requests_that_fail_are_repeated(cache: Path, local_store: Path, fault: 
         server.faults = Faults(only="c.3.0.0.0|label/c/0", **fault)
         assert read(locate(f"{server.address}/x.zarr"), [200, 3]).tolist() == [201, 4]
         assert (server.faults.failures, server.faults.cut) == (0, 0)
+
+
+def test_opening_asks_for_sizes_in_one_list_and_once(cache: Path, local_store: Path, s3_address: str) -> None:
+    with faulty_server(s3_address) as server, s3_environment(server.address):
+        url = upload(local_store, Url("s3://showers/counted/x.zarr"))
+        server.requests.clear()
+        open_store(url)
+        others = [path for path in local_store.rglob("*") if path.is_file() and not path.name.startswith("c.")]
+        assert Counter(method for method, _ in server.requests) == {"GET": len(others) + 1}
+        server.requests.clear()
+        assert run_ingest("info", url).status == 0
+        assert len(server.requests) == 3, "metadata, record of digests, list"
+
+
+def test_a_store_without_statistics_at_a_url(cache: Path, tmp_path: Path) -> None:
+    url = upload(write_store(tmp_path / "x.zarr"), Url("s3://showers/bare/x.zarr"))
+    outcome = run_ingest("info", url)
+    assert outcome.err == (
+        f"error: {url}: no statistics; copy the store to a folder, run `ingest statistics FOLDER` there, and copy it "
+        "back\n"
+    )

@@ -3,6 +3,7 @@
 import itertools
 import json
 import pickle  # noqa: TID251
+import re
 import shutil
 import time
 from pathlib import Path
@@ -134,3 +135,19 @@ def test_each_of_four_ranks_caches_the_shards_that_it_reads(
     assert np.array_equal(np.sort(np.concatenate(seen)), np.arange(start, stop))
     assert total <= (stop - 1) // 64 - start // 64 + 1 + 2 * 3, "ranks share the shards at the borders of their parts"
     assert np.array_equal(epochs[0][0].image, tell_tale_images(500)[epochs[0][0].sample])
+
+
+def test_a_cache_smaller_than_what_an_order_needs_at_a_time_is_said_once(
+    remote_store: Url, monkeypatch, capsys
+) -> None:
+    store = open_store(remote_store)
+    monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", str(store.stored_bytes - store.image_bytes // 2))
+    streams = [open_stream(remote_store, shuffle="window") for _ in range(2)]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"needs 6 shards at a time, the cache holds \d, so .*; --cache-size (\d+MB) .* is enough$", line)
+    assert_same(*streams)
+    for options in ({"shuffle": "none"}, {"shuffle": "window", "split": "validation"}):
+        list(open_stream(remote_store, **options))
+    monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", line.partition("--cache-size ")[2].split()[0])
+    list(open_stream(remote_store, shuffle="window"))
+    assert capsys.readouterr().err == ""

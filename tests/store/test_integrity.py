@@ -267,7 +267,7 @@ def test_damaged_statistics_are_refused_until_they_are_computed_again(showers_st
     path = Path(shutil.copytree(showers_store, tmp_path / "copy.zarr"))
     good = store.open_statistics(path)
     damage(path)
-    with pytest.raises(CorruptStoreError, match=rf"statistics/mean.*`ingest statistics {path}` computes it again"):
+    with pytest.raises(CorruptStoreError, match=rf"statistics/mean.*`ingest statistics {path}` computes them"):
         store.open_store(path)
     assert run_ingest("statistics", path).status == 0
     assert store.open_statistics(path).equals(good)
