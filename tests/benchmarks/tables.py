@@ -122,6 +122,27 @@ def link_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown([*headings, "images/s, later", "x local store", "MB over the link", "shuffled"], rows)
 
 
+def step_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of a report of `bench_step`."""
+    rows = []
+    for name, figure in figures.items():
+        network, *framework, precision = name.split(", ")
+        is_network = "operations" in figure
+        rows.append(
+            [
+                network,
+                "".join(framework) or "torch",
+                precision,
+                f"{figure['rate']:,.0f}" if is_network else "",
+                f"{figure['operations'] / 1e6:.1f}" if is_network else "",
+                f"{figure['gflops']:,.0f}",
+                f"{figure['of_bound']:.2f}",
+            ]
+        )
+    headings = ["", "framework", "precision", "images/s", "MFLOP per image", "GFLOP/s", "x matrix product"]
+    return markdown(headings, rows)
+
+
 def spread(values: Sequence[float]) -> str:
     """Return the median, and in parentheses the smallest and the largest value."""
     middle, low, high = (
@@ -137,6 +158,7 @@ TABLES: dict[str, Callable[[Sequence[Report]], str]] = {
     "peers": functools.partial(stream_table, peers=True),
     "targets": targets_table,
     "gpu": lambda reports: "\n\n".join(map(gpu_tables, reports)),
+    "step": lambda reports: "\n\n".join(step_table(report["figures"]) for report in reports),
     "link": lambda reports: "\n\n".join(link_table(report["figures"]) for report in reports),
 }
 
