@@ -11,12 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from train.backend import Backend
+from train.backend import Backend, Steps
 from train.config import TrainConfig
 from train.keras.backend import KerasBackend
+from train.keras.resident import HeldInputs, expand
 from train.model.specification import Specification
 
 COUNTS_SYNCHRONISATIONS = False  # TensorFlow does not tell
+
+expand_images = tf.function(expand)
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -48,6 +51,13 @@ def settings(mode: str) -> dict[str, Any]:
 def backend(specification: Specification, config: TrainConfig) -> Backend:
     """Return the backend."""
     return KerasBackend(specification, config)
+
+
+def images(steps: Steps, shape: tuple[int, ...]) -> tf.Tensor:
+    """Return the images of some batches on the device; a training step expands resident ones in the same way."""
+    if not isinstance(steps.inputs, HeldInputs):
+        return steps.inputs[0]
+    return expand_images(steps.inputs.held[0], shape, *steps.inputs.parts)[0]
 
 
 def synchronise(tensors: Any) -> None:

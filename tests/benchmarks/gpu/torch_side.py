@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from train.backend import Backend
+from train.backend import Backend, Steps
 from train.config import TrainConfig
 from train.model.specification import Specification
 from train.pytorch.backend import TorchBackend
@@ -42,6 +42,12 @@ def settings(mode: str) -> dict[str, Any]:
 def backend(specification: Specification, config: TrainConfig) -> Backend:
     """Return the backend."""
     return TorchBackend(specification, config)
+
+
+def images(steps: Steps, _: tuple[int, ...]) -> torch.Tensor:
+    """Return the images of some batches on the device."""
+    image: torch.Tensor = steps.inputs[0]
+    return image
 
 
 def synchronise(_: Any = None) -> None:

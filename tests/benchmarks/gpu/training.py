@@ -82,17 +82,18 @@ def measure_feed(side: Any, setting: Setting, seconds: float, warm_up: int) -> d
     backend, stream = setting.open(side)
     batches = endless(backend, stream)
     for _ in range(warm_up):
-        steps = next(batches)
-    side.synchronise(steps.inputs)
+        images = side.images(next(batches), stream.image_shape)
+    side.synchronise([images])
     ready = time.perf_counter() - began
-    images, count = 0, 0
+    taken, count = 0, 0
     began = time.perf_counter()
     while count < LEAST or time.perf_counter() - began < seconds:
         steps = next(batches)
-        images += len(steps.sample)
+        images = side.images(steps, stream.image_shape)
+        taken += len(steps.sample)
         count += steps.count
-    side.synchronise(steps.inputs)
-    return {"images_per_second": images / (time.perf_counter() - began), "ready_after": ready, "batch": setting.batch}
+    side.synchronise([images])
+    return {"images_per_second": taken / (time.perf_counter() - began), "ready_after": ready, "batch": setting.batch}
 
 
 def measure_training(side: Any, setting: Setting, seconds: float, warm_up: int) -> dict[str, Any]:
