@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from store.plans.shuffle_quality import ShuffleQuality, shuffle_quality
     from store.plotting import plot_shower, plot_showers
     from store.predictions import Predictions
-    from store.stream import Batch, BatchStream
+    from store.sparse import SparseImages
+    from store.stream import Batch, BatchStream, SparseBatch
     from train.config import TrainConfig
     from train.model.architecture import Architecture
 
@@ -75,6 +76,8 @@ __all__ = [
     "RunError",
     "ShuffleQuality",
     "SourceError",
+    "SparseBatch",
+    "SparseImages",
     "Split",
     "StateError",
     "Store",

@@ -36,14 +36,17 @@ class BufferPool:
 
     Attributes
     ----------
+    keep : int
+        See above.
     allocate : callable
         Function that returns a new array of a given shape, which must not be a view of another one. It may be replaced
         before the first buffer is taken, for example to get memory from which a device copies directly.
     """
 
-    def __init__(self, shape: tuple[int, ...], keep: int) -> None:
+    def __init__(self, shape: tuple[int, ...], keep: int = 0) -> None:
         self.allocate: Callable[[tuple[int, ...]], Float32Array] = huge_pages
-        self._shape, self._keep = shape, keep
+        self.keep = keep
+        self._shape = shape
         self._buffers: list[Float32Array] = []
         self._lock = threading.Lock()
 
@@ -54,6 +57,12 @@ class BufferPool:
                 if sys.getrefcount(buffer) == 3:  # the list, this variable and the argument of getrefcount
                     return buffer
             buffer = self.allocate(self._shape)
-            if len(self._buffers) < self._keep:
+            if len(self._buffers) < self.keep:
                 self._buffers.append(buffer)
             return buffer
+
+    def grow(self, shape: tuple[int, ...]) -> None:
+        """Give buffers of another shape from now on, unless it is smaller; those given so far are freed after use."""
+        with self._lock:
+            if np.prod(shape) > np.prod(self._shape):
+                self._shape, self._buffers = shape, []

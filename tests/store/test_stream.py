@@ -244,19 +244,21 @@ def test_a_second_iteration_is_refused_while_one_is_under_way_and_disturbs_nothi
 
 
 def test_an_iteration_that_was_closed_dropped_or_failed_lets_another_start(made_up):
-    stream = open_stream(made_up)
+    failing = []
+
+    def fail(batch, epoch):
+        if failing:
+            raise RuntimeError("made up")
+
+    stream = open_stream(made_up, transform=fail)
     closed, never_started = iter(stream), iter(stream)
     seen = [next(closed)]
     closed.close()
     seen.append(next(iter(stream)))  # dropped at once
-
-    def fail(batch, epoch):
-        raise RuntimeError("made up")
-
-    stream._transform = fail
+    failing.append(True)
     with pytest.raises(RuntimeError, match="made up"):
         next(iter(stream))
-    stream._transform = None
+    failing.clear()
     seen += never_started
     assert_same(seen, open_stream(made_up))
 

@@ -53,7 +53,7 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
     Raises
     ------
     ConfigError
-        If the stream has no column `weight`, or `class_weight` names a class that the store does not have.
+        If the stream is sparse or has no column `weight`, or `class_weight` names a class that the store does not have.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
         class_weight: Mapping[int, float] | None = None,
         **options: Any,
     ) -> None:
+        if stream.sparse:
+            raise ConfigError("sparse=True: a Dataset gives dense images; iterate over a sparse stream itself")
         super().__init__(**options)
         self.stream = stream
         if weight is not None and weight not in stream.columns:

@@ -48,12 +48,14 @@ class Loader(IterableDataset[Sample]):
     Raises
     ------
     PlanError
-        If only one of `rank` and `world_size` is given, or they are out of bounds.
+        If only one of `rank` and `world_size` is given, or they are out of bounds; or the stream is sparse.
     """
 
     batch_sampler = None  # Lightning asks for it where there is a sampler
 
     def __init__(self, stream: BatchStream, *, rank: int | None = None, world_size: int | None = None) -> None:
+        if stream.sparse:
+            raise PlanError("sparse=True: a Loader gives dense images; iterate over a sparse stream itself")
         if (rank is None) != (world_size is None):
             raise PlanError(f"rank={rank} and world_size={world_size}: give both or neither")
         self.stream = stream
