@@ -49,7 +49,7 @@ class KerasBackend:
         If the device is not available or cannot compute in the precision, or there are several ranks.
     """
 
-    rank, world_size = 0, 1
+    rank, world_size, takes_sparse = 0, 1, False
 
     def __init__(self, specification: Specification, config: TrainConfig, weights: Float32Array | None = None) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:

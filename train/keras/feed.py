@@ -71,11 +71,12 @@ class Feed:
         together = self._together or (min(BATCHES_PER_CALL, max(1, SAMPLES_PER_CALL // batch_size)) if on_gpu else 1)
         if resident is not None:
             return resident.feed(stream, together)
+        batch_bytes = 4 * batch_size * int(np.prod(stream.image_shape))
         if self._together is None:
-            batch_bytes = 4 * batch_size * int(np.prod(stream.image_shape))
             together = max(1, min(together, BYTES_PER_CALL // batch_bytes))
         if len(self._devices) == 1 and (on_gpu or together > 1):
-            stream.buffers.keep += 2 * together
+            # Those of two calls are copied, beside the ones that the stream reads ahead.
+            stream.buffers.keep = max(stream.buffers.keep, stream.memory // batch_bytes + 2 * together)
             return copy_ahead(self._batches(stream), self._devices[0], together)
         # Several GPUs get their parts of a batch from the memory of the host.
         return (
