@@ -54,6 +54,7 @@ def expand(
     shape: tuple[int, ...],
     symmetries: tuple[Tensor, Tensor] | None = None,
     image: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Return dense images, float32 (n, ieta, iphi, channel), without waiting for the device.
 
@@ -72,6 +73,8 @@ def expand(
         (n,). None leaves the images as they are.
     image
         int64 (hit,), number of the image of each hit, if it is already known.
+    out
+        float32 (n, ieta, iphi, channel), contiguous, that is overwritten and returned; new memory by default.
     """
     cells = int(np.prod(shape))
     if image is None:
@@ -80,7 +83,7 @@ def expand(
     if symmetries is not None:
         moves, code = symmetries
         cell = moves.index_select(0, cell + (cells * code.to(torch.int64)).index_select(0, image))
-    dense = value.new_zeros(len(hits) * cells)
+    dense = value.new_zeros(len(hits) * cells) if out is None else out.view(-1).zero_()
     return dense.scatter_(0, cell + cells * image, value).view(len(hits), *shape)
 
 
@@ -125,6 +128,7 @@ class ResidentImages:
         batch_size, image_bytes = stream.plan.batch_size, 4 * int(np.prod(self._shape))
         batches = max(1, SAMPLES_AT_ONCE // batch_size)
         together = max(1, EXPANDED_BYTES // (image_bytes * batch_size)) if expands_together(self._device) else 1
+        reuses = self._device.type == "cpu" and together == 1 and not stream.sparse
         for part in resident_epochs(self._index, stream, batches):
             rows, label = to_device(part.rows, self._device), to_device(part.label, self._device)
             code = None if part.codes is None else to_device(part.codes, self._device)
@@ -132,7 +136,10 @@ class ResidentImages:
                 bounds = part.bounds[first : first + together + 1].tolist()
                 chosen = slice(bounds[0], bounds[-1])
                 hits = int(part.hits[first : first + together].sum())
-                inputs = self._gather(rows[chosen], hits, self._symmetries(stream.transform, code, chosen))
+                # On the CPU, new memory would cost a page fault per page in every batch.
+                out = torch.from_numpy(stream.buffers.take()[: len(rows[chosen])]) if reuses else None
+                inputs = self._gather(rows[chosen], hits, self._symmetries(stream.transform, code, chosen), out)
+                del out
                 targets = [label[chosen]]
                 if self._weights is not None:
                     targets.append(self._weights.index_select(0, rows[chosen]))
@@ -145,7 +152,7 @@ class ResidentImages:
                         as_target(tensor[of_batch] for tensor in targets),
                     )
 
-    def _gather(self, rows: Tensor, hits: int, symmetries: tuple[Tensor, Tensor] | None) -> Inputs:
+    def _gather(self, rows: Tensor, hits: int, symmetries: tuple[Tensor, Tensor] | None, out: Tensor | None) -> Inputs:
         """Return the inputs for some rows, int64 (n,), which have this number of hits together."""
         count = self._hits.index_select(0, rows)
         image = torch.repeat_interleave(count, output_size=hits)
@@ -153,7 +160,7 @@ class ResidentImages:
         shift = self._first.index_select(0, rows) - count.cumsum(0) + count
         hit = torch.arange(hits, device=self._device) + shift.index_select(0, image)
         value, position = self._value.index_select(0, hit), self._position.index_select(0, hit)
-        images = expand(value, position, count, self._shape, symmetries, image)
+        images = expand(value, position, count, self._shape, symmetries, image, out)
         return (images,) if self._variables is None else (images, self._variables.index_select(0, rows))
 
     def _symmetries(self, augmentation: object, code: Tensor | None, chosen: slice) -> tuple[Tensor, Tensor] | None:
