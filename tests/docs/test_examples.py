@@ -102,6 +102,16 @@ def test_batches_are_streamed() -> None:
     assert len(names["batch"].image) == 240 % 50
 
 
+def test_sparse_batches_are_streamed() -> None:
+    names: dict[str, Any] = {}
+    exec(example(PAGE, "sparse=True").replace("batch_size=512", "batch_size=50"), names)
+    dense = names["images"].to_dense()
+    image, *cells = np.nonzero(dense)
+    for name, values in zip(("image", "ieta", "iphi", "channel"), (image, *cells), strict=True):
+        assert np.array_equal(names[name], values)
+    np.testing.assert_allclose(names["total"], dense.sum((1, 2, 3), np.float64), rtol=1e-5)
+
+
 def test_a_plan_of_ones_own_is_streamed() -> None:
     names: dict[str, Any] = {}
     exec(example(PAGE, "my_plan"), names)

@@ -189,6 +189,9 @@ def test_a_users_type_checker_sees_types(from_wheel: Environment, tmp_path: Path
         "reveal_type(cs.BatchPlan(start=0, stop=9, batch_size=2).sample_count)\n"
         "reveal_type(cs.open_store('shop.zarr'))\n"
         "reveal_type(cs.torch.load_model)\n"
+        "reveal_type(next(iter(cs.BatchStream('shop.zarr', split='test', batch_size=2))))\n"
+        "reveal_type(next(iter(cs.BatchStream('shop.zarr', split='test', batch_size=2, sparse=True))))\n"
+        "def first(stream: cs.BatchStream) -> cs.Batch:\n    return next(iter(stream))\n"
         "cs.BatchPlam\n"
     )
     (tmp_path / "mypy.ini").write_text(f"[mypy]\nstrict = true\n[mypy-{SLOW_TO_CHECK}]\nfollow_imports = skip\n")
@@ -199,5 +202,7 @@ def test_a_users_type_checker_sees_types(from_wheel: Environment, tmp_path: Path
         'Revealed type is "int"',
         'Revealed type is "store.opened_store.Store"',
         'Revealed type is "def (folder: str | pathlib.Path) -> train.pytorch.model.Classifier"',
+        'Revealed type is "store.batch.Batch"',
+        'Revealed type is "store.batch.SparseBatch"',
         'Module has no attribute "BatchPlam"; maybe "BatchPlan"?  [attr-defined]',
     ]

@@ -288,3 +288,8 @@ def test_workers_that_would_all_give_every_sample_are_refused(path):
         list(load(EveryWorkerGivesAll(path), 2, "fork"))
     assert len(list(load(EveryWorkerGivesAll(path), 1, "fork"))) == 22
     assert len(list(load(EveryWorkerGivesAll(path), 0))) == 22
+
+
+def test_a_sparse_stream_is_refused(path):
+    with pytest.raises(PlanError, match="sparse=True: a Loader gives dense images"):
+        open_loader(path, sparse=True)
