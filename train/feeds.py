@@ -22,8 +22,8 @@ SHARES = {AUTO: 0.5, RESIDENT: 0.9}
 SPARSE_BYTES = 64 << 10
 """Smallest dense image that is streamed to a GPU in sparse form.
 
-The search for hits takes a third of the decoding speed, of showers and of jets. A jet is 43 times smaller in sparse form,
-so that a few threads would otherwise decode more than the link to a GPU carries; a shower is dense in 8 KB.
+The search for hits takes a third of the decoding speed, of showers and of jets. A jet is 43 times smaller in sparse
+form, so that a few threads would otherwise decode more than the link to a GPU carries; a shower is dense in 8 KB.
 """
 FEW_IMAGES = 4096  # of which the number of hits is counted before a split is read
 
