@@ -25,7 +25,7 @@ DEVICES = (AUTO, "cpu", "cuda", "mps")
 STREAM, RESIDENT = "stream", "resident"
 FEEDS = (AUTO, STREAM, RESIDENT)
 OPTIMISERS = ("adam", "adamw")
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 STORE = Path("data/electron-photon.zarr")
 
 RENAMED = {"average": "ema_decay"}
@@ -214,6 +214,9 @@ class TrainConfig:
     )
     precision: str = setting("float32", "Floating-point precision of the model", choices=PRECISIONS)
     compile: bool = setting(False, "Compile the model with torch.compile (PyTorch) or XLA (Keras).")
+    cuda_graph: bool = setting(
+        True, "Record the steps of an NVIDIA GPU once and replay them as CUDA graphs (PyTorch on one GPU)."
+    )
     memory: str = setting("512MiB", "Memory for batches that are decoded ahead of training.")
     threads: int = setting(2, "Threads that decode batches.", bounds=(1, 2**31))
     save_every: float = setting(60.0, "Seconds between checkpoints within an epoch.", bounds=(0, 1e9))

@@ -87,6 +87,7 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
         feed: Annotated[str, flag("feed")] = TrainConfig.feed,
         precision: Annotated[str, flag("precision")] = TrainConfig.precision,
         compile: Annotated[bool, flag("compile")] = TrainConfig.compile,
+        cuda_graph: Annotated[bool, flag("cuda_graph")] = TrainConfig.cuda_graph,
         memory: Annotated[str, flag("memory")] = TrainConfig.memory,
         threads: Annotated[int, flag("threads")] = TrainConfig.threads,
         save_every: Annotated[float, flag("save_every")] = TrainConfig.save_every,
