@@ -69,9 +69,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         with_gpu = [name for name in frameworks if machines[name]["gpus"]]
         on_gpu = bool(with_gpu) and options.device != "cpu"
         if not on_gpu and (options.device == "cuda" or not options.small):
-            parser.exit(
-                1, "bench-gpu: PyTorch and TensorFlow find no GPU; --small measures a little on the CPU\n"
-            )
+            parser.exit(1, "bench-gpu: PyTorch and TensorFlow find no GPU; --small measures a little on the CPU\n")
         if on_gpu:
             without = [name for name in frameworks if name not in with_gpu]
             missing += [f"{PACKAGES[name]} finds no GPU: nothing is measured in it" for name in without]
