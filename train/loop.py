@@ -197,14 +197,25 @@ class TrainingLoop:
         self._save(self._folder.last_checkpoint)
 
     def _save(self, path: Path, outputs: Outputs | None = None, batch: int = 0) -> None:
-        """Write a checkpoint: after an epoch, or within one after `batch` batches, which gave these outputs."""
+        """Write a checkpoint: after an epoch, or within one after `batch` batches, which gave these outputs.
+
+        Raises
+        ------
+        RunError
+            If a weight is not finite: the last step may have spoilt it, which no logit has shown yet.
+        """
+        arrays = self._backend.state_dict()
+        for name, array in arrays.items():
+            if name.startswith(("weights", "average")) and not np.isfinite(array).all():
+                where = f"epoch {self._epochs + 1}, batch {batch}" if batch else f"end of epoch {self._epochs}"
+                raise RunError(f"{name} became NaN or infinite: {where}; lower --learning-rate")
         checkpoint = Checkpoint(
             epoch=self._epochs,
             schedule=self._schedule_state,
             stopping=self._stopping_state,
             # The feed may already have taken a batch from the stream that the model was not trained on.
             stream={**self._training.state_dict(), "batch": batch},
-            arrays=self._backend.state_dict(),
+            arrays=arrays,
             outputs={} if outputs is None else vars(outputs),
         )
         if self._backend.rank == 0:

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import store
@@ -17,6 +19,7 @@ from store.predictions import Predictions
 from store.run_folder import RunFolder
 from tests.examples import write_store
 from tests.train.conftest import LineBackend
+from train.backend import Steps
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.metrics import compute_metrics, sigmoid
@@ -143,6 +146,24 @@ def test_nan_ends_in_one_error(config: TrainConfig) -> None:
     with pytest.raises(RunError, match=r"run: the loss is NaN or infinite: epoch 2, batch 3; lower --learning-rate"):
         run_training(config, "torch", Factory(broken_from=8))
     assert len(history(config.run)) == 1
+
+
+class SpoiltBackend(LineBackend):
+    """Its third step spoils the weights, which the logits of that step do not show."""
+
+    def train(self, steps: Steps, rates: Sequence[float]) -> npt.NDArray[np.float64]:
+        logit = super().train(steps, rates)
+        if len(self.trained) == 3:
+            self.weights = self.weights * np.nan
+        return logit
+
+
+def test_no_checkpoint_holds_weights_that_are_not_finite(config: TrainConfig) -> None:
+    with pytest.raises(RunError, match=r"run: weights became NaN or infinite: epoch 1, batch 3; lower --learning-rate"):
+        run_training(replace(config, save_every=0.0), "torch", SpoiltBackend)
+    last = Checkpoint.load(config.run / "checkpoints" / "last.npz")
+    assert last.stream["batch"] == 2
+    assert np.isfinite(last.arrays["weights"]).all()
 
 
 @pytest.mark.parametrize(("cut", "save_every"), [(1, 0.0), (6, 0.0), (8, 0.0), (6, 1e9), (18, 1e9)])

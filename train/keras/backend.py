@@ -16,7 +16,7 @@ from store.errors import ConfigError
 from store.stream import BatchStream
 from train.backend import Steps
 from train.config import TrainConfig
-from train.keras.devices import choose_devices, divide, free_memory
+from train.keras.devices import choose_devices, divide, free_memory, set_precision
 from train.keras.ema import AveragedModel
 from train.keras.feed import Feed
 from train.keras.loss import Loss
@@ -56,10 +56,8 @@ class KerasBackend:
             raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; use train-torch for more")
         self._devices = choose_devices(config)
         self.device = ", ".join(device.name.removeprefix("/device:").lower() for device in self._devices)
-        if config.precision == "float16" and self._devices[0].device_type == "CPU":
-            raise ConfigError("precision='float16' needs a GPU; use bfloat16 on the CPU")
+        set_precision(config.precision, self._devices)
         keras.utils.set_random_seed(config.seed)
-        keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
         self.model = build_model(specification)
         set_weights(self.model, initial_weights(specification.architecture, specification.image_shape, config.seed))
         self._average = None

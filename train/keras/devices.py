@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import keras
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
@@ -29,6 +30,30 @@ def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
     kind = "GPU" if gpus and config.device != "cpu" else "CPU"
     devices: list[tf.config.LogicalDevice] = tf.config.list_logical_devices(kind)
     return devices[:1] if config.compile else devices
+
+
+def set_precision(precision: str, devices: list[tf.config.LogicalDevice]) -> None:
+    """Let the layers of new models compute in a precision; `float32` is float32 on a GPU, too.
+
+    By default, TensorFlow rounds what a GPU multiplies to TF32.
+
+    Raises
+    ------
+    ConfigError
+        If the devices do not compute in the precision.
+    """
+    on_cpu = devices[0].device_type == "CPU"
+    if precision == "float16" and on_cpu:
+        raise ConfigError("precision='float16' needs a GPU; use bfloat16 on the CPU")
+    if precision == "tf32":
+        details = {} if on_cpu else tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+        if details.get("compute_capability", (0, 0)) < (8, 0):
+            name = details.get("device_name", "the CPU")
+            raise ConfigError(
+                f"precision='tf32' needs an NVIDIA GPU of compute capability 8.0 or above, not {name}; use float32"
+            )
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
+    keras.config.set_dtype_policy("float32" if precision in ("float32", "tf32") else f"mixed_{precision}")
 
 
 def free_memory(devices: list[tf.config.LogicalDevice]) -> int | None:
