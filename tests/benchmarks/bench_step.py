@@ -1,8 +1,8 @@
 """Speed of a training step on one thread of a CPU: ``python -m tests.benchmarks.bench_step [--report REPORT.json]``.
 
 Each framework runs in a process of its own; all of them are measured in turn. Rates are images per second of processor
-time. They are compared with the rate of matrix products in PyTorch, which no network can exceed: its convolutions and
-matrix products alone take that time.
+time. Those of the convolutions and matrix products of a network are compared with the rate of a square matrix product
+in PyTorch, which is near what the processor can do.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.interleave import Contender, interleave, median_ratio, show, write_report
+from tests.benchmarks.interleave import interleave, median_ratio, show, write_report
 from tests.benchmarks.step_worker import MATRIX, SHAPES, serve
 from train.model.networks import ARCHITECTURES
 from train.model.operations import training_operations
@@ -53,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         processes = {
             name: stack.enter_context(running(name, options.seconds)) for name in {"torch", *options.frameworks}
         }
-        contenders: dict[str, Contender] = {
+        contenders: dict[str, Any] = {
             f"{MATRIX}, {precision}": Step(process=processes["torch"], request=(MATRIX, precision, options.size))
             for precision in options.precisions
         }
