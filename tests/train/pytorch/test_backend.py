@@ -43,9 +43,11 @@ def test_float16_needs_a_gpu(showers: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch.compile itself imports it
 def test_a_compiled_model_is_the_same(showers: Path) -> None:
-    (plain, logit), (compiled, other) = trained(showers), trained(showers, compile=True)
-    torch.testing.assert_close(logit, other, atol=1e-3, rtol=1e-3)
+    settings = {"model": "cnn-small", "normalisation": "log"}  # without dropout, of which compilation draws other masks
+    (plain, logit), (compiled, other) = trained(showers, **settings), trained(showers, **settings, compile=True)
+    torch.testing.assert_close(logit, other, atol=1e-2 * float(logit.std()), rtol=1e-3)
     assert plain.state_dict().keys() == compiled.state_dict().keys()
 
 
