@@ -18,6 +18,7 @@ from store.stream import BatchStream
 from train.augmentation import Augmentation
 
 READ_AT_ONCE = 4096  # maximum images per batch while a split is read
+SAMPLES_AT_ONCE = 1 << 16  # of which the host looks up the rows while a GPU works on earlier ones
 SPARE = 1.25  # times the hits that are expected; memory that is never written takes no room
 
 

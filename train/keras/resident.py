@@ -14,9 +14,7 @@ from store.sparse import SparseImages
 from store.stream import BatchStream
 from train.augmentation import Augmentation
 from train.backend import Steps
-from train.resident import ResidentSplit, resident_epochs
-
-SAMPLES_AT_ONCE = 1 << 16  # of which the host looks up the rows while a GPU works on earlier ones
+from train.resident import SAMPLES_AT_ONCE, ResidentSplit, resident_epochs
 
 Inputs = tuple[tf.Tensor, ...]
 

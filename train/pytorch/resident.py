@@ -13,9 +13,8 @@ from store.batch import SampleBatch
 from store.sparse import SparseImages
 from store.stream import BatchStream
 from train.augmentation import Augmentation
-from train.resident import ResidentSplit, resident_epochs
+from train.resident import SAMPLES_AT_ONCE, ResidentSplit, resident_epochs
 
-SAMPLES_AT_ONCE = 1 << 16  # of which the host looks up the rows while a GPU works on earlier ones
 EXPANDED_BYTES = 64 << 20  # of images that a GPU expands at once, so that it need not be told to for each small batch
 SIGNED = {np.dtype(np.uint16): np.int16, np.dtype(np.uint32): np.int32}
 """For each type of positions, the one with the same bits that all operations of PyTorch have."""
