@@ -72,8 +72,20 @@ OF_MODEL: dict[str, dict[str, Any]] = {
 """Settings of the training of a model that differ from the others'."""
 # Keras trains half of the models in one process and half in another, so that neither takes long.
 TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
-JETS = {"jet-cnn": (), "jet-cnn-deep": ("pt", "m0")}  # models of jets, with their variables in these tests
-ANY_SIZE = ("cnn", "cnn-small", "resnet15", "vit", "jet-cnn", "jet-cnn-deep")  # models of images of any size
+JETS = {
+    "jet-cnn": (),
+    "jet-cnn-deep": ("pt", "m0"),
+    "jet-transformer": (),
+}  # models of jets, with their variables in these tests
+ANY_SIZE = (
+    "cnn",
+    "cnn-small",
+    "resnet15",
+    "vit",
+    "jet-cnn",
+    "jet-cnn-deep",
+    "jet-transformer",
+)  # models of images of any size
 SHOWER_RECIPES = tuple(recipe for recipe in RECIPES if recipe != "cms-jets")  # that one is for the models of jets
 
 

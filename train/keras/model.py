@@ -17,10 +17,11 @@ from store import files
 from store.errors import RunError
 from store.run_folder import RunFolder
 from train.model.graph import Node, Residual, trace_layers
-from train.model.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches, Shape
+from train.model.layers import BatchNorm, Conv, Dense, Shape
 from train.model.normalisation import CMS_JETS_THRESHOLD, Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
+from train.model.token_layers import Attention, LayerNorm, Patches, Tokens
 from train.model.weights import Weights, check_weights
 
 NEUTRAL_NAMES = {"gamma": "scale", "beta": "bias"}
@@ -84,7 +85,10 @@ def pool(x: Any, axes: tuple[int, ...], *, maximum: bool) -> Any:
 
 
 def embed_patches(patches: Patches, shape: Shape, image: Any, name: str) -> Any:
-    """Return tokens (batch, token, width) for images (batch, ieta, iphi, channel), see `train.model.layers.Patches`."""
+    """Return tokens (batch, token, width) for images (batch, ieta, iphi, channel).
+
+    See `train.model.token_layers.Patches`.
+    """
     (rows, columns), (below, right), grid = patches.patch_size(shape), patches.zero_padding(shape), patches.grid
     padding = ((0, below), (0, right))
     x = keras.layers.ZeroPadding2D(padding, data_format="channels_last", name=f"{name}_zeros")(image)
@@ -98,8 +102,16 @@ def embed_patches(patches: Patches, shape: Shape, image: Any, name: str) -> Any:
     return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}_row")(project(x))
 
 
+def embed_cells(shape: Shape, image: Any, name: str) -> Any:
+    """Return tokens (batch, *shape) for images (batch, ieta, iphi, channel), see `train.model.token_layers.Tokens`."""
+    token = keras.layers.Reshape(shape, name=f"{name}_row")(image)
+    # No layer of Keras adds a weight to its input; this one multiplies it by ones.
+    position = keras.layers.EinsumDense("bt,tw->btw", output_shape=shape, name=f"{name}_position")
+    return keras.layers.Add(name=name)([token, position(keras.ops.ones_like(token[:1, :, 0]))])
+
+
 def self_attention(heads: int, shape: Shape, token: Any, name: str) -> Any:
-    """Return (batch, token, width) for tokens of the same shape, see `train.model.layers.Attention`."""
+    """Return (batch, token, width) for tokens of the same shape, see `train.model.token_layers.Attention`."""
     tokens, width = shape
     query, key, value = (
         keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}_{part}_heads")(
@@ -134,6 +146,8 @@ def apply_layer(node: Node, x: Any, name: str) -> Any:
             return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
         case Patches() as patches:
             return embed_patches(patches, shape, x, name)
+        case Tokens():
+            return embed_cells(node.output_shape, x, name)
         case Attention(heads=heads):
             return self_attention(heads, shape, x, name)
         case Residual(body=body, shortcut=shortcut, activation=activation):
@@ -203,11 +217,12 @@ def set_weights(model: keras.Model, values: Weights) -> None:
 
 def weights_by_name(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the weights of a model by their neutral names."""
-    return {
-        f"{neutral_name(layer)}.{NEUTRAL_NAMES.get(weight.name, weight.name)}": weight
+    names = [
+        (f"{neutral_name(layer)}.{NEUTRAL_NAMES.get(weight.name, weight.name)}", weight)
         for layer in model.layers
         for weight in layer.weights
-    }
+    ]
+    return {re.sub(r"\.position\.kernel$", ".position", name): weight for name, weight in names}
 
 
 def neutral_name(layer: keras.Layer) -> str:

@@ -12,7 +12,7 @@ from store.errors import ConfigError
 from train.model.attributes import Text, check_attributes, check_names, one_of
 from train.model.graph import Layers, Node, collect_weights, layer_from_dict, layer_to_dict, trace_layers
 from train.model.layers import Dense, Shape, ShapeError, WeightSpec
-from train.model.stateless_layers import Join, ShowerFeatures
+from train.model.stateless_layers import Flatten, GlobalPool, Join, ShowerFeatures
 
 Initialiser = Annotated[Literal["truncated-normal", "he", "glorot"], one_of("truncated-normal", "he", "glorot")]
 """How kernels are drawn, see `train.model.weights.initial_weights`."""
@@ -58,7 +58,7 @@ class Architecture:
         return sum(layer.variables for layer in self.layers if isinstance(layer, Join))
 
     def with_variables(self, count: int) -> "Architecture":
-        """Return the architecture with `count` variables appended to the input of its first dense layer.
+        """Return the architecture with `count` variables appended to the input of its first dense layer of vectors.
 
         Raises
         ------
@@ -67,7 +67,9 @@ class Architecture:
         """
         if not count:
             return self
-        first = next((index for index, layer in enumerate(self.layers) if isinstance(layer, Dense)), None)
+        kinds = [(index, type(layer)) for index, layer in enumerate(self.layers)]
+        start = next((index for index, kind in kinds if issubclass(kind, Flatten | GlobalPool)), 0)
+        first = next((index for index, kind in kinds[start:] if issubclass(kind, Dense)), None)
         if first is None:
             raise ConfigError(f"model {self.name!r} cannot take variables: it has no dense layer to append them to")
         return replace(self, layers=(*self.layers[:first], Join(variables=count), *self.layers[first:]))

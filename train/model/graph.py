@@ -8,20 +8,9 @@ from typing import Annotated, Any, ClassVar, get_args
 
 from store.errors import ConfigError
 from train.model.attributes import Allowed, check_names
-from train.model.layers import (
-    Activation,
-    Attention,
-    BaseLayer,
-    BatchNorm,
-    Conv,
-    Dense,
-    LayerNorm,
-    Patches,
-    Shape,
-    ShapeError,
-    WeightSpec,
-)
+from train.model.layers import Activation, BaseLayer, BatchNorm, Conv, Dense, Shape, ShapeError, WeightSpec
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
+from train.model.token_layers import Attention, LayerNorm, Patches, Tokens
 
 Layers = Annotated[
     tuple["Layer", ...],
@@ -73,6 +62,7 @@ Layer = (
     | BatchNorm
     | LayerNorm
     | Patches
+    | Tokens
     | Attention
     | Residual
     | MaxPool

@@ -61,13 +61,6 @@ def check_image(shape: Shape, rows: int = 1, columns: int = 1) -> Shape:
     return shape
 
 
-def check_tokens(shape: Shape) -> Shape:
-    """Return the shape of tokens; raise ShapeError for any other shape."""
-    if len(shape) != 2:
-        raise ShapeError(f"needs (token, width) but gets {shape}")
-    return shape
-
-
 @dataclass(frozen=True, kw_only=True)
 class Conv(BaseLayer):
     """Two-dimensional convolution.
@@ -148,7 +141,7 @@ class Dense(BaseLayer):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm(BaseLayer):
-    """Batch normalisation of each channel of an image (https://arxiv.org/abs/1502.03167).
+    """Batch normalisation of each channel of an image or tokens (https://arxiv.org/abs/1502.03167).
 
     Training normalises with the mean and variance of the batch, and updates a moving average of both,
     ``average = m * average + (1 - m) * batch``, with which the model scores. The variance is the biased one (divided by
@@ -171,7 +164,9 @@ class BatchNorm(BaseLayer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the input."""
-        return check_image(input_shape)
+        if len(input_shape) not in (2, 3):
+            raise ShapeError(f"needs an image or tokens but gets {input_shape}")
+        return input_shape
 
     def weight_specs(self, input_shape: Shape) -> dict[str, WeightSpec]:
         """Return scale, bias and the two moving averages, each (channel,)."""
@@ -181,96 +176,4 @@ class BatchNorm(BaseLayer):
             "bias": WeightSpec(channels),
             "moving_mean": WeightSpec(channels, trainable=False),
             "moving_variance": WeightSpec(channels, "ones", trainable=False),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerNorm(BaseLayer):
-    """Layer normalisation of each token (https://arxiv.org/abs/1607.06450).
-
-    Attributes
-    ----------
-    epsilon
-        Added to the variance.
-    """
-
-    epsilon: ProperFraction = 1e-6
-    kind: ClassVar[str] = "layernorm"
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the input."""
-        return check_tokens(input_shape)
-
-    def weight_specs(self, input_shape: Shape) -> dict[str, WeightSpec]:
-        """Return scale and bias, each (width,)."""
-        return {"scale": WeightSpec(input_shape[-1:], "ones"), "bias": WeightSpec(input_shape[-1:])}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patches(BaseLayer):
-    """Patch embedding of a vision transformer (https://arxiv.org/abs/2010.11929).
-
-    An image is cut into ``grid`` x ``grid`` patches, and each patch is projected linearly to one token. The bias of the
-    projection differs from patch to patch: it is the learned position embedding. Where the grid does not divide the
-    image, zeros are added at the far edges: 32 x 32 cells give patches of 4 x 4, 125 x 125 cells patches of 16 x 16
-    with 3 rows and 3 columns of zeros.
-
-    Attributes
-    ----------
-    width
-        Values per token.
-    grid
-        Number of patches along each axis.
-    """
-
-    width: PositiveInt
-    grid: PositiveInt = 8
-    kind: ClassVar[str] = "patches"
-
-    def patch_size(self, input_shape: Shape) -> tuple[int, int]:
-        """Return the rows and columns of a patch."""
-        return (-(-input_shape[0] // self.grid), -(-input_shape[1] // self.grid))
-
-    def zero_padding(self, input_shape: Shape) -> tuple[int, int]:
-        """Return how many rows and columns of zeros are added at the far edges."""
-        rows, columns = self.patch_size(input_shape)
-        return (rows * self.grid - input_shape[0], columns * self.grid - input_shape[1])
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return (grid * grid, width): the tokens row by row."""
-        check_image(input_shape)
-        return (self.grid**2, self.width)
-
-    def weight_specs(self, input_shape: Shape) -> dict[str, WeightSpec]:
-        """Return the kernel (row, column, in, out) and the bias (grid, grid, width)."""
-        kernel = WeightSpec((*self.patch_size(input_shape), input_shape[-1], self.width), "kernel")
-        return {"kernel": kernel, "bias": WeightSpec((self.grid, self.grid, self.width), "position")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attention(BaseLayer):
-    """Multi-head self-attention with scaled dot products (https://arxiv.org/abs/1706.03762).
-
-    Attributes
-    ----------
-    heads
-        Number of heads; each takes ``width / heads`` consecutive values of a token.
-    """
-
-    heads: PositiveInt
-    kind: ClassVar[str] = "attention"
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the input."""
-        if check_tokens(input_shape)[1] % self.heads:
-            raise ShapeError(f"needs a width that is a multiple of heads={self.heads} but gets {input_shape}")
-        return input_shape
-
-    def weight_specs(self, input_shape: Shape) -> dict[str, WeightSpec]:
-        """Return kernel (width, width) and bias (width,) of ``query``, ``key``, ``value`` and ``output``."""
-        projection = Dense(units=input_shape[-1]).weight_specs(input_shape)
-        return {
-            f"{part}.{name}": weight
-            for part in ("query", "key", "value", "output")
-            for name, weight in projection.items()
         }

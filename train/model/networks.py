@@ -1,22 +1,15 @@
 """The built-in architectures, and the building blocks that they are made of."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from store.errors import ConfigError
 from train.model.architecture import Architecture
 from train.model.graph import Residual
-from train.model.layers import (
-    Activation,
-    Attention,
-    BatchNorm,
-    Conv,
-    Dense,
-    LayerNorm,
-    Padding,
-    Patches,
-)
+from train.model.layers import Activation, BatchNorm, Conv, Dense, Padding
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, MaxPool, ShowerFeatures
+from train.model.token_layers import Attention, LayerNorm, Patches, Tokens
 
 
 def conv_norm(
@@ -48,13 +41,15 @@ def basic_block(filters: int, stride: int = 1, *, kernel: tuple[int, int] = (3, 
     )
 
 
-def encoder_block(width: int, heads: int) -> tuple[Residual, Residual]:
+def encoder_block(
+    width: int, heads: int, *, hidden: int | None = None, activation: Activation = "gelu"
+) -> tuple[Residual, Residual]:
     """Return a transformer encoder block (https://arxiv.org/abs/2010.11929, figure 1 right).
 
     Layer normalisation and self-attention, then layer normalisation and an MLP on each token; each of the two halves is
-    added to its input.
+    added to its input. The hidden layer of the MLP has `hidden` units, by default four times the width.
     """
-    mlp = Dense(units=4 * width, activation="gelu"), Dense(units=width, activation="linear")
+    mlp = Dense(units=hidden or 4 * width, activation=activation), Dense(units=width, activation="linear")
     return Residual(body=(LayerNorm(), Attention(heads=heads))), Residual(body=(LayerNorm(), *mlp))
 
 
@@ -115,6 +110,11 @@ VIT = Architecture(
     initialiser="glorot",
 )
 
+# A convolution, then a residual around another one.
+SHOWER_STEM = (*conv_norm(24), Residual(body=conv_norm(24, activation="linear"), activation="relu"))
+ACROSS_ROWS = conv_norm(64, (9, 1), padding="valid")
+SHOWER_END = (Flatten(), Dropout(rate=0.5), Dense(units=64), Dense(units=1, activation="linear"))
+
 # More than four rows from the seed there is little but noise, but along phi bremsstrahlung spreads the energy to the
 # edges of the image. A convolution over all nine rows therefore reduces the image to a line of cells along phi at full
 # resolution. Deep layers on that line cost little, and the position of a cluster along phi is kept up to the end.
@@ -123,13 +123,33 @@ SHOWER = Architecture(
     source="ours: the central rows, then a residual network along phi",
     layers=(
         *(ShowerFeatures(), Crop(rows=9, columns=31)),
-        *conv_norm(24),
-        *conv_norm(64, (9, 1), padding="valid"),
+        *(*SHOWER_STEM, *ACROSS_ROWS),
         *(basic_block(64, kernel=(1, 3)) for _ in range(3)),
-        *conv_norm(32, (1, 1)),
-        *(Flatten(), Dropout(rate=0.5), Dense(units=64), Dense(units=1, activation="linear")),
+        *(*conv_norm(32, (1, 1)), *SHOWER_END),
     ),
     initialiser="he",
+)
+
+SHOWER_TIME = replace(
+    SHOWER,
+    name="shower-time",
+    source="ours: shower, with the time as a fifth feature",
+    layers=(ShowerFeatures(time=True), *SHOWER.layers[1:]),
+)
+
+# Patches would cut the core of a shower into different tokens. Here, a token is one column of cells along phi.
+SHOWER_TRANSFORMER = Architecture(
+    name="shower-transformer",
+    source="ours: shower, with a transformer along phi in place of the residual network",
+    layers=(
+        *(ShowerFeatures(), Crop(rows=9, columns=31)),
+        *(*SHOWER_STEM, *ACROSS_ROWS),
+        Tokens(),
+        *(layer for _ in range(3) for layer in encoder_block(64, heads=4, hidden=128, activation="relu")),
+        *(LayerNorm(), Dense(units=32, activation="linear"), BatchNorm(activation="relu")),
+        *SHOWER_END,
+    ),
+    initialiser="glorot",
 )
 
 JET_CNN = Architecture(
@@ -151,8 +171,27 @@ JET_CNN_DEEP = Architecture(
     initialiser="he",
 )
 
+JET_TRANSFORMER = Architecture(
+    name="jet-transformer",
+    source="ours: convolutions that take 125 x 125 to 8 x 8, then a transformer of one token per cell",
+    layers=(
+        *(*conv_norm(32, stride=2), MaxPool()),
+        *(*conv_norm(64), MaxPool()),
+        *conv_norm(64, stride=2),
+        Tokens(),
+        *(layer for _ in range(3) for layer in encoder_block(64, heads=4, hidden=128, activation="relu")),
+        *(LayerNorm(), GlobalPool(), Dropout(rate=0.5), Dense(units=1, activation="linear")),
+    ),
+    initialiser="glorot",
+)
+
 ARCHITECTURES = {
-    architecture.name: architecture for architecture in (CNN, CNN_SMALL, RESNET15, VIT, SHOWER, JET_CNN, JET_CNN_DEEP)
+    architecture.name: architecture
+    for architecture in (
+        *(CNN, CNN_SMALL, RESNET15, VIT),
+        *(SHOWER, SHOWER_TIME, SHOWER_TRANSFORMER),
+        *(JET_CNN, JET_CNN_DEEP, JET_TRANSFORMER),
+    )
 }
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from train.model.architecture import Architecture
 from train.model.graph import Node, Residual, trace_layers
-from train.model.layers import Attention, Conv, Dense, Patches, Shape
+from train.model.layers import Conv, Dense, Shape
+from train.model.token_layers import Attention, Patches
 
 
 def forward_operations(node: Node) -> int:

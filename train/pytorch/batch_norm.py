@@ -76,3 +76,11 @@ class ChannelNorm(nn.Module):
         scale = self.weight * torch.rsqrt(variance + self.layer.epsilon)
         normalised = (image - mean) * scale[:, None, None] + self.bias[:, None, None]
         return normalised, mean.flatten(), variance
+
+
+class TokenNorm(ChannelNorm):
+    """Batch normalisation of tokens, as of images of one row."""
+
+    def forward(self, token: Tensor) -> Tensor:
+        """Return normalised tokens (batch, token, width)."""
+        return super().forward(token.mT.unsqueeze(2)).squeeze(2).mT

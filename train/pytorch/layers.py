@@ -108,7 +108,7 @@ class Pool(nn.Module):
 
 
 class EmbedPatches(nn.Module):
-    """Turns patches of an image into tokens, see `train.model.layers.Patches`."""
+    """Turns patches of an image into tokens, see `train.model.token_layers.Patches`."""
 
     def __init__(self, kernel: Shape, bias: Shape, padding: tuple[int, int]) -> None:
         super().__init__()
@@ -124,8 +124,31 @@ class EmbedPatches(nn.Module):
         return (patches.permute(0, 2, 3, 1) + self.bias).flatten(1, 2)
 
 
+class EmbedCells(nn.Module):
+    """Turns the cells of an image into tokens, see `train.model.token_layers.Tokens`."""
+
+    def __init__(self, tokens: int, width: int) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(tokens, width))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, token, width) for images (batch, channel, ieta, iphi)."""
+        return image.permute(0, 2, 3, 1).flatten(1, 2) + self.position
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return attention with scaled dot products, (batch, head, token, value), for inputs of the same shape.
+
+    On a CPU, PyTorch's own takes several times as long in bfloat16 as its matrix products and softmax written out.
+    """
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+        scale: float = query.shape[-1] ** -0.5
+        return (query * scale @ key.mT).softmax(-1) @ value
+    return functional.scaled_dot_product_attention(query, key, value)
+
+
 class SelfAttention(nn.Module):
-    """Self-attention of tokens, see `train.model.layers.Attention`."""
+    """Self-attention of tokens, see `train.model.token_layers.Attention`."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -138,8 +161,7 @@ class SelfAttention(nn.Module):
             projection(token).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        projected: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        projected: Tensor = self.output(attend(query, key, value).transpose(1, 2).flatten(2))
         return projected
 
 

@@ -18,16 +18,18 @@ from store import files
 from store.errors import RunError
 from store.run_folder import RunFolder
 from train.model.graph import Node, Residual, trace_layers
-from train.model.layers import Attention, BatchNorm, Conv, Dense, LayerNorm, Patches
+from train.model.layers import BatchNorm, Conv, Dense
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
+from train.model.token_layers import Attention, LayerNorm, Patches, Tokens
 from train.model.weights import Weights, check_weights, from_torch, to_torch
-from train.pytorch.batch_norm import ChannelNorm
+from train.pytorch.batch_norm import ChannelNorm, TokenNorm
 from train.pytorch.layers import (
     AddBranches,
     AppendVariables,
     ComputeFeatures,
     CropCells,
+    EmbedCells,
     EmbedPatches,
     FlattenChannelLast,
     Normalise,
@@ -65,12 +67,14 @@ def build_layer(node: Node) -> nn.Module:
         case Dense(units=units):
             return nn.Linear(shape[-1], units)
         case BatchNorm() as norm:
-            return ChannelNorm(shape[-1], norm)
+            return (TokenNorm if len(shape) == 2 else ChannelNorm)(shape[-1], norm)
         case LayerNorm(epsilon=epsilon):
             return nn.LayerNorm(shape[-1], eps=epsilon)
         case Patches() as patches:
             weights = patches.weight_specs(shape)
             return EmbedPatches(weights["kernel"].shape, weights["bias"].shape, patches.zero_padding(shape))
+        case Tokens():
+            return EmbedCells(*node.output_shape)
         case Attention(heads=heads):
             return SelfAttention(shape[-1], heads)
         case Residual(body=body, shortcut=shortcut):
@@ -80,7 +84,7 @@ def build_layer(node: Node) -> nn.Module:
         case GlobalPool(maximum=maximum):
             return Pool((2, 3) if len(shape) == 3 else (1,), maximum=maximum)
         case Flatten():
-            return FlattenChannelLast()
+            return nn.Flatten() if len(shape) == 2 else FlattenChannelLast()
         case Dropout(rate=rate):
             return RandomDropout(rate)
         case Join():

@@ -5,9 +5,10 @@ import pytest
 from store.errors import ConfigError
 from train.model.architecture import Architecture
 from train.model.graph import Layer, Residual
-from train.model.layers import Attention, Conv, Dense, LayerNorm, Patches
+from train.model.layers import BatchNorm, Conv, Dense
 from train.model.networks import ARCHITECTURES, CNN, RESNET15, SHOWER
 from train.model.stateless_layers import Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
+from train.model.token_layers import Attention, LayerNorm, Patches, Tokens
 
 SHAPE = (32, 32, 2)
 JETS = (125, 125, 3)
@@ -24,12 +25,21 @@ def test_summary_shows_layers_and_total() -> None:
     assert "residual5    8 x 8 x 64        57,728" in RESNET15.summary(SHAPE)
 
 
-@pytest.mark.parametrize(("name", "width"), [("cnn", 2048), ("resnet15", 64), ("vit", 128), ("shower", 31 * 32)])
-def test_variables_go_into_the_first_dense_layer_of_vectors(name: str, width: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "width", "dense"),
+    [
+        ("cnn", 2048, "dense1"),
+        ("resnet15", 64, "dense1"),
+        ("vit", 128, "dense1"),
+        ("shower", 31 * 32, "dense1"),
+        ("shower-transformer", 31 * 32, "dense2"),  # the first one is of tokens
+    ],
+)
+def test_variables_go_into_the_first_dense_layer_of_vectors(name: str, width: int, dense: str) -> None:
     architecture = ARCHITECTURES[name].with_variables(3)
     (join,) = (node for node in architecture.nodes(SHAPE) if isinstance(node.layer, Join))
     assert (join.input_shape, join.output_shape) == ((width,), (width + 3,))
-    assert architecture.weight_shapes(SHAPE)["dense1.kernel"][0] == width + 3
+    assert architecture.weight_shapes(SHAPE)[f"{dense}.kernel"][0] == width + 3
     assert architecture.weight_shapes(SHAPE).keys() == ARCHITECTURES[name].weight_shapes(SHAPE).keys()
     assert (architecture.variable_count, ARCHITECTURES[name].with_variables(0)) == (3, ARCHITECTURES[name])
 
@@ -60,7 +70,8 @@ def test_only_a_single_logit_is_multiplied() -> None:
 
 
 def test_only_models_that_compute_features_take_raw_images() -> None:
-    assert [name for name, architecture in ARCHITECTURES.items() if architecture.takes_raw_images] == ["shower"]
+    raw = [name for name, architecture in ARCHITECTURES.items() if architecture.takes_raw_images]
+    assert raw == ["shower", "shower-time", "shower-transformer"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +108,9 @@ def test_refuses_what_is_no_architecture(damage: dict[str, object], message: str
         (made_of(Join(variables=1)), SHAPE, "join1 needs a vector"),
         (made_of(Flatten(), GlobalPool()), SHAPE, "globalpool1 needs an image or tokens"),
         (made_of(LayerNorm()), SHAPE, "layernorm1 needs .token, width."),
+        (made_of(Tokens(), Tokens()), SHAPE, r"tokens2 needs \(ieta, iphi, channel\) but gets \(1024, 2\)"),
+        (made_of(Flatten(), Tokens()), SHAPE, r"tokens1 needs \(ieta, iphi, channel\) but gets \(2048,\)"),
+        (made_of(Flatten(), BatchNorm()), SHAPE, r"batchnorm1 needs an image or tokens but gets \(2048,\)"),
         (
             made_of(Patches(width=6), Attention(heads=4)),
             SHAPE,

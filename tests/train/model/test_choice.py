@@ -36,7 +36,7 @@ def test_the_default_follows_the_images(spec: DatasetSpec, name: str) -> None:
 
 
 def test_a_name_that_is_unknown_gets_those_that_fit() -> None:
-    message = r"\[train\] model of the data set is 'vgg', which is unknown; --model cnn or .* or jet-cnn-deep fits"
+    message = r"\[train\] model of the data set is 'vgg', which is unknown; --model cnn or .* or jet-transformer fits"
     with pytest.raises(ConfigError, match=message):
         default_model(replace(QUARK_GLUON, model="vgg"))
 
@@ -50,6 +50,7 @@ def test_a_name_that_is_unknown_gets_those_that_fit() -> None:
         ("vit", (1, 1), None),
         ("jet-cnn", (2, 2), (1, 2)),
         ("jet-cnn-deep", (31, 31), (30, 31)),
+        ("jet-transformer", (7, 7), (6, 7)),
     ],
 )
 def test_smallest_images_that_a_network_takes(

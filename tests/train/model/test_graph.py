@@ -6,9 +6,10 @@ import pytest
 
 from store.errors import ConfigError
 from train.model.graph import LAYERS, Layer, Residual, collect_weights, layer_from_dict, layer_to_dict, trace_layers
-from train.model.layers import Attention, Conv, Dense, LayerNorm, ShapeError
+from train.model.layers import Conv, Dense, ShapeError
 from train.model.networks import RESNET15, basic_block
 from train.model.stateless_layers import Flatten, MaxPool
+from train.model.token_layers import Attention, LayerNorm
 
 SHAPE = (32, 32, 2)
 

@@ -1,7 +1,8 @@
 import pytest
 
 from store.errors import ConfigError
-from train.model.layers import Attention, BatchNorm, Conv, Dense, Patches, ShapeError
+from train.model.layers import BatchNorm, Conv, Dense, ShapeError
+from train.model.token_layers import Attention, Patches
 
 SHOWERS = (32, 32, 2)
 JETS = (125, 125, 3)

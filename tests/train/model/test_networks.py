@@ -12,8 +12,11 @@ from train.model.networks import (
     CNN_SMALL,
     JET_CNN,
     JET_CNN_DEEP,
+    JET_TRANSFORMER,
     RESNET15,
     SHOWER,
+    SHOWER_TIME,
+    SHOWER_TRANSFORMER,
     VIT,
     find_architecture,
 )
@@ -22,7 +25,8 @@ from train.model.specification import Specification
 
 SHAPE = (32, 32, 2)
 JETS = (125, 125, 3)
-PUBLISHED = sorted((Path(__file__).parents[3] / "docs" / "results").glob("*.json"))
+RESULTS = Path(__file__).parents[3] / "docs" / "results"
+PUBLISHED = sorted(RESULTS.glob("*.json"))
 
 
 def test_reference_has_the_published_parameters() -> None:
@@ -67,13 +71,31 @@ def test_moving_averages_are_no_parameters() -> None:
     )
 
 
+def encoder_parameters(width: int, hidden: int) -> int:
+    attention, mlp = 4 * (width * width + width), width * hidden + hidden + hidden * width + width
+    return 2 * (2 * width) + attention + mlp
+
+
 def test_transformer_is_as_large_as_the_reference() -> None:
-    block = (2 * 128) + 4 * (128 * 128 + 128) + (2 * 128) + (128 * 512 + 512) + (512 * 128 + 128)
-    assert VIT.parameter_count(SHAPE) == 4 * 4 * 2 * 128 + 64 * 128 + 4 * block + 2 * 128 + 129
+    blocks = 4 * encoder_parameters(128, 512)
+    assert VIT.parameter_count(SHAPE) == 4 * 4 * 2 * 128 + 64 * 128 + blocks + 2 * 128 + 129
     assert VIT.parameter_count(SHAPE) == pytest.approx(CNN.parameter_count(SHAPE), rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["cnn", "cnn-small", "resnet15", "vit", "jet-cnn", "jet-cnn-deep"])
+def test_networks_for_showers_have_the_parameters_of_their_layers() -> None:
+    stem = 9 * 4 * 24 + 2 * 24 + (9 * 24 * 24 + 2 * 24)
+    rows = 9 * 24 * 64 + 2 * 64
+    end = (31 * 32 * 64 + 64) + (64 + 1)
+    line = 3 * 2 * (3 * 64 * 64 + 2 * 64) + 64 * 32 + 2 * 32
+    assert SHOWER.parameter_count(SHAPE) == stem + rows + line + end == 160_321
+    assert SHOWER_TIME.parameter_count(SHAPE) == 160_321 + 9 * 24
+    line = 31 * 64 + 3 * encoder_parameters(64, 128) + 2 * 64 + (64 * 32 + 32) + 2 * 32
+    assert SHOWER_TRANSFORMER.parameter_count(SHAPE) == stem + rows + line + end == 188_385
+    plain_stem = find_architecture(str(RESULTS / "shower-plainstem.json"))
+    assert plain_stem.parameter_count(SHAPE) == 155_089, "what `shower` was before it had a residual in its stem"
+
+
+@pytest.mark.parametrize("name", ["cnn", "cnn-small", "resnet15", "vit", "jet-cnn", "jet-cnn-deep", "jet-transformer"])
 def test_fits_jets(name: str) -> None:
     assert ARCHITECTURES[name].parameter_count(JETS) > 100_000
 
@@ -83,6 +105,9 @@ def test_networks_for_jets_have_the_parameters_of_their_layers() -> None:
     flat = 3 * 3 * 128 - 4 * 4 * 128  # beside the reference, which flattens 4 x 4
     stem = (9 * 3 * 32 + 32) + (9 * 32 * 32 - 9 * 2 * 32)
     assert JET_CNN_DEEP.parameter_count(JETS) == CNN.parameter_count(SHAPE) + stem + flat * 256
+    convolutions = 9 * (3 * 32 + 32 * 64 + 64 * 64) + 2 * (32 + 64 + 64)
+    tokens = 8 * 8 * 64 + 3 * encoder_parameters(64, 128) + 2 * 64
+    assert JET_TRANSFORMER.parameter_count(JETS) == convolutions + tokens + 64 + 1
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
