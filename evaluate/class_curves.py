@@ -9,9 +9,9 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from evaluate import metrics, style
 from evaluate.curves import draw_bins
-from evaluate.document import RunResults
+from evaluate.document import ClassifierResults
 from evaluate.parts import Curves, Measurement
-from evaluate.runs import Run
+from evaluate.runs import Classifier
 from store.arrays import BoolArray, Float64Array
 
 MOST_CURVES = 10
@@ -29,14 +29,14 @@ BINS = 20  # of a probability
 DEEPEST = 0.6  # opacity of a share of 1, through which text can still be read
 
 
-def hardest_classes(results: RunResults, most: int = MOST_CURVES) -> list[int]:
+def hardest_classes(results: ClassifierResults, most: int = MOST_CURVES) -> list[int]:
     """Return the classes to show, ascending: all, or the `most` classes with the lowest test AUC against the rest."""
     aucs = [part.auc.value if part.auc else np.inf for part in results.splits.test.by_class or []]
     return sorted(np.argsort(aucs, kind="stable")[:most].tolist())
 
 
 @style.styled
-def draw_confusion(results: RunResults) -> Figure:
+def draw_confusion(results: ClassifierResults) -> Figure:
     """Draw the confusion matrix of the test split: what is done with the samples of each true class.
 
     Up to 10 classes have the share of the true class in each cell, and up to 6 also the number of samples.
@@ -77,7 +77,7 @@ def draw_confusion(results: RunResults) -> Figure:
 
 
 @style.styled
-def draw_roc(results: RunResults) -> Figure:
+def draw_roc(results: ClassifierResults) -> Figure:
     """Draw the test ROC curve of each class: its efficiency against the efficiency of all other classes."""
     shown = _curves(results)
     figure, axes = style.new_figure(
@@ -98,7 +98,7 @@ def draw_roc(results: RunResults) -> Figure:
 
 
 @style.styled
-def draw_rejection(results: RunResults) -> Figure:
+def draw_rejection(results: ClassifierResults) -> Figure:
     """Draw the rejection of all other classes, 1 / their efficiency, against the efficiency of each class."""
     shown = _curves(results)
     figure, axes = style.new_figure(
@@ -120,7 +120,7 @@ def draw_rejection(results: RunResults) -> Figure:
     return figure
 
 
-def _curves(results: RunResults) -> list[tuple[int, str, Measurement, Curves]]:
+def _curves(results: ClassifierResults) -> list[tuple[int, str, Measurement, Curves]]:
     """Return index of the colour, name, test AUC and curves of each class to show that has an AUC."""
     test, names = results.splits.test, results.classes or []
     details, by_class = test.details, test.by_class or []
@@ -133,13 +133,13 @@ def _curves(results: RunResults) -> list[tuple[int, str, Measurement, Curves]]:
     ]
 
 
-def _colour(results: RunResults, rank: int, label: int) -> int:
+def _colour(results: ClassifierResults, rank: int, label: int) -> int:
     """Return the index of a class's colour: its number, or its place among the classes shown if others are not."""
     return label if len(results.classes or []) <= MOST_CURVES else rank
 
 
 @style.styled
-def draw_confidence(runs: Sequence[RunResults]) -> Figure:
+def draw_confidence(runs: Sequence[ClassifierResults]) -> Figure:
     """Draw the accuracy against the largest probability in bins of it, on the test split, with binomial errors."""
     figure, axes = style.new_figure("Calibration", "mean largest probability", "accuracy", len(runs))
     texts, bins = [], []
@@ -154,7 +154,7 @@ def draw_confidence(runs: Sequence[RunResults]) -> Figure:
 
 
 @style.styled
-def draw_auc_by_class(runs: Sequence[RunResults]) -> Figure:
+def draw_auc_by_class(runs: Sequence[ClassifierResults]) -> Figure:
     """Draw the test AUC of each class against the rest, with standard errors, for all runs side by side."""
     shown, names = hardest_classes(runs[0], MOST_ROWS), runs[0].classes or []
     figure, axes = style.new_figure("AUC by class", "test AUC against the rest", "", len(runs))
@@ -179,7 +179,7 @@ def draw_auc_by_class(runs: Sequence[RunResults]) -> Figure:
 
 
 @style.styled
-def draw_scores(run: Run, label: int, colour: int) -> Figure:
+def draw_scores(run: Classifier, label: int, colour: int) -> Figure:
     """Draw the distribution of a run's probability of one class, by true class: test as lines, train as points.
 
     Each true class and split is normalised to unit area; error bars are Poisson errors. With more than 5 classes, the
@@ -226,7 +226,9 @@ def draw_scores(run: Run, label: int, colour: int) -> Figure:
     return figure
 
 
-def _density(run: Run, split: str, label: int, members: Sequence[int]) -> tuple[Float64Array, Float64Array] | None:
+def _density(
+    run: Classifier, split: str, label: int, members: Sequence[int]
+) -> tuple[Float64Array, Float64Array] | None:
     """Return the histogram of a probability over true classes, normalised to unit area, and its Poisson errors.
 
     None if there is no sample of these classes.

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from evaluate import class_curves
 from evaluate.class_curves import MOST_COUNTS, MOST_CURVES, MOST_ROWS, MOST_TEXTS, hardest_classes
-from evaluate.document import RunResults
+from evaluate.document import ClassifierResults
 from evaluate.drawing import Drawing
-from evaluate.runs import Run
+from evaluate.runs import Classifier
 
 
-def draw_separation(runs: Sequence[RunResults]) -> list[Drawing]:
+def draw_separation(runs: Sequence[ClassifierResults]) -> list[Drawing]:
     """Return the figures that say how well the runs separate the classes."""
     drawings = []
     for number, run in enumerate(runs, start=1):
@@ -25,7 +25,7 @@ def draw_separation(runs: Sequence[RunResults]) -> list[Drawing]:
     return [*drawings, calibration, *_draw_auc_by_class(runs)]
 
 
-def draw_scores(run: Run, results: RunResults, run_number: int) -> list[Drawing]:
+def draw_scores(run: Classifier, results: ClassifierResults, run_number: int) -> list[Drawing]:
     """Return the distributions of a run's probabilities, one figure per class."""
     shown = hardest_classes(results)
     note = "Test split as lines, training split as points; each true class has unit area."
@@ -42,7 +42,7 @@ def draw_scores(run: Run, results: RunResults, run_number: int) -> list[Drawing]
     ]
 
 
-def _draw_confusion(run: RunResults, number: int) -> Drawing:
+def _draw_confusion(run: ClassifierResults, number: int) -> Drawing:
     classes, test = run.classes or [], run.splits.test
     recalls = "; ".join(
         f"{name} {part.recall.value:.3f}" if part.recall else f"{name} none"
@@ -65,7 +65,7 @@ def _describe_cells(classes: int) -> str:
     return ", in percent" if classes <= MOST_TEXTS else ": the stronger the colour, the larger it is"
 
 
-def _draw_curves(run: RunResults, number: int) -> list[Drawing]:
+def _draw_curves(run: ClassifierResults, number: int) -> list[Drawing]:
     classes, by_class = run.classes or [], run.splits.test.by_class or []
     shown = [label for label in hardest_classes(run) if by_class[label].auc]
     if not shown:
@@ -90,7 +90,7 @@ def _draw_curves(run: RunResults, number: int) -> list[Drawing]:
     ]
 
 
-def _draw_auc_by_class(runs: Sequence[RunResults]) -> list[Drawing]:
+def _draw_auc_by_class(runs: Sequence[ClassifierResults]) -> list[Drawing]:
     """Return the AUC of each class for all runs side by side; a single run has its numbers in the ROC curves."""
     classes = runs[0].classes or []
     if len(runs) < 2 and len(classes) <= MOST_CURVES:

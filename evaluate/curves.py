@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from evaluate import metrics, ranking, style
 from evaluate.document import Slice
 from evaluate.measure import SCORE_BINS
-from evaluate.runs import Run
+from evaluate.runs import Classifier, Run
 from store.arrays import Float64Array
 
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
@@ -27,13 +27,13 @@ SPLIT_LINES: dict[str, dict[str, Any]] = {
 
 
 @style.styled
-def draw_roc(runs: Sequence[Run], split: str = "test") -> Figure:
+def draw_roc(runs: Sequence[Classifier], split: str = "test") -> Figure:
     """Draw the ROC curve of every run: signal efficiency against background efficiency.
 
     Parameters
     ----------
     runs
-        In the order of their colours.
+        Runs and ensembles in the order of their colours.
     split
         Split whose predictions are shown.
     """
@@ -51,7 +51,7 @@ def draw_roc(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def draw_rejection(runs: Sequence[Run], split: str = "test") -> Figure:
+def draw_rejection(runs: Sequence[Classifier], split: str = "test") -> Figure:
     """Draw background rejection, 1 / background efficiency, against signal efficiency; parameters as `draw_roc`."""
     background, signal = class_names(runs)
     figure, axes = style.new_figure(
@@ -72,7 +72,7 @@ def draw_rejection(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def draw_precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
+def draw_precision_recall(runs: Sequence[Classifier], split: str = "test") -> Figure:
     """Draw precision, the fraction of signal among what passes a cut, against recall; parameters as `draw_roc`."""
     signal = class_names(runs)[1]
     figure, axes = style.new_figure("Precision and recall", f"{signal} efficiency (recall)", "precision", len(runs))
@@ -87,13 +87,13 @@ def draw_precision_recall(runs: Sequence[Run], split: str = "test") -> Figure:
 
 
 @style.styled
-def draw_sliced(runs: Mapping[int, Run], slices: Sequence[Slice], quantity: str = "auc") -> Figure:
+def draw_sliced(runs: Mapping[int, Classifier], slices: Sequence[Slice], quantity: str = "auc") -> Figure:
     """Draw a test metric in bins of an observable, with standard errors; bins without it are left out.
 
     Parameters
     ----------
     runs
-        The runs by their index in the report, which determines their colour.
+        The runs and ensembles by their index in the report, which determines their colour.
     slices
         One per run, all of the same observable.
     quantity
@@ -180,7 +180,7 @@ def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
 
 
 @style.styled
-def draw_scores(run: Run) -> Figure:
+def draw_scores(run: Classifier) -> Figure:
     """Draw the distribution of a run's scores by class: the test split filled, the training split as points.
 
     Each class and split is normalised to unit area; error bars are Poisson errors.
@@ -206,7 +206,7 @@ def draw_scores(run: Run) -> Figure:
 
 
 @style.styled
-def draw_calibration(runs: Sequence[Run], split: str = "test") -> Figure:
+def draw_calibration(runs: Sequence[Classifier], split: str = "test") -> Figure:
     """Draw the fraction of signal against the mean score in bins, with binomial errors; parameters as `draw_roc`."""
     signal = class_names(runs)[1]
     figure, axes = style.new_figure("Calibration", "mean score", f"fraction of {signal}s", len(runs))
@@ -243,13 +243,13 @@ def _origin(slices: Sequence[Slice]) -> float:
     return low if high - low < MOST_COMMON * max(abs(low), abs(high)) and low.is_integer() else 0.0
 
 
-def class_names(runs: Sequence[Run]) -> tuple[str, str]:
+def class_names(runs: Sequence[Classifier]) -> tuple[str, str]:
     """Return the names of background and signal: the classes of the runs if all runs have the same ones."""
     names = {(run.spec.classes[0], run.spec.classes[1]) for run in runs}
     return names.pop() if len(names) == 1 else ("background", "signal")
 
 
-def _density(run: Run, split: str, value: int) -> tuple[Float64Array, Float64Array]:
+def _density(run: Classifier, split: str, value: int) -> tuple[Float64Array, Float64Array]:
     """Return the histogram of one class, normalised to unit area, and its Poisson errors."""
     weights, squares = metrics.histogram(metrics.checked(*run.predictions[split].scored), SCORE_BINS)
     scale = SCORE_BINS / weights[:, value].sum()

@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from evaluate.parts import ClassDetails, Count, Curves, Fraction, Measurement, Metrics, Part, about
 
-METRICS_SCHEMA = "calostream-metrics/2"
+METRICS_SCHEMA = "calostream-metrics/3"
 COMPARISON_SCHEMA = "calostream-comparison/1"
 SCORES_SCHEMA = "calostream-scores/1"
 
@@ -128,36 +128,50 @@ class StoreIdentity(Struct, frozen=True, kw_only=True):
     seed: Annotated[int | None, about("Seed of the shuffle.")]
 
 
-class RunResults(Part, frozen=True, kw_only=True):
-    """Everything about one run."""
+class ClassifierResults(Part, frozen=True, kw_only=True):
+    """How well a run, or an ensemble of runs, classifies."""
 
     name: str
-    path: str
-    framework: str
-    model: str
-    parameters: Annotated[Count, about("Number of trainable parameters.")]
-    config: Annotated[dict[str, Any], about("Settings of the training.")]
-    environment: Annotated[dict[str, Any], about("Command, device and versions.")]
-    store: StoreIdentity
+    framework: Annotated[str, about("For an ensemble, the different ones of its runs, with commas between them.")]
+    model: Annotated[str, about("For an ensemble, the different ones of its runs, with commas between them.")]
+    parameters: Annotated[Count, about("Number of trainable parameters; for an ensemble, of all its runs together.")]
     signal: Annotated[str | UnsetType, about("Name of class 1. Two classes only.")] = UNSET
     background: Annotated[str | UnsetType, about("Name of class 0. Two classes only.")] = UNSET
     classes: Annotated[list[str] | UnsetType, about("Names of the classes. More than two classes only.")] = UNSET
-    history: Annotated[dict[str, list[float | None]], about("By epoch; null where a value could not be computed.")]
     best_threshold: Annotated[
         float | UnsetType, about("Threshold with the highest accuracy on the validation split. Two classes only.")
     ] = UNSET
     splits: SplitResults
     generalisation_gap: GeneralisationGap
     slices: list[Slice]
+
+
+class RunResults(ClassifierResults, frozen=True, kw_only=True):
+    """Everything about one run."""
+
+    path: str
+    config: Annotated[dict[str, Any], about("Settings of the training.")]
+    environment: Annotated[dict[str, Any], about("Command, device and versions.")]
+    store: StoreIdentity
+    history: Annotated[dict[str, list[float | None]], about("By epoch; null where a value could not be computed.")]
     gallery: Gallery
     occlusion: OcclusionMaps | None
 
 
+class EnsembleResults(ClassifierResults, frozen=True, kw_only=True):
+    """The mean of the logits of several runs, on the samples of each split that all of them have.
+
+    For K classes, the logits are the logarithms of the probabilities, and their mean is normalised again.
+    """
+
+    runs: Annotated[list[str], Meta(min_length=2), about("Names of the runs.")]
+
+
 class RunComparison(Part, frozen=True, kw_only=True):
-    """Paired comparison of two runs on the same test samples."""
+    """Paired comparison of two runs, or of an ensemble and a run, on the same test samples."""
 
     split: Literal["test"]
-    runs: Annotated[tuple[str, str], about("Names of the first and the second run.")]
+    runs: Annotated[tuple[str, str], about("Names of the first and the second run; the first may be an ensemble.")]
     difference: Annotated[
         Measurement | None, about("AUC of the first run minus that of the second; null where there is no AUC.")
     ]
@@ -184,10 +198,18 @@ class MetricsDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=M
 
     confidence: Annotated[Fraction, about("Level of all intervals.")]
     runs: Annotated[list[RunResults], Meta(min_length=1)]
+    ensembles: Annotated[
+        list[EnsembleResults], about("One for all networks on the same test samples, if there are two or more.")
+    ]
     comparisons: list[RunComparison]
     published: Annotated[dict[str, list[PublishedRow]], about("Published results by the digest of the store.")]
     warnings: list[str]
     files: Annotated[list[str], about("All files of the report.")]
+
+    @property
+    def classifiers(self) -> "list[RunResults | EnsembleResults]":
+        """The runs and the ensembles, in the order of the report."""
+        return [*self.runs, *self.ensembles]
 
 
 # Comparison of two classifiers

@@ -8,8 +8,9 @@ import numpy as np
 from evaluate import class_figures, curves, showers, style
 from evaluate.document import MetricsDocument, OcclusionMaps, SplitMetrics
 from evaluate.drawing import Drawing
+from evaluate.ensemble import Ensemble
 from evaluate.parts import Measurement
-from evaluate.runs import Run
+from evaluate.runs import Classifier, Run
 from evaluate.showers import MOST_CLASSES
 
 HISTORY_NOTES = {
@@ -26,15 +27,15 @@ CLASSES_NOTES = {
 }
 
 
-def draw_runs(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
-    """Return the figures that need only the runs and their metrics."""
-    results = document.runs
+def draw_runs(runs: Sequence[Run], document: MetricsDocument, ensembles: Sequence[Ensemble] = ()) -> list[Drawing]:
+    """Return the figures that need only the runs, the ensembles of the document, and their metrics."""
+    classifiers: list[Classifier] = [*runs, *ensembles]
     if len(runs[0].spec.classes) == 2:
-        notes, separation = HISTORY_NOTES, _draw_separation(runs, document)
-        scores = [_draw_scores(run, number) for number, run in enumerate(runs, start=1)]
+        notes, separation = HISTORY_NOTES, _draw_separation(classifiers, document)
+        scores = [_draw_scores(classifier, number) for number, classifier in enumerate(classifiers, start=1)]
     else:
-        notes, separation = CLASSES_NOTES, class_figures.draw_separation(results)
-        parts = map(class_figures.draw_scores, runs, results, itertools.count(1))
+        notes, separation = CLASSES_NOTES, class_figures.draw_separation(document.classifiers)
+        parts = map(class_figures.draw_scores, classifiers, document.classifiers, itertools.count(1))
         scores = [*itertools.chain.from_iterable(parts)]
     return [
         *separation,
@@ -43,12 +44,12 @@ def draw_runs(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
         *scores,
         *itertools.chain.from_iterable(
             _draw_occlusion(run, of_run.occlusion, number)
-            for number, (run, of_run) in enumerate(zip(runs, results, strict=True), start=1)
+            for number, (run, of_run) in enumerate(zip(runs, document.runs, strict=True), start=1)
         ),
     ]
 
 
-def _draw_separation(runs: Sequence[Run], document: MetricsDocument) -> list[Drawing]:
+def _draw_separation(runs: Sequence[Classifier], document: MetricsDocument) -> list[Drawing]:
     background, signal = curves.class_names(runs)
     aucs = _for_each_run(document, lambda test: _show(test.auc, "none", ".4f"))
     rejections = _for_each_run(document, lambda test: _show((test.background_rejection or {}).get("0.5"), "∞"))
@@ -88,8 +89,8 @@ def _draw_separation(runs: Sequence[Run], document: MetricsDocument) -> list[Dra
 
 
 def _for_each_run(document: MetricsDocument, describe: Callable[[SplitMetrics], str]) -> str:
-    """Return a description of the test metrics of every run."""
-    return "; ".join(f"{run.name} {describe(run.splits.test)}" for run in document.runs)
+    """Return a description of the test metrics of every run and ensemble."""
+    return "; ".join(f"{run.name} {describe(run.splits.test)}" for run in document.classifiers)
 
 
 def _show(measurement: Measurement | None, missing: str, digits: str = ".3g") -> str:
@@ -130,7 +131,7 @@ def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
     ]
 
 
-def _draw_scores(run: Run, run_number: int) -> Drawing:
+def _draw_scores(run: Classifier, run_number: int) -> Drawing:
     background, signal = run.spec.classes
     return Drawing(
         name=f"scores-{run_number}",

@@ -8,7 +8,7 @@ import numpy as np
 import store
 from evaluate.model_process import open_model
 from evaluate.occlusion import Occlusion
-from evaluate.runs import load_run
+from evaluate.runs import BASELINES, load_run
 from evaluate.score import variables_of
 from evaluate.stores import check_digest
 from store.arrays import Float32Array, Float64Array, UInt8Array
@@ -45,7 +45,7 @@ def occlude(path: Path, samples: int = 128) -> Occlusion:
         raise ConfigError(f"samples={samples} must be at least 1")
     run = load_run(path, path.resolve().name)
     names = variables_of(RunFolder(path=path), run.config, run.spec)
-    if run.framework in ("trees", "logistic") and names:
+    if run.framework in BASELINES and names:
         raise ConfigError(f"{path}: its model takes only {', '.join(names)} and no images")
     check_digest(run.store)
     with naming(locate(run.store.path)):

@@ -18,6 +18,7 @@ from evaluate.card import write_card
 from evaluate.curves import class_names
 from evaluate.document import MetricsDocument, to_json
 from evaluate.drawing import Drawing, with_distinct_names
+from evaluate.ensemble import find_ensembles
 from evaluate.figures import draw_runs
 from evaluate.formatting import edge, plus_minus, with_error
 from evaluate.measure import SIGNAL_EFFICIENCIES
@@ -34,7 +35,8 @@ LONGEST_CLASS = 24  # characters of the name of a class in a table
 def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
     """Write a page, ``metrics.json``, model cards and ``figures/`` about runs into a folder; return the metrics.
 
-    The folder appears once everything is written, and replaces an older report.
+    The mean of the networks is one more row, see `evaluate.ensemble.find_ensembles`. The folder appears once everything
+    is written, and replaces an older report.
 
     Parameters
     ----------
@@ -55,11 +57,12 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         runs = load_runs(paths)
         _check_classes(runs)
         stores = find_stores(runs)
-        document = summarise(stores, runs)
-        drawings = draw_runs(runs, document)
+        ensembles, warnings = find_ensembles(runs)
+        document = summarise(stores, runs, ensembles, warnings)
+        drawings = draw_runs(runs, document, ensembles)
         origins = [" and ".join(_simulated(runs))] * len(drawings)
         for report_store in stores:
-            of_store = draw_slices(runs, document, report_store)
+            of_store = draw_slices([*runs, *ensembles], document, report_store)
             if not report_store.note:
                 of_store += _draw_store(runs, document, report_store)
             drawings += of_store
@@ -142,7 +145,7 @@ def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> 
                 for efficiency in SIGNAL_EFFICIENCIES
             },
             environments=_settings(run.environment for run in runs),
-            run_colours=[index % len(style.RUN_COLOURS) for index in range(len(runs))],
+            run_colours=[index % len(style.RUN_COLOURS) for index in range(len(document.classifiers))],
             script=Markup(script),
             script_hash=_content_hash(script),
             settings=_settings(run.config for run in runs),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -21,7 +21,29 @@ from store.predictions import Predictions
 from store.run_folder import RunFolder
 
 SHOWN_CLASSES = 10  # most names of classes in a message
+BASELINES = ("trees", "logistic")
+"""Frameworks of `store.run_folder.SCORERS` that train no networks."""
 CURVES = tuple(f"{split}_{quantity}" for split in ("train", "validation") for quantity in ("loss", "accuracy", "auc"))
+
+
+class Classifier(Protocol):
+    """What is measured and drawn: a `Run`, or an `evaluate.ensemble.Ensemble` of runs."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the report."""
+
+    @property
+    def store(self) -> StoreIdentity:
+        """The store that it was trained on."""
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """Layout and meaning of the images."""
+
+    @property
+    def predictions(self) -> Mapping[str, Predictions]:
+        """Predictions by split."""
 
 
 @dataclass(frozen=True, kw_only=True)

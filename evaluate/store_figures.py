@@ -9,7 +9,7 @@ from evaluate import curves, gallery, showers, style
 from evaluate.document import GallerySample, MetricsDocument, RunResults, Slice
 from evaluate.drawing import Drawing
 from evaluate.parts import Measurement
-from evaluate.runs import Run
+from evaluate.runs import Classifier, Run
 from evaluate.showers import MOST_CHANNELS, MOST_CLASSES
 from evaluate.stores import ReportStore
 from store.datasets import Channel, DatasetSpec
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 AVERAGES = {"mean": "mean", "RMS": "root mean square"}
 
 
-def draw_slices(runs: Sequence[Run], document: MetricsDocument, store: ReportStore) -> list[Drawing]:
-    """Return the AUC in bins of each observable of a store, for the runs on that store."""
-    members = {index: run for index, run in enumerate(runs) if run in store.runs}
-    slices = [document.runs[index].slices for index in members]
+def draw_slices(runs: Sequence[Classifier], document: MetricsDocument, store: ReportStore) -> list[Drawing]:
+    """Return the AUC in bins of each observable of a store, for the runs and ensembles on that store."""
+    members = {index: run for index, run in enumerate(runs) if run.store.digest == store.identity.digest}
+    slices = [document.classifiers[index].slices for index in members]
     return [_draw_slice(members, same_observable, store.number) for same_observable in zip(*slices, strict=True)]
 
 
-def _draw_slice(members: Mapping[int, Run], slices: Sequence[Slice], store_number: int) -> Drawing:
+def _draw_slice(members: Mapping[int, Classifier], slices: Sequence[Slice], store_number: int) -> Drawing:
     quantity = _sliced_quantity(slices)
     values = "; ".join(
         f"{run.name} {' '.join(_show(getattr(part, quantity)) for part in of_run.bins)}"

@@ -18,7 +18,7 @@ CLASSES_COLUMNS = {"auc": "mean AUC", "accuracy": "accuracy", "top_2_accuracy": 
 
 
 def print_summary(document: MetricsDocument, output: Path) -> None:
-    """Print AUC and accuracy of every run and split, the comparisons of runs, and the path of the page.
+    """Print AUC and accuracy of every run, ensemble and split, the comparisons of runs, and the path of the page.
 
     With more than two classes, the AUC is the mean over the classes, and there is a second accuracy.
     """
@@ -29,7 +29,7 @@ def print_summary(document: MetricsDocument, output: Path) -> None:
         table.add_column(name, overflow="fold", no_wrap=name in ("framework", "split"))
     for heading in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    for run in document.runs:
+    for run in document.classifiers:
         names = [run.name, run.framework, run.model]
         for split, metrics in run.splits.items():
             cells = [*names, split, *(_show(getattr(metrics, name)) for name in columns)]

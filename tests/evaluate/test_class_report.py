@@ -37,8 +37,8 @@ def text_of(html):
 
 
 def test_every_run_and_class_has_its_figures(class_report, document):
-    of_runs = [f"{kind}-{run}" for run in (1, 2) for kind in ("confusion", "roc", "rejection")]
-    of_classes = [f"scores-{run}-{label}" for run in (1, 2) for label in range(3)]
+    of_runs = [f"{kind}-{run}" for run in (1, 2, 3) for kind in ("confusion", "roc", "rejection")]
+    of_classes = [f"scores-{run}-{label}" for run in (1, 2, 3) for label in range(3)]
     galleries = [f"gallery-{run}-{kind}" for run in (1, 2) for kind in ("right", "wrong", "uncertain")]
     names = [*of_runs, *of_classes, *galleries, "calibration", "auc-by-class", "auc-by-time"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]

@@ -14,7 +14,7 @@ def write_report(output, text, names=("index.html",)):
             (page / name).parent.mkdir(exist_ok=True)
             (page / name).write_text(text)
         files = [*report_folder.files_in(page), "metrics.json"]
-        (page / "metrics.json").write_text(json.dumps({"schema": "calostream-metrics/2", "files": files}))
+        (page / "metrics.json").write_text(json.dumps({"schema": "calostream-metrics/3", "files": files}))
 
 
 def test_a_report_appears_whole(tmp_path):
@@ -116,7 +116,7 @@ def test_a_failed_swap_puts_the_older_report_back(tmp_path, monkeypatch):
 @pytest.mark.parametrize("files", ['[["index.html"]]', "{}", '"index.html"', "[1]", "[" * 100_000])
 def test_a_list_of_files_that_is_none_belongs_to_no_report(tmp_path, files):
     (tmp_path / "report").mkdir()
-    text = f'{{"schema": "calostream-metrics/2", "files": {files}}}'
+    text = f'{{"schema": "calostream-metrics/3", "files": {files}}}'
     (tmp_path / "report" / "metrics.json").write_text(text)
     message = r"metrics\.json, which does not belong to a report"
     with pytest.raises(ConfigError, match=message), replacing_folder(tmp_path / "report"):
