@@ -35,9 +35,22 @@ def cache(tmp_path: Path, s3_address: str, monkeypatch: pytest.MonkeyPatch) -> I
         yield tmp_path / "cache"
 
 
+@pytest.fixture(scope="session")
+def uploaded(s3_address: str, local_store: Path) -> Url:
+    """Upload the store once, and return its URL."""
+    with s3_environment(s3_address):
+        return upload(local_store, Url("s3://showers/shared/x.zarr"))
+
+
 @pytest.fixture
-def remote_store(cache: Path, local_store: Path, request: pytest.FixtureRequest) -> Url:
-    """Upload the store for one test, and return its URL."""
+def remote_store(cache: Path, uploaded: Url) -> Url:
+    """Return the URL of a store that no test changes; its cache is empty."""
+    return uploaded
+
+
+@pytest.fixture
+def own_store(cache: Path, local_store: Path, request: pytest.FixtureRequest) -> Url:
+    """Upload the store for one test, which changes it or needs a URL that this process has not met yet."""
     return upload(local_store, Url(f"s3://showers/{request.node.name}/x.zarr"))
 
 

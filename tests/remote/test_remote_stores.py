@@ -65,8 +65,8 @@ def test_a_stream_is_that_of_the_local_store(remote_store: Url, cache: Path, loc
         np.testing.assert_array_equal(remote.label, local.label)
 
 
-def test_xarray_reads_missing_shards_from_the_server(remote_store: Url, cache: Path) -> None:
-    dataset = open_dataset(remote_store, "test")
+def test_xarray_reads_missing_shards_from_the_server(own_store: Url, cache: Path) -> None:
+    dataset = open_dataset(own_store, "test")
     np.testing.assert_array_equal(dataset.image.to_numpy(), tell_tale_images(500)[403:])
     assert cached_shards(cache) == {"c.6.0.0.0", "c.7.0.0.0"}
     shutil.rmtree(next(cache.glob("stores/*")))  # as on another machine
@@ -74,10 +74,10 @@ def test_xarray_reads_missing_shards_from_the_server(remote_store: Url, cache: P
     np.testing.assert_array_equal(np.asarray(again), tell_tale_images(500)[403:])
 
 
-def test_shards_travel_to_other_processes(remote_store: Url, cache: Path) -> None:
-    shards = pickle.loads(pickle.dumps(open_store(remote_store).shards))
+def test_shards_travel_to_other_processes(own_store: Url, cache: Path) -> None:
+    shards = pickle.loads(pickle.dumps(open_store(own_store).shards))
     assert shards.file(2).stat().st_size > 0
-    assert (shards.name(2), shards.count) == (remote_store / "image/c.2.0.0.0", SHARDS)
+    assert (shards.name(2), shards.count) == (own_store / "image/c.2.0.0.0", SHARDS)
 
 
 def test_expected_shards_are_fetched(remote_store: Url, cache: Path) -> None:
@@ -88,9 +88,9 @@ def test_expected_shards_are_fetched(remote_store: Url, cache: Path) -> None:
     assert sorted(shards.absent(range(SHARDS))) == [0, 2, 3, 6, 7]
 
 
-def test_what_fails_in_the_background_is_raised_for_its_shard(remote_store: Url, cache: Path) -> None:
-    shards = open_store(remote_store).shards
-    open_objects(remote_store).delete("image/c.5.0.0.0")
+def test_what_fails_in_the_background_is_raised_for_its_shard(own_store: Url, cache: Path) -> None:
+    shards = open_store(own_store).shards
+    open_objects(own_store).delete("image/c.5.0.0.0")
     shards.expect([5, 1])
     assert shards.file(1).exists()
     with pytest.raises(CorruptStoreError, match=r"c.5.0.0.0 of image/SHA256SUMS missing"):
@@ -102,27 +102,27 @@ def test_what_fails_in_the_background_is_raised_for_its_shard(remote_store: Url,
     [lambda content: content[:-1], lambda content: content[::-1], lambda content: b""],
     ids=["cut off", "altered", "empty"],
 )
-def test_an_altered_shard_is_refused(remote_store: Url, cache: Path, change) -> None:
-    objects = open_objects(remote_store)
+def test_an_altered_shard_is_refused(own_store: Url, cache: Path, change) -> None:
+    objects = open_objects(own_store)
     objects.write("image/c.2.0.0.0", change(objects.read("image/c.2.0.0.0")))
-    with pytest.raises((CorruptStoreError, RemoteError), match=re.escape(f"{remote_store}/image/c.2.0.0.0: ")):
-        read(remote_store, [130])
+    with pytest.raises((CorruptStoreError, RemoteError), match=re.escape(f"{own_store}/image/c.2.0.0.0: ")):
+        read(own_store, [130])
     assert cached_shards(cache) == set()
     assert not list((cache / "partial").iterdir())
 
 
-def test_an_altered_column_is_refused(remote_store: Url, cache: Path) -> None:
-    objects = open_objects(remote_store)
+def test_an_altered_column_is_refused(own_store: Url, cache: Path) -> None:
+    objects = open_objects(own_store)
     name = next(name for name in objects.list("label") if name.endswith("/0"))
     objects.write(name, objects.read(name)[::-1])
-    with pytest.raises(CorruptStoreError, match=re.escape(f"{remote_store}/{name}") + ": has another sha256"):
-        open_store(remote_store)
+    with pytest.raises(CorruptStoreError, match=re.escape(f"{own_store}/{name}") + ": has another sha256"):
+        open_store(own_store)
 
 
-def test_a_missing_shard_is_noticed_at_opening(remote_store: Url, cache: Path) -> None:
-    open_objects(remote_store).delete("image/c.2.0.0.0")
+def test_a_missing_shard_is_noticed_at_opening(own_store: Url, cache: Path) -> None:
+    open_objects(own_store).delete("image/c.2.0.0.0")
     with pytest.raises(CorruptStoreError, match=r"incomplete, image/c.2.0.0.0 of image/SHA256SUMS missing"):
-        open_store(remote_store)
+        open_store(own_store)
 
 
 @pytest.mark.parametrize("damage", [b"", b"altered"])
@@ -135,11 +135,11 @@ def test_a_broken_copy_is_fetched_again(remote_store: Url, cache: Path, damage: 
     assert copy.read_bytes() == content
 
 
-def test_a_replaced_store_is_another_one(remote_store: Url, cache: Path, tmp_path: Path) -> None:
-    read(remote_store, [0])
-    upload(write_store(tmp_path / "other.zarr", seed=1), remote_store)
-    assert open_store(remote_store).attributes["seed"] == 1
-    assert read(remote_store, [0]).tolist() == [1]
+def test_a_replaced_store_is_another_one(own_store: Url, cache: Path, tmp_path: Path) -> None:
+    read(own_store, [0])
+    upload(write_store(tmp_path / "other.zarr", seed=1), own_store)
+    assert open_store(own_store).attributes["seed"] == 1
+    assert read(own_store, [0]).tolist() == [1]
     assert len(list(cache.glob("stores/*"))) == 2
 
 
@@ -223,10 +223,10 @@ def test_ingest_takes_the_url(remote_store: Url, cache: Path, words: tuple[str, 
     assert str(cache) not in outcome.out
 
 
-def test_verify_reads_every_shard(remote_store: Url, cache: Path) -> None:
-    objects = open_objects(remote_store)
+def test_verify_reads_every_shard(own_store: Url, cache: Path) -> None:
+    objects = open_objects(own_store)
     objects.write("image/c.7.0.0.0", objects.read("image/c.6.0.0.0"))
-    outcome = run_ingest("verify", remote_store)
+    outcome = run_ingest("verify", own_store)
     assert outcome.status == 1
     assert "image/c.7.0.0.0" in outcome.err
     assert str(cache) not in outcome.err

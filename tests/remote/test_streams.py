@@ -107,8 +107,8 @@ def test_it_does_so_if_the_cache_was_larger_before(remote_store: Url, monkeypatc
     assert open_stream(remote_store, shuffle="auto").plan.identity["shuffle"] == "window"
 
 
-def test_a_pickled_stream_finds_its_store_again(remote_store: Url) -> None:
-    stream = open_stream(remote_store, shuffle="auto")
+def test_a_pickled_stream_finds_its_store_again(own_store: Url) -> None:
+    stream = open_stream(own_store, shuffle="auto")
     list(itertools.islice(stream, 3))
     other = pickle.loads(pickle.dumps(stream))
     assert repr(other) == repr(stream)
@@ -137,17 +137,15 @@ def test_each_of_four_ranks_caches_the_shards_that_it_reads(
     assert np.array_equal(epochs[0][0].image, tell_tale_images(500)[epochs[0][0].sample])
 
 
-def test_a_cache_smaller_than_what_an_order_needs_at_a_time_is_said_once(
-    remote_store: Url, monkeypatch, capsys
-) -> None:
-    store = open_store(remote_store)
+def test_a_cache_smaller_than_what_an_order_needs_at_a_time_is_said_once(own_store: Url, monkeypatch, capsys) -> None:
+    store = open_store(own_store)
     monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", str(store.stored_bytes - store.image_bytes // 2))
-    streams = [open_stream(remote_store, shuffle="window") for _ in range(2)]
+    streams = [open_stream(own_store, shuffle="window") for _ in range(2)]
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(r"needs 6 shards at a time, the cache holds \d, so .*; --cache-size (\d+MB) .* is enough$", line)
     assert_same(*streams)
     for options in ({"shuffle": "none"}, {"shuffle": "window", "split": "validation"}):
-        list(open_stream(remote_store, **options))
+        list(open_stream(own_store, **options))
     monkeypatch.setenv("CALOSTREAM_CACHE_SIZE", line.partition("--cache-size ")[2].split()[0])
-    list(open_stream(remote_store, shuffle="window"))
+    list(open_stream(own_store, shuffle="window"))
     assert capsys.readouterr().err == ""
