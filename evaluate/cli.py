@@ -61,7 +61,9 @@ def compare(
 
 @app.command("score")
 def score(
-    run: Annotated[Path, typer.Argument(help="Run directory of the trained model.")],
+    run: Annotated[
+        list[Path], typer.Argument(help="Run directories of the trained models; the scores of several are averaged.")
+    ],
     file: Annotated[
         Place,
         typer.Argument(
@@ -74,7 +76,10 @@ def score(
     cache: CacheFolder = None,
     cache_size: CacheSize = None,
 ) -> None:
-    """Score new images with the model of a run; if they have labels, also measure how good the scores are."""
+    """Score new images with the model of a run; if they have labels, also measure how good the scores are.
+
+    With several runs, of any frameworks, the scores are the mean of their logits, as probabilities.
+    """
     from evaluate.score import score
     from evaluate.terminal import print_scores
 

@@ -13,6 +13,7 @@ from evaluate.metrics import same_weights
 from evaluate.parts import Measurement
 from evaluate.ranking import PairedTest
 from evaluate.runs import Classifier, Run
+from store.arrays import Float64Array, UInt8Array
 
 
 def comparable(runs: Sequence[Run]) -> list[list[Run]]:
@@ -58,13 +59,10 @@ def join_runs(runs: Iterable[Classifier]) -> str:
 def compare(first: Classifier, second: Classifier) -> RunComparison:
     """Return the paired comparison of two classifiers on the same test samples."""
     test, other = first.predictions["test"], second.predictions["test"]
+    comparison = compare_auc(test.label, test.score, other.score, test.weight)
     accuracy: Measurement | UnsetType = UNSET
-    comparison: PairedTest | None
-    if test.class_count == 2:
-        comparison = ranking.compare_auc(test.label, test.score, other.score, test.weight)
-    else:
+    if test.class_count > 2:
         pair = class_metrics.checked(*test.scored), class_metrics.checked(*other.scored)
-        comparison = class_ranking.compare_macro_auc(*map(class_ranking.macro_auc, pair))
         accuracy = with_interval(class_metrics.compare_accuracy(*pair), DIFFERENCE)
     return RunComparison(
         split="test",
@@ -73,3 +71,28 @@ def compare(first: Classifier, second: Classifier) -> RunComparison:
         p_value=comparison.p_value if comparison else None,
         accuracy=accuracy,
     )
+
+
+def compare_auc(
+    label: UInt8Array, first: Float64Array, second: Float64Array, weight: Float64Array | None = None
+) -> PairedTest | None:
+    """Return the paired test of the AUCs of two classifiers on the same samples.
+
+    Parameters
+    ----------
+    label
+        (n,), true classes.
+    first, second
+        Scores (n,), or for more than two classes probabilities (n, class), whose mean AUCs are compared.
+    weight
+        (n,), weight of each sample; by default 1.
+
+    Returns
+    -------
+    PairedTest or None
+        None if there are more than two classes, and fewer than two samples of one.
+    """
+    if first.ndim == 1:
+        return ranking.compare_auc(label, first, second, weight)
+    pair = (class_metrics.checked(label, score, weight) for score in (first, second))
+    return class_ranking.compare_macro_auc(*map(class_ranking.macro_auc, pair))

@@ -291,11 +291,26 @@ class ComparisonDocument(Part, frozen=True, kw_only=True, tag_field="schema", ta
 # Scores of a file
 
 
+class RunScores(Part, frozen=True, kw_only=True):
+    """One of several runs whose mean scored a file."""
+
+    run: Annotated[str, about("The run directory.")]
+    metrics: Annotated[Metrics | None, about("Those of the model of this run alone; null where those of the mean are.")]
+    difference: Annotated[
+        Measurement | None, about("AUC of the mean minus that of this run; null where there is no AUC.")
+    ]
+    p_value: Annotated[Fraction | None, about("Two-sided, from DeLong's test; null where there is no AUC.")]
+
+
 class ScoresDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=SCORES_SCHEMA):
     """Metrics of the scores of a file's images, beside the table of scores."""
 
     confidence: Annotated[Fraction, about("Level of all intervals.")]
-    run: Annotated[str, about("The run directory whose model was used.")]
+    run: Annotated[str | UnsetType, about("The run directory whose model was used. One run only.")] = UNSET
+    runs: Annotated[
+        list[RunScores] | UnsetType,
+        about("The runs. The scores, and the other keys, are of the mean of their logits. Several runs only."),
+    ] = UNSET
     file: Annotated[str, about("The file that was scored.")]
     rows: Annotated[Count, about("Number of images.")]
     labelled: Annotated[bool, about("Whether the file has labels.")]

@@ -9,7 +9,7 @@ import store
 from evaluate.model_process import open_model
 from evaluate.occlusion import Occlusion
 from evaluate.runs import BASELINES, load_run
-from evaluate.score import variables_of
+from evaluate.score_models import variables_of
 from evaluate.stores import check_digest
 from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.errors import ConfigError

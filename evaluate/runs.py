@@ -105,11 +105,16 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
     """
     if not paths:
         raise ConfigError("no run to report on; give at least one run directory")
+    check_distinct(paths)
+    names = Counter(path.resolve().name for path in paths)
+    return [load_run(path, str(path) if names[path.resolve().name] > 1 else path.resolve().name) for path in paths]
+
+
+def check_distinct(paths: Sequence[Path]) -> None:
+    """Raise ConfigError if a run directory is given more than once."""
     repeated = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
     if repeated:
         raise ConfigError(f"{repeated[0]}: the run is given more than once")
-    names = Counter(path.resolve().name for path in paths)
-    return [load_run(path, str(path) if names[path.resolve().name] > 1 else path.resolve().name) for path in paths]
 
 
 def load_run(path: Path, name: str) -> Run:

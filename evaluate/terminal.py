@@ -1,6 +1,6 @@
 """What the program prints on the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import UnsetType
@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluate.document import ComparisonDocument, MetricsDocument, ScoresDocument
+from evaluate.document import ComparisonDocument, MetricsDocument, RunScores, ScoresDocument
 from evaluate.formatting import plus_minus
-from evaluate.parts import Measurement
+from evaluate.parts import Measurement, Metrics
 from store.console import printable
 
 COLUMNS = {"auc": "AUC", "accuracy": "accuracy"}
@@ -119,17 +119,37 @@ def print_scores(document: ScoresDocument, output: Path) -> None:
     if metrics is None:
         reason = "fewer than two labelled images of positive weight" if document.labelled else "no labels"
         screen.print(printable(f"no metrics: {reason} in the file"))
+    elif document.runs:
+        _print_runs(screen, document, document.runs, metrics)
     else:
         width = 16 if document.classes else 14
         for name in (*(CLASSES_COLUMNS if document.classes else COLUMNS), "log_loss", "brier_score"):
             measurement = getattr(metrics, name)
             text = plus_minus(measurement) if measurement else "none, because a class is missing"
             screen.print(printable(f"  {name.replace('_', ' '):{width}}{text}"))
-        if document.weighted:
-            screen.print("  with the weights from the file")
+    if document.weighted:
+        screen.print("  with the weights from the file")
     if document.simulated:
         screen.print(printable(f"trained on: {document.simulated}"), style="yellow")
     screen.print(printable(f"{document.rows:,} scores: {output}; metrics: {output.with_suffix('.json')}"))
+
+
+def _print_runs(screen: Console, document: ScoresDocument, runs: Sequence[RunScores], mean: Metrics) -> None:
+    """Print the metrics of several runs and of their mean, and how much better the mean is than each of them."""
+    columns = {**(CLASSES_COLUMNS if document.classes else COLUMNS), "log_loss": "log loss"}
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("run", overflow="fold")
+    for heading in columns.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    name = f"mean of {len(runs)} runs"
+    for row, metrics in (*((run.run, run.metrics) for run in runs), (name, mean)):
+        cells = [row, *(_show(getattr(metrics, column)) for column in columns)]
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    screen.print(table)
+    for run in runs:
+        if run.difference and run.p_value is not None:
+            difference = f"{plus_minus(run.difference)} (p = {run.p_value:.2g})"
+            screen.print(printable(f"{columns['auc']}, {name} - {run.run}: {difference}"))
 
 
 def _screen() -> Console:

@@ -166,7 +166,7 @@ def ask(images, variables=None):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run whose model answers in this process."""
-    monkeypatch.setattr("evaluate.score.open_model", lambda *_: contextlib.nullcontext(ask))
+    monkeypatch.setattr("evaluate.score_models.open_model", lambda *_: contextlib.nullcontext(ask))
     monkeypatch.setattr("evaluate.occlude.open_model", lambda *_: contextlib.nullcontext(ask))
     return write_class_run(tmp_path / "run")
 
@@ -175,7 +175,7 @@ def run(tmp_path, monkeypatch):
 def test_a_table_has_a_column_per_class(run, tmp_path, suffix):
     file = write_hdf5(tmp_path / "new.hdf5", SAMPLES)
     outputs = [tmp_path / f"{name}{suffix}" for name in "ab"]
-    document, _ = (score(run, file, output) for output in outputs)
+    document, _ = (score([run], file, output) for output in outputs)
     names = ["row", "score_qcd", "score_top", "score_w", "label"]
     if suffix == ".csv":
         assert outputs[0].read_text().splitlines()[0] == ",".join(names)
@@ -202,7 +202,7 @@ def test_names_of_classes_may_hold_anything_that_can_be_printed(run, tmp_path):
     file = write_hdf5(tmp_path / "new.hdf5", SAMPLES)
     paths = [tmp_path / "a.csv", tmp_path / "b.parquet"]
     for path in paths:
-        score(run, file, path)
+        score([run], file, path)
     assert agreement.compare(*paths).classes == names
 
 

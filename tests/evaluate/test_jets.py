@@ -61,7 +61,7 @@ def names_of(run):
 @pytest.mark.parametrize("form", ["hdf5", "parquet", "store"])
 def test_are_scored_from_every_form(form, run, jets, tmp_path, monkeypatch):
     monkeypatch.setattr("evaluate.images.BLOCK_BYTES", 3 * QUARK_GLUON.sample_bytes)
-    document = score(run, {"hdf5": HDF5, "parquet": PARQUET, "store": jets}[form], tmp_path / "scores.csv")
+    document = score([run], {"hdf5": HDF5, "parquet": PARQUET, "store": jets}[form], tmp_path / "scores.csv")
     scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)
     whole = store.open_dataset(jets)
     rows = np.arange(20) if form == "store" else whole.source_row.values

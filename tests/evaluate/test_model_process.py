@@ -74,7 +74,7 @@ def test_images_are_scored_by_every_kind_of_model(framework, variants, images, t
     made = subprocess.run(command, cwd=PROJECT_FOLDER, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     # Starting a process is slow, so make_model has already checked the scores of the other runs.
-    score(runs[-1], file, tmp_path / "scores.csv")
+    score([runs[-1]], file, tmp_path / "scores.csv")
     scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1]
     np.testing.assert_allclose(scores, np.load(runs[-1] / "expected.npy"), atol=1e-5)
     assert all(np.std(np.load(run / "expected.npy")) > 0.02 for run in runs)
@@ -97,7 +97,7 @@ def test_images_are_scored_by_every_kind_of_model(framework, variants, images, t
 def test_a_model_that_fails_is_one_error_and_no_output(model, message, run, images, tmp_path):
     (run / "model.txt").write_text(model)
     with pytest.raises(RunError, match=f"run: .*{message}"):
-        score(run, write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "out" / "scores.csv")
+        score([run], write_hdf5(tmp_path / "a.hdf5", images, 0), tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").iterdir())
 
 

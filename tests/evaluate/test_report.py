@@ -158,7 +158,7 @@ def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
     pictures = page.attributes("svg")
     assert len(pictures) == 11
     assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in pictures)
-    assert len(page.attributes("figcaption")) == 10
+    assert len(page.attributes("figcaption")) == 11
     assert all("scope" in heading for heading in page.attributes("th"))
     assert page.attributes("html") == [{"lang": "en"}]
 

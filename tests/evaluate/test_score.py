@@ -40,13 +40,13 @@ def expected(images, variables=None):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run whose model answers in this process."""
-    monkeypatch.setattr("evaluate.score.open_model", lambda *_: contextlib.nullcontext(expected))
+    monkeypatch.setattr("evaluate.score_models.open_model", lambda *_: contextlib.nullcontext(expected))
     return write_run(tmp_path / "run")
 
 
 def test_scores_and_metrics_appear_side_by_side(run, images, label, tmp_path):
     file = write_hdf5(tmp_path / "hidden.hdf5", images, label)
-    document = score(run, file, tmp_path / "out" / "scores.csv")
+    document = score([run], file, tmp_path / "out" / "scores.csv")
     rows = np.genfromtxt(tmp_path / "out" / "scores.csv", delimiter=",", names=True)
     assert rows.dtype.names == ("row", "score", "label")
     np.testing.assert_array_equal(rows["row"], np.arange(COUNT))
@@ -62,7 +62,7 @@ def test_scores_and_metrics_appear_side_by_side(run, images, label, tmp_path):
 def test_a_file_at_a_url_is_scored_as_the_file_itself(run, images, label, tmp_path, monkeypatch):
     monkeypatch.setenv("CALOSTREAM_CACHE", str(tmp_path / "cache"))
     file = write_hdf5(tmp_path / "hidden.hdf5", images, label)
-    score(run, file, tmp_path / "here.csv")
+    score([run], file, tmp_path / "here.csv")
     with faulty_server(tmp_path) as server:
         url = f"{server.address}/hidden.hdf5"
         outcome = run_program(app, "report", "score", run, f"{url}?signature=secret", "--output", tmp_path / "url.csv")
@@ -83,7 +83,7 @@ def test_metrics_take_the_weights_in_the_file(kind, run, images, label, tmp_path
             out["weight"] = weight[:, None]
     else:
         write_parquet(file, images[:60], "bytes", y=label[:60], weight=weight)
-    document = score(run, file, tmp_path / "scores.csv")
+    document = score([run], file, tmp_path / "scores.csv")
     area = sklearn.metrics.roc_auc_score(label[:60], expected(images[:60]), sample_weight=weight)
     assert document.weighted
     assert document.metrics.auc.value == pytest.approx(area)
@@ -93,14 +93,14 @@ def test_without_labels_there_are_only_scores(run, images, tmp_path):
     file = tmp_path / "hidden.hdf5"
     with h5py.File(file, "w") as out:
         out["X"] = images
-    document = score(run, file, tmp_path / "scores.csv")
+    document = score([run], file, tmp_path / "scores.csv")
     assert document.metrics is document.curves is None
     assert document.rows == COUNT
     assert (tmp_path / "scores.csv").read_text().splitlines()[0] == "row,score"
 
 
 def test_labels_of_one_class_have_no_auc(run, images, tmp_path):
-    document = score(run, write_hdf5(tmp_path / "one.hdf5", images, 1), tmp_path / "scores.csv")
+    document = score([run], write_hdf5(tmp_path / "one.hdf5", images, 1), tmp_path / "scores.csv")
     assert document.metrics.auc is None
     assert document.curves is None
     assert document.metrics.accuracy.value == np.mean(expected(images) >= 0.5)
@@ -108,7 +108,7 @@ def test_labels_of_one_class_have_no_auc(run, images, tmp_path):
 
 def test_scores_go_to_parquet(run, images, label, tmp_path, monkeypatch):
     monkeypatch.setattr("evaluate.images.BLOCK_BYTES", 64 * 8192)
-    score(run, write_hdf5(tmp_path / "hidden.hdf5", images, label), tmp_path / "scores.parquet")
+    score([run], write_hdf5(tmp_path / "hidden.hdf5", images, label), tmp_path / "scores.parquet")
     table = pq.read_table(tmp_path / "scores.parquet")
     assert table.column_names == ["row", "score", "label"]
     np.testing.assert_array_equal(table["row"].to_numpy(), np.arange(COUNT))
@@ -181,7 +181,7 @@ def write_broken(path, case, images):
 def test_bad_images_are_one_error_and_no_output(case, message, run, images, tmp_path):
     file = write_broken(tmp_path / "hidden.hdf5", case, images)
     with pytest.raises(SourceError, match=f"hidden.hdf5: {message}"):
-        score(run, file, tmp_path / "out" / "scores.csv")
+        score([run], file, tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -194,16 +194,16 @@ def test_a_file_that_cannot_be_read_to_its_end_is_named_with_the_rows(run, image
     data[chunk.byte_offset] ^= 1
     file.write_bytes(data)
     with pytest.raises(SourceError, match=rf"^{file}: rows 300 to 399 cannot be read"):
-        score(run, file, tmp_path / "out" / "scores.csv")
+        score([run], file, tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_an_older_result_survives_a_failure(run, images, tmp_path):
     output = tmp_path / "scores.csv"
-    score(run, write_hdf5(tmp_path / "good.hdf5", images, 0), output)
+    score([run], write_hdf5(tmp_path / "good.hdf5", images, 0), output)
     before = output.read_bytes()
     with pytest.raises(SourceError):
-        score(run, write_broken(tmp_path / "bad.hdf5", "nan", images), output)
+        score([run], write_broken(tmp_path / "bad.hdf5", "nan", images), output)
     assert output.read_bytes() == before
 
 
@@ -213,11 +213,11 @@ def test_a_run_that_cannot_score_says_so(images, tmp_path):
     with pytest.raises(
         RunError, match=r"architecture\.json: no such file; is .* a run directory, and has the run ended\?"
     ):
-        score(bare, file, tmp_path / "scores.csv")
+        score([bare], file, tmp_path / "scores.csv")
     with pytest.raises(RunError, match="unknown framework 'jax'; known: torch, keras, trees, logistic"):
-        score(write_run(tmp_path / "other", "jax"), file, tmp_path / "scores.csv")
+        score([write_run(tmp_path / "other", "jax")], file, tmp_path / "scores.csv")
     with pytest.raises(ConfigError, match=r"scores are written as \.csv or \.parquet, not '\.txt'"):
-        score(bare, file, tmp_path / "scores.txt")
+        score([bare], file, tmp_path / "scores.txt")
 
 
 def test_nothing_that_is_read_is_written_over(run, images, tmp_path):
@@ -226,10 +226,10 @@ def test_nothing_that_is_read_is_written_over(run, images, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for output in (file, run / "config.csv", run / "new.csv", tmp_path / "folder.csv"):
         with pytest.raises(ConfigError, match=r"is a folder|would write over"):
-            score(run, file, output)
+            score([run], file, output)
     (tmp_path / "settings.json").write_text('{"mine": 1}')
     with pytest.raises(ConfigError, match=r"settings\.json: exists and is not a calostream-scores document"):
-        score(run, file, tmp_path / "settings.csv")
+        score([run], file, tmp_path / "settings.csv")
     assert {path: path.read_bytes() for path in before} == before
     assert not list((tmp_path / "folder.csv").iterdir())
 
@@ -241,7 +241,7 @@ def test_the_terminal_says_why_there_are_no_metrics(run, images, tmp_path, capsy
         out["X"] = images[:rows]
         if labelled:
             out["y"] = np.zeros(rows, np.float32)
-    print_scores(score(run, file, tmp_path / "scores.csv"), tmp_path / "scores.csv")
+    print_scores(score([run], file, tmp_path / "scores.csv"), tmp_path / "scores.csv")
     shown = capsys.readouterr().out
     assert ("no metrics: fewer than two labelled images" if labelled else "no metrics: no labels in the file") in shown
     assert "trained on: Geant4 simulation" in shown

@@ -31,7 +31,7 @@ def test_leaves_a_run_that_the_evaluation_reads_and_scores_with(jets: Path, tmp_
     (read,) = load_runs([tmp_path / "run"])
     assert (read.framework, read.config["variables"], len(read.history["epoch"])) == ("logistic", ["pt", "m0"], 1)
     assert (read.history["seconds"] > 0).all()
-    score(tmp_path / "run", PARQUET, tmp_path / "scores.csv")
+    score([tmp_path / "run"], PARQUET, tmp_path / "scores.csv")
     scores = np.loadtxt(tmp_path / "scores.csv", delimiter=",", skiprows=1)[:, 1]
     rows = np.asarray(open_store(jets).group["source_row"])
     expected = np.concatenate([read.predictions[split].score for split in SPLITS])
