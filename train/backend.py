@@ -52,6 +52,8 @@ class Backend(Protocol):
     ----------
     device
         Human-readable name of the device that the model runs on.
+    precision
+        Precision of training, what ``auto`` was resolved to. Predictions are in float32.
     rank, world_size
         Number of this process, counted from 0, and the number of processes that train the model together.
     takes_sparse
@@ -59,6 +61,7 @@ class Backend(Protocol):
     """
 
     device: str
+    precision: str
     rank: int
     world_size: int
     takes_sparse: bool
@@ -156,6 +159,6 @@ class BackendFactory(Protocol):
         Raises
         ------
         ConfigError
-            If the device is not available.
+            If the device is not available or cannot compute in the precision.
         """
         ...

@@ -25,7 +25,7 @@ DEVICES = (AUTO, "cpu", "cuda", "mps")
 STREAM, RESIDENT = "stream", "resident"
 FEEDS = (AUTO, STREAM, RESIDENT)
 OPTIMISERS = ("adam", "adamw")
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+PRECISIONS = (AUTO, "float32", "tf32", "bfloat16", "float16")
 STORE = Path("data/electron-photon.zarr")
 
 RENAMED = {"average": "ema_decay"}
@@ -212,7 +212,12 @@ class TrainConfig:
         "(auto: resident if there is a GPU with room for them, otherwise stream)",
         choices=FEEDS,
     )
-    precision: str = setting("float32", "Floating-point precision of the model", choices=PRECISIONS)
+    precision: str = setting(
+        AUTO,
+        "Floating-point precision of training (auto: bfloat16 if the processor or GPU has instructions for it, "
+        "otherwise float32)",
+        choices=PRECISIONS,
+    )
     compile: bool = setting(False, "Compile the model with torch.compile (PyTorch) or XLA (Keras).")
     cuda_graph: bool = setting(
         True, "Record the steps of an NVIDIA GPU once and replay them as CUDA graphs (PyTorch on one GPU)."

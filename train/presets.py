@@ -5,7 +5,7 @@ from typing import Any
 from store.errors import ConfigError
 from train.config import NONE
 
-# The published trainings use plain Adam and none of the additions that the defaults of `TrainConfig` turn on.
+# The published trainings use plain Adam in float32, and no addition that the defaults of `TrainConfig` turn on.
 PLAIN: dict[str, Any] = {
     "normalisation": "none",
     "optimiser": "adam",
@@ -14,6 +14,7 @@ PLAIN: dict[str, Any] = {
     "weight_decay": 0.0,
     "ema_decay": 0.0,
     "augmentation": NONE,
+    "precision": "float32",
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "challenge": {

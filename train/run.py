@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Literal, cast
 
 from store.arrays import Float32Array
@@ -77,7 +78,7 @@ def run_training(
     prepare()
     augmentation = make_augmentation(config, store)
     backend = make_backend(specification, config, weights)
-    config = config if resume else resolve_shuffle(config, store, backend)
+    config = replace(config if resume else resolve_shuffle(config, store, backend), precision=backend.precision)
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
     sparse = streams_sparse(store.image.shape[1:], backend)

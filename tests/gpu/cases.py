@@ -34,7 +34,7 @@ class Training:
         """Open both; `feed` is ``stream``, ``sparse`` or ``resident``."""
         store = open_store(path)
         setting = "stream" if feed == "sparse" else feed
-        chosen = {"batch_size": BATCH, "model": "shower", "seed": 3, **settings}
+        chosen = {"batch_size": BATCH, "model": "shower", "seed": 3, "precision": "float32", **settings}
         config = TrainConfig(run=Path("unused"), store=path, device=device, feed=setting, **chosen)
         config = resolve_config(config, store)
         backend = TorchBackend(make_specification(config, store), config)

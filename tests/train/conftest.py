@@ -32,7 +32,7 @@ def three_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class LineBackend:
     """Logistic regression on the summed squares of each channel: the simplest backend, in a few lines of numpy."""
 
-    device, rank, world_size, takes_sparse = "paper", 0, 1, False
+    device, precision, rank, world_size, takes_sparse = "paper", "float32", 0, 1, False
 
     def __init__(self, specification: Specification, config: TrainConfig, weights: Any = None) -> None:
         classes = specification.class_count

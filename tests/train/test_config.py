@@ -32,7 +32,7 @@ def test_survives_json() -> None:
         ({"shuffle": "half"}, "known: auto, full, window, chunks, none"),
         ({"device": "tpu"}, "known: auto, cpu, cuda"),
         ({"optimiser": "sgd"}, "unknown optimiser 'sgd'; known: adam, adamw"),
-        ({"precision": "float64"}, "known: float32, tf32, bfloat16, float16"),
+        ({"precision": "float64"}, "known: auto, float32, tf32, bfloat16, float16"),
         ({"augmentation": "turns"}, "known: auto, none, flip-ieta, flips"),
         ({"epochs": 0}, "epochs=0 is not between 1 and"),
         ({"batch_size": 0}, "batch_size=0 is not between 1 and"),

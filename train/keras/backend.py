@@ -16,7 +16,7 @@ from store.errors import ConfigError
 from store.stream import BatchStream
 from train.backend import Steps
 from train.config import TrainConfig
-from train.keras.devices import choose_devices, divide, free_memory, set_precision
+from train.keras.devices import choose_devices, choose_precision, divide, free_memory
 from train.keras.ema import AveragedModel
 from train.keras.feed import Feed
 from train.keras.loss import Loss
@@ -56,13 +56,17 @@ class KerasBackend:
             raise ConfigError("WORLD_SIZE is above 1, but Keras trains in one process; use train-torch for more")
         self._devices = choose_devices(config)
         self.device = ", ".join(device.name.removeprefix("/device:").lower() for device in self._devices)
-        set_precision(config.precision, self._devices)
+        self.precision = choose_precision(config.precision, self._devices)
+        lowered = self.precision in ("bfloat16", "float16")
+        keras.config.set_dtype_policy(f"mixed_{self.precision}" if lowered else "float32")
         keras.utils.set_random_seed(config.seed)
         self.model = build_model(specification)
         set_weights(self.model, initial_weights(specification.architecture, specification.image_shape, config.seed))
         self._average = None
         self._copies = ThreadPoolExecutor(1, thread_name_prefix="logits")
-        if config.ema_decay > 0:
+        # What predicts and is exported computes in float32. With a decay of 0, it has the weights of the model.
+        keras.config.set_dtype_policy("float32")
+        if config.ema_decay > 0 or lowered:
             self._average = AveragedModel(self.model, build_model(specification), config.ema_decay)
         self._predictor = self._average.model if self._average else self.model
         self._optimiser = keras.optimizers.AdamW(
@@ -73,7 +77,7 @@ class KerasBackend:
             weight_decay=config.weight_decay,
             global_clipnorm=config.clip_norm or None,
         )
-        if config.precision == "float16":
+        if self.precision == "float16":
             self._optimiser = keras.optimizers.LossScaleOptimizer(self._optimiser)
         self._optimiser.build(self.model.trainable_variables)
         self._loss = Loss(config.class_weights if isinstance(config.class_weights, tuple) else None)

@@ -2,12 +2,12 @@
 
 from itertools import pairwise
 
-import keras
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
 from store.errors import ConfigError
 from train.config import TrainConfig
+from train.precision import GPU_CAPABILITY, processor_has_bfloat16, resolve_precision
 
 
 def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
@@ -32,10 +32,10 @@ def choose_devices(config: TrainConfig) -> list[tf.config.LogicalDevice]:
     return devices[:1] if config.compile else devices
 
 
-def set_precision(precision: str, devices: list[tf.config.LogicalDevice]) -> None:
-    """Let the layers of new models compute in a precision; `float32` is float32 on a GPU, too.
+def choose_precision(precision: str, devices: list[tf.config.LogicalDevice]) -> str:
+    """Return the precision to train in, see `train.precision.resolve_precision`; allow or forbid TF32 accordingly.
 
-    By default, TensorFlow rounds what a GPU multiplies to TF32.
+    By default, TensorFlow rounds what a GPU multiplies to TF32, also in ``float32``.
 
     Raises
     ------
@@ -43,17 +43,20 @@ def set_precision(precision: str, devices: list[tf.config.LogicalDevice]) -> Non
         If the devices do not compute in the precision.
     """
     on_cpu = devices[0].device_type == "CPU"
+    details = (
+        [] if on_cpu else list(map(tf.config.experimental.get_device_details, tf.config.get_visible_devices("GPU")))
+    )
+    capable = all(gpu.get("compute_capability", (0, 0)) >= GPU_CAPABILITY for gpu in details)
+    precision = resolve_precision(precision, native=processor_has_bfloat16() if on_cpu else capable)
     if precision == "float16" and on_cpu:
         raise ConfigError("precision='float16' needs a GPU; use bfloat16 on the CPU")
-    if precision == "tf32":
-        details = {} if on_cpu else tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-        if details.get("compute_capability", (0, 0)) < (8, 0):
-            name = details.get("device_name", "the CPU")
-            raise ConfigError(
-                f"precision='tf32' needs an NVIDIA GPU of compute capability 8.0 or above, not {name}; use float32"
-            )
+    if precision == "tf32" and (on_cpu or not capable):
+        names = ", ".join(gpu.get("device_name", "a GPU") for gpu in details) or "the CPU"
+        raise ConfigError(
+            f"precision='tf32' needs an NVIDIA GPU of compute capability 8.0 or above, not {names}; use float32"
+        )
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
-    keras.config.set_dtype_policy("float32" if precision in ("float32", "tf32") else f"mixed_{precision}")
+    return precision
 
 
 def free_memory(devices: list[tf.config.LogicalDevice]) -> int | None:

@@ -19,8 +19,8 @@ from train.model.specification import Specification
 from train.model.weights import initial_weights
 from train.pytorch.devices import (
     allow_tf32,
-    check_precision,
     choose_device,
+    choose_precision,
     device_name,
     join_ranks,
     naming_missing_operations,
@@ -62,7 +62,7 @@ class TorchBackend:
         self._device = choose_device(config.device)
         self.takes_sparse = self._device.type == "cuda"
         self.device = device_name(self._device)
-        check_precision(config.precision, self._device)
+        self.precision = choose_precision(config.precision, self._device)
         if self._device.type == "cuda":
             allow_tf32(False)
         torch.manual_seed(config.seed + self.rank)
@@ -87,7 +87,7 @@ class TorchBackend:
             loss=self._loss,
             optimiser=self._optimiser,
             average=self._average,
-            precision=config.precision,
+            precision=self.precision,
             clip_norm=config.clip_norm,
         )
         self._take_step: Function = self._step
@@ -95,7 +95,7 @@ class TorchBackend:
         if self._device.type == "cuda" and self.world_size == 1 and config.cuda_graph:
             recorder = CudaRecorder(self._device)
             self._predict = ReplayedFunction(self._predict, config.batch_size, recorder)
-            if config.precision != "float16":
+            if self.precision != "float16":
                 self._take_step = ReplayedFunction(self._step, config.batch_size, recorder)
 
     def free_memory(self) -> int | None:

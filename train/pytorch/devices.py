@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import torch
 
 from store.errors import ConfigError, RunError
-
-TF32_CAPABILITY = (8, 0)
+from train.config import AUTO
+from train.precision import GPU_CAPABILITY, processor_has_bfloat16, resolve_precision
 
 
 def join_ranks(device: str) -> tuple[int, int]:
@@ -62,6 +62,37 @@ def device_name(device: torch.device) -> str:
     return device.type
 
 
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Return the precision to train in; ``auto`` is the same on all ranks, see `train.precision.resolve_precision`.
+
+    Collective: every rank must call this.
+
+    Raises
+    ------
+    ConfigError
+        If the device does not compute in the precision.
+    """
+    if precision == AUTO:
+        native = multiplies_bfloat16(device)
+        if torch.distributed.is_initialized():
+            answers = [native] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(answers, native)
+            native = all(answers)
+        return resolve_precision(precision, native=native)
+    check_precision(precision, device)
+    return precision
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has instructions that multiply in bfloat16."""
+    match device.type:
+        case "cuda":
+            return torch.cuda.get_device_capability(device) >= GPU_CAPABILITY
+        case "cpu":
+            return processor_has_bfloat16()
+    return False
+
+
 def check_precision(precision: str, device: torch.device) -> None:
     """Check that a device computes in a precision.
 
@@ -74,7 +105,7 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise ConfigError("precision='float16' needs a GPU; use bfloat16 on the CPU")
     if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise ConfigError(f"precision='bfloat16' is unknown to {device_name(device)}; use float16 or float32")
-    if precision == "tf32" and (device.type != "cuda" or torch.cuda.get_device_capability(device) < TF32_CAPABILITY):
+    if precision == "tf32" and (device.type != "cuda" or torch.cuda.get_device_capability(device) < GPU_CAPABILITY):
         raise ConfigError(
             f"precision='tf32' needs an NVIDIA GPU of compute capability 8.0 or above, not {device_name(device)}; "
             "use float32"

@@ -50,7 +50,8 @@ def make(architecture: Architecture, store: Store, **settings: Any) -> KerasBack
         normalisation=Normalisation.from_statistics("log", open_statistics(store.path)),
         image_shape=(32, 32, 2),
     )
-    return KerasBackend(specification, TrainConfig(run=Path("unused"), store=store.path, **settings))
+    chosen = {"precision": "float32"} | settings
+    return KerasBackend(specification, TrainConfig(run=Path("unused"), store=store.path, **chosen))
 
 
 def batches(store: Store, size: int) -> list[tuple[Array, Array]]:

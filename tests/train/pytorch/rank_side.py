@@ -16,6 +16,7 @@ from store.opening import open_store
 from tests.parity.cases import without_dropout
 from train.config import TrainConfig
 from train.pytorch.backend import TorchBackend
+from train.pytorch.devices import choose_precision
 from train.resolve import make_specification
 from train.run import open_stream
 
@@ -28,6 +29,7 @@ def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> No
         normalisation="none" if model == "shower" else "log",
         batch_size=batch_size,
         device="cpu",
+        precision="float32",
     )
     specification = make_specification(config, open_store(store))
     architecture = without_dropout(specification.architecture)
@@ -44,6 +46,12 @@ def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> No
 
 def main(batch_size: str, folder: str, *models: str) -> None:
     torch.distributed.init_process_group("gloo")
+    # A device that has never multiplied in bfloat16, on the last rank alone and on none.
+    devices = [torch.device("mps" if rank else "cpu") for rank in (torch.distributed.get_rank(), 0)]
+    chosen = [choose_precision("auto", device) for device in devices]
+    (Path(folder) / f"precision-{torch.distributed.get_world_size()}-{torch.distributed.get_rank()}").write_text(
+        " ".join(chosen)
+    )
     for model, store in zip(models[::2], models[1::2], strict=True):
         save_gradients(Path(store), int(batch_size), Path(folder), model)
 

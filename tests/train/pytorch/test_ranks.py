@@ -16,6 +16,7 @@ from store.errors import StateError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
 from train.checkpoint import Checkpoint
+from train.precision import processor_has_bfloat16
 from train.pytorch.backend import TorchBackend
 from train.resolve import resumed_config
 from train.run import run_training
@@ -66,6 +67,12 @@ def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(gradients: Pat
         for name in one.files:
             scale = np.abs(one[name]).max()
             np.testing.assert_allclose(two[name], one[name], atol=TOLERANCES[model] * scale, err_msg=name)
+
+
+def test_all_ranks_take_the_precision_that_each_of_them_has(gradients: Path) -> None:
+    own = "bfloat16" if processor_has_bfloat16() else "float32"
+    assert (gradients / "precision-1-0").read_text() == f"{own} {own}"
+    assert {(gradients / f"precision-2-{rank}").read_text() for rank in (0, 1)} == {f"float32 {own}"}
 
 
 @pytest.mark.slow
