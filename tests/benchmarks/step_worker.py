@@ -17,7 +17,7 @@ from train.pytorch.memory import keep_memory
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 MATRIX = "matrix product"
-SHAPES = {"jet-cnn-deep": (125, 125, 3)}  # the others take showers
+SHAPES = {name: (125, 125, 3) for name in ARCHITECTURES if name.startswith("jet")}  # the others take showers
 
 
 def serve(requests: Connection, framework: str, seconds: float) -> None:

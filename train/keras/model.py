@@ -16,8 +16,9 @@ import numpy as np
 from store import files
 from store.errors import RunError
 from store.run_folder import RunFolder
+from train.keras.token_layers import embed_cells, embed_patches, self_attention
 from train.model.graph import Node, Residual, trace_layers
-from train.model.layers import BatchNorm, Conv, Dense, Shape
+from train.model.layers import BatchNorm, Conv, Dense
 from train.model.normalisation import CMS_JETS_THRESHOLD, Normalisation
 from train.model.specification import Specification
 from train.model.stateless_layers import Crop, Dropout, Flatten, GlobalPool, Join, MaxPool, ShowerFeatures
@@ -82,46 +83,6 @@ def pool(x: Any, axes: tuple[int, ...], *, maximum: bool) -> Any:
     """Return averages (batch, channel) over all cells or tokens, or (batch, 2 * channel) with the maxima."""
     average = keras.ops.mean(x, axis=axes)
     return keras.ops.concatenate([average, keras.ops.max(x, axis=axes)], axis=1) if maximum else average
-
-
-def embed_patches(patches: Patches, shape: Shape, image: Any, name: str) -> Any:
-    """Return tokens (batch, token, width) for images (batch, ieta, iphi, channel).
-
-    See `train.model.token_layers.Patches`.
-    """
-    (rows, columns), (below, right), grid = patches.patch_size(shape), patches.zero_padding(shape), patches.grid
-    padding = ((0, below), (0, right))
-    x = keras.layers.ZeroPadding2D(padding, data_format="channels_last", name=f"{name}_zeros")(image)
-    x = keras.layers.Reshape((grid, rows, grid, columns, shape[-1]), name=f"{name}_cut")(x)
-    project = keras.layers.EinsumDense(
-        "bricjk,ijkw->brcw",
-        output_shape=(grid, grid, patches.width),
-        bias_axes="rcw",
-        name=name,
-    )
-    return keras.layers.Reshape((grid * grid, patches.width), name=f"{name}_row")(project(x))
-
-
-def embed_cells(shape: Shape, image: Any, name: str) -> Any:
-    """Return tokens (batch, *shape) for images (batch, ieta, iphi, channel), see `train.model.token_layers.Tokens`."""
-    token = keras.layers.Reshape(shape, name=f"{name}_row")(image)
-    # No layer of Keras adds a weight to its input; this one multiplies it by ones.
-    position = keras.layers.EinsumDense("bt,tw->btw", output_shape=shape, name=f"{name}_position")
-    return keras.layers.Add(name=name)([token, position(keras.ops.ones_like(token[:1, :, 0]))])
-
-
-def self_attention(heads: int, shape: Shape, token: Any, name: str) -> Any:
-    """Return (batch, token, width) for tokens of the same shape, see `train.model.token_layers.Attention`."""
-    tokens, width = shape
-    query, key, value = (
-        keras.layers.Reshape((tokens, heads, width // heads), name=f"{name}_{part}_heads")(
-            keras.layers.Dense(width, name=f"{name}_{part}")(token)
-        )
-        for part in ("query", "key", "value")
-    )
-    mixed = keras.ops.dot_product_attention(query, key, value)
-    mixed = keras.layers.Reshape((tokens, width), name=f"{name}_mixed")(mixed)
-    return keras.layers.Dense(width, name=f"{name}_output")(mixed)
 
 
 def apply_layers(nodes: Iterable[Node], x: Any, prefix: str) -> Any:
@@ -217,12 +178,12 @@ def set_weights(model: keras.Model, values: Weights) -> None:
 
 def weights_by_name(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the weights of a model by their neutral names."""
-    names = [
-        (f"{neutral_name(layer)}.{NEUTRAL_NAMES.get(weight.name, weight.name)}", weight)
+    weights = {
+        f"{neutral_name(layer)}.{NEUTRAL_NAMES.get(weight.name, weight.name)}": weight
         for layer in model.layers
         for weight in layer.weights
-    ]
-    return {re.sub(r"\.position\.kernel$", ".position", name): weight for name, weight in names}
+    }
+    return {name.replace(".position.kernel", ".position"): weight for name, weight in weights.items()}
 
 
 def neutral_name(layer: keras.Layer) -> str:
