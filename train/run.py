@@ -10,7 +10,7 @@ from typing import Literal, cast
 from store.arrays import Float32Array
 from store.compiled.preparation import prepare
 from store.datasets import SPLITS
-from store.errors import RunError
+from store.errors import ConfigError, RunError
 from store.opening import open_store
 from store.plans.shuffles import AnyShuffle
 from store.run_folder import RunFolder
@@ -21,6 +21,7 @@ from train.checkpoint import Checkpoint
 from train.config import NONE, TrainConfig
 from train.feeds import choose_feed, hold_splits, streams_sparse
 from train.loop import TrainingLoop
+from train.model.networks import ARCHITECTURES
 from train.model.specification import Specification
 from train.outputs import predict
 from train.progress import announce, announce_split, announce_start
@@ -74,6 +75,8 @@ def run_training(
     weights = read_weights(config, store)
     config = resolve_class_weights(config, store, weights)
     specification = make_specification(config, store)
+    if resume:
+        specification = resumed_specification(folder, config, specification)
     check_samples(config, store)
     prepare()
     augmentation = make_augmentation(config, store)
@@ -93,7 +96,8 @@ def run_training(
             samples = sum(stream.sample_count for stream in ordered.values())
             classes = specification.class_count
             folder.check_space(specification.weight_bytes, samples, scores=1 if classes == 2 else classes)
-            prepare_folder(folder, specification, resume=resume)
+            if not resume:
+                folder.create()
         loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights)
         if resume and folder.last_checkpoint.exists():
             loop.load(folder.last_checkpoint)
@@ -166,20 +170,28 @@ def open_stream(
     )
 
 
-def prepare_folder(folder: RunFolder, specification: Specification, *, resume: bool) -> None:
-    """Empty the folder for a new run, or check that the run to resume has the same model.
+def resumed_specification(folder: RunFolder, config: TrainConfig, specification: Specification) -> Specification:
+    """Return the model of the run to resume.
+
+    It keeps the layers that it was started with: those of a built-in network may have changed since then.
 
     Raises
     ------
     RunError
-        If the run to resume has another model.
+        If the run has another model, or its description is damaged.
     """
-    if not resume:
-        folder.create()
-        return
     path = folder.path / "architecture.json"
-    if path.exists() and folder.read_specification() != json.loads(json.dumps(specification.to_dict())):
+    if not path.exists():
+        return specification
+    recorded, expected = folder.read_specification(), json.loads(json.dumps(specification.to_dict()))
+    if config.model in ARCHITECTURES:
+        expected["architecture"] = recorded.get("architecture")
+    if recorded != expected:
         raise RunError(f"{path}: the run was started with another model; start another --run")
+    try:
+        return Specification.from_dict(recorded)
+    except ConfigError as error:
+        raise RunError(f"{path}: {error}") from None
 
 
 def export_best(

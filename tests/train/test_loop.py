@@ -457,6 +457,22 @@ def test_a_run_is_not_resumed_with_a_model_that_was_changed(config: TrainConfig,
     assert len(history(config.run)) == 2
 
 
+def test_a_run_keeps_the_network_that_its_name_stood_for(config: TrainConfig) -> None:
+    run_training(replace(config, model="cnn-small", epochs=1), "torch", Factory())
+    path = config.run / "architecture.json"
+    path.write_text(path.read_text().replace('"units": 64', '"units": 65'))  # as if it were of another version
+    before = path.read_text()
+    run_training(replace(config, model="cnn-small", epochs=2), "torch", Factory(), resume=True)
+    assert path.read_text() == before
+    assert len(history(config.run)) == 2
+    path.write_text(json.dumps(json.loads(before) | {"image_shape": [32, 31, 2]}))
+    with pytest.raises(RunError, match=r"architecture\.json: the run was started with another model"):
+        run_training(replace(config, model="cnn-small", epochs=3), "torch", Factory(), resume=True)
+    path.write_text(before.replace('"relu"', '"rely"', 1))
+    with pytest.raises(RunError, match=r"architecture\.json: conv: activation='rely' is not one of"):
+        run_training(replace(config, model="cnn-small", epochs=3), "torch", Factory(), resume=True)
+
+
 def test_overwrite_replaces_a_run(config: TrainConfig) -> None:
     run_training(config, "torch", Factory())
     with pytest.raises(RunError, match="already exists"):
