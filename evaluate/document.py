@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from evaluate.parts import ClassDetails, Count, Curves, Fraction, Measurement, Metrics, Part, about
+from evaluate.parts import ClassDetails, Count, Curves, Fraction, Measurement, Metrics, NotNegative, Part, about
 
 METRICS_SCHEMA = "calostream-metrics/3"
 COMPARISON_SCHEMA = "calostream-comparison/1"
@@ -167,6 +167,35 @@ class EnsembleResults(ClassifierResults, frozen=True, kw_only=True):
     runs: Annotated[list[str], Meta(min_length=2), about("Names of the runs.")]
 
 
+class SeedSpread(Part, frozen=True, kw_only=True):
+    """A metric of runs that differ in the seed alone."""
+
+    mean: Annotated[float, about("Plain mean over the runs.")]
+    standard_deviation: Annotated[NotNegative, about("Of single runs, with n - 1 for n runs.")]
+    standard_error: Annotated[
+        NotNegative,
+        about("Of a single run, from the finite number of samples: root mean square over the runs. They share it."),
+    ]
+
+
+class SeedMetrics(Part, frozen=True, kw_only=True):
+    """Metrics of runs that differ in the seed alone, on one split."""
+
+    auc: Annotated[SeedSpread | None, about("Null where a run has none.")]
+    accuracy: SeedSpread
+    log_loss: SeedSpread
+
+
+class SeedGroup(Part, frozen=True, kw_only=True):
+    """Runs on the same test samples that differ in the seed alone, and in settings that have no effect on results."""
+
+    runs: Annotated[list[str], Meta(min_length=2), about("Names of the runs, one per seed.")]
+    framework: str
+    model: str
+    seeds: Annotated[list[int], about("Seed of each run.")]
+    splits: Annotated[dict[str, SeedMetrics], about("By split.")]
+
+
 class RunComparison(Part, frozen=True, kw_only=True):
     """Paired comparison of two runs, or of an ensemble and a run, on the same test samples."""
 
@@ -201,6 +230,7 @@ class MetricsDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=M
     ensembles: Annotated[
         list[EnsembleResults], about("One for all networks on the same test samples, if there are two or more.")
     ]
+    seeds: list[SeedGroup]
     comparisons: list[RunComparison]
     published: Annotated[dict[str, list[PublishedRow]], about("Published results by the digest of the store.")]
     warnings: list[str]

@@ -18,8 +18,8 @@ class Drawing:
     name
         Unique name, made of characters that are allowed in file names and ids; the stem of its files.
     section
-        Section of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``, ``"occlusion"``,
-        ``"gallery"``, or ``"showers-1"`` for the first store and so on.
+        Section of the page: ``"separation"``, ``"training"``, ``"scores"``, ``"slices"``, ``"seeds"``,
+        ``"occlusion"``, ``"gallery"``, or ``"showers-1"`` for the first store and so on.
     alt
         Description for screen readers.
     caption

@@ -11,6 +11,7 @@ from evaluate.drawing import Drawing
 from evaluate.ensemble import Ensemble
 from evaluate.parts import Measurement
 from evaluate.runs import Classifier, Run
+from evaluate.seed_figures import draw_seeds
 from evaluate.showers import MOST_CLASSES
 
 HISTORY_NOTES = {
@@ -41,6 +42,7 @@ def draw_runs(runs: Sequence[Run], document: MetricsDocument, ensembles: Sequenc
         *separation,
         *(_draw_history(runs, quantity, note) for quantity, note in notes.items()),
         *_draw_times(runs),
+        *draw_seeds(document),
         *scores,
         *itertools.chain.from_iterable(
             _draw_occlusion(run, of_run.occlusion, number)

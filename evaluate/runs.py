@@ -60,6 +60,8 @@ class Run:
         Settings of the training, with its ``framework``, ``model`` and ``parameters``.
     environment
         Command, device and versions.
+    architecture
+        The network, as ``architecture.json`` describes it; None without that file, which baselines do not have.
     store
         The store that it was trained on.
     spec
@@ -76,6 +78,7 @@ class Run:
     path: Path
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
+    architecture: Mapping[str, Any] | None
     store: StoreIdentity
     spec: DatasetSpec
     history: Mapping[str, Float64Array]
@@ -128,6 +131,7 @@ def load_run(path: Path, name: str) -> Run:
         path=path,
         config=config,
         environment=environment,
+        architecture=folder.read_specification() if (path / "architecture.json").exists() else None,
         store=store,
         spec=spec,
         history=_load_history(folder),

@@ -28,6 +28,7 @@ from evaluate.metrics import CONFIDENCE, Estimate
 from evaluate.parts import Measurement
 from evaluate.published import list_results
 from evaluate.runs import Classifier, Run, join_names
+from evaluate.seeds import find_seeds, summarise_seeds
 from evaluate.slices import measure_scores, slice_by
 from evaluate.stores import ReportStore
 from store.datasets import SPLITS
@@ -40,7 +41,7 @@ def summarise(
     ensembles: Sequence[Ensemble] = (),
     warnings: Sequence[str] = (),
 ) -> MetricsDocument:
-    """Return every metric of every run, the paired comparisons, and warnings about what cannot be compared.
+    """Return every metric of every run, comparisons, the spread over seeds, and warnings.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ def summarise(
     by_digest = {store.identity.digest: store for store in stores}
     results = [_summarise_run(run, by_digest[run.store.digest]) for run in runs]
     groups = comparable(runs)
+    seeds, repetitions = find_seeds(groups)
     pairs: list[tuple[Classifier, Classifier]] = [
         *itertools.chain.from_iterable(itertools.combinations(members, 2) for members in groups),
         *((mean, run) for mean in ensembles for members in groups if mean.runs[0] in members for run in members),
@@ -62,6 +64,7 @@ def summarise(
         confidence=CONFIDENCE,
         runs=results,
         ensembles=[_summarise_ensemble(mean, by_digest[mean.store.digest]) for mean in ensembles],
+        seeds=summarise_seeds(seeds, {of_run.name: of_run for of_run in results}),
         comparisons=[compare(*pair) for pair in pairs],
         published={
             digest: list_results(store.identity, whole=all(map(_used_whole_test_split, store.runs)))
@@ -70,6 +73,7 @@ def summarise(
         warnings=[
             *itertools.chain.from_iterable(map(_warn_about_run, runs, results)),
             *warn_about_groups(groups),
+            *repetitions,
             *warnings,
             *(f"{join_runs(store.runs)}: {store.note}" for store in stores if store.note),
         ],

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluate.document import ComparisonDocument, MetricsDocument, RunScores, ScoresDocument
-from evaluate.formatting import plus_minus
+from evaluate.formatting import plus_minus, with_error
 from evaluate.parts import Measurement, Metrics
+from evaluate.seeds import describe_seeds
 from store.console import printable
 
 COLUMNS = {"auc": "AUC", "accuracy": "accuracy"}
@@ -18,7 +19,7 @@ CLASSES_COLUMNS = {"auc": "mean AUC", "accuracy": "accuracy", "top_2_accuracy": 
 
 
 def print_summary(document: MetricsDocument, output: Path) -> None:
-    """Print AUC and accuracy of every run, ensemble and split, the comparisons of runs, and the path of the page.
+    """Print AUC and accuracy of every run, ensemble and split, the spread over seeds, comparisons, and the page.
 
     With more than two classes, the AUC is the mean over the classes, and there is a second accuracy.
     """
@@ -37,6 +38,15 @@ def print_summary(document: MetricsDocument, output: Path) -> None:
             names = [""] * 3
     screen = _screen()
     screen.print(table)
+    for group in document.seeds:
+        if auc := group.splits["test"].auc:
+            screen.print(
+                printable(
+                    f"{'mean test AUC' if classes else 'test AUC'}, {describe_seeds(group)}: "
+                    f"{with_error(auc.mean, auc.standard_deviation)} (mean and standard deviation over seeds); "
+                    f"standard error from the test samples {auc.standard_error:.2g}"
+                )
+            )
     for comparison in document.comparisons:
         pair = " - ".join(comparison.runs)
         if comparison.difference and comparison.p_value is not None:
