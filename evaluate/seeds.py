@@ -36,19 +36,23 @@ def find_seeds(groups: Iterable[Sequence[Run]]) -> tuple[list[list[Run]], list[s
     found: list[list[Run]] = []
     warnings: list[str] = []
     for group in groups:
-        alike: dict[str, dict[int, Run]] = {}
+        alike: dict[str, list[Run]] = {}
         for run in group:
-            seed = run.config.get("seed")
-            if type(seed) is not int:
+            if type(run.config.get("seed")) is int:
+                alike.setdefault(_settings(run), []).append(run)
+        for runs in alike.values():
+            seeds: dict[int, Run] = {}
+            for run in runs:
+                seeds.setdefault(run.config["seed"], run)
+            if len(seeds) < 2:
                 continue
-            seeds = alike.setdefault(_settings(run), {})
-            if seed in seeds:
-                warnings.append(
-                    f"{run.name}: repeats {seeds[seed].name} with the same seed, {seed}; the spread over seeds counts "
-                    "it once"
-                )
-            seeds.setdefault(seed, run)
-        found += [list(seeds.values()) for seeds in alike.values() if len(seeds) > 1]
+            found.append(list(seeds.values()))
+            warnings += [
+                f"{run.name}: repeats {first.name} with the same seed, {run.config['seed']}; the spread over seeds "
+                "counts it once"
+                for run in runs
+                if (first := seeds[run.config["seed"]]) is not run
+            ]
     return found, warnings
 
 
