@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 import store
-from evaluate.model_process import open_model
 from evaluate.occlusion import Occlusion
 from evaluate.runs import BASELINES, load_run
 from evaluate.score_models import variables_of
@@ -15,6 +14,7 @@ from store.arrays import Float32Array, Float64Array, UInt8Array
 from store.errors import ConfigError
 from store.integrity import naming
 from store.locations import locate
+from store.model_process import open_model
 from store.run_folder import RunFolder
 
 PATCHES = 16  # along each side of an image

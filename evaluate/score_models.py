@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluate.model_process import open_model
 from evaluate.runs import check_distinct, list_classes
 from store.arrays import Float32Array, Float64Array
 from store.datasets import DatasetSpec, stored_dataset
 from store.errors import ConfigError, RunError
+from store.model_process import open_model
 from store.run_folder import RunFolder
 
 ScoreAll = Callable[[Float32Array, Float32Array], list[Float64Array]]
-"""Takes images and variables like `evaluate.model_process.ScoreBlock`, and returns the scores of each model."""
+"""Takes images and variables like `store.model_process.ScoreBlock`, and returns the scores of each model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def all_variables(models: Sequence[ScoreModel]) -> tuple[str, ...]:
 def open_models(models: Sequence[ScoreModel]) -> Iterator[ScoreAll]:
     """Start the processes of all models, and yield a function that asks each of them for scores.
 
-    The function takes the columns of `all_variables`. It raises like `evaluate.model_process.open_model`.
+    The function takes the columns of `all_variables`. It raises like `store.model_process.open_model`.
     """
     names = all_variables(models)
     columns = [[names.index(name) for name in model.variables] for model in models]

@@ -1,4 +1,4 @@
-"""The pipes between ``evaluate score`` and the process with the trained model: images go in, scores come out.
+"""The pipes to a process with a trained model, see `store.model_process`: images go in, scores come out.
 
 A block of samples is a header, the images and the variables. The header is five little-endian int64: the shape of the
 images, (n, ieta, iphi, channel), and the number of variables per sample. Images and variables are little-endian float32

@@ -1,4 +1,4 @@
-"""The process that holds a trained model for ``evaluate score``; see `store.score_pipe`."""
+"""The process that holds a trained model and answers `store.model_process`; see `store.score_pipe`."""
 
 import os
 import sys

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from evaluate.model_process import PROJECT_FOLDER, open_model
 from evaluate.score import score
 from store.datasets import DATASETS, ELECTRON_PHOTON, Variable
 from store.errors import RunError
+from store.model_process import PROJECT_FOLDER, open_model
 from store.run_folder import SCORERS
 from tests.evaluate.class_runs import write_class_run
 from tests.evaluate.conftest import STORE, write_run

@@ -6,13 +6,13 @@ import pytest
 
 import store
 from evaluate.figures import draw_runs
-from evaluate.model_process import open_model
 from evaluate.occlude import occlude
 from evaluate.occlusion import Occlusion
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
 from evaluate.summary import summarise
 from store.errors import ConfigError, RunError, StoreError
+from store.model_process import open_model
 from store.predictions import Predictions
 from store.run_folder import SCORERS, RunFolder
 from tests.evaluate.conftest import identify, write_run

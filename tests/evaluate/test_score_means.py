@@ -18,11 +18,11 @@ from evaluate.class_ranking import compare_macro_auc, macro_auc
 from evaluate.cli import app
 from evaluate.document import ScoresDocument, json_schema
 from evaluate.ensemble import mean_score
-from evaluate.model_process import PROJECT_FOLDER
 from evaluate.ranking import auc, compare_auc
 from evaluate.score import score
 from store.datasets import ELECTRON_PHOTON, Variable
 from store.errors import ConfigError, RunError
+from store.model_process import PROJECT_FOLDER
 from store.run_folder import SCORERS
 from tests.evaluate.class_runs import SPEC, write_class_run
 from tests.evaluate.conftest import write_run

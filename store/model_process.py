@@ -1,4 +1,4 @@
-"""Runs the model of a run in a separate process, so that the evaluation itself needs no framework."""
+"""Runs the model of a run in a separate process, so that the process that asks it needs no framework."""
 
 import contextlib
 import os
