@@ -180,8 +180,8 @@ class ResidentEpoch:
         augmentation.
     bounds
         int64 (batches + 1,): batch i has the samples ``bounds[i]`` to ``bounds[i + 1]``.
-    hits
-        int64 (batches,), number of hits per batch, so that a device need not be asked for it.
+    begin
+        int64 (n + 1,), number of hits of all samples before each, so that a device need not be asked for it.
     """
 
     sample: Int64Array
@@ -189,7 +189,7 @@ class ResidentEpoch:
     rows: Int64Array
     codes: UInt8Array | None
     bounds: Int64Array
-    hits: Int64Array
+    begin: Int64Array
 
     @classmethod
     def of(
@@ -198,24 +198,22 @@ class ResidentEpoch:
         """Look up the samples of batches, at least one, of an epoch."""
         sample = np.concatenate([batch.sample for batch in batches])
         rows = index.rows(sample)
-        bounds = np.cumsum([0, *(batch.sample.size for batch in batches)])
-        ends = np.concatenate([[0], np.cumsum(index.offset[rows + 1] - index.offset[rows])])[bounds]
         return cls(
             sample=sample,
             label=np.concatenate([batch.label for batch in batches]),
             rows=rows,
             codes=None if augmentation is None else augmentation.codes(sample, epoch),
-            bounds=bounds,
-            hits=np.diff(ends),
+            bounds=np.cumsum([0, *(batch.sample.size for batch in batches)]),
+            begin=np.concatenate([[0], np.cumsum(index.offset[rows + 1] - index.offset[rows])]),
         )
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return self.hits.size
+        return self.bounds.size - 1
 
 
-def resident_epochs(index: SplitIndex, stream: BatchStream, batches: int | None = None) -> Iterator[ResidentEpoch]:
-    """Yield the remaining batches of a stream's epoch, at most some of them at once, and then move to the next epoch.
+def resident_epochs(index: SplitIndex, stream: BatchStream) -> Iterator[ResidentEpoch]:
+    """Yield the remaining batches of a stream's epoch, 65,536 samples at once, and then move to the next epoch.
 
     Preparing them counts as waiting for the stream. Its position is at the end of the batches that were yielded; it
     moves to the next epoch when the last ones have been used.
@@ -226,8 +224,6 @@ def resident_epochs(index: SplitIndex, stream: BatchStream, batches: int | None 
         Of the split that the stream draws from.
     stream
         The stream, from which no images are read.
-    batches
-        Maximum number of batches that are yielded at once; all by default.
 
     Raises
     ------
@@ -238,10 +234,10 @@ def resident_epochs(index: SplitIndex, stream: BatchStream, batches: int | None 
     if not (augmentation is None or isinstance(augmentation, Augmentation)):
         raise PlanError("images in memory cannot be changed by any function: give the stream an Augmentation")
     left = len(stream) - stream.state_dict()["batch"]
-    rest = stream.sample_batches()
+    rest, at_once = stream.sample_batches(), max(1, SAMPLES_AT_ONCE // stream.plan.batch_size)
     while left:
         began = time.perf_counter()
-        count = left if batches is None else min(left, batches)
+        count = min(left, at_once)
         part = ResidentEpoch.of(index, list(islice(rest, count)), augmentation, epoch)
         stream.waited += time.perf_counter() - began
         yield part

@@ -110,7 +110,7 @@ class KerasBackend:
         target = steps.target if isinstance(steps.target, tuple) else (steps.target,)
         with tf.device("/device:CPU:0"):  # from where a GPU gets it without waiting for what is queued
             rate = tf.constant(rates, tf.float32)
-        parts, held = split_inputs(steps.inputs)
+        parts, held = split_inputs(steps.inputs, steps.count)
         samples = len(steps.sample) // steps.count
         devices = min(samples, len(self._devices))
         return self._run(self._train, ((*parts, *target), rate, held), devices, steps.count > 1)

@@ -13,7 +13,7 @@ from store.batch import SampleBatch
 from store.sparse import SparseImages
 from store.stream import BatchStream
 from train.augmentation import Augmentation
-from train.resident import SAMPLES_AT_ONCE, ResidentSplit, resident_epochs
+from train.resident import ResidentSplit, resident_epochs
 
 EXPANDED_BYTES = 64 << 20  # of images that a GPU expands at once, so that it need not be told to for each small batch
 SIGNED = {np.dtype(np.uint16): np.int16, np.dtype(np.uint32): np.int32}
@@ -125,16 +125,15 @@ class ResidentImages:
         of a batch are then parts of larger ones. All of it is queued on the current CUDA stream.
         """
         batch_size, image_bytes = stream.plan.batch_size, 4 * int(np.prod(self._shape))
-        batches = max(1, SAMPLES_AT_ONCE // batch_size)
         together = max(1, EXPANDED_BYTES // (image_bytes * batch_size)) if expands_together(self._device) else 1
         reuses = self._device.type == "cpu" and together == 1 and not stream.sparse
-        for part in resident_epochs(self._index, stream, batches):
+        for part in resident_epochs(self._index, stream):
             rows, label = to_device(part.rows, self._device), to_device(part.label, self._device)
             code = None if part.codes is None else to_device(part.codes, self._device)
             for first in range(0, len(part), together):
                 bounds = part.bounds[first : first + together + 1].tolist()
                 chosen = slice(bounds[0], bounds[-1])
-                hits = int(part.hits[first : first + together].sum())
+                hits = int(part.begin[bounds[-1]] - part.begin[bounds[0]])
                 # On the CPU, new memory would cost a page fault per page in every batch.
                 out = torch.from_numpy(stream.buffers.take()[: len(rows[chosen])]) if reuses else None
                 inputs = self._gather(rows[chosen], hits, self._symmetries(stream.transform, code, chosen), out)

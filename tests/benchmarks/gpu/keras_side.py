@@ -14,7 +14,7 @@ import tensorflow as tf
 from train.backend import Backend, Steps
 from train.config import TrainConfig
 from train.keras.backend import KerasBackend
-from train.keras.resident import HeldInputs, expand
+from train.keras.resident import HeldInputs, expand, split_inputs
 from train.model.specification import Specification
 
 COUNTS_SYNCHRONISATIONS = False  # TensorFlow does not tell
@@ -57,7 +57,8 @@ def images(steps: Steps, shape: tuple[int, ...]) -> tf.Tensor:
     """Return the images of some batches on the device; a training step expands resident ones in the same way."""
     if not isinstance(steps.inputs, HeldInputs):
         return steps.inputs[0]
-    return expand_images(steps.inputs.held[0], shape, *steps.inputs.parts)[0]
+    parts, (held, *_) = split_inputs(steps.inputs)
+    return expand_images(held, shape, *parts)[0]
 
 
 def synchronise(tensors: Any) -> None:

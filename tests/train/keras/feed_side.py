@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from store.opening import open_store
+from store.sparse import SparseImages
 from store.stream import BatchStream
 from tests.train.keras.device_side import NOISY, make
 from train.augmentation import Augmentation
@@ -91,22 +93,21 @@ def resume_with_the_other_feed(path: str, plain: KerasBackend) -> bool:
 
 def odd_values(path: str) -> bool:
     """Return whether -0.0, NaN, the last cell and images without hits are expanded bit for bit, eagerly and by XLA."""
-    from store.sparse import SparseImages
-
     images = np.zeros((5, 3, 4, 2), np.float32)
     images[1, 0, 0, 0], images[1, 2, 3, 1], images[3, 1, 2, 0] = -0.0, np.nan, 1e-42
     sparse = SparseImages.of(images)
-    longest = np.arange(np.diff(sparse.offset).max())
     empty = np.empty((1, 0), np.float32)
-    arrays = resident.pack(sparse), sparse.offset, np.empty(0, np.int64), empty, longest
-    held = resident.Held(*map(tf.constant, arrays))
-    rows = np.array([3, 0, 1, 4, 1, 2])
-    expected = images[rows].tobytes()
-    for compile in (False, True):
-        function = tf.function(lambda row: resident.expand(held, (3, 4, 2), row), jit_compile=compile)
-        (found,) = function(tf.constant(rows))
-        if found.numpy().tobytes() != expected:
-            return False
+    for rows in (np.array([3, 0, 1, 4, 1, 2]), np.array([0, 2, 4]), np.array([4, 3])):
+        begin = 7 + np.cumsum([0, *np.diff(sparse.offset)[rows]])
+        for excess in (0, 3):
+            number = np.arange(max(1, begin[-1] - begin[0] + excess))
+            arrays = resident.pack(sparse), sparse.offset, np.empty(0, np.int64), empty, number
+            held = resident.Held(*map(tf.constant, arrays))
+            for compiled in (False, True):
+                function = tf.function(partial(resident.expand, held, (3, 4, 2)), jit_compile=compiled)
+                (image,) = function(tf.constant(rows), tf.constant(begin[:-1]))
+                if image.numpy().tobytes() != images[rows].tobytes():
+                    return False
     return True
 
 
@@ -121,7 +122,8 @@ def same_tensors(path: str) -> bool:
     held.hold("train", read(streams[1]))
     for _ in range(2):
         for one, two in zip(streamed(streams[0]), held(streams[1]), strict=True):
-            inputs = resident.expand(two.inputs.held[0], (32, 32, 2), *two.inputs.parts)
+            parts, (images,) = resident.split_inputs(two.inputs)
+            inputs = resident.expand(images, (32, 32, 2), *parts)
             pairs = zip((*one.inputs, *one.target), (*inputs, *two.target), strict=True)
             if any(first.numpy().tobytes() != second.numpy().tobytes() for first, second in pairs):
                 return False

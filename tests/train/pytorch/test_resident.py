@@ -60,7 +60,7 @@ def test_batches_are_those_of_the_stream(
 ) -> None:
     if together:  # as on a GPU, several batches are expanded at once
         monkeypatch.setattr(resident, "expands_together", lambda device: True)
-        monkeypatch.setattr(resident, "SAMPLES_AT_ONCE", 150)
+        monkeypatch.setattr("train.resident.SAMPLES_AT_ONCE", 150)
         monkeypatch.setattr(resident, "EXPANDED_BYTES", 110 * 8192)
     opened = store.open_store(showers)
     augmentation = Augmentation(name="flips", spec=opened.spec, seed=5)
