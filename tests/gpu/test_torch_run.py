@@ -1,6 +1,7 @@
 """Whole PyTorch runs on a GPU: resuming, exporting, and several ranks."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 import store
 from store.predictions import Predictions
 from tests.gpu.cases import BATCH, DEVICES, Training
-from tests.train.pytorch.test_ranks import PROGRAM, run_ranks
+from tests.train.pytorch.ranks import run_ranks
 from train.config import TrainConfig
 from train.pytorch.backend import TorchBackend
 from train.pytorch.model import load_model
@@ -51,7 +52,8 @@ def test_an_exported_model_gives_the_same_scores_on_the_cpu(showers: Path, devic
 def test_ranks_on_several_gpus_train_as_one(showers: Path, feed: str, tmp_path: Path) -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip(f"needs 2 GPUs, PyTorch finds {torch.cuda.device_count()}")
-    words = (PROGRAM, "--store", showers, "--epochs", 1, "--model", "cnn-small", "--feed", feed, "--device", "cuda")
+    program = Path(sys.executable).with_name("train-torch")
+    words = (program, "--store", showers, "--epochs", 1, "--model", "cnn-small", "--feed", feed, "--device", "cuda")
     for ranks in (1, 2):
         run_ranks(ranks, *words, "--batch-size", 40 // ranks, "--run", tmp_path / f"{ranks}")
     one, two = (json.loads((tmp_path / f"{ranks}" / "history.jsonl").read_text().splitlines()[0]) for ranks in (1, 2))

@@ -1,6 +1,6 @@
 """One rank of several: writes the samples that a Loader gives it, without and with workers.
 
-Usage: python -m tests.train.pytorch.loader_side STORE FOLDER, started by torchrun
+Usage: python -m tests.train.pytorch.loader_side STORE FOLDER, with the environment of torchrun
 """
 
 import json

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +14,7 @@ import store
 from store.errors import StateError
 from store.predictions import Predictions
 from store.run_folder import RunFolder
+from tests.train.pytorch.ranks import run_ranks
 from train.checkpoint import Checkpoint
 from train.precision import processor_has_bfloat16
 from train.pytorch.backend import TorchBackend
@@ -22,36 +22,14 @@ from train.resolve import resumed_config
 from train.run import run_training
 
 ROOT = Path(__file__).parents[3]
-PROGRAM = Path(sys.executable).with_name("train-torch")
 PROGRAMS = Path(sys.executable).parent
-TOLERANCES = {"cnn-small": 1e-5, "shower": 2e-4, "jet-cnn": 1e-5}  # batch normalisation amplifies rounding
-
-
-def run_ranks(count: int, *words: object) -> list[str]:
-    """Run a program once per rank, in the environment that torchrun sets; return the standard errors."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            list(map(str, words)),
-            cwd=ROOT,
-            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * count, "\n".join(errors)
-    return errors
+TOLERANCES = {"cnn-small": 1e-5, "shower-transformer": 2e-4, "jet-cnn": 1e-5}  # batch normalisation amplifies rounding
 
 
 @pytest.fixture(scope="module")
 def gradients(showers: Path, three_classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gradients")
-    models = ("cnn-small", showers, "shower", showers, "jet-cnn", three_classes)
+    models = ("cnn-small", showers, "shower-transformer", showers, "jet-cnn", three_classes)
     for ranks in (1, 2):
         side = (sys.executable, "-m", "tests.train.pytorch.rank_side")
         run_ranks(ranks, *side, 38 // ranks, folder, *models)
@@ -111,15 +89,14 @@ def test_two_ranks_train_one_run(showers: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_stopped_within_an_epoch_continues_with_another_number_of_ranks(showers: Path, tmp_path: Path) -> None:
-    # Once with two ranks to the end; once with two up to a checkpoint within the first epoch, and one from there on.
-    words = (PROGRAM, "--store", showers, "--device", "cpu", "--epochs", 1, "--model", "cnn-small", "--seed", 3)
-    words += ("--shuffle", "window", "--save-every", 0)
-    run_ranks(2, *words, "--batch-size", 3, "--run", tmp_path / "whole")
-    side = (sys.executable, "-m", "tests.train.pytorch.stopped_side", *words[1:])
-    run_ranks(2, *side, "--batch-size", 3, "--run", tmp_path / "stopped")
+    # With two ranks to the end; and with two up to a checkpoint within the first epoch, and one from there on.
+    words = ("--store", showers, "--device", "cpu", "--epochs", 1, "--model", "cnn-small", "--seed", 3)
+    words += ("--shuffle", "window", "--save-every", 0, "--batch-size", 3, "--run", tmp_path / "whole")
+    run_ranks(2, sys.executable, "-m", "tests.train.pytorch.copied_side", tmp_path / "stopped", *words)
     checkpoint = Checkpoint.load(tmp_path / "stopped" / "checkpoints" / "last.npz")
     assert (checkpoint.epoch, checkpoint.stream["batch"], len(checkpoint.outputs["sample"])) == (0, 32, 32 * 6)
-    run_ranks(1, PROGRAM, "--run", tmp_path / "stopped", "--resume", "--batch-size", 6)
+    config = resumed_config(RunFolder(path=tmp_path / "stopped"), "torch", {"batch_size": 6})
+    run_training(config, "torch", TorchBackend, resume=True)
     one, two = (
         json.loads((tmp_path / name / "history.jsonl").read_text().splitlines()[0]) for name in ("whole", "stopped")
     )
