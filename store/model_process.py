@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +30,9 @@ TAIL_BYTES = 1 << 14
 
 
 @contextlib.contextmanager
-def open_model(framework: str, run: Path, classes: int = 2) -> Iterator[ScoreBlock]:
+def open_model(
+    framework: str, run: Path, classes: int = 2, environment: Mapping[str, str] | None = None
+) -> Iterator[ScoreBlock]:
     """Start the process that holds the model of a run, and yield a function that asks it for scores.
 
     `store.score_pipe` describes what is sent through the pipes.
@@ -43,6 +45,8 @@ def open_model(framework: str, run: Path, classes: int = 2) -> Iterator[ScoreBlo
         The run directory.
     classes
         Number of classes of its data set.
+    environment
+        Environment variables that the process has in addition to those of this one, or with other values.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def open_model(framework: str, run: Path, classes: int = 2) -> Iterator[ScoreBlo
     """
     if framework not in SCORERS:
         raise RunError(f"{run}: unknown framework {framework!r}; known: {', '.join(SCORERS)}")
-    with tempfile.TemporaryFile() as output, _start(SCORERS[framework], run, output) as process:
+    with tempfile.TemporaryFile() as output, _start(SCORERS[framework], run, output, environment or {}) as process:
         assert process.stdin
         try:
             yield lambda images, variables: _ask(run, classes, process, output, images, variables)
@@ -65,14 +69,14 @@ def open_model(framework: str, run: Path, classes: int = 2) -> Iterator[ScoreBlo
                 process.stdin.close()
 
 
-def _start(module: str, run: Path, output: BinaryIO) -> "subprocess.Popen[bytes]":
+def _start(module: str, run: Path, output: BinaryIO, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     # -P keeps the current folder out of the search path: it may hold a file or folder called `train`.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, str(run)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=output,
-        env=os.environ | {"PYTHONPATH": _search_path(os.environ.get("PYTHONPATH", ""))},
+        env=os.environ | environment | {"PYTHONPATH": _search_path(os.environ.get("PYTHONPATH", ""))},
     )
 
 

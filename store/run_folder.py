@@ -8,6 +8,7 @@
       architecture.json    the network, see `train.model.specification.Specification.to_dict`; not for baselines
       history.jsonl        one `EpochRecord` per line
       checkpoints/         last.npz, best.npz; not for baselines
+      teachers.npz         the teachers' scores of the training images, see `train.teacher_scores`; only with teachers
       predictions/         train.npz, validation.npz, test.npz, and occlusion.npz from `evaluate occlude`
       tensorboard/         the history as TensorBoard events; not for baselines
       model.safetensors | model.keras | trees.npz | logistic.npz, and model.onnx from `export-onnx`
@@ -42,11 +43,17 @@ SCORERS = {
     "logistic": "train.baselines.score",
 }
 """For each framework in ``config.json``, the module that is run to score images; see `store.score_pipe`."""
+MODEL_FILES = {
+    "torch": "model.safetensors",
+    "keras": "model.keras",
+    "trees": "trees.npz",
+    "logistic": "logistic.npz",
+}
+"""For each framework, the file of the trained model."""
 WRITTEN = (
-    *("config.json", "environment.json", "architecture.json", "history.jsonl", "trees.npz", "logistic.npz"),
+    *("config.json", "environment.json", "architecture.json", "history.jsonl", "teachers.npz"),
     *(
-        "model.safetensors",
-        "model.keras",
+        *MODEL_FILES.values(),
         "model.onnx",
         "checkpoints/*.npz",
         "predictions/*.npz",
@@ -83,6 +90,11 @@ class RunFolder:
     def history(self) -> Path:
         """File of the history."""
         return self.path / "history.jsonl"
+
+    @property
+    def teachers(self) -> Path:
+        """File with what the teachers say about the training images."""
+        return self.path / "teachers.npz"
 
     @property
     def tensorboard(self) -> Path:

@@ -30,7 +30,8 @@ class Steps:
     inputs
         The model's inputs, as tensors on the device.
     target
-        The labels (n,), or ``(labels, weights)``, both (n,), if the samples have weights; as tensors on the device.
+        The labels (n,), or a tuple of the labels and the columns of `train.weighting.loss_columns`; as tensors on the
+        device.
     """
 
     sample: Int64Array
@@ -68,6 +69,16 @@ class Backend(Protocol):
 
     def free_memory(self) -> int | None:
         """Return the bytes that are free in the GPU's own memory; None if the model runs on the CPU, or if unknown."""
+        ...
+
+    def teach(self, targets: Float32Array) -> None:
+        """Train towards targets in place of labels; must be called before `hold` and `feed`.
+
+        Parameters
+        ----------
+        targets
+            What `train.teacher_scores.TeacherScores.targets` returned.
+        """
         ...
 
     def hold(self, split: str, images: ResidentSplit) -> None:

@@ -30,6 +30,7 @@ STORE = Path("data/electron-photon.zarr")
 
 RENAMED = {"average": "ema_decay"}
 """Settings that have been renamed: the new name of each, by the name in older run directories."""
+OF_TEACHERS = ("teach", "teach_share")
 TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -55,6 +56,22 @@ def parse_names(value: Any) -> tuple[str, ...]:
     if not isinstance(names, (list, tuple)) or not all(names) or len(set(map(str, names))) < len(names):
         raise ConfigError(f"variables={value!r} is neither {NONE} nor distinct names such as pt,m0")
     return tuple(map(str, names))
+
+
+def parse_runs(value: Any) -> tuple[str, ...]:
+    """Return the run directories in ``"runs/a,runs/b"`` or in a list; ``"none"`` means no run.
+
+    Raises
+    ------
+    ConfigError
+        If the value is neither, or a run is repeated.
+    """
+    runs = value.split(",") if isinstance(value, str) else value
+    if runs in ([NONE], [], ()):
+        return ()
+    if not isinstance(runs, (list, tuple)) or not all(runs) or len(set(map(str, runs))) < len(runs):
+        raise ConfigError(f"teach={value!r} is neither {NONE} nor distinct run directories such as runs/a,runs/b")
+    return tuple(map(str, runs))
 
 
 def parse_cut(value: Any) -> str:
@@ -197,6 +214,17 @@ class TrainConfig:
     class_weights: str | tuple[float, ...] = setting(
         NONE, "Weight of each class in the loss: none, balanced, or numbers such as 1,2.5.", parse=parse_class_weights
     )
+    teach: tuple[str, ...] = setting(
+        NONE,
+        "Finished runs that teach this one (distillation): the model is trained towards a mix of each label and the "
+        "mean probability that these runs give the image. none, or run directories such as runs/a,runs/b.",
+        parse=parse_runs,
+    )
+    teach_share: float = setting(
+        0.7,
+        "Share of the runs of --teach in what the model is trained towards; the rest is the label.",
+        bounds=(0, 1),
+    )
     shuffle: str = setting(
         AUTO,
         "Order of the training samples (auto: full if memory can hold the compressed images, otherwise window)",
@@ -234,10 +262,13 @@ class TrainConfig:
                 f"weight_decay={self.weight_decay} needs optimiser 'adamw', not {self.optimiser!r}; "
                 "give --weight-decay 0"
             )
+        if not self.teach and self.teach_share != SETTINGS["teach_share"].default:
+            raise ConfigError(f"teach_share={self.teach_share} needs runs that teach; give --teach RUN,RUN")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values from which `from_dict` makes an equal configuration."""
-        return {**dataclasses.asdict(self), "run": str(self.run), "store": str(self.store)}
+        """Return plain values from which `from_dict` makes an equal configuration; none about teachers without them."""
+        values = {**dataclasses.asdict(self), "run": str(self.run), "store": str(self.store)}
+        return values if self.teach else {name: value for name, value in values.items() if name not in OF_TEACHERS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":

@@ -40,6 +40,9 @@ class TrainingLoop:
         Streams of this rank.
     weights
         Weights of the samples in the metrics, see `train.weighting.read_weights`.
+    targets
+        Targets of the training samples in the training loss, see `train.teacher_scores.TeacherScores.targets`; None
+        for their labels.
     """
 
     def __init__(
@@ -50,9 +53,10 @@ class TrainingLoop:
         training: BatchStream,
         validation: BatchStream,
         weights: Float32Array | None,
+        targets: Float32Array | None = None,
     ) -> None:
         self._config, self._folder, self._backend = config, folder, backend
-        self._training, self._validation, self._weights = training, validation, weights
+        self._training, self._validation, self._weights, self._targets = training, validation, weights, targets
         self._schedule, self._stopping = SCHEDULES[config.schedule], EarlyStopping(patience=config.patience)
         self._epochs, self._schedule_state, self._stopping_state = (
             0,
@@ -117,7 +121,7 @@ class TrainingLoop:
         """Train for one epoch, or for the rest of an interrupted one, and validate."""
         number, began, shuffle = self._epochs + 1, time.perf_counter(), self._training.plan.identity["shuffle"]
         outputs, samples_per_second, waiting_share = self._train(f"epoch {number}")
-        training = outputs.metrics(self._weights)
+        training = outputs.metrics(self._weights, self._targets)
         validated = predict(self._backend, self._validation, f"validation after epoch {number}")
         validation = validated.metrics(self._weights)
         return EpochRecord(

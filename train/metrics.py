@@ -33,7 +33,10 @@ class TrainingMetrics:
 
 
 def compute_metrics(
-    label: UInt8Array, logit: Float64Array, weight: npt.NDArray[np.floating[Any]] | None = None
+    label: UInt8Array,
+    logit: Float64Array,
+    weight: npt.NDArray[np.floating[Any]] | None = None,
+    target: npt.NDArray[np.floating[Any]] | None = None,
 ) -> TrainingMetrics:
     """Compute the metrics of some samples.
 
@@ -45,24 +48,37 @@ def compute_metrics(
         float64 (n,), logits of class 1, or float64 (n, K), logits of each of K > 2 classes.
     weight
         (n,), weight of each sample, with a positive sum; 1 by default. Some weights may be negative.
+    target
+        (n,) or (n, K), the probabilities that the loss compares with, in place of the labels; accuracy and AUC are
+        always those of the labels.
     """
     weights = None if weight is None else weight.astype(np.float64)
     if logit.ndim == 2:
-        return _compute_multiclass(label, logit, weights)
+        return _compute_multiclass(label, logit, weights, target)
     positive = label == 1
+    if target is None:
+        losses = np.logaddexp(0.0, np.where(positive, -logit, logit))
+    else:
+        losses = target * np.logaddexp(0.0, -logit) + (1 - target) * np.logaddexp(0.0, logit)
     return TrainingMetrics(
-        loss=float(np.average(np.logaddexp(0.0, np.where(positive, -logit, logit)), weights=weights)),
+        loss=float(np.average(losses, weights=weights)),
         accuracy=float(np.average((logit > 0) == positive, weights=weights)),
         auc=_auc(positive, logit, weights),
     )
 
 
-def _compute_multiclass(label: UInt8Array, logit: Float64Array, weight: Float64Array | None) -> TrainingMetrics:
+def _compute_multiclass(
+    label: UInt8Array,
+    logit: Float64Array,
+    weight: Float64Array | None,
+    target: npt.NDArray[np.floating[Any]] | None,
+) -> TrainingMetrics:
     partition = _log_partition(logit)
+    expected = logit[np.arange(label.size), label] if target is None else (target * logit).sum(1)
     areas = [_auc(label == k, np.exp(of_class - partition), weight) for k, of_class in enumerate(logit.T)]
     known = [area for area in areas if area is not None]
     return TrainingMetrics(
-        loss=float(np.average(partition - logit[np.arange(label.size), label], weights=weight)),
+        loss=float(np.average(partition - expected, weights=weight)),
         accuracy=float(np.average(logit.argmax(1) == label, weights=weight)),
         auc=float(np.mean(known)) if len(known) == len(areas) else None,
     )

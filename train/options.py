@@ -81,6 +81,8 @@ def application(framework: str, make_backend: "BackendFactory") -> typer.Typer:
         ema_decay: Annotated[float, flag("ema_decay")] = TrainConfig.ema_decay,
         augmentation: Annotated[str, flag("augmentation")] = TrainConfig.augmentation,
         class_weights: Annotated[str, flag("class_weights")] = str(TrainConfig.class_weights),
+        teach: Annotated[str, flag("teach", metavar="RUN,RUN")] = str(TrainConfig.teach),
+        teach_share: Annotated[float, flag("teach_share")] = TrainConfig.teach_share,
         shuffle: Annotated[str, flag("shuffle")] = TrainConfig.shuffle,
         seed: Annotated[int, flag("seed")] = TrainConfig.seed,
         device: Annotated[str, flag("device")] = TrainConfig.device,

@@ -48,9 +48,18 @@ class Outputs:
         """Return the outputs of all ranks. Collective: every rank must call this."""
         return Outputs(**{name: backend.all_gather(column) for name, column in vars(self).items()})
 
-    def metrics(self, weights: Float32Array | None) -> TrainingMetrics:
-        """Return loss, accuracy and AUC; `weights` is what `train.weighting.read_weights` returned."""
-        return compute_metrics(self.label, self.logit, None if weights is None else weights[self.sample])
+    def metrics(self, weights: Float32Array | None, targets: Float32Array | None = None) -> TrainingMetrics:
+        """Return loss, accuracy and AUC.
+
+        Parameters
+        ----------
+        weights
+            What `train.weighting.read_weights` returned.
+        targets
+            What `train.teacher_scores.TeacherScores.targets` returned, for a loss with these targets.
+        """
+        columns = (None if column is None else column[self.sample] for column in (weights, targets))
+        return compute_metrics(self.label, self.logit, *columns)
 
     def predictions(self, weights: Float32Array | None) -> Predictions:
         """Return the logits as probabilities; `weights` is what `train.weighting.stored_weights` returned."""

@@ -33,6 +33,8 @@ from train.resolve import (
     resolve_config,
     resolve_shuffle,
 )
+from train.teacher_scores import TeacherScores
+from train.teachers import ask_teachers, launched_ranks, read_teachers
 from train.weighting import read_weights, stored_weights
 
 
@@ -80,7 +82,19 @@ def run_training(
     check_samples(config, store)
     prepare()
     augmentation = make_augmentation(config, store)
+    scores = None
+    if config.teach and resume:
+        scores = TeacherScores.load(folder.teachers, config, store)
+    elif config.teach:
+        # Before the backend exists, since a framework may take all of a GPU's memory.
+        teachers = read_teachers(config, store)
+        scores = ask_teachers(config, store, teachers, open_stream(config, "train", "none", launched_ranks()))
     backend = make_backend(specification, config, weights)
+    targets = None
+    if scores is not None:
+        scores = scores if resume else scores.of_all_ranks(backend)
+        targets = scores.targets(store.column("label"), config.teach_share)
+        backend.teach(targets)
     config = replace(config if resume else resolve_shuffle(config, store, backend), precision=backend.precision)
     ranks = (backend.rank, backend.world_size)
     parameters = specification.architecture.parameter_count(specification.image_shape)
@@ -98,7 +112,7 @@ def run_training(
             folder.check_space(specification.weight_bytes, samples, scores=1 if classes == 2 else classes)
             if not resume:
                 folder.create()
-        loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights)
+        loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights, targets)
         if resume and folder.last_checkpoint.exists():
             loop.load(folder.last_checkpoint)
         else:
@@ -107,6 +121,8 @@ def run_training(
             folder.write_config(config.to_dict(), framework=framework, parameters=parameters)
             folder.write_specification(specification.to_dict())
             folder.write_environment(store, backend.device, feed.name)
+            if scores is not None and not resume:
+                scores.save(folder.teachers)
         announce_start(
             config,
             store,

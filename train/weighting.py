@@ -1,5 +1,6 @@
 """Weights of samples in the loss and in the metrics, from a column of the store."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,15 +118,31 @@ def balanced_class_weights(config: TrainConfig, store: "Store", weights: Float32
 
 
 def model_targets(
-    batch: "Batch | SampleBatch | SparseBatch", weights: Float32Array | None
+    batch: "Batch | SampleBatch | SparseBatch", columns: Sequence[Float32Array] = ()
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Return what the loss of a batch depends on besides the logits: ``(label,)``, or ``(label, weight)``.
+    """Return what the loss of a batch depends on besides the logits: the labels, and the columns of `loss_columns`.
 
     Parameters
     ----------
     batch
         The batch.
+    columns
+        What `loss_columns` returned.
+    """
+    return (batch.label, *(column[batch.sample] for column in columns))
+
+
+def loss_columns(weights: Float32Array | None, targets: Float32Array | None = None) -> tuple[Float32Array, ...]:
+    """Return what the loss depends on besides logits and labels: nothing, weights, or weights and targets.
+
+    Parameters
+    ----------
     weights
         What `read_weights` returned.
+    targets
+        What `train.teacher_scores.TeacherScores.targets` returned; None without teachers. With them there are always
+        weights, so that the number of columns tells which ones they are.
     """
-    return (batch.label,) if weights is None else (batch.label, weights[batch.sample])
+    if targets is None:
+        return () if weights is None else (weights,)
+    return np.ones(len(targets), np.float32) if weights is None else weights, targets

@@ -83,7 +83,7 @@ class KerasBackend:
         self._loss = Loss(config.class_weights if isinstance(config.class_weights, tuple) else None)
         names = specification.variables.names
         variables = read_variables(names, config.store) if names else None
-        self._has_weights, self._shape = weights is not None, specification.image_shape
+        self._targets, self._shape = 1 if weights is None else 2, specification.image_shape
         self._feed = Feed([device.name for device in self._devices], variables, weights)
         self._train = tf.function(self._train_steps, jit_compile=config.compile)
         self._predict = tf.function(self._predict_batches, jit_compile=config.compile)
@@ -96,6 +96,11 @@ class KerasBackend:
         """
         free = free_memory(self._devices)
         return None if free is None else free * 6 // 8
+
+    def teach(self, targets: Float32Array) -> None:
+        """Train towards targets in place of labels; must be called before `hold` and `feed`."""
+        self._feed.teach(targets)
+        self._targets = 3
 
     def hold(self, split: str, images: ResidentSplit) -> None:
         """Keep the images of a split in the memory of the devices, from where `feed` then takes them."""
@@ -193,15 +198,14 @@ class KerasBackend:
         self, batch: tuple[tf.Tensor, ...], rate: tf.Tensor, held: tuple[Held, ...], devices: int
     ) -> tf.Tensor:
         self._optimiser.learning_rate = rate
-        targets = 2 if self._has_weights else 1
         weights, samples = self.model.trainable_variables, tf.shape(batch[-1])[0]
         logits, gradients = [], []
         for index, part in enumerate(divide(batch, devices)):
             with tf.device(self._devices[index].name):
-                inputs = self._inputs(part[:-targets], held, index)
+                inputs = self._inputs(part[: -self._targets], held, index)
                 with tf.GradientTape() as tape:
                     logit = as_logits(self.model(list(inputs), training=True))
-                    loss = self._loss(samples, logit, *part[-targets:])
+                    loss = self._loss(samples, logit, *part[-self._targets :])
                     if isinstance(self._optimiser, keras.optimizers.LossScaleOptimizer):
                         loss = self._optimiser.scale_loss(loss)
                 logits.append(logit)

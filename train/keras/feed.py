@@ -17,7 +17,7 @@ from train.backend import Steps
 from train.keras.resident import ResidentImages
 from train.resident import ResidentSplit
 from train.variables import model_inputs
-from train.weighting import model_targets
+from train.weighting import loss_columns, model_targets
 
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on memory that starts at another address
 SAMPLES_PER_CALL, BATCHES_PER_CALL = 8192, 32
@@ -52,19 +52,24 @@ class Feed:
         together: int | None = None,
     ) -> None:
         self._devices, self._variables, self._weights, self._together = devices, variables, weights, together
+        self._columns = loss_columns(weights)
         self._resident: dict[str, ResidentImages] = {}
+
+    def teach(self, targets: Float32Array) -> None:
+        """Give targets beside the labels, see `train.teacher_scores.TeacherScores.targets`."""
+        self._columns = loss_columns(self._weights, targets)
 
     def hold(self, split: str, images: ResidentSplit) -> ResidentImages:
         """Keep the images of a split in the devices' memory, from where its streams are fed then."""
-        self._resident[split] = ResidentImages(images, self._devices, self._variables, self._weights)
+        self._resident[split] = ResidentImages(images, self._devices, self._variables, self._columns)
         return self._resident[split]
 
     def __call__(self, stream: BatchStream) -> Iterator[Steps]:
         """Yield the remaining batches of an epoch.
 
         The inputs are those of `train.variables.model_inputs`: images (n, ieta, iphi, channel), and variables
-        (n, variable) if there are any. If there are weights, the labels come in a tuple with the weights (n,). If the
-        split is held, the inputs are `train.keras.resident.HeldInputs`.
+        (n, variable) if there are any. If there are weights or teachers, the labels come in a tuple with the columns of
+        `train.weighting.loss_columns`. If the split is held, the inputs are `train.keras.resident.HeldInputs`.
         """
         resident, batch_size = self._resident.get(stream.plan.identity.get("split", "")), stream.plan.batch_size
         on_gpu = "GPU" in self._devices[0]
@@ -86,7 +91,7 @@ class Feed:
 
     def _batches(self, stream: Iterable[Batch]) -> Iterator[tuple[Batch, Arrays, Arrays]]:
         for batch in stream:
-            yield batch, model_inputs(batch, self._variables), model_targets(batch, self._weights)
+            yield batch, model_inputs(batch, self._variables), model_targets(batch, self._columns)
             del batch
 
 
@@ -126,10 +131,10 @@ def copy_group(group: list[tuple[Batch, Arrays, Arrays]], device: str) -> Steps:
     """Return batches of the same size as steps, once they have been copied to the device; empties the list."""
     count, samples, labels, parts = len(group), [], [], []
     while group:
-        batch, inputs, (label, *weight) = group.pop(0)
+        batch, inputs, (label, *columns) = group.pop(0)
         samples.append(batch.sample)
         labels.append(batch.label)
-        arrays = *inputs, label.astype(np.int64), *weight
+        arrays = *inputs, label.astype(np.int64), *columns
         width = len(inputs)
         del batch, inputs
         on_host = tuple(map(to_tensor, arrays))
@@ -148,7 +153,7 @@ def copy_group(group: list[tuple[Batch, Arrays, Arrays]], device: str) -> Steps:
 
 
 def as_target(tensors: tuple[tf.Tensor, ...]) -> Any:
-    """Return the labels (n,), or a tuple of labels and weights."""
+    """Return the labels (n,), or a tuple of labels and the columns of `train.weighting.loss_columns`."""
     return tensors if tensors[1:] else tensors[0]
 
 

@@ -128,7 +128,7 @@ def expand(
 
 
 class ResidentImages:
-    """All images of a split in the memory of the devices, with weights and variables.
+    """All images of a split in the memory of the devices, with variables, and the columns of the loss.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ class ResidentImages:
         The images.
     devices
         Names of the devices, each of which gets all of them.
-    variables, weights
-        Those of all samples of the store, see `train.variables.read_variables` and `train.weighting.read_weights`.
+    variables, columns
+        Those of all samples of the store, see `train.variables.read_variables` and `train.weighting.loss_columns`.
     """
 
     def __init__(
@@ -145,11 +145,11 @@ class ResidentImages:
         split: ResidentSplit,
         devices: Sequence[str],
         variables: Float32Array | None,
-        weights: Float32Array | None,
+        columns: Sequence[Float32Array] = (),
     ) -> None:
         sample, images = split.index.sample, split.images
         self._index, self._devices = split.index, devices
-        self._weights = None if weights is None else weights[sample]
+        self._columns = [column[sample] for column in columns]
         chosen = np.empty((1, 0), np.float32) if variables is None else variables[sample]
         arrays = pack(images), images.offset, np.empty(0, np.int64), chosen, np.arange(1)
         self.held = tuple(Held(*(to_device(array, device) for array in arrays)) for device in devices)
@@ -160,12 +160,12 @@ class ResidentImages:
         for part in resident_epochs(self._index, stream):
             # On the first device alone; others get their parts of each batch from there.
             arrays: list[npt.NDArray[Any]] = [part.label.astype(np.int64)]
-            arrays += [] if self._weights is None else [self._weights[part.rows]]
+            arrays += [column[part.rows] for column in self._columns]
             arrays += [part.rows, part.begin[:-1], *([] if part.codes is None else [part.codes.astype(np.int64)])]
             tensors = [to_device(array, self._devices[0]) for array in arrays]
             if isinstance(stream.transform, Augmentation):
                 self._move(stream.transform)
-            targets = 1 if self._weights is None else 2
+            targets = 1 + len(self._columns)
             for first, last in calls(np.diff(part.bounds), together):
                 start, stop = int(part.bounds[first]), int(part.bounds[last])
                 self._count(int(part.begin[stop] - part.begin[start]))

@@ -102,6 +102,10 @@ class TorchBackend:
         """Return the bytes that are free in the GPU's own memory; None on the CPU."""
         return self._feed.free_memory()
 
+    def teach(self, targets: Float32Array) -> None:
+        """Train towards targets in place of labels; must be called before `hold` and `feed`."""
+        self._feed.teach(targets)
+
     def hold(self, split: str, images: ResidentSplit) -> None:
         """Keep the images of a split in the device's memory, from where `feed` then takes them."""
         self._feed.hold(split, images)

@@ -12,7 +12,7 @@ from store.batch import Batch, SampleBatch, SparseBatch
 from store.stream import BatchStream
 from train.pytorch.resident import Inputs, ResidentImages, Target, as_target, expand, signed_positions, to_device
 from train.resident import ResidentSplit
-from train.weighting import model_targets
+from train.weighting import loss_columns, model_targets
 
 Fed = tuple[Batch | SampleBatch | SparseBatch, Inputs, Target]
 COPIES = 2  # batches whose memory a GPU may still be copying from
@@ -42,11 +42,16 @@ class Feed:
         self, device: torch.device, variables: Float32Array | None = None, weights: Float32Array | None = None
     ) -> None:
         self._device, self._variables, self._weights = device, variables, weights
+        self._columns = loss_columns(weights)
         self._resident: dict[str, ResidentImages] = {}
+
+    def teach(self, targets: Float32Array) -> None:
+        """Give targets beside the labels, see `train.teacher_scores.TeacherScores.targets`."""
+        self._columns = loss_columns(self._weights, targets)
 
     def hold(self, split: str, images: ResidentSplit) -> None:
         """Keep the images of a split in the device's memory, from where its streams are fed then."""
-        self._resident[split] = ResidentImages(images, self._device, self._variables, self._weights)
+        self._resident[split] = ResidentImages(images, self._device, self._variables, self._columns)
 
     def free_memory(self) -> int | None:
         """Return the bytes that are free in the GPU's own memory; None on the CPU."""
@@ -61,8 +66,8 @@ class Feed:
         """Yield each remaining batch of an epoch with the model's inputs and the labels (batch,) on the device.
 
         The inputs are images (batch, ieta, iphi, channel), and variables
-        (batch, variable) if there are any. If samples have weights, the labels come in a tuple with
-        the weights.
+        (batch, variable) if there are any. If samples have weights, or there are teachers, the labels come in a tuple
+        with the columns of `train.weighting.loss_columns`.
 
         On the CPU the tensors share the batch's memory. For a GPU, samples are decoded into pinned memory and copied
         from there on a separate CUDA stream, one batch ahead of the one that the model works on. A batch whose split is
@@ -85,7 +90,7 @@ class Feed:
             value, position, hits = (to_device(array, self._device) for array in arrays)
             images = expand(value, position, hits, batch.images.shape)
         variables = () if self._variables is None else (to_device(self._variables[batch.sample], self._device),)
-        targets = model_targets(batch, self._weights)
+        targets = model_targets(batch, self._columns)
         return batch, (images, *variables), as_target(to_device(array, self._device) for array in targets)
 
 

@@ -19,18 +19,33 @@ class Loss:
     def __init__(self, class_weights: Tensor | None, world_size: int) -> None:
         self._class_weights, self._world_size = class_weights, world_size
 
-    def __call__(self, logit: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, logit: Tensor, label: Tensor, weight: Tensor | None = None, target: Tensor | None = None
+    ) -> Tensor:
         """Return this rank's part of the loss; its mean over the ranks is the mean over all samples of the step.
 
         Collective: every rank must call this.
+
+        Parameters
+        ----------
+        logit
+            (n,) or (n, K).
+        label
+            (n,), classes.
+        weight
+            (n,), weights of the samples.
+        target
+            (n,) or (n, K), the probabilities that the logits are compared with, in place of the classes. The weights of
+            the classes are those of `label`.
         """
         if self._class_weights is not None:
             of_class = self._class_weights[label.long()]
             weight = of_class if weight is None else weight * of_class
         if logit.ndim == 1:
-            losses = binary_cross_entropy_with_logits(logit, label.to(logit.dtype), weight, reduction="sum")
+            expected = label.to(logit.dtype) if target is None else target
+            losses = binary_cross_entropy_with_logits(logit, expected, weight, reduction="sum")
         else:
-            of_sample = cross_entropy(logit, label.long(), reduction="none")
+            of_sample = cross_entropy(logit, label.long() if target is None else target, reduction="none")
             losses = (of_sample if weight is None else of_sample * weight).sum()
         if self._world_size == 1:
             return losses / len(label)

@@ -1,6 +1,6 @@
 """Sparse images on a PyTorch device: expanding them, and a whole split that stays there."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,8 +20,8 @@ SIGNED = {np.dtype(np.uint16): np.int16, np.dtype(np.uint32): np.int32}
 """For each type of positions, the one with the same bits that all operations of PyTorch have."""
 
 Inputs = tuple[Tensor, ...]
-Target = Tensor | tuple[Tensor, Tensor]
-"""Labels (batch,), or labels and weights."""
+Target = Tensor | tuple[Tensor, ...]
+"""Labels (batch,), or labels and the columns of `train.weighting.loss_columns`."""
 
 
 def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
@@ -36,9 +36,9 @@ def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
 
 
 def as_target(tensors: Iterable[Tensor]) -> Target:
-    """Return the labels, or a tuple of labels and weights."""
-    label, *weights = tensors
-    return (label, weights[0]) if weights else label
+    """Return the labels, or a tuple of labels and the columns of `train.weighting.loss_columns`."""
+    label, *columns = tensors
+    return (label, *columns) if columns else label
 
 
 def signed_positions(images: SparseImages) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
@@ -92,7 +92,7 @@ def expands_together(device: torch.device) -> bool:
 
 
 class ResidentImages:
-    """All images of a split in the memory of a device, with labels, weights and variables.
+    """All images of a split in the memory of a device, with labels, variables, and the columns of the loss.
 
     Parameters
     ----------
@@ -100,12 +100,16 @@ class ResidentImages:
         The images.
     device
         The device. On the CPU, memory is shared.
-    variables, weights
-        Those of all samples of the store, see `train.variables.read_variables` and `train.weighting.read_weights`.
+    variables, columns
+        Those of all samples of the store, see `train.variables.read_variables` and `train.weighting.loss_columns`.
     """
 
     def __init__(
-        self, split: ResidentSplit, device: torch.device, variables: Float32Array | None, weights: Float32Array | None
+        self,
+        split: ResidentSplit,
+        device: torch.device,
+        variables: Float32Array | None,
+        columns: Sequence[Float32Array] = (),
     ) -> None:
         images, sample = split.images, split.index.sample
         self._index, self._device, self._shape = split.index, device, images.shape
@@ -114,7 +118,7 @@ class ResidentImages:
         self._first = torch.from_numpy(images.offset[:-1]).to(device)
         self._hits = torch.from_numpy(np.diff(images.offset)).to(device)
         self._variables = None if variables is None else torch.from_numpy(variables[sample]).to(device)
-        self._weights = None if weights is None else torch.from_numpy(weights[sample]).to(device)
+        self._columns = [torch.from_numpy(column[sample]).to(device) for column in columns]
         self._moves: Tensor | None = None
         self._augmentation: Augmentation | None = None
 
@@ -138,9 +142,7 @@ class ResidentImages:
                 out = torch.from_numpy(stream.buffers.take()[: len(rows[chosen])]) if reuses else None
                 inputs = self._gather(rows[chosen], hits, self._symmetries(stream.transform, code, chosen), out)
                 del out
-                targets = [label[chosen]]
-                if self._weights is not None:
-                    targets.append(self._weights.index_select(0, rows[chosen]))
+                targets = [label[chosen], *(column.index_select(0, rows[chosen]) for column in self._columns)]
                 for start, stop in pairwise(bounds):
                     of_batch = slice(start - bounds[0], stop - bounds[0])
                     batch = SampleBatch(part.label[start:stop], part.sample[start:stop])

@@ -75,7 +75,8 @@ class TrainingStep:
         Parameters
         ----------
         tensors
-            The inputs of the model, the labels (batch,) and, if samples have weights, these (batch,).
+            The inputs of the model, the labels (batch,), and the columns of `train.weighting.loss_columns` if there
+            are any.
         """
         with self._lowered_precision():
             with self._autocast:
