@@ -2,10 +2,11 @@
 
 import importlib
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,7 @@ import evaluate
 import ingest
 import store
 import train
+from calostream.programs import NUMBERS
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -43,7 +45,16 @@ Call = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+def handlers() -> Iterator[None]:
+    """Restore the handlers of signals, which our programs set and keep until the process ends."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def call(handlers: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Return a function that runs a program and returns its status and output; ours run in this process."""
 
     def run(program: str, *words: str) -> tuple[int, str]:
