@@ -12,6 +12,7 @@ import pytest
 from store.stream import Batch, BatchStream
 from tests.jets import write_jet_store
 from tests.three_classes import write_three_class_store
+from tests.train.line_score import line_features
 from train.backend import Steps
 from train.config import TrainConfig
 from train.metrics import probability
@@ -38,6 +39,7 @@ class LineBackend:
         classes = specification.class_count
         shape = (specification.image_shape[-1] + 1, *([classes] if classes > 2 else []))
         self.weights = np.random.default_rng(config.seed).normal(size=shape) / 100
+        self.targets: npt.NDArray[np.float32] | None = None
         self.rate = np.nan
         self.rates: list[float] = []
         self.trained: list[npt.NDArray[np.int64]] = []
@@ -46,28 +48,27 @@ class LineBackend:
     def free_memory(self) -> int | None:
         return None
 
+    def teach(self, targets: npt.NDArray[np.float32]) -> None:
+        self.targets = targets
+
     def hold(self, split: str, images: ResidentSplit) -> None:
         raise NotImplementedError
 
     def feed(self, stream: BatchStream) -> Iterator[Steps]:
         for batch in stream:
-            yield Steps.of_batch(batch, batch, batch.label)
+            yield Steps.of_batch(batch, batch, batch.label if self.targets is None else self.targets[batch.sample])
 
     def train(self, steps: Steps, rates: Sequence[float]) -> npt.NDArray[np.float64]:
         (self.rate,) = rates
         self.rates.append(self.rate)
         self.trained.append(steps.sample)
-        label, logit = steps.target, self.predict(steps.inputs)
-        slope = probability(logit) - (label if logit.ndim == 1 else np.eye(logit.shape[1])[label])
-        self.weights = self.weights - self.rate * self._features(steps.inputs).T @ slope / len(label)
+        target, logit = steps.target, self.predict(steps.inputs)
+        slope = probability(logit) - (target if target.ndim == logit.ndim else np.eye(logit.shape[1])[target])
+        self.weights = self.weights - self.rate * line_features(steps.inputs.image).T @ slope / len(target)
         return logit if len(self.trained) < self.broken_from else np.full_like(logit, np.nan)
 
-    def predict(self, image: Batch) -> npt.NDArray[np.float64]:
-        return self._features(image) @ self.weights
-
-    def _features(self, batch: Batch) -> npt.NDArray[np.float64]:
-        squares = np.square(batch.image, dtype=np.float64).sum(axis=(1, 2))
-        return np.column_stack([squares, np.ones(len(squares))])
+    def predict(self, batch: Batch) -> npt.NDArray[np.float64]:
+        return line_features(batch.image) @ self.weights
 
     def copy_to_host(self, logits: Sequence[npt.NDArray[np.float64]]) -> Callable[[], npt.NDArray[np.float64]]:
         return partial(np.concatenate, logits)

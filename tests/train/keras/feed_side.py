@@ -112,12 +112,15 @@ def odd_values(path: str) -> bool:
 
 
 def same_tensors(path: str) -> bool:
-    """Return whether both feeds give the same images, variables, labels and weights, with augmentation."""
+    """Return whether both feeds give the same images, variables, labels, weights and targets, with augmentation."""
     samples = open_store(path).image.shape[0]
     random = np.random.default_rng(0)
     variables = random.normal(size=(samples, 3)).astype(np.float32)
     weights = random.normal(size=samples).astype(np.float32)
+    targets = random.random((samples, 3), np.float32)
     streamed, held = (Feed(["/CPU:0"], variables, weights, together=2) for _ in range(2))
+    for feed in (streamed, held):
+        feed.teach(targets)
     streams = open_training(path), open_training(path)
     held.hold("train", read(streams[1]))
     for _ in range(2):

@@ -63,6 +63,28 @@ def test_a_class_that_weighs_more_is_found_more_often(showers: Path) -> None:
     assert float(electrons.mean()) > float(even.mean()) + 0.05
 
 
+@pytest.mark.parametrize(("classes", "weight"), [(2, "none"), (2, "pt"), (3, "none"), (3, "weight")])
+def test_targets_of_teachers_take_the_place_of_labels(
+    jets: Path, three_classes: Path, classes: int, weight: str
+) -> None:
+    path, random = jets if classes == 2 else three_classes, np.random.default_rng(1)
+    opened, of_class = store.open_store(path), np.array([1.0, 2.0, 0.5][:classes])
+    settings: dict[str, Any] = {"model": "jet-cnn", "class_weights": of_class.tolist(), "weight": weight}
+    config = TrainConfig(run=Path("unused"), store=path, device="cpu", normalisation="log", batch_size=16, **settings)
+    weights = read_weights(config, opened)
+    backend = TorchBackend(make_specification(config, opened), config, weights)
+    samples = opened.image.shape[0]
+    targets = random.random(samples) if classes == 2 else random.dirichlet(np.ones(3), samples)
+    backend.teach(targets.astype(np.float32))
+    batch = next(backend.feed(open_stream(config, "train", "full", (0, 1))))
+    logit = backend.train(batch, [config.learning_rate])
+    total = of_class[batch.label] * (1 if weights is None else weights[batch.sample])
+    expected = compute_metrics(batch.label, logit.double().numpy(), total, targets[batch.sample]).loss * total.mean()
+    assert float(backend._loss(logit, *batch.target)) == pytest.approx(expected, rel=1e-5)
+    by_label = compute_metrics(batch.label, logit.double().numpy(), total).loss * total.mean()
+    assert abs(by_label - expected) > 0.01
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_three_classes_have_their_cross_entropy_with_weights(three_classes: Path, precision: str) -> None:
     opened = store.open_store(three_classes)

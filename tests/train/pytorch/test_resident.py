@@ -78,7 +78,10 @@ def compare(stream: store.BatchStream, other: store.BatchStream) -> None:
     samples = store.open_store(stream.path).image.shape[0]
     random = np.random.default_rng(0)
     variables, weights = random.random((samples, 2), np.float32), random.random(samples, np.float32)
+    targets = random.random((samples, 3), np.float32)
     plain, held = (Feed(CPU, variables, weights) for _ in range(2))
+    for feed in (plain, held):
+        feed.teach(targets)
     held.hold("train", read(other))
     for state in ({}, {"epoch": 2, "batch": 1}):
         stream.load_state_dict(stream.state_dict() | state)
@@ -86,6 +89,7 @@ def compare(stream: store.BatchStream, other: store.BatchStream) -> None:
         for (batch, inputs, target), (same, same_inputs, same_target) in zip(plain(stream), held(other), strict=True):
             np.testing.assert_array_equal(same.sample, batch.sample)
             np.testing.assert_array_equal(same.label, batch.label)
+            assert len(target) == 3
             for tensor, wanted in zip((*same_inputs, *same_target), (*inputs, *target), strict=True):
                 same_bits(tensor, wanted.numpy())
         assert stream.state_dict() == other.state_dict()
