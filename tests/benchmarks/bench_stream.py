@@ -212,6 +212,7 @@ def targets(figures: Figures, growth: Figures) -> dict[str, tuple[float, str]]:
     ratio("ours, full, 1 thread", REFERENCE, ">= 0.65")
     ratio(ours, REFERENCE, ">= 1.0")
     ratio(ours, "numpy X[perm], 2 threads", "")
+    ratio("ours, full, sparse, 1 thread", "ours, full, 1 thread", "")
     ratio("ours, window, 1 thread", REFERENCE, ">= 0.55")
     ratio("ours, chunks, 1 thread", REFERENCE, ">= 1.0")
     for full, target in ((True, ">= 20"), (False, ">= 2.5")):
