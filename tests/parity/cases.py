@@ -70,8 +70,6 @@ OF_MODEL: dict[str, dict[str, Any]] = {
     "three-classes": {"weight": "weight", "class_weights": (1.0, 1.5, 1.0), "learning_rate": 100 * RATE}
 }
 """Settings of the training of a model that differ from the others'."""
-# Keras trains half of the models in one process and half in another, so that neither takes long.
-TRAINED_TOGETHER = {"losses-0": list(MODELS)[::2], "losses-1": list(MODELS)[1::2]}
 JETS = {
     "jet-cnn": (),
     "jet-cnn-deep": ("pt", "m0"),

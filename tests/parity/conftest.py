@@ -17,7 +17,6 @@ from tests.jets import write_jet_store
 from tests.parity.cases import MODELS, large_weights, model_specification
 from tests.three_classes import write_three_class_store
 from train.model.weights import initial_weights, save_weights
-from train.pytorch.model import Classifier
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +64,8 @@ def only_once(mark: Path) -> Iterator[bool]:
 
 
 def write_exchange(folder: Path, showers: Path) -> None:
+    from train.pytorch.model import Classifier  # `pytest --help` needs no framework
+
     (folder / "showers.zarr").symlink_to(showers)
     write_jet_store(folder)
     write_three_class_store(folder)

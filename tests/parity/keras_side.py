@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from tests.parity.cases import (
     EVERYTHING,
     MODELS,
     STEPS,
-    TRAINED_TOGETHER,
     WEIGHTED,
     batch_loss,
     digest,
@@ -145,12 +142,9 @@ def report_models(folder: Path) -> dict[str, Any]:
     }
 
 
-def report_losses(folder: Path, names: Iterable[str]) -> dict[str, Any]:
-    return {name: train(folder, name)[0] for name in names}
-
-
-def report_settings(folder: Path) -> dict[str, Any]:
+def report_training(folder: Path) -> dict[str, Any]:
     return {
+        **{name: train(folder, name)[0] for name in MODELS},
         "everything": train(folder, "shower", **EVERYTHING),
         "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
         "weighted": train(folder, "cnn-small", **WEIGHTED)[0],
@@ -159,11 +153,7 @@ def report_settings(folder: Path) -> dict[str, Any]:
     }
 
 
-REPORTS = {
-    "models": report_models,
-    "settings": report_settings,
-    **{part: partial(report_losses, names=names) for part, names in TRAINED_TOGETHER.items()},
-}
+REPORTS = {"models": report_models, "training": report_training}
 
 
 def main(folder: str, part: str) -> None:

@@ -11,7 +11,6 @@ from tests.parity.cases import (
     EVERYTHING,
     MODELS,
     STEPS,
-    TRAINED_TOGETHER,
     WEIGHTED,
     batch_loss,
     example_inputs,
@@ -29,37 +28,35 @@ from train.pytorch.backend import TorchBackend
 from train.schedule import EarlyStopping, Plateau, StoppingState
 
 
-def run_keras_training(exchange: Path, name: str) -> Sides:
-    """Return both sides after Keras has trained a model, together with others in one process."""
-    (part,) = (part for part, names in TRAINED_TOGETHER.items() if name in names)
-    return run_keras_side(exchange, part)
+@pytest.fixture(scope="module")
+def in_keras(exchange: Path) -> dict[str, Any]:
+    """Return what Keras reported of all its trainings, which one process does: starting it takes longest."""
+    return run_keras_side(exchange, "training").keras
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_both_start_from_the_same_weights(exchange: Path, name: str) -> None:
-    run_keras_training(exchange, name)
-    in_keras = load_weights(exchange / f"{name}-drawn.npz")
+def test_both_start_from_the_same_weights(exchange: Path, in_keras: dict[str, Any], name: str) -> None:
+    drawn = load_weights(exchange / f"{name}-drawn.npz")
     config = TrainConfig(run=exchange, store=store_of(exchange, name), seed=1)
     state = TorchBackend(model_specification(exchange, name), config).state_dict()
     in_torch = {key.removeprefix("weights/"): array for key, array in state.items() if key.startswith("weights/")}
-    assert in_torch.keys() == in_keras.keys()
+    assert in_torch.keys() == drawn.keys()
     for weight, array in in_torch.items():
-        np.testing.assert_array_equal(array, in_keras[weight])
+        np.testing.assert_array_equal(array, drawn[weight])
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_same_losses_while_training(exchange: Path, name: str) -> None:
-    expected = run_keras_training(exchange, name).keras[name]
+def test_same_losses_while_training(exchange: Path, in_keras: dict[str, Any], name: str) -> None:
     backend, losses = train(exchange, name)
-    np.testing.assert_allclose(losses, expected, rtol=0.01)
+    np.testing.assert_allclose(losses, in_keras[name], rtol=0.01)
     feed = backend.feed(open_feed(store_of(exchange, name), batch_size=8))
     rates = [training_config(exchange, name).learning_rate]
     again = [batch_loss(steps, backend.copy_to_host([backend.train(steps, rates)])()) for steps in feed]
     assert np.mean(again) < np.mean(losses[: len(again)]), "it learned nothing from the same batches"
 
 
-def test_same_with_every_setting_of_the_optimiser(exchange: Path) -> None:
-    expected_losses, expected_logits = run_keras_side(exchange, "settings").keras["everything"]
+def test_same_with_every_setting_of_the_optimiser(exchange: Path, in_keras: dict[str, Any]) -> None:
+    expected_losses, expected_logits = in_keras["everything"]
     backend, losses = train(exchange, "shower", **EVERYTHING)
     np.testing.assert_allclose(losses, expected_losses, rtol=0.01)
     (images,) = example_inputs(exchange, "shower")
@@ -70,19 +67,17 @@ def test_same_with_every_setting_of_the_optimiser(exchange: Path) -> None:
     assert np.abs(without_ema - with_ema).max() > 0.1, "the EMA differs from the weights"
 
 
-def test_keras_trains_alike_in_lower_precision_and_compiled(exchange: Path) -> None:
-    settings = run_keras_side(exchange, "settings").keras
-    losses = run_keras_training(exchange, "cnn-small").keras["cnn-small"]
-    np.testing.assert_allclose(settings["bfloat16"], losses, rtol=0.05)
-    assert settings["bfloat16"] != losses
-    np.testing.assert_allclose(settings["compiled"], losses, rtol=0.01)
-    assert "precision='float16' needs a GPU" in settings["float16"]
+def test_keras_trains_alike_in_lower_precision_and_compiled(in_keras: dict[str, Any]) -> None:
+    losses = in_keras["cnn-small"]
+    np.testing.assert_allclose(in_keras["bfloat16"], losses, rtol=0.05)
+    assert in_keras["bfloat16"] != losses
+    np.testing.assert_allclose(in_keras["compiled"], losses, rtol=0.01)
+    assert "precision='float16' needs a GPU" in in_keras["float16"]
 
 
-def test_samples_have_the_same_weights_in_both(exchange: Path) -> None:
-    expected = run_keras_side(exchange, "settings").keras["weighted"]
+def test_samples_have_the_same_weights_in_both(exchange: Path, in_keras: dict[str, Any]) -> None:
     _, losses = train(exchange, "cnn-small", **WEIGHTED)
-    np.testing.assert_allclose(losses, expected, rtol=0.01)
+    np.testing.assert_allclose(losses, in_keras["weighted"], rtol=0.01)
     _, unweighted = train(exchange, "cnn-small", **(WEIGHTED | {"weight": "none"}))
     assert np.mean(losses[-10:]) > np.mean(unweighted[-10:]) + 0.1, "the weights changed the steps"
 
