@@ -360,5 +360,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def suggest_names(key: str) -> str:
     """Return the names of the settings that are most like a misspelled one, or of all settings if none is."""
-    nearest = dict.fromkeys(NAMES[name] for name in difflib.get_close_matches(key.replace("-", "_"), NAMES))
+    nearest = dict.fromkeys(
+        NAMES[name] for name in difflib.get_close_matches(key.replace("-", "_"), NAMES, cutoff=0.65)
+    )
     return f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(SETTINGS)}"
