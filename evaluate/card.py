@@ -11,8 +11,9 @@ import shlex
 import jinja2
 from markupsafe import Markup
 
-from evaluate.document import METRICS_SCHEMA, MetricsDocument, RunResults
+from evaluate.document import METRICS_SCHEMA, MetricsDocument
 from evaluate.formatting import plus_minus
+from evaluate.results import RunResults
 from store.errors import printable
 from store.run_folder import SCORERS
 

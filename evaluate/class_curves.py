@@ -9,8 +9,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from evaluate import metrics, style
 from evaluate.curves import draw_bins
-from evaluate.document import ClassifierResults
 from evaluate.parts import Curves, Measurement
+from evaluate.results import ClassifierResults
 from evaluate.runs import Classifier
 from store.arrays import BoolArray, Float64Array
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from evaluate import class_curves
 from evaluate.class_curves import MOST_COUNTS, MOST_CURVES, MOST_ROWS, MOST_TEXTS, hardest_classes
-from evaluate.document import ClassifierResults
 from evaluate.drawing import Drawing
+from evaluate.results import ClassifierResults
 from evaluate.runs import Classifier
 
 

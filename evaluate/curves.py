@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import ArrayLike
 
 from evaluate import metrics, ranking, style
-from evaluate.document import Slice
 from evaluate.measure import SCORE_BINS
+from evaluate.results import Slice
 from evaluate.runs import Classifier, Run
 from store.arrays import Float64Array
 

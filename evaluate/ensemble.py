@@ -8,9 +8,9 @@ import numpy as np
 
 from evaluate import class_metrics
 from evaluate.comparisons import comparable, join_runs
-from evaluate.document import StoreIdentity
 from evaluate.metrics import checked_probability, same_weights
 from evaluate.ranking import checked_classes
+from evaluate.results import StoreIdentity
 from evaluate.runs import BASELINES, Run
 from store.arrays import Float64Array, Int64Array
 from store.datasets import SPLITS, DatasetSpec

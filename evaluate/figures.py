@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from evaluate import class_figures, curves, showers, style
-from evaluate.document import MetricsDocument, OcclusionMaps, SplitMetrics
+from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
 from evaluate.ensemble import Ensemble
 from evaluate.parts import Measurement
+from evaluate.results import OcclusionMaps, SplitMetrics
 from evaluate.runs import Classifier, Run
 from evaluate.seed_figures import draw_seeds
 from evaluate.showers import MOST_CLASSES

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 import store
 from evaluate import style
-from evaluate.document import Gallery, GallerySample
+from evaluate.results import Gallery, GallerySample
 from evaluate.showers import MOST_CHANNELS, SIGNED, aspect, block_size
 from store.arrays import Float32Array, Int64Array
 from store.datasets import DatasetSpec

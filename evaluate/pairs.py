@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluate import class_metrics, metrics
-from evaluate.document import StoreIdentity
+from evaluate.results import StoreIdentity
 from evaluate.runs import list_classes, load_run
 from evaluate.score_tables import PREFIX, find_scores, read_table
 from store.arrays import Float64Array, Int64Array, UInt8Array

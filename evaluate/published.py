@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from evaluate.document import PublishedRow, StoreIdentity
+from evaluate.document import PublishedRow
+from evaluate.results import StoreIdentity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from evaluate import style
-from evaluate.document import MetricsDocument, SeedGroup, SeedSpread
+from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
 from evaluate.formatting import with_error
+from evaluate.results import SeedGroup, SeedSpread
 from evaluate.seeds import describe_seeds
 
 ROW = 0.32  # inches per group

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evaluate.document import RunResults, SeedGroup, SeedMetrics, SeedSpread
 from evaluate.parts import Measurement
+from evaluate.results import RunResults, SeedGroup, SeedMetrics, SeedSpread
 from evaluate.runs import Run
 from store.datasets import SPLITS
 

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from evaluate import metrics
 from evaluate.class_measure import measure_classes
-from evaluate.document import Slice, SliceBin
 from evaluate.intervals import FRACTION, with_interval
 from evaluate.measure import measure
 from evaluate.observables import Observable
+from evaluate.results import Slice, SliceBin
 from store.arrays import BoolArray, Float64Array
 
 BINS = 8

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from evaluate import curves, gallery, showers, style
-from evaluate.document import GallerySample, MetricsDocument, RunResults, Slice
+from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
 from evaluate.parts import Measurement
+from evaluate.results import GallerySample, RunResults, Slice
 from evaluate.runs import Classifier, Run
 from evaluate.showers import MOST_CHANNELS, MOST_CLASSES
 from evaluate.stores import ReportStore

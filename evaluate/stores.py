@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import store
-from evaluate.document import StoreIdentity
 from evaluate.observables import Observable, read_observables
+from evaluate.results import StoreIdentity
 from evaluate.runs import Run
 from store.errors import CalostreamError, StoreError
 from store.locations import Location, locate

@@ -11,22 +11,14 @@ from msgspec import UNSET
 from evaluate import gallery, ranking
 from evaluate.class_measure import measure_details
 from evaluate.comparisons import comparable, compare, join_runs, warn_about_groups
-from evaluate.document import (
-    EnsembleResults,
-    GeneralisationGap,
-    MetricsDocument,
-    OcclusionMaps,
-    RunResults,
-    SplitMetrics,
-    SplitResults,
-    name_classes,
-)
+from evaluate.document import MetricsDocument, name_classes
 from evaluate.ensemble import Ensemble
 from evaluate.intervals import UNBOUNDED, with_interval
 from evaluate.measure import measure_curves
 from evaluate.metrics import CONFIDENCE, Estimate
 from evaluate.parts import Measurement
 from evaluate.published import list_results
+from evaluate.results import EnsembleResults, GeneralisationGap, OcclusionMaps, RunResults, SplitMetrics, SplitResults
 from evaluate.runs import Classifier, Run, join_names
 from evaluate.seeds import find_seeds, summarise_seeds
 from evaluate.slices import measure_scores, slice_by

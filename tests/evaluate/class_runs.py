@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from evaluate.document import StoreIdentity
+from evaluate.results import StoreIdentity
 from store.arrays import Float64Array
 from store.datasets import DatasetSpec
 from store.predictions import Predictions

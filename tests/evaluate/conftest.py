@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import asdict, replace
 
 import store
-from evaluate.document import StoreIdentity
+from evaluate.results import StoreIdentity
 from evaluate.runs import Run, load_runs
 from store.datasets import DatasetSpec, find_dataset
 from store.epoch_record import EpochRecord

@@ -3,7 +3,7 @@ import pytest
 
 import store
 from evaluate import gallery
-from evaluate.document import GallerySample
+from evaluate.results import GallerySample
 from store.datasets import ELECTRON_PHOTON
 from store.predictions import Predictions
 

@@ -9,9 +9,9 @@ import xarray as xr
 
 import store
 from evaluate import gallery, showers
-from evaluate.document import GallerySample, StoreIdentity
 from evaluate.occlude import occlude
 from evaluate.report import write_report
+from evaluate.results import GallerySample, StoreIdentity
 from evaluate.score import score
 from store.datasets import QUARK_GLUON, SPLITS
 from store.predictions import Predictions
