@@ -1,5 +1,6 @@
 """A backend without a framework."""
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,13 @@ from train.config import TrainConfig
 from train.metrics import probability
 from train.model.specification import Specification
 from train.resident import ResidentSplit
+
+# An environment for GPUs has one framework; the tests of the other are not collected there.
+collect_ignore = []
+if not importlib.util.find_spec("torch"):
+    collect_ignore += ["pytorch", "test_feeds.py", "test_precision.py", "test_variables.py"]
+if not importlib.util.find_spec("tensorflow"):
+    collect_ignore += ["keras/test_devices.py", "keras/test_feeds.py"]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Both trainers from the command line, each in processes of its own."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -19,8 +20,13 @@ from tests.pages import example
 from train.checkpoint import Checkpoint
 from train.model.networks import SHOWER
 
-FRAMEWORKS = ("torch", "keras")
+MODULES = {"torch": "torch", "keras": "tensorflow"}
 SETTINGS = (*("--epochs", 2, "--batch-size", 40, "--clip-norm", 1),)
+
+
+def skip_without(framework: str) -> None:
+    if not importlib.util.find_spec(MODULES[framework]):
+        pytest.skip(f"{MODULES[framework]} is not installed")
 
 
 def call(framework: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -37,8 +43,9 @@ class Trained:
     errors: str
 
 
-@pytest.fixture(scope="module", params=FRAMEWORKS)
+@pytest.fixture(scope="module", params=MODULES)
 def trained(request: pytest.FixtureRequest, showers: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    skip_without(request.param)
     path = tmp_path_factory.mktemp("trained") / "runs" / f"shower-{request.param}"
     done = call(request.param, "--store", showers, "--run", path, *SETTINGS)
     assert done.returncode == 0, done.stderr
@@ -139,6 +146,7 @@ def assert_same_checkpoints(one: Path, two: Path) -> None:
 
 
 def test_missing_gpu_is_one_clear_line(showers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without("torch")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = call("torch", "--store", showers, "--run", tmp_path / "run", "--device", "cuda")
     assert done.returncode == 1
