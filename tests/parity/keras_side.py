@@ -29,6 +29,7 @@ from tests.parity.cases import (
     random_variables,
     specifications,
     store_of,
+    targets_of,
     training_config,
     weights_of,
 )
@@ -86,10 +87,12 @@ def hash_feed(path: Path) -> list[str]:
     ]
 
 
-def train(folder: Path, name: str, **settings: Any) -> tuple[list[float], list[float]]:
+def train(folder: Path, name: str, *, taught: bool = False, **settings: Any) -> tuple[list[float], list[float]]:
     """Return the loss of each step, and the logits of some images afterwards."""
     config = training_config(folder, name, **({"seed": 1} | settings))
     backend = KerasBackend(model_specification(folder, name), config, weights_of(config))
+    if taught:
+        backend.teach(targets_of(config))
     start = backend.state_dict()
     drawn = {key.removeprefix("weights/"): value for key, value in start.items() if key.startswith("weights/")}
     save_weights(folder / f"{name}-drawn.npz", drawn)
@@ -148,6 +151,8 @@ def report_training(folder: Path) -> dict[str, Any]:
         "everything": train(folder, "shower", **EVERYTHING),
         "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
         "weighted": train(folder, "cnn-small", **WEIGHTED)[0],
+        "taught": train(folder, "cnn-small", taught=True, **WEIGHTED)[0],
+        "three taught": train(folder, "three-classes", taught=True)[0],
         "compiled": train(folder, "cnn-small", compile=True)[0],
         "float16": refuse_float16(folder),
     }

@@ -18,6 +18,7 @@ from tests.parity.cases import (
     model_specification,
     open_feed,
     store_of,
+    targets_of,
     training_config,
     weights_of,
 )
@@ -82,10 +83,21 @@ def test_samples_have_the_same_weights_in_both(exchange: Path, in_keras: dict[st
     assert np.mean(losses[-10:]) > np.mean(unweighted[-10:]) + 0.1, "the weights changed the steps"
 
 
-def train(folder: Path, name: str, **settings: Any) -> tuple[TorchBackend, list[float]]:
+@pytest.mark.parametrize(("name", "reported"), [("cnn-small", "taught"), ("three-classes", "three taught")])
+def test_teachers_are_followed_alike(exchange: Path, in_keras: dict[str, Any], name: str, reported: str) -> None:
+    settings = WEIGHTED if name == "cnn-small" else {}
+    _, losses = train(exchange, name, taught=True, **settings)
+    np.testing.assert_allclose(losses, in_keras[reported], rtol=0.01)
+    _, by_label = train(exchange, name, **settings)
+    assert np.abs(np.divide(losses, by_label) - 1).max() > 0.05, "the teachers changed the steps"
+
+
+def train(folder: Path, name: str, *, taught: bool = False, **settings: Any) -> tuple[TorchBackend, list[float]]:
     """Return the backend after some steps, and the loss of each step."""
     config = training_config(folder, name, **({"seed": 2} | settings))
     backend = TorchBackend(model_specification(folder, name), config, weights_of(config))
+    if taught:
+        backend.teach(targets_of(config))
     start = load_weights(folder / f"{name}-start.npz")
     backend.load_state_dict({**backend.state_dict(), **{f"weights/{key}": value for key, value in start.items()}})
     stream, losses = open_feed(config.store, batch_size=8), []
