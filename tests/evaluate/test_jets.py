@@ -35,7 +35,7 @@ def jets(tmp_path_factory):
 @pytest.fixture(params=[(), ("m0", "pt")], ids=["images", "variables"])
 def run(request, jets, tmp_path, monkeypatch):
     """A run on the store of jets whose model is `ask`."""
-    for module in ("occlude", "score"):
+    for module in ("occlude", "score_models"):
         monkeypatch.setattr(f"evaluate.{module}.open_model", lambda *_: contextlib.nullcontext(ask))
     opened = store.open_store(jets)
     identity = {"path": str(jets), "digest": opened.digest} | {key: opened.attributes[key] for key in STORE_KEYS}
