@@ -3,12 +3,9 @@ import os
 import re
 import resource
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import psutil
 import pytest
@@ -25,35 +22,16 @@ from store.readers.pread_reader import PreadReader
 from store.readers.sample_reader import ZarrReader, open_reader
 from store.readers.shard_files import LocalShards
 from tests.examples import tell_tale_images, write_foreign, write_images
+from tests.store.readers.block_images import BLOCK_READERS, LAYOUT, SHAPE, open_blocks, open_image, read
 from tests.strategies import SHAPES, foreign_arrays, images, layouts
 
 ROOT = Path(__file__).parents[3]
-SHAPE = (8, 8, 2)
-LAYOUT = Layout(sample_bytes=512, chunk=3, shard=6)
-BLOCK_READERS = [MappedReader, PreadReader]
 CODEC = {"cname": "lz4", "clevel": 5, "typesize": 32}
-
-
-def open_image(root):
-    return zarr.open_array(root, path="image", mode="r")
-
-
-def open_blocks(reader_class, root):
-    image = open_image(root)
-    return reader_class(image, LocalShards(image, root))
 
 
 def reader_of(root):
     image = open_image(root)
     return open_reader(image, LocalShards(image, root))
-
-
-def read(reader, samples, shape):
-    """Return what a reader gives, as bits: NaNs and -0.0 count, too."""
-    samples = np.asarray(samples, np.int64)
-    out = np.full((samples.size, *shape), np.float32(7))
-    reader.read(samples, out)
-    return out.view(np.uint32)
 
 
 def some_samples(draw, count):
@@ -190,13 +168,6 @@ def test_without_lz4_itself_blocks_are_decoded_through_numcodecs_and_damage_is_n
         read(open_blocks(reader_class, tmp_path), [0], SHAPE)
 
 
-@pytest.fixture(params=BLOCK_READERS, ids=["map", "pread"])
-def stored(request, tmp_path):
-    """Return a store of 20 images in four shards, and a reader of it."""
-    write_images(tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    return tmp_path, open_blocks(request.param, tmp_path)
-
-
 @pytest.mark.parametrize(
     "out",
     [
@@ -226,109 +197,6 @@ def test_a_map_keeps_giving_the_images_of_a_store_that_is_replaced(tmp_path):
     reader = open_blocks(MappedReader, root)
     shutil.rmtree(root / "image")
     assert np.array_equal(read(reader, np.arange(20), SHAPE), tell_tale_images(20, SHAPE).view(np.uint32))
-
-
-def replace(path, content):
-    """Replace a file by another one; the old one may still be mapped."""
-    path.unlink()
-    path.write_bytes(content)
-
-
-def damage_empty(data):
-    return b""
-
-
-def damage_short(data):
-    return data[:20]
-
-
-def damage_cut(data):
-    return data[:-1]
-
-
-def damage_index(data):
-    return data[:-10] + bytes([data[-10] ^ 1]) + data[-9:]
-
-
-def with_index(data, at, value):
-    """Return a shard of two chunks with another number in its index, whose checksum is right."""
-    index = np.frombuffer(data[-36:-4], "<u8").copy()
-    index[at] = value
-    return data[:-36] + index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little")
-
-
-def damage_far(data):
-    return with_index(data, 0, 2**63)
-
-
-def damage_behind(data):
-    return with_index(data, 2, len(data) - 35)
-
-
-def damage_long(data):
-    return with_index(data, 3, len(data))
-
-
-def damage_endless(data):
-    return with_index(data, 1, 2**64 - 1)
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (damage_empty, "the shard is empty"),
-        (damage_short, "20 bytes are too few for the shard's index"),
-        (damage_cut, "the shard's index does not match its checksum"),
-        (damage_index, "the shard's index does not match its checksum"),
-        (damage_far, "the shard's index points outside the shard"),
-        (damage_behind, "the shard's index points outside the shard"),
-        (damage_long, "the shard's index points outside the shard"),
-        (damage_endless, "the shard's index points outside the shard"),
-    ],
-)
-def test_a_damaged_index_is_named_when_the_store_is_opened(stored, damage, reason):
-    root, reader = stored
-    path = shard_path(root, 2)
-    replace(path, damage(path.read_bytes()))
-    with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: {reason}")):
-        open_blocks(type(reader), root)
-
-
-@pytest.mark.parametrize(
-    ("at", "value", "reason"),
-    [
-        (0, 3, "its Blosc header does not belong to this array"),
-        (2, 0xF0, "its Blosc header does not belong to this array"),
-        (2, 0x31, "its Blosc header does not belong to this array"),
-        (4, 77, "its Blosc header does not belong to this array"),
-        (8, 77, "its Blosc header does not belong to this array"),
-        (19, 0x7F, "its block table points outside the chunk"),
-        (16, 0, "its block table points outside the chunk"),
-        (31, 0x7F, "its block table points outside the chunk"),
-        (31, 0xFF, "its block table points outside the chunk"),
-    ],
-    ids=["version", "codec", "filter", "size", "block size", "far offset", "offset into the table", "long", "negative"],
-)
-def test_a_damaged_chunk_is_named_when_it_is_read(stored, at, value, reason):
-    root, reader = stored
-    path = shard_path(root, 1)
-    data = bytearray(path.read_bytes())
-    data[at] = value
-    replace(path, data)
-    reader = open_blocks(type(reader), root)
-    assert read(reader, [0, 5, 9, 19], SHAPE).any(axis=(1, 2, 3)).all(), "the rest can still be read"
-    with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 6 is corrupt: {reason}")):
-        read(reader, [0, 6, 19], SHAPE)
-
-
-def test_a_block_that_does_not_decode_is_named(stored):
-    root, reader = stored
-    path = shard_path(root, 0)
-    data = bytearray(path.read_bytes())
-    data[32:48] = b"\xff" * 16
-    replace(path, data)
-    with pytest.raises(CorruptStoreError, match=re.escape(f"{path}: sample 0 is corrupt: a block does not decode")):
-        read(open_blocks(type(reader), root), [5, 0], SHAPE)
 
 
 def change_length(path):
@@ -422,23 +290,3 @@ def test_an_unknown_reader_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CALOSTREAM_READER", "mmap")
     with pytest.raises(ConfigError, match="CALOSTREAM_READER='mmap': unknown reader; known: map, pread"):
         reader_of(tmp_path)
-
-
-def test_the_zarr_reader_names_what_it_cannot_read(tmp_path):
-    write_images(root := tmp_path, tell_tale_images(20, SHAPE), LAYOUT)
-    path = shard_path(root, 1)
-    path.write_bytes(damage_index(path.read_bytes()))
-    with pytest.raises(CorruptStoreError, match=r"image/c\.1\.0\.0\.0: samples 6 to 7 cannot be read"):
-        read(ZarrReader(open_image(root)), [7, 0, 6, 5], SHAPE)
-
-
-def test_random_damage_ends_in_a_named_error_or_other_values_but_never_in_a_crash(tmp_path):
-    # in a process of its own, where a read or write out of bounds shows as a signal
-    fuzz = subprocess.run(
-        [sys.executable, "-m", "tests.store.readers.fuzz_shards", tmp_path],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert fuzz.returncode == 0, f"exit status {fuzz.returncode}\n{fuzz.stderr[-2000:]}"
-    counts = list(map(int, fuzz.stdout.split()))
-    assert len(counts) == 4
-    assert min(counts) > 100, "damage must often be found, and must often be harmless"
