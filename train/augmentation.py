@@ -11,6 +11,7 @@ from store.errors import ConfigError
 
 if TYPE_CHECKING:
     from store.batch import Batch
+    from store.sparse import SparseImages
 
 SYMMETRIES = ("flip-ieta", "flips", "rotations", "flips-rotations")
 DRAWS = 0xF11B  # first key of these random numbers; it keeps them independent of those that order the samples
@@ -92,6 +93,12 @@ class Augmentation:
         code = np.empty(sample.size, np.uint8)
         draw_symmetries(np.ascontiguousarray(sample), self._key(epoch), symmetry_codes(self.name), code)
         return code
+
+    def move(self, images: "SparseImages", code: UInt8Array) -> None:
+        """Apply a symmetry to each of some images, in place; `code` is uint8 (n,), as `codes` returns it."""
+        from store.compiled.symmetries import move_positions
+
+        move_positions(images.position, images.offset, code, np.array(images.shape), *self.spec.seed)
 
     def moves(self) -> Int64Array:
         """Return where each symmetry takes each position, int64 (8, cell), by code; codes that are not drawn move none.

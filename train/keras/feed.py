@@ -14,6 +14,7 @@ import tensorflow as tf
 from store.arrays import Float32Array
 from store.stream import Batch, BatchStream
 from train.backend import Steps
+from train.expansion import expanded_batches
 from train.keras.resident import ResidentImages
 from train.resident import ResidentSplit
 from train.variables import model_inputs
@@ -54,28 +55,34 @@ class Feed:
         self._devices, self._variables, self._weights, self._together = devices, variables, weights, together
         self._columns = loss_columns(weights)
         self._resident: dict[str, ResidentImages] = {}
+        self._on_host: dict[str, ResidentSplit] = {}
 
     def teach(self, targets: Float32Array) -> None:
         """Give targets beside the labels, see `train.teacher_scores.TeacherScores.targets`."""
         self._columns = loss_columns(self._weights, targets)
 
-    def hold(self, split: str, images: ResidentSplit) -> ResidentImages:
-        """Keep the images of a split in the devices' memory, from where its streams are fed then."""
-        self._resident[split] = ResidentImages(images, self._devices, self._variables, self._columns)
-        return self._resident[split]
+    def hold(self, split: str, images: ResidentSplit) -> None:
+        """Keep the images of a split in the devices' memory, from where its streams are fed then.
+
+        On the CPU, compiled code expands them faster than TensorFlow's operations do.
+        """
+        if "CPU" in self._devices[0] and len(self._devices) == 1 and (self._together or 1) == 1:
+            self._on_host[split] = images
+        else:
+            self._resident[split] = ResidentImages(images, self._devices, self._variables, self._columns)
 
     def __call__(self, stream: BatchStream) -> Iterator[Steps]:
         """Yield the remaining batches of an epoch.
 
         The inputs are those of `train.variables.model_inputs`: images (n, ieta, iphi, channel), and variables
         (n, variable) if there are any. If there are weights or teachers, the labels come in a tuple with the columns of
-        `train.weighting.loss_columns`. If the split is held, the inputs are `train.keras.resident.HeldInputs`.
+        `train.weighting.loss_columns`. If GPUs hold the split, the inputs are `train.keras.resident.HeldInputs`.
         """
-        resident, batch_size = self._resident.get(stream.plan.identity.get("split", "")), stream.plan.batch_size
+        split, batch_size = stream.plan.identity.get("split", ""), stream.plan.batch_size
         on_gpu = "GPU" in self._devices[0]
         together = self._together or (min(BATCHES_PER_CALL, max(1, SAMPLES_PER_CALL // batch_size)) if on_gpu else 1)
-        if resident is not None:
-            return resident.feed(stream, together)
+        if split in self._resident:
+            return self._resident[split].feed(stream, together)
         batch_bytes = 4 * batch_size * int(np.prod(stream.image_shape))
         if self._together is None:
             together = max(1, min(together, BYTES_PER_CALL // batch_bytes))
@@ -86,7 +93,9 @@ class Feed:
         # Several GPUs get their parts of a batch from the memory of the host.
         return (
             Steps.of_batch(batch, tuple(map(to_tensor, inputs)), as_target(tuple(map(to_tensor, targets))))
-            for batch, inputs, targets in self._batches(stream)
+            for batch, inputs, targets in self._batches(
+                expanded_batches(self._on_host[split], stream) if split in self._on_host else stream
+            )
         )
 
     def _batches(self, stream: Iterable[Batch]) -> Iterator[tuple[Batch, Arrays, Arrays]]:
