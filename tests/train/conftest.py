@@ -18,6 +18,7 @@ from train.backend import Steps
 from train.config import TrainConfig
 from train.metrics import probability
 from train.model.specification import Specification
+from train.presets import preset
 from train.resident import ResidentSplit
 
 # An environment for GPUs has one framework; the tests of the other are not collected there.
@@ -26,6 +27,12 @@ if not importlib.util.find_spec("torch"):
     collect_ignore += ["pytorch", "test_feeds.py", "test_precision.py", "test_variables.py"]
 if not importlib.util.find_spec("tensorflow"):
     collect_ignore += ["keras/test_devices.py", "keras/test_feeds.py"]
+
+
+@pytest.fixture
+def config(tmp_path: Path, showers: Path) -> TrainConfig:
+    settings = preset("challenge") | {"epochs": 4, "batch_size": 50, "learning_rate": 0.5}
+    return TrainConfig(run=tmp_path / "run", store=showers, **settings)
 
 
 @pytest.fixture(scope="session")
