@@ -131,6 +131,19 @@ def test_killed_inside_an_epoch_and_resumed_is_the_same_run(trained: Trained, sh
     assert timeless(trained.path) == timeless(path)
 
 
+@pytest.mark.parametrize("trained", ["keras"], indirect=True)
+def test_a_network_in_keras_teaches_one_in_pytorch(trained: Trained, showers: Path, tmp_path: Path) -> None:
+    run = tmp_path / "student"
+    words = ("--store", showers, "--run", run, "--model", "cnn-small", "--epochs", 1, "--teach", trained.path)
+    done = call("torch", *words, "--teach-share", 0.5)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == f"teacher {trained.path}: 240 training images scored"
+    expected = Predictions.load(trained.path / "predictions" / "train.npz")
+    with np.load(run / "teachers.npz") as scores:
+        np.testing.assert_array_equal(scores["sample"], expected.sample)
+        np.testing.assert_allclose(scores["score"], expected.score, atol=1e-5)
+
+
 def timeless(run: Path) -> list[dict[str, float]]:
     clocks = ("samples_per_second", "waiting_share", "seconds")
     epochs = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
