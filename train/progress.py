@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from store.arrays import Float64Array, UInt8Array
 from store.console import console, say
@@ -67,11 +67,7 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
     Callable
         To be called with the labels and logits of one or several batches, and their number.
     """
-    figures = TextColumn("{task.fields[figures]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
-    hidden = not console.is_terminal or not is_first_rank()
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(title, total=len(stream), completed=stream.state_dict()["batch"], figures="")
+    with progress_bar(title, len(stream), stream.state_dict()["batch"]) as (bar, task):
         recent: deque[tuple[UInt8Array, Float64Array]] = deque(maxlen=RECENT)
         due = time.perf_counter() + REFRESH
 
@@ -80,7 +76,7 @@ def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[S
             recent.append((label, logit))
             bar.advance(task, batches)
             now = time.perf_counter()
-            if now > due and not hidden:
+            if now > due and not bar.disable:
                 metrics = compute_metrics(*(np.concatenate(column) for column in zip(*recent, strict=True)))
                 quality = f"loss {metrics.loss:.4f}  AUC {format_auc(metrics.auc)}"
                 bar.update(task, figures=f"{quality}  {format_throughput(*throughput.current())}")
@@ -99,11 +95,18 @@ def watch_images(title: str, images: int) -> Iterator[Callable[[int], None]]:
     Callable
         To be called with the number of images of each batch.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress_bar(title, images) as (bar, task):
+        yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def progress_bar(title: str, total: int, completed: int = 0) -> Iterator[tuple[Progress, TaskID]]:
+    """Show a progress bar with a text, ``figures``, at its end; only in a terminal, and on the first rank."""
+    figures = TextColumn("{task.fields[figures]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
     hidden = not console.is_terminal or not is_first_rank()
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(title, total=images)
-        yield lambda count: bar.advance(task, count)
+        yield bar, bar.add_task(title, total=total, completed=completed, figures="")
 
 
 def is_first_rank() -> bool:
@@ -134,6 +137,7 @@ def announce_start(
     announce(f"{config.model}: {parameters:,} parameters, {framework} on {device}{together}")
     chosen = {"with": config.where, "balanced by": config.balance, "weighted by": config.weight}
     choice = "".join(f", {how} {value}" for how, value in chosen.items() if value != NONE)
+    choice += f", taught by {', '.join(config.teach)} (share {config.teach_share:g})" if config.teach else ""
     announce(f"{store.path}{simulated}: {stream.sample_count:,} training images{choice}")
     shuffle = config.shuffle if config.shuffle != AUTO else f"auto (now {stream.plan.identity['shuffle']})"
     announce(f"shuffle {shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")

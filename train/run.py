@@ -11,7 +11,7 @@ from store.arrays import Float32Array
 from store.compiled.preparation import prepare
 from store.datasets import SPLITS
 from store.errors import ConfigError, RunError
-from store.opening import open_store
+from store.opening import Store, open_store
 from store.plans.shuffles import AnyShuffle
 from store.run_folder import RunFolder
 from store.stream import BatchStream
@@ -64,8 +64,8 @@ def run_training(
     StoreError
         If there is no store, or it has no statistics.
     RunError
-        If the run directory already exists, is in use or belongs to another model, the disk is too small, or the loss
-        becomes NaN or infinite.
+        If the run directory already exists, is in use or belongs to another model, a teacher cannot be used, the disk
+        is too small, or the loss becomes NaN or infinite.
     StateError
         If the checkpoint belongs to another store or architecture.
     """
@@ -82,13 +82,8 @@ def run_training(
     check_samples(config, store)
     prepare()
     augmentation = make_augmentation(config, store)
-    scores = None
-    if config.teach and resume:
-        scores = TeacherScores.load(folder.teachers, config, store)
-    elif config.teach:
-        # Before the backend exists, since a framework may take all of a GPU's memory.
-        teachers = read_teachers(config, store)
-        scores = ask_teachers(config, store, teachers, open_stream(config, "train", "none", launched_ranks()))
+    # Before the backend exists, since a framework may take all of a GPU's memory.
+    scores = find_scores(config, store, folder, resume=resume) if config.teach else None
     backend = make_backend(specification, config, weights)
     targets = None
     if scores is not None:
@@ -108,6 +103,7 @@ def run_training(
     with folder.locked() if backend.rank == 0 else nullcontext():
         if backend.rank == 0:
             samples = sum(stream.sample_count for stream in ordered.values())
+            samples += 0 if scores is None else len(scores.sample)
             classes = specification.class_count
             folder.check_space(specification.weight_bytes, samples, scores=1 if classes == 2 else classes)
             if not resume:
@@ -140,6 +136,14 @@ def run_training(
         except KeyboardInterrupt:
             announce(f"`train-{framework} --run {shlex.quote(str(folder.path))} --resume` continues this run")
             raise
+
+
+def find_scores(config: TrainConfig, store: Store, folder: RunFolder, *, resume: bool) -> TeacherScores:
+    """Return the teachers' scores of the run that is resumed, or those of this rank's part of the training images."""
+    if resume:
+        return TeacherScores.load(folder.teachers, config, store)
+    stream = open_stream(config, "train", "none", launched_ranks())
+    return ask_teachers(config, store, read_teachers(config, store), stream)
 
 
 def open_stream(

@@ -24,6 +24,7 @@ from train.config import TrainConfig
 from train.progress import announce, watch_images
 from train.teacher_scores import TeacherScores
 from train.variables import read_variables
+from train.weighting import select_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def ask_teachers(config: TrainConfig, store: Store, teachers: Sequence[Teacher],
 
 def _ask(teacher: Teacher, config: TrainConfig, store: Store, stream: BatchStream) -> Float64Array:
     """Return the probabilities of one teacher, float64 (n,) or (n, K), which add up to 1, for an epoch of a stream."""
-    run, classes, scores, images = Path(teacher.run), len(store.spec.classes), [], 0
+    run, classes, scores = Path(teacher.run), len(store.spec.classes), []
     columns = read_variables(teacher.variables, config.store) if teacher.variables else None
     with (
         open_model(teacher.framework, run, classes, visible_gpus(config.device)) as ask,
@@ -137,7 +138,6 @@ def _ask(teacher: Teacher, config: TrainConfig, store: Store, stream: BatchStrea
             size = len(batch.sample)
             variables = np.empty((size, 0), np.float32) if columns is None else columns[batch.sample]
             scores.append(ask(batch.image, variables))
-            images += size
             show(size)
             del batch
     score = np.concatenate(scores)
@@ -146,7 +146,7 @@ def _ask(teacher: Teacher, config: TrainConfig, store: Store, stream: BatchStrea
         raise RunError(
             f"{run}: its model gave scores from {score.min():g} to {score.max():g} that are not probabilities"
         )
-    announce(f"teacher {run}: {images:,} training images scored")
+    announce(f"teacher {run}: {len(select_samples(config, store, 'train')):,} training images scored")
     return score / total
 
 
