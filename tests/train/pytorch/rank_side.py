@@ -26,7 +26,7 @@ def save_gradients(store: Path, batch_size: int, folder: Path, model: str) -> No
         run=Path("unused"),
         store=store,
         model=model,
-        normalisation="none" if model == "shower" else "log",
+        normalisation="none" if model.startswith("shower") else "log",
         batch_size=batch_size,
         device="cpu",
         precision="float32",
