@@ -66,6 +66,7 @@ def free_memory(devices: list[tf.config.LogicalDevice]) -> int | None:
     """
     if devices[0].device_type != "GPU":
         return None
+    # tf.config states no limit that TensorFlow chose itself, only those that were set and the memory in use.
     limits = {device.name.lower(): int(device.memory_limit) for device in device_lib.list_local_devices()}
     return min(limits[device.name.lower()] - memory_in_use(device.name) for device in devices)
 

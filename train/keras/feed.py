@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from store.arrays import Float32Array
+from store.errors import ConfigError
 from store.stream import Batch, BatchStream
 from train.backend import Steps
 from train.expansion import expanded_batches
@@ -77,7 +78,14 @@ class Feed:
         The inputs are those of `train.variables.model_inputs`: images (n, ieta, iphi, channel), and variables
         (n, variable) if there are any. If there are weights or teachers, the labels come in a tuple with the columns of
         `train.weighting.loss_columns`. If GPUs hold the split, the inputs are `train.keras.resident.HeldInputs`.
+
+        Raises
+        ------
+        ConfigError
+            If the stream is sparse.
         """
+        if stream.sparse:
+            raise ConfigError("sparse=True: Keras trains on dense images; open the stream without it, or use PyTorch")
         split, batch_size = stream.plan.identity.get("split", ""), stream.plan.batch_size
         on_gpu = "GPU" in self._devices[0]
         together = self._together or (min(BATCHES_PER_CALL, max(1, SAMPLES_PER_CALL // batch_size)) if on_gpu else 1)

@@ -65,9 +65,9 @@ class Feed:
     def __call__(self, stream: BatchStream) -> Iterator[Fed]:
         """Yield each remaining batch of an epoch with the model's inputs and the labels (batch,) on the device.
 
-        The inputs are images (batch, ieta, iphi, channel), and variables
-        (batch, variable) if there are any. If samples have weights, or there are teachers, the labels come in a tuple
-        with the columns of `train.weighting.loss_columns`.
+        The inputs are images (batch, ieta, iphi, channel), and variables (batch, variable) if there are any. If samples
+        have weights, or there are teachers, the labels come in a tuple with the columns of
+        `train.weighting.loss_columns`.
 
         On the CPU the tensors share the batch's memory. For a GPU, samples are decoded into pinned memory and copied
         from there on a separate CUDA stream, one batch ahead of the one that the model works on. A batch whose split is

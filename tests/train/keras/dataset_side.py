@@ -190,6 +190,7 @@ def use_directly() -> dict[str, Any]:
     ended.load_state_dict({**ended.state_dict(), "batch": 5})
     report["ended"] = (ended.state_dict()["epoch"], ended.state_dict()["batch"])
     report["second"] = refusal(lambda: next(first))
+    report["sparse"] = refusal(lambda: Dataset(showers(sparse=True)))
     report["index"] = refusal(lambda: dataset[5], IndexError)
     report["epoch"] = refusal(lambda: dataset.set_epoch(-1))
     report["weight"] = refusal(lambda: Dataset(showers(), weight="weight"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from store.errors import ConfigError
 from store.opening import open_store
 from store.sparse import SparseImages
 from store.stream import BatchStream
@@ -167,9 +168,17 @@ def values_read(path: str) -> int:
     return in_training
 
 
+def refuse_sparse(path: str) -> str:
+    try:
+        Feed(["/CPU:0"])(BatchStream(path, split="train", batch_size=35, sparse=True))
+    except ConfigError as error:
+        return str(error)
+    return "nothing"
+
+
 def main(path: str) -> None:
     report = {**compare(path), "odd": odd_values(path), "tensors": same_tensors(path), "read": values_read(path)}
-    print(json.dumps(report))
+    print(json.dumps({**report, "sparse": refuse_sparse(path)}))
 
 
 if __name__ == "__main__":

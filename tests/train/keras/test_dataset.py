@@ -63,6 +63,7 @@ def test_gives_any_batch_by_its_number_and_epochs_in_turn(report: dict[str, Any]
     ("case", "message"),
     [
         ("second", "another iteration of this dataset has begun"),
+        ("sparse", "sparse=True: a Dataset gives dense images"),
         ("index", "batch 5 is not in [0, 5), the batches of the epoch"),
         ("epoch", "the state has epoch=-1, which is not an integer of at least 0"),
         ("weight", "the stream has no column 'weight'; open it with columns=('weight',)"),

@@ -45,3 +45,7 @@ def test_images_on_the_device_are_those_of_the_store_bit_for_bit(report: dict[st
 
 def test_no_step_reads_a_value_of_a_tensor(report: dict[str, Any]) -> None:
     assert report["read"] == 0
+
+
+def test_refuses_sparse_streams(report: dict[str, Any]) -> None:
+    assert report["sparse"].startswith("sparse=True: Keras trains on dense images")
