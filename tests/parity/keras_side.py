@@ -149,7 +149,7 @@ def report_training(folder: Path) -> dict[str, Any]:
     return {
         **{name: train(folder, name)[0] for name in MODELS},
         "everything": train(folder, "shower", **EVERYTHING),
-        "bfloat16": train(folder, "cnn-small", precision="bfloat16")[0],
+        "bfloat16": train(folder, "cnn-small", precision="bfloat16"),
         "weighted": train(folder, "cnn-small", **WEIGHTED)[0],
         "taught": train(folder, "cnn-small", taught=True, **WEIGHTED)[0],
         "three taught": train(folder, "three-classes", taught=True)[0],

@@ -70,8 +70,11 @@ def test_same_with_every_setting_of_the_optimiser(exchange: Path, in_keras: dict
 
 def test_keras_trains_alike_in_lower_precision_and_compiled(in_keras: dict[str, Any]) -> None:
     losses = in_keras["cnn-small"]
-    np.testing.assert_allclose(in_keras["bfloat16"], losses, rtol=0.05)
-    assert in_keras["bfloat16"] != losses
+    coarse, predicted = in_keras["bfloat16"]
+    np.testing.assert_allclose(coarse, losses, rtol=0.05)
+    assert coarse != losses
+    bits = np.array(predicted, np.float32).view(np.uint32)
+    assert (bits % 2**16).any(), "predictions are in float32, which has 16 bits more than bfloat16"
     np.testing.assert_allclose(in_keras["compiled"], losses, rtol=0.01)
     assert "precision='float16' needs a GPU" in in_keras["float16"]
 

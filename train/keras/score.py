@@ -15,7 +15,11 @@ def load(run: Path) -> ScoreFunction:
     """Return the scoring function of the model in a run directory."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
     from train.keras.model import load_model
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
     model = load_model(run)
 

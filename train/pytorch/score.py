@@ -15,11 +15,13 @@ def load(run: Path) -> ScoreFunction:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
+    from train.pytorch.devices import allow_tf32
     from train.pytorch.model import load_model
 
     model = load_model(run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
+    allow_tf32(False)
 
     def score(*inputs: Float32Array) -> Float64Array:
         with torch.inference_mode():

@@ -38,7 +38,8 @@ def compare_devices(framework: str, devices: Sequence[str], folder: Path, epochs
     scores = []
     for device in devices:
         run, began = folder / device, time.perf_counter()
-        config = TrainConfig(run=run, store=store, device=device, epochs=epochs, batch_size=64, threads=2)
+        settings: dict[str, Any] = {"epochs": epochs, "batch_size": 64, "threads": 2, "precision": "float32"}
+        config = TrainConfig(run=run, store=store, device=device, **settings)
         run_training(config, framework, make_backend)
         test = Predictions.load(run / "predictions" / "test.npz")
         of_device = auc(test.label, test.score)
