@@ -46,7 +46,8 @@ EVERYTHING: dict[str, Any] = {
     "class_weights": (1.0, 2.0),
 }
 WEIGHTED: dict[str, Any] = {"weight": "label", "learning_rate": 10 * RATE}  # photons do not count
-# Has options that a file may describe but that no built-in network uses.
+# Has options that a file may describe but that no built-in network uses, and the time, of which shower-time has nothing
+# else that is not in shower.
 OPTIONS = Architecture(
     name="_options, é/v1.0",  # not a name that a Keras model may have
     source="made up",
@@ -65,7 +66,11 @@ THREE_CLASSES = Architecture(
     initialiser="he",
 ).with_outputs(3)
 MADE_UP = {"options": OPTIONS, "three-classes": THREE_CLASSES}
-MODELS = {name: without_dropout(architecture) for name, architecture in (ARCHITECTURES | MADE_UP).items()}
+MODELS = {
+    name: without_dropout(architecture)
+    for name, architecture in (ARCHITECTURES | MADE_UP).items()
+    if name != "shower-time"
+}
 # Steps that are large enough for weights that were ignored to show in the losses.
 OF_MODEL: dict[str, dict[str, Any]] = {
     "three-classes": {"weight": "weight", "class_weights": (1.0, 1.5, 1.0), "learning_rate": 100 * RATE}

@@ -42,8 +42,10 @@ def test_two_ranks_have_the_gradients_of_one_with_twice_the_batch(gradients: Pat
     for size in (38, samples % 38):  # a whole batch, and the rest at the end
         one, two = (np.load(gradients / f"{model}-{ranks}-{size}.npz") for ranks in (1, 2))
         assert np.array_equal(np.sort(one["samples"]), np.sort(two["samples"]))
+        largest = max(np.abs(one[name]).max() for name in one.files if name.endswith(("weight", "bias")))
         for name in one.files:
-            scale = np.abs(one[name]).max()
+            # Biases that a softmax or batch normalisation cancels have gradients of nothing but rounding.
+            scale = max(np.abs(one[name]).max(), 1e-3 * largest)
             np.testing.assert_allclose(two[name], one[name], atol=TOLERANCES[model] * scale, err_msg=name)
 
 
