@@ -34,6 +34,15 @@ def embed_cells(shape: Shape, image: Any, name: str) -> Any:
     return keras.layers.Add(name=name)([token, position(keras.ops.ones_like(token[:1, :, 0]))])
 
 
+def attend(query: Any, key: Any, value: Any) -> Any:
+    """Return attention with scaled dot products, (batch, token, head, value), for inputs of the same shape.
+
+    On a CPU, TensorFlow takes longer for `keras.ops.dot_product_attention`.
+    """
+    score = keras.ops.einsum("bthw,bshw->bhts", query * query.shape[-1] ** -0.5, key)
+    return keras.ops.einsum("bhts,bshw->bthw", keras.ops.softmax(score), value)
+
+
 def self_attention(heads: int, shape: Shape, token: Any, name: str) -> Any:
     """Return (batch, token, width) for tokens of the same shape, see `train.model.token_layers.Attention`."""
     tokens, width = shape
@@ -43,9 +52,5 @@ def self_attention(heads: int, shape: Shape, token: Any, name: str) -> Any:
         )
         for part in ("query", "key", "value")
     )
-    # Written out, which on TensorFlow takes less time than `keras.ops.dot_product_attention`.
-    scale = (width // heads) ** -0.5
-    share = keras.ops.softmax(keras.ops.einsum("bthw,bshw->bhts", query * scale, key))
-    mixed = keras.ops.einsum("bhts,bshw->bthw", share, value)
-    mixed = keras.layers.Reshape((tokens, width), name=f"{name}_mixed")(mixed)
+    mixed = keras.layers.Reshape((tokens, width), name=f"{name}_mixed")(attend(query, key, value))
     return keras.layers.Dense(width, name=f"{name}_output")(mixed)

@@ -137,14 +137,17 @@ class EmbedCells(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return attention with scaled dot products, (batch, head, token, value), for inputs of the same shape.
-
-    On a CPU, PyTorch's own takes several times as long in bfloat16 as its matrix products and softmax written out.
-    """
+    """Return attention with scaled dot products, (batch, head, token, value), for inputs of the same shape."""
+    # There PyTorch's own takes several times as long.
     if query.device.type == "cpu" and query.dtype == torch.bfloat16:
-        scale: float = query.shape[-1] ** -0.5
-        return (query * scale @ key.mT).softmax(-1) @ value
+        return attend_written_out(query, key, value)
     return functional.scaled_dot_product_attention(query, key, value)
+
+
+def attend_written_out(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return what `attend` returns, from matrix products and a softmax."""
+    scale: float = query.shape[-1] ** -0.5
+    return (query * scale @ key.mT).softmax(-1) @ value
 
 
 class SelfAttention(nn.Module):

@@ -1,8 +1,8 @@
 import pytest
 
 from store.errors import ConfigError
-from train.model.layers import BatchNorm, Conv, Dense, ShapeError
-from train.model.token_layers import Attention, Patches
+from train.model.layers import BatchNorm, Conv, Dense, ShapeError, WeightSpec
+from train.model.token_layers import Attention, Patches, Tokens
 
 SHOWERS = (32, 32, 2)
 JETS = (125, 125, 3)
@@ -39,6 +39,11 @@ def test_a_dense_layer_takes_tokens_and_no_images() -> None:
     assert Dense(units=5).output_shape((64, 128)) == (64, 5)
     with pytest.raises(ShapeError, match="is a flatten layer missing"):
         Dense(units=5).output_shape(SHOWERS)
+
+
+def test_tokens_are_the_cells_of_an_image_row_by_row() -> None:
+    assert Tokens().output_shape((8, 31, 64)) == (248, 64)
+    assert Tokens().weight_specs((1, 31, 64)) == {"position": WeightSpec((31, 64), "position")}
 
 
 def test_weights_of_batch_normalisation_and_attention() -> None:

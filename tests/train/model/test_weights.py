@@ -5,7 +5,7 @@ import pytest
 
 from store.errors import StateError
 from train.model.architecture import Architecture
-from train.model.networks import CNN, RESNET15, SHOWER, VIT
+from train.model.networks import CNN, RESNET15, SHOWER, SHOWER_TRANSFORMER, VIT
 from train.model.weights import (
     Weights,
     check_weights,
@@ -33,7 +33,7 @@ def test_torch_has_outputs_first() -> None:
     assert converted["dense1.bias"] is neutral["dense1.bias"]
 
 
-@pytest.mark.parametrize("architecture", [CNN, RESNET15, VIT, SHOWER])
+@pytest.mark.parametrize("architecture", [CNN, RESNET15, VIT, SHOWER, SHOWER_TRANSFORMER])
 def test_converted_to_torch_and_back(architecture: Architecture) -> None:
     random = np.random.default_rng(0)
     shapes = architecture.weight_shapes((32, 32, 2))
@@ -105,6 +105,9 @@ def test_initial_layers_pass_on_what_they_get() -> None:
     positions = initial_weights(VIT, (32, 32, 2), seed=0)["patches1.bias"]
     assert positions.shape == (8, 8, 128)
     assert positions.std() == pytest.approx(0.02 * 0.88, rel=0.05)
+    positions = initial_weights(SHOWER_TRANSFORMER, (32, 32, 2), seed=0)["tokens1.position"]
+    assert positions.shape == (31, 64)
+    assert positions.std() == pytest.approx(0.02 * 0.88, rel=0.1)
 
 
 def test_initial_weights_follow_the_seed() -> None:

@@ -16,8 +16,8 @@ from train.model.specification import Specification
 from train.model.stateless_layers import Flatten, ShowerFeatures
 from train.model.weights import initial_weights
 from train.pytorch import score as score_module
-from train.pytorch.batch_norm import ChannelNorm
-from train.pytorch.layers import ComputeFeatures, Normalise
+from train.pytorch.batch_norm import ChannelNorm, TokenNorm
+from train.pytorch.layers import ComputeFeatures, EmbedCells, Normalise, attend, attend_written_out
 from train.pytorch.model import Classifier, load_model, save_model
 
 LOG = Normalisation(recipe="log", scale=(500.0, 9.0), offset=(0.0, 0.0))
@@ -109,6 +109,36 @@ def test_moving_averages_are_of_the_batch_itself() -> None:
     np.testing.assert_allclose(result, expected, atol=1e-5)
     np.testing.assert_allclose(layer.running_mean, 0.25 * mean, rtol=1e-5)
     np.testing.assert_allclose(layer.running_var, 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+def test_tokens_are_normalised_like_images_of_one_row() -> None:
+    token = torch.from_numpy(np.random.default_rng(0).normal(3, 2, size=(4, 6, 5)).astype(np.float32))
+    of_tokens, of_images = TokenNorm(5, BatchNorm()), ChannelNorm(5, BatchNorm())
+    result = of_tokens(token)
+    expected = (token - token.mean((0, 1))) / (token.var((0, 1), unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(result, expected)
+    torch.testing.assert_close(of_images(token.mT[:, :, None]), result.mT[:, :, None])
+    for moment in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(of_tokens, moment), getattr(of_images, moment))
+
+
+def test_tokens_are_the_cells_and_their_positions() -> None:
+    layer = EmbedCells(6, 5)
+    torch.nn.init.normal_(layer.position)
+    image = torch.randn(4, 5, 2, 3)
+    token = layer(image)
+    assert token.shape == (4, 6, 5)
+    torch.testing.assert_close(token[3, 3 * 1 + 2], image[3, :, 1, 2] + layer.position[5])
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.02)])
+def test_attention_in_each_precision_is_that_of_pytorch(precision: torch.dtype, tolerance: float) -> None:
+    inputs = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 8, 4, 31, 16))).to(precision)
+    expected = torch.nn.functional.scaled_dot_product_attention(*inputs.double())
+    for result in (attend(*inputs), attend_written_out(*inputs)):
+        assert result.dtype == precision
+        torch.testing.assert_close(result.double(), expected, rtol=tolerance, atol=tolerance)
+    assert expected.std() > 0.1
 
 
 def test_moving_averages_are_carried(tmp_path: Path, image: torch.Tensor) -> None:
