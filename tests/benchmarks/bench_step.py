@@ -19,7 +19,7 @@ from tests.benchmarks.step_worker import MATRIX, SHAPES, serve
 from train.model.networks import ARCHITECTURES
 from train.model.operations import training_operations
 
-NETWORKS = ("shower", "cnn", "resnet15", "jet-cnn-deep")
+NETWORKS = ("shower", "shower-transformer", "cnn", "resnet15", "jet-cnn-deep", "jet-transformer")
 FRAMEWORKS = ("torch", "keras")
 PRECISIONS = ("float32", "bfloat16")
 
