@@ -195,7 +195,7 @@ class TrainConfig:
     warm_up: float = setting(
         0.5, "Epochs during which the learning rate rises linearly from zero; 0 disables it.", bounds=(0, 1e9)
     )
-    weight_decay: float = setting(0.05, "Decoupled weight decay (AdamW only).", bounds=(0, 1))
+    weight_decay: float = setting(0.3, "Decoupled weight decay (AdamW only).", bounds=(0, 1))
     clip_norm: float = setting(
         0.0, "Clip the global gradient norm to this value; 0 disables clipping.", bounds=(0, 1e9)
     )

@@ -25,6 +25,7 @@ VariablesOption = Annotated[
     ),
 ]
 WeightOption = Annotated[str, typer.Option(help=SETTINGS["weight"].metadata["help"])]
+TrainSamplesOption = Annotated[int, typer.Option(help=SETTINGS["train_samples"].metadata["help"])]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing run directory.")]
 
 

@@ -45,7 +45,7 @@ def test_survives_json() -> None:
         ({"ema_decay": 1.0}, "ema_decay=1.0 is not between"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 is not between"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
-        ({"optimiser": "adam"}, "weight_decay=0.05 needs optimiser 'adamw', not 'adam'"),
+        ({"optimiser": "adam"}, "weight_decay=0.3 needs optimiser 'adamw', not 'adam'"),
         ({"class_weights": "even"}, "class_weights='even' is neither none, balanced nor positive numbers"),
         ({"class_weights": "1,-2"}, "class_weights='1,-2' is neither"),
         ({"variables": "pt,,m0"}, "variables='pt,,m0' is neither none nor distinct names"),

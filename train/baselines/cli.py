@@ -13,7 +13,14 @@ from train.baselines.logistic import LogisticConfig, fit_logistic
 from train.baselines.training import train_baseline
 from train.baselines.trees import TreesConfig, grow_trees
 from train.config import NONE, parse_names
-from train.options import OverwriteOption, RunOption, StoreOption, VariablesOption, WeightOption
+from train.options import (
+    OverwriteOption,
+    RunOption,
+    StoreOption,
+    TrainSamplesOption,
+    VariablesOption,
+    WeightOption,
+)
 
 TREES = TreesConfig(run=Path("runs/trees"))
 LOGISTIC = LogisticConfig(run=Path("runs/logistic"))
@@ -27,6 +34,7 @@ def train_trees(
     run: RunOption = TREES.run,
     variables: VariablesOption = NONE,
     weight: WeightOption = TREES.weight,
+    train_samples: TrainSamplesOption = 0,
     seed: Annotated[int, typer.Option(help="Seed of the random choice of features at each split.")] = TREES.seed,
     overwrite: OverwriteOption = False,
     cache: CacheFolder = None,
@@ -36,7 +44,9 @@ def train_trees(
     use_cache(cache, cache_size)
     # Threads that spin while they wait would take processor time from other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    config = TreesConfig(store=store, run=run, variables=parse_names(variables), weight=weight, seed=seed)
+    config = TreesConfig(
+        store=store, run=run, variables=parse_names(variables), weight=weight, train_samples=train_samples, seed=seed
+    )
     train_baseline(config, partial(grow_trees, config), overwrite=overwrite)
 
 
@@ -46,13 +56,16 @@ def train_logistic(
     run: RunOption = LOGISTIC.run,
     variables: VariablesOption = NONE,
     weight: WeightOption = TREES.weight,
+    train_samples: TrainSamplesOption = 0,
     overwrite: OverwriteOption = False,
     cache: CacheFolder = None,
     cache_size: CacheSize = None,
 ) -> None:
     """Train a logistic regression on features of the images or variables of the store, and write a run directory."""
     use_cache(cache, cache_size)
-    config = LogisticConfig(store=store, run=run, variables=parse_names(variables), weight=weight)
+    config = LogisticConfig(
+        store=store, run=run, variables=parse_names(variables), weight=weight, train_samples=train_samples
+    )
     train_baseline(config, fit_logistic, overwrite=overwrite)
 
 

@@ -55,6 +55,12 @@ class FeatureTable:
         """Weights for a method that cannot take negative ones, which count as zero."""
         return None if self.weight is None else np.maximum(self.weight, 0)
 
+    def first(self, samples: int) -> "FeatureTable":
+        """Return the first samples; 0 for all."""
+        kept = slice(samples or None)
+        weight = None if self.weight is None else self.weight[kept]
+        return FeatureTable(feature=self.feature[kept], label=self.label[kept], sample=self.sample[kept], weight=weight)
+
 
 def choose_features(spec: DatasetSpec, variables: Sequence[str]) -> str:
     """Return the kind of features that a baseline is trained on.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from store.arrays import Float64Array
+from store.arrays import Float64Array, Int64Array
 from store.console import say
 from store.epoch_record import EpochRecord
 from store.errors import ConfigError
@@ -18,7 +18,7 @@ from train.baselines.table import FeatureTable, choose_features, read_features
 from train.config import AUTO, STORE, TrainConfig
 from train.metrics import compute_metrics
 from train.variables import check_variables
-from train.weighting import default_weight, read_weights, stored_weights
+from train.weighting import default_weight, read_weights, select_samples, stored_weights
 
 if TYPE_CHECKING:
     from store.opening import Store
@@ -38,12 +38,15 @@ class BaselineConfig:
         Names of the store's variables to train on; if empty, the baseline is trained on features of the images.
     weight
         Column of the store that weights samples, ``none``, or ``auto`` for the weights of the data set if it has any.
+    train_samples
+        Number of samples to use, from the beginning of the training split; 0 for all.
     """
 
     run: Path
     store: Location = STORE
     variables: tuple[str, ...] = ()
     weight: str = AUTO
+    train_samples: int = 0
     model: ClassVar[str]
     framework: ClassVar[str]
 
@@ -96,19 +99,28 @@ def make_record(
     )
 
 
-def check_classes(store: "Store") -> None:
-    """Check that the training split has samples of every class.
+def check_classes(store: "Store", selected: Int64Array) -> None:
+    """Check that there are training samples of every class.
+
+    Parameters
+    ----------
+    store
+        The store.
+    selected
+        int64 (n,), positions of the training samples.
 
     Raises
     ------
     ConfigError
         If it has none of a class.
     """
-    start, stop = store.split_range("train")
-    there = set(store.column("label")[start:stop].tolist())
+    there = set(store.column("label")[selected].tolist())
     for number, name in enumerate(store.spec.classes):
         if number not in there:
-            raise ConfigError(f"{store.path}: split 'train' has no {name}; a baseline needs samples of every class")
+            raise ConfigError(
+                f"{store.path}: the {len(selected):,} training samples have no {name}; a baseline needs samples of "
+                "every class"
+            )
 
 
 def train_baseline(config: BaselineConfig, train: TrainFunction, *, overwrite: bool = False) -> None:
@@ -126,8 +138,8 @@ def train_baseline(config: BaselineConfig, train: TrainFunction, *, overwrite: b
     Raises
     ------
     ConfigError
-        If the store does not have the variables to train on, its training split lacks a class, or its weights cannot be
-        used.
+        If the store does not have the variables to train on, the training samples lack a class, or its weights cannot
+        be used.
     StoreError
         If there is no store.
     RunError
@@ -143,13 +155,14 @@ def train_baseline(config: BaselineConfig, train: TrainFunction, *, overwrite: b
     check_variables(config.variables, store)
     if config.weight == AUTO:
         config = dataclasses.replace(config, weight=default_weight(store))
-    weighting = TrainConfig(run=config.run, store=config.store, weight=config.weight)
-    weights, stored = read_weights(weighting, store), stored_weights(weighting, store)
-    check_classes(store)
+    samples = TrainConfig(run=config.run, store=config.store, weight=config.weight, train_samples=config.train_samples)
+    weights, stored = read_weights(samples, store), stored_weights(samples, store)
+    check_classes(store, select_samples(samples, store, "train"))
     features = choose_features(store.spec, config.variables)
     with folder.locked():
         began = time.perf_counter()
         tables = {split: read_features(store, split, config.variables, weights) for split in ("train", "validation")}
+        tables["train"] = tables["train"].first(config.train_samples)
         reading = time.perf_counter() - began
         classifier, history = train(tables["train"], tables["validation"])
         classifier = dataclasses.replace(classifier, features=features)

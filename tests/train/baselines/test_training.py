@@ -86,7 +86,8 @@ def test_a_class_without_samples_is_named(
     spec = replace(open_store(config.store).spec, classes=("photon", "electron", "muon"))
     monkeypatch.setattr(Store, "spec", property(lambda store: spec))
     with pytest.raises(
-        ConfigError, match=r"showers\.zarr: split 'train' has no muon; a baseline needs samples of every class"
+        ConfigError,
+        match=r"showers\.zarr: the \d+ training samples have no muon; a baseline needs samples of every class",
     ):
         train_baseline(replace(config, run=tmp_path / "run"), fit_logistic)
     assert not (tmp_path / "run").exists()
@@ -105,3 +106,15 @@ def test_weights_of_a_data_set_are_used_unless_told_otherwise(three_classes: Pat
     assert not np.allclose(weighted.score, plain.score, atol=1e-6)
     recorded = [RunFolder(path=tmp_path / run).read_config()["weight"] for run in ("weighted", "plain")]
     assert recorded == ["weight", "none"]
+
+
+def test_the_first_training_samples_alone_are_used(config: LogisticConfig, showers: Path, tmp_path: Path) -> None:
+    part = replace(config, run=tmp_path / "run", train_samples=100)
+    train_baseline(part, fit_logistic)
+    start, _ = open_store(showers).split_range("train")
+    trained = Predictions.load(RunFolder(path=part.run).predictions("train"))
+    assert trained.sample.tolist() == list(range(start, start + 100))
+    assert Logistic.load(part.run).weight.tolist() != Logistic.load(config.run).weight.tolist()
+    tested = (Predictions.load(RunFolder(path=run).predictions("test")) for run in (part.run, config.run))
+    assert len({predictions.sample.tobytes() for predictions in tested}) == 1
+    assert RunFolder(path=part.run).read_config()["train_samples"] == 100
