@@ -200,7 +200,7 @@ class TrainConfig:
         0.0, "Clip the global gradient norm to this value; 0 disables clipping.", bounds=(0, 1e9)
     )
     ema_decay: float = setting(
-        0.999,
+        0.99,
         "Decay of the exponential moving average (EMA) of the weights, which is validated and exported in their place; "
         "0 disables it.",
         bounds=(0, 0.9999999),
