@@ -24,7 +24,7 @@ from tests.servers import http_server
 IMAGES = 1_200
 
 
-QUICK = ("reference", "h5py_slices")
+QUICK = ("reference", "h5py_slices", "feed_keras", "train_torch")
 READERS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in (*bench_stream.OWN, *bench_stream.TRAIN, *bench_stream.PEERS)

@@ -77,7 +77,8 @@ class Feed:
 
         The inputs are those of `train.variables.model_inputs`: images (n, ieta, iphi, channel), and variables
         (n, variable) if there are any. If there are weights or teachers, the labels come in a tuple with the columns of
-        `train.weighting.loss_columns`. If GPUs hold the split, the inputs are `train.keras.resident.HeldInputs`.
+        `train.weighting.loss_columns`. If a GPU or several devices hold the split, the inputs are
+        `train.keras.resident.HeldInputs`.
 
         Raises
         ------

@@ -7,13 +7,13 @@ import tensorflow as tf
 
 from store.stream import BatchStream
 from tests.benchmarks.reader import Place, Reader
-from train.keras.feed import feed
+from train.keras.feed import Feed
 
 Tensors = Iterator[Any]
 
 
 def by_feed(stream: BatchStream) -> Tensors:
-    return (image for _, (image,), _ in feed(stream, "/CPU:0"))
+    return (steps.inputs[0] for steps in Feed(["/CPU:0"])(stream))
 
 
 def bare(stream: BatchStream) -> Tensors:

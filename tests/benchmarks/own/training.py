@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -47,9 +48,13 @@ def streamed(place: Place) -> Iterable[Batch]:
 
 
 class InMemory:
-    """Shuffled batches from arrays in memory."""
+    """Shuffled batches from arrays in memory, with what feeds on a CPU ask a stream for."""
+
+    sparse = False
 
     def __init__(self, place: Place) -> None:
+        self.image_shape = place.images.shape
+        self.plan = SimpleNamespace(identity={}, batch_size=place.batch)
         self._images, self._labels, self._batch = in_memory(place), place.images.labels(), place.batch
         self._random = np.random.default_rng(0)
 
