@@ -94,6 +94,7 @@ def test_a_run_stopped_within_an_epoch_continues_with_another_number_of_ranks(sh
     # With two ranks to the end; and with two up to a checkpoint within the first epoch, and one from there on.
     words = ("--store", showers, "--device", "cpu", "--epochs", 1, "--model", "cnn-small", "--seed", 3)
     words += ("--shuffle", "window", "--save-every", 0, "--batch-size", 3, "--run", tmp_path / "whole")
+    words += ("--precision", "float32")
     run_ranks(2, sys.executable, "-m", "tests.train.pytorch.copied_side", tmp_path / "stopped", *words)
     checkpoint = Checkpoint.load(tmp_path / "stopped" / "checkpoints" / "last.npz")
     assert (checkpoint.epoch, checkpoint.stream["batch"], len(checkpoint.outputs["sample"])) == (0, 32, 32 * 6)
@@ -102,5 +103,7 @@ def test_a_run_stopped_within_an_epoch_continues_with_another_number_of_ranks(sh
     one, two = (
         json.loads((tmp_path / name / "history.jsonl").read_text().splitlines()[0]) for name in ("whole", "stopped")
     )
-    for name in ("train_loss", "train_auc", "validation_loss", "validation_auc"):
+    for name in ("train_loss", "validation_loss"):
         assert two[name] == pytest.approx(one[name], rel=1e-3)
+    for name in ("train_auc", "validation_auc"):  # rounding may exchange a pair of the 80 validation samples: 1 / 1600
+        assert two[name] == pytest.approx(one[name], abs=2e-3)
