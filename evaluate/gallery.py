@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 import store
 from evaluate import style
 from evaluate.results import Gallery, GallerySample
-from evaluate.showers import MOST_CHANNELS, SIGNED, aspect, block_size
+from evaluate.showers import MOST_CHANNELS, aspect
 from store.arrays import Float32Array, Int64Array
+from store.average_images import SIGNED, block_size, condense
 from store.datasets import DatasetSpec
 from store.integrity import naming
 from store.locations import Location
@@ -83,20 +84,6 @@ def widen(values: Float32Array, margin: int) -> Float32Array:
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, margin), (2 * margin + 1, 2 * margin + 1))
     flat = windows.reshape(*values.shape, -1)
     return np.take_along_axis(flat, np.abs(flat).argmax(-1, keepdims=True), -1)[..., 0]
-
-
-def condense(values: Float32Array, size: int) -> Float32Array:
-    """Return the value of the largest magnitude in each block of size x size cells of an image (ieta, iphi)."""
-    if size == 1:
-        return values
-    starts = [np.arange(0, side, size) for side in values.shape]
-
-    def extreme(function: np.ufunc) -> Float32Array:
-        reduced: Float32Array = function.reduceat(function.reduceat(values, starts[0], axis=0), starts[1], axis=1)
-        return reduced
-
-    high, low = extreme(np.maximum), extreme(np.minimum)
-    return np.where(high >= -low, high, low)
 
 
 @style.styled

@@ -13,13 +13,11 @@ from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from evaluate import style
 from store.arrays import Float64Array
+from store.average_images import average_images, block_size, coarsen
 from store.datasets import DatasetSpec
 
 if TYPE_CHECKING:
     import xarray
-
-SIGNED = 0.1
-"""A channel is signed, like a time, if its minimum is below zero by more than this fraction of its maximum."""
 
 MOST_CHANNELS = 8
 """Channels of which images are drawn; pictures of more would be too small or too many to be read."""
@@ -27,42 +25,12 @@ MOST_CHANNELS = 8
 MOST_CLASSES = 10
 """Classes of which average images are drawn."""
 
-MOST_CELLS = 256
-"""Largest number of cells along a side of a picture; larger images are drawn in blocks of cells."""
-
 NARROWEST = 4
 """An image that is longer than this many times its width is stretched, because it would be a line."""
 
 FEW_CELLS = 10  # along a side, so few that ticks between them would be seen
 PANELS = 5  # per row of a figure of several classes
 BAR = 1.1  # width of a colour bar with its texts, in inches
-
-
-def average_images(statistics: "xarray.Dataset", channel: int) -> tuple[str, Float64Array]:
-    """Return the average image of a channel for each class, and the kind of average.
-
-    It is the mean, except for a signed channel, whose mean is about zero: there it is the root mean square.
-
-    Parameters
-    ----------
-    statistics
-        Statistics of a store's training split.
-    channel
-        Index on the last axis of the images.
-
-    Returns
-    -------
-    kind
-        ``"mean"`` or ``"RMS"``.
-    image
-        float64 (class, ieta, iphi), in the units of the store; large images are made smaller by `coarsen`.
-    """
-    of_channel = statistics.isel(channel=channel)
-    mean = coarsen(of_channel["mean_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64))
-    if -float(of_channel["pooled_minimum"]) <= SIGNED * float(of_channel["pooled_maximum"]):
-        return "mean", mean
-    deviation = coarsen(of_channel["std_image"].transpose("class", "ieta", "iphi").to_numpy().astype(np.float64))
-    return "RMS", np.hypot(mean, deviation)
 
 
 def contrast(image: Float64Array, other: Float64Array) -> Float64Array:
@@ -153,24 +121,6 @@ def draw_occlusion(maps: Mapping[int, Float64Array], spec: DatasetSpec, label: i
     title = f"{style.shorten(name, 20)}, {style.shorten(spec.classes[label], 30)}"
     scale = Normalize(0, max(float(changes.max()) for changes in maps.values()) or 1.0)
     return _draw(image, spec, title, scale, "viridis", "mean change of the score")
-
-
-def coarsen(image: Float64Array, most: int = MOST_CELLS) -> Float64Array:
-    """Return images (..., ieta, iphi) with at most `most` cells along a side: the means of square blocks of cells."""
-    shape = image.shape[-2:]
-    size = block_size(shape, most)
-    if size == 1:
-        return image
-    starts = [np.arange(0, side, size) for side in shape]
-    sums = np.add.reduceat(np.add.reduceat(image, starts[0], axis=-2), starts[1], axis=-1)
-    rows, columns = (np.diff(start, append=side) for start, side in zip(starts, shape, strict=True))
-    means: Float64Array = sums / np.outer(rows, columns)
-    return means
-
-
-def block_size(shape: Sequence[int], most: int = MOST_CELLS) -> int:
-    """Return the number of cells along a side of a block, such that an image has at most `most` blocks along a side."""
-    return -(-max(shape[:2]) // most)
 
 
 def aspect(shape: Sequence[int]) -> Literal["auto", "equal"]:

@@ -13,6 +13,7 @@ from evaluate.results import GallerySample, RunResults, Slice
 from evaluate.runs import Classifier, Run
 from evaluate.showers import MOST_CHANNELS, MOST_CLASSES
 from evaluate.stores import ReportStore
+from store.average_images import average_images, block_size
 from store.datasets import Channel, DatasetSpec
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def draw_gallery(run: Run, results: RunResults, run_number: int, store: ReportSt
 
 def _describe_cells(spec: DatasetSpec) -> str:
     """Return how hits and cells of a large image are drawn; empty if they are drawn as they are."""
-    block = showers.block_size(spec.image_shape)
+    block = block_size(spec.image_shape)
     side = block * (2 * gallery.hit_margin(spec) + 1)
     return f"; each hit is drawn {side} x {side} cells wide" if side > 1 else ""
 
@@ -103,7 +104,7 @@ def _draw_pair(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, st
     background, signal = spec.classes
     described, section = spec.channels[channel], f"showers-{store_number}"
     prefix = f"store-{store_number}-{style.as_identifier(described.name)}"
-    kind = showers.average_images(statistics, channel)[0]
+    kind = average_images(statistics, channel)[0]
     averages = [
         Drawing(
             name=f"{prefix}-{style.as_identifier(name)}",
@@ -127,7 +128,7 @@ def _draw_pair(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, st
 
 def _draw_classes(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int, store_number: int) -> list[Drawing]:
     """Return one figure of the average images of more than two classes in one channel."""
-    described, kind, count = spec.channels[channel], showers.average_images(statistics, channel)[0], len(spec.classes)
+    described, kind, count = spec.channels[channel], average_images(statistics, channel)[0], len(spec.classes)
     choice = f"The first {MOST_CLASSES} of {count} classes are shown." if count > MOST_CLASSES else ""
     caption = (
         f"{_describe(described)}; {AVERAGES[kind]} over the training split; cells relative to the seed. Lower panels: "

@@ -4,6 +4,7 @@ import pytest
 import store
 from evaluate import gallery
 from evaluate.results import GallerySample
+from store.average_images import condense
 from store.datasets import ELECTRON_PHOTON
 from store.predictions import Predictions
 
@@ -56,10 +57,10 @@ def test_the_name_of_a_class_is_shortened_above_a_panel():
 def test_a_very_large_image_is_condensed_to_its_strongest_cells():
     image = np.zeros((1000, 3), np.float32)
     image[4, 1], image[6, 2], image[999, 0] = 2, -3, 1
-    small = gallery.condense(image, 4)
+    small = condense(image, 4)
     assert small.shape == (250, 1)
     assert (small[1, 0], small[249, 0], np.count_nonzero(small)) == (-3, 1, 2)
-    np.testing.assert_array_equal(gallery.condense(image, 1), image)
+    np.testing.assert_array_equal(condense(image, 1), image)
 
 
 def test_single_images_of_three_classes_have_three_lines_above_them(class_store):

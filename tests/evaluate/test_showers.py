@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib.colors import LogNorm, Normalize
 
 from evaluate import showers
+from store.average_images import average_images, coarsen
 from store.datasets import ELECTRON_PHOTON, Channel
 
 DIMS = ("class", "ieta", "iphi", "channel")
@@ -29,13 +30,13 @@ def statistics():
 
 
 def test_a_positive_channel_is_shown_by_its_mean(statistics):
-    kind, images = showers.average_images(statistics, 0)
+    kind, images = average_images(statistics, 0)
     assert kind == "mean"
     np.testing.assert_array_equal(images, statistics["mean_image"].values[..., 0])
 
 
 def test_a_signed_channel_is_shown_by_its_root_mean_square(statistics):
-    kind, images = showers.average_images(statistics.transpose("channel", "iphi", "ieta", "class"), 1)
+    kind, images = average_images(statistics.transpose("channel", "iphi", "ieta", "class"), 1)
     mean, std = (statistics[name].values[..., 1] for name in ("mean_image", "std_image"))
     assert kind == "RMS"
     np.testing.assert_allclose(images, np.sqrt(mean**2 + std**2))
@@ -43,7 +44,7 @@ def test_a_signed_channel_is_shown_by_its_root_mean_square(statistics):
 
 def test_a_little_noise_below_zero_does_not_make_a_channel_signed(statistics):
     noisy = statistics.assign(pooled_minimum=("channel", [-0.1, -2.0]))
-    assert showers.average_images(noisy, 0)[0] == "mean"
+    assert average_images(noisy, 0)[0] == "mean"
 
 
 def test_classes_share_the_scale_of_a_channel(statistics):
@@ -126,11 +127,11 @@ def test_averages_of_any_size_and_of_many_classes_are_drawn(shape, classes):
 
 def test_a_large_image_is_drawn_as_the_means_of_blocks():
     image = np.arange(700 * 3, dtype=float).reshape(700, 3)
-    small = showers.coarsen(image)
+    small = coarsen(image)
     assert small.shape == (234, 1)
     assert small[0, 0] == image[:3].mean()
     assert small[-1, 0] == image[699:].mean()
-    np.testing.assert_array_equal(showers.coarsen(image, most=700), image)
+    np.testing.assert_array_equal(coarsen(image, most=700), image)
 
 
 def test_a_mean_image_without_large_differences_has_a_linear_scale():
