@@ -277,6 +277,24 @@ def print_info(path: Location, reference: bool = False) -> None:
     output.print(describe_store(path, reference))
 
 
+@app.command("page")
+def page(
+    store: STORE = DEFAULT_STORE,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The page to write.", show_default="NAME.html beside the store NAME.zarr"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images.")] = 0,
+    cache: CacheFolder = None,
+    cache_size: CacheSize = None,
+) -> None:
+    """Write a page about a store: one HTML file with its images, spectra, statistics and origin."""
+    from ingest.page.page import write_page
+
+    use_cache(cache, cache_size)
+    typer.echo(console.printable(str(write_page(store, output, seed))))
+
+
 @app.command("describe")
 def describe(
     file: Annotated[

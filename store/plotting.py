@@ -182,16 +182,16 @@ def _scale(image: Float32Array) -> _Scale:
     floor = max(float(size.min(initial=largest)), largest * 10.0**-DECADES)
     if image.min() >= 0:
         colours = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
-        return _Scale(norm=LogNorm(floor, largest, clip=True), colours=colours, ticks=_ticks(floor, largest))
+        return _Scale(norm=LogNorm(floor, largest, clip=True), colours=colours, ticks=decade_ticks(floor, largest))
     low, high = float(image.min()), max(float(image.max()), 0.0)
     whole = SymLogNorm(floor, vmin=-largest, vmax=largest)
     colours = ListedColormap(colormaps["RdBu_r"](np.linspace(float(whole(low)), float(whole(high)), 256)))
-    above = _ticks(max(floor, largest / 1000), largest, fewest=1)  # smaller ones would lie too close to zero
+    above = decade_ticks(max(floor, largest / 1000), largest, fewest=1)  # smaller ones would lie too close to zero
     ticks = [tick for tick in (*(-tick for tick in reversed(above)), 0.0, *above) if low <= tick <= high]
     return _Scale(norm=SymLogNorm(floor, vmin=low, vmax=high), colours=colours, ticks=ticks)
 
 
-def _ticks(low: float, high: float, fewest: int = 3) -> list[float]:
+def decade_ticks(low: float, high: float, fewest: int = 3) -> list[float]:
     """Return the powers of ten between two positive numbers, and 2 and 5 times each if there would be too few."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 2, 5)):

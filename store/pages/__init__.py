@@ -1,0 +1,1 @@
+"""What the pages that programs write have in common: colours, figures, templates."""
