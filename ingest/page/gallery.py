@@ -9,7 +9,7 @@ import xarray as xr
 from ingest.page.pictures import MOST_CHANNELS, encode, quantity
 from ingest.page.scales import scale_of_images
 from ingest.page.stretch import Stretch, Total
-from store.arrays import Int64Array, UInt8Array
+from store.arrays import Float32Array, Int64Array, UInt8Array
 from store.average_images import block_size, condense
 from store.sparse import SparseImages
 
@@ -50,7 +50,7 @@ def gallery(
     spec = stretches[0].store.spec
     channels, block = spec.channels[:MOST_CHANNELS], block_size(spec.image_shape, VISIBLE_CELLS)
     quota = _quota(statistics, len(stretches), block)
-    parts, described = [], []
+    parts, described, ranks = list[Float32Array](), list[dict[str, Any]](), list[int]()
     for split, stretch in enumerate(stretches):
         rows = first_of_each(stretch.label, quota, len(spec.classes))
         images = stretch.read(rows)
@@ -58,6 +58,7 @@ def gallery(
         parts.append(np.moveaxis(condense(np.moveaxis(images[..., : len(channels)], -1, 1), block), 1, -1))
         columns = {name: stretch.column(name)[rows].tolist() for name in ("label", "source_file", "source_row")}
         variables = [stretch.column(variable.name)[rows].tolist() for variable in spec.variables]
+        ranks += range(rows.size)
         described += [
             {
                 "sample": stretch.start + int(row),
@@ -71,10 +72,11 @@ def gallery(
             }
             for k, row in enumerate(rows)
         ]
-    sparse = SparseImages.of(np.ascontiguousarray(np.concatenate(parts)))
+    order = sorted(range(len(described)), key=lambda k: (ranks[k], k))  # splits alternate
+    sparse = SparseImages.of(np.concatenate(parts)[order])
     scales = [scale_of_images(statistics, k, channel.scale, quantity(channel)) for k, channel in enumerate(channels)]
     return {
-        "images": described,
+        "images": [described[k] for k in order],
         "splits": [stretch.split for stretch in stretches],
         "shape": list(sparse.shape),
         "block": block,

@@ -6,7 +6,7 @@ const element = (name, text, parent) => {
   return made;
 };
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer;
-const shown = value => !value ? "0" : String(Number(value.toPrecision(4)));
+const shown = (value, digits = 4) => String(Number(value.toPrecision(digits)));
 const maps = content.maps;
 
 // Where a value is on its colour scale, from 0 to 1.
@@ -63,8 +63,6 @@ function panel(box, { shape, hits, scale, block = 1, least = 0, read, output }) 
     context.fillRect(0, colours.length - 1 - index, 1, 1);
   });
   for (const tick of scale.ticks) element("span", shown(tick), bar).style.bottom = `${100 * place(scale, tick)}%`;
-  const name = element("p", scale.label, box);
-  name.className = "label";
   cells.addEventListener("pointermove", event => {
     const frame = cells.getBoundingClientRect();
     const row = rows - 1 - Math.floor((event.clientY - frame.top) / frame.height * rows);
@@ -105,7 +103,9 @@ function draw() {
     const item = element("li"), button = element("button", undefined, item);
     button.type = "button";
     paint(element("canvas", undefined, button), gallery.shape, hitsOf(number, channel), gallery.scales[channel], 16);
-    button.append(nameOf(gallery.images[number]));
+    const image = gallery.images[number];
+    element("span", content.classes[image.label], button);
+    element("span", `${gallery.splits[image.split]}, ${shown(image.energy, 3)}${unit}`, button);
     if (first + index === current) button.ariaCurrent = "true";
     button.addEventListener("click", () => step(first + index - current));
     return item;
@@ -129,7 +129,7 @@ function draw() {
   }
   content.channels.forEach((name, channel) => {
     const figure = element("figure", undefined, find("single")), hits = hitsOf(matching[current], channel);
-    element("figcaption", name, figure);
+    element("figcaption", gallery.scales[channel].label, figure);
     const box = element("div", undefined, figure);
     box.className = "picture";
     box.role = "img";

@@ -66,7 +66,7 @@ def average_pictures(statistics: xr.Dataset, spec: DatasetSpec) -> list[Picture]
         block = first * block_size(images.shape[1:], most)
         images = coarsen(images * channel.scale, most)
         label = f"{kind} {quantity(channel)}"
-        scale = logarithmic(images, label) if kind == "mean" else linear(images, label)
+        scale = logarithmic(images, label, decades=5) if kind == "mean" else linear(images, label)
         for name, image in zip(classes, images, strict=False):
             alt = f"{KINDS[kind].capitalize()} of {channel.name} in each cell over all training images of {name}."
             pictures.append(Picture(channel=k, title=name, alt=alt, content=_dense(image, block, scale)))
@@ -75,7 +75,7 @@ def average_pictures(statistics: xr.Dataset, spec: DatasetSpec) -> list[Picture]
         else:
             others = (images.sum(axis=0) - images) / (len(images) - 1)
             named = {f"{name} - others": difference for name, difference in zip(classes, images - others, strict=False)}
-        scale = symmetric(np.stack(list(named.values())), f"difference of {label}", decades=3)
+        scale = symmetric(np.stack(list(named.values())), f"difference of {label}", decades=3 if kind == "mean" else 1)
         for title, image in named.items():
             alt = f"Difference of the {KINDS[kind]} of {channel.name} in each cell: {title}; logarithmic to both sides."
             pictures.append(Picture(channel=k, title=title, alt=alt, content=_dense(image, block, scale)))

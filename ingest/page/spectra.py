@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ingest.page.pictures import MOST_CHANNELS, MOST_CLASSES, quantity
 from ingest.page.stretch import Stretch, Total
@@ -18,7 +19,7 @@ MOST_VARIABLES = 24
 """Variables whose spectra are drawn."""
 
 BINS = 60
-ENDS = 0.001
+ENDS = 0.005
 """Fraction of the samples that a spectrum leaves out at each end, so that a few of them do not determine its range."""
 
 
@@ -67,8 +68,8 @@ def draw_spectra(stretch: Stretch, statistics: xr.Dataset, total: Total) -> list
             counts.add(images[..., k], stretch.label[rows])
     unit = f" ({total.unit})" if total.unit != "1" else ", as in the source files"
     figures = [
-        _of_samples(spec, "image-energy", "sum over the image", f"{total.name}{unit}", energy, stretch.label),
-        _of_samples(spec, "image-hits", "hits", "cells with a hit in an image", hits, stretch.label),
+        _of_samples(spec, "image-energy", "Sum over the image", f"{total.name}{unit}", energy, stretch.label),
+        _of_samples(spec, "image-hits", "Hits", "cells with a hit in an image", hits, stretch.label),
     ]
     figures += [
         _of_signed(spec, k, signed[k], stretch.label) if k in signed else _of_cells(spec, k, statistics)
@@ -120,12 +121,12 @@ def _of_samples(
 ) -> Spectrum:
     """Return the spectrum of a number per image."""
     low, high = np.quantile(values, [ENDS, 1 - ENDS])
-    whole = bool((values == np.rint(values)).all())
-    if whole:
-        step = max(1, -(-int(high - low + 1) // BINS))
+    bins = min(BINS, max(5, round(2 * values.size ** (1 / 3))))
+    if (values == np.rint(values)).all():
+        step = max(1, -(-int(high - low + 1) // bins))
         edges = np.arange(low, high + step + 1, step) - 0.5
     else:
-        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     curves, means = [], []
     for code in range(len(spec.classes)):
         of_class = values[label == code]
@@ -141,7 +142,7 @@ def _of_signed(spec: DatasetSpec, channel: int, counts: Counts, label: UInt8Arra
     described = spec.channels[channel]
     content = counts.content / np.maximum(np.bincount(label, minlength=len(spec.classes)), 1)[:, None]
     edges = counts.edges * described.scale
-    figure = _draw(spec, f"{described.name} of a cell", quantity(described), "cells per image", edges, content, log="y")
+    figure = _draw(spec, f"Cells: {described.name}", quantity(described), "cells per image", edges, content, log="y")
     shown = f"cells in this range per image: {_listed(spec, content.sum(axis=1).tolist())}."
     return Spectrum(
         name=f"channel-{channel}",
@@ -164,7 +165,7 @@ def _of_cells(spec: DatasetSpec, channel: int, statistics: xr.Dataset) -> Spectr
     shares = of_channel["nonzero_share"].values * statistics.sizes["ieta"] * statistics.sizes["iphi"]
     counted = "cells per image and factor of 2"
     bins = _without_gaps(lower, upper, content)
-    figure = _draw(spec, f"{described.name} of a cell", quantity(described), counted, *bins, log="both")
+    figure = _draw(spec, f"Cells: {described.name}", quantity(described), counted, *bins, log="both")
     shown = f"cells that are not zero per image: {_listed(spec, shares.tolist())}."
     return Spectrum(
         name=f"channel-{channel}",
@@ -200,15 +201,18 @@ def _draw(
 ) -> Figure:
     """Draw a histogram of each class as steps; ``log`` is empty, ``"y"`` or ``"both"``."""
     classes = spec.classes[:MOST_CLASSES]
-    figure, axes = style.new_figure(title[:1].upper() + title[1:], x, y, legend_rows=len(classes))
+    figure, axes = style.new_figure(title, x, y, legend_rows=len(classes))
     lines = {
         name: axes.stairs(curve, edges, baseline=None, linewidth=1.5, **style.class_line(code))
         for code, (name, curve) in enumerate(zip(classes, curves, strict=False))
     }
     if log == "both":
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     if log:
         axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(bottom=0)
     style.legend(figure, lines, length=40)
