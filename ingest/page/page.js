@@ -28,6 +28,8 @@ function paint(canvas, shape, hits, scale, least) {
   canvas.height = rows * size;
   const context = canvas.getContext("2d"), side = Math.max(size, Math.ceil(least * canvas.width / 640));
   const shift = (side - size) / 2;
+  context.fillStyle = content.panel;  // not of a style sheet, whose backgrounds are often not printed
+  context.fillRect(0, 0, canvas.width, canvas.height);
   for (const [row, column, value] of [...hits].sort((a, b) => Math.abs(a[2]) - Math.abs(b[2]))) {
     context.fillStyle = colour(scale, value);
     context.fillRect(column * size - shift, (rows - 1 - row) * size - shift, side, side);

@@ -87,6 +87,7 @@ def render(store: Store, statistics: xr.Dataset, seed: int) -> str:
     singles = gallery(stretches, statistics, total, [source["name"] for source in attributes["sources"]])
     content = {
         "maps": colour_maps(),
+        "panel": PANEL,
         "pictures": [picture.content for picture in pictures],
         "seed": spec.seed,
         "classes": spec.classes,
@@ -112,7 +113,6 @@ def render(store: Store, statistics: xr.Dataset, seed: int) -> str:
             reader=describe_reader(store),
             selections=list_selections(attributes),
             history=str(attributes.get("history", "")).splitlines(),
-            background=PANEL,
             channels=[(k, quantity(c), c.long_name, c.comment) for k, c in enumerate(spec.channels[:MOST_CHANNELS])],
             pictures=list(enumerate(pictures)),
             spectra=[_with_svg(spectrum) for spectrum in draw_spectra(stretches[0], statistics, total)],

@@ -45,7 +45,7 @@ def explain(kind: str, quality: ShuffleQuality) -> Explanation:
     """Return what the two ratios of a kind of shuffling say."""
     companions, balance = quality.companions, quality.balance
     if companions <= CLOSE:
-        together = "Two images of a batch meet again in the next epoch no more often than by chance"
+        together = f"Two images of a batch meet again in the next epoch as often as by chance ({companions:.3g})"
     else:
         together = f"Two images of a batch meet again in the next epoch {companions:,.3g} times as often as by chance"
     if balance > CLOSE:
@@ -57,6 +57,6 @@ def explain(kind: str, quality: ShuffleQuality) -> Explanation:
     return Explanation(
         kind=kind,
         meaning=MEANINGS[kind],
-        together=f"{together} ({companions:.3g}).",
+        together=f"{together}.",
         balance=f"{mixed[:1].upper()}{mixed[1:]} ({balance:.3g}).",
     )
