@@ -1,20 +1,23 @@
 """Figures of a report that need only runs, with captions and descriptions for screen readers."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from evaluate import class_figures, curves, showers, style
+from evaluate import class_figures, curves, history_curves, showers, style
+from evaluate.bands import measure_bands
 from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
 from evaluate.ensemble import Ensemble
 from evaluate.parts import Measurement
 from evaluate.results import OcclusionMaps, SplitMetrics
 from evaluate.runs import Classifier, Run
+from evaluate.score_curves import draw_scores
 from evaluate.seed_figures import draw_seeds
 from evaluate.showers import MOST_CLASSES
 
+BAND_NOTE = "Bands: one standard error, from a bootstrap of the test samples."
 HISTORY_NOTES = {
     "loss": "Mean binary cross-entropy. Training curves are recorded while the weights change, with dropout.",
     "accuracy": "Fraction of samples on the correct side of a score of 0.5. Training curves are recorded with dropout.",
@@ -41,8 +44,7 @@ def draw_runs(runs: Sequence[Run], document: MetricsDocument, ensembles: Sequenc
         scores = [*itertools.chain.from_iterable(parts)]
     return [
         *separation,
-        *(_draw_history(runs, quantity, note) for quantity, note in notes.items()),
-        *_draw_times(runs),
+        *_draw_trainings(runs, notes),
         *draw_seeds(document),
         *scores,
         *itertools.chain.from_iterable(
@@ -54,6 +56,8 @@ def draw_runs(runs: Sequence[Run], document: MetricsDocument, ensembles: Sequenc
 
 def _draw_separation(runs: Sequence[Classifier], document: MetricsDocument) -> list[Drawing]:
     background, signal = curves.class_names(runs)
+    bands = measure_bands([run.predictions["test"] for run in runs])
+    ratio = f" Below: the ratio to {runs[0].name}." if any(of_run.signal_ratio for of_run in bands) else ""
     aucs = _for_each_run(document, lambda test: _show(test.auc, "none", ".4f"))
     rejections = _for_each_run(document, lambda test: _show((test.background_rejection or {}).get("0.5"), "∞"))
     precisions = _for_each_run(document, lambda test: f"{test.average_precision or 0:.4f}")
@@ -63,16 +67,18 @@ def _draw_separation(runs: Sequence[Classifier], document: MetricsDocument) -> l
             name="roc",
             section="separation",
             alt=f"ROC curves on the test split. AUC: {aucs}.",
-            caption="Test split, with the AUC and its standard error. The dotted line is a random guess.",
-            figure=curves.draw_roc(runs),
+            caption=f"Test split, with the AUC and its standard error. {BAND_NOTE}{ratio} The dotted line is a random "
+            "guess.",
+            figure=curves.draw_roc(runs, bands),
         ),
         Drawing(
             name="rejection",
             section="separation",
             alt="Background rejection against signal efficiency on the test split. At a signal efficiency of 0.5: "
             f"{rejections}.",
-            caption=f"Test split. A rejection of 10 means that one in 10 {background}s passes the cut.",
-            figure=curves.draw_rejection(runs),
+            caption=f"Test split. A rejection of 10 means that one in 10 {background}s passes the cut. "
+            f"{BAND_NOTE}{ratio}",
+            figure=curves.draw_rejection(runs, bands),
         ),
         Drawing(
             name="precision",
@@ -101,16 +107,47 @@ def _show(measurement: Measurement | None, missing: str, digits: str = ".3g") ->
     return f"{measurement.value:{digits}}" if measurement else missing
 
 
-def _draw_history(runs: Sequence[Run], quantity: str, note: str) -> Drawing:
-    last = "; ".join(f"{run.name} {run.history[f'validation_{quantity}'][-1]:.4f}" for run in runs)
-    label = curves.QUANTITIES[quantity]
+def _draw_trainings(runs: Sequence[Run], notes: Mapping[str, str]) -> list[Drawing]:
+    """Return figures by epoch of the networks, AUC by time, and figures by iteration of the baselines."""
+    networks, baselines = (history_curves.by_index(runs, baselines=kind).values() for kind in (False, True))
+    drawings = [_draw_history(runs, [*networks], quantity, note) for quantity, note in notes.items() if networks]
+    if networks:
+        rates = "; ".join(f"{run.name} {run.history['learning_rate'][-1]:.3g}" for run in networks)
+        drawings.append(
+            Drawing(
+                name="learning-rate",
+                section="training",
+                alt=f"Learning rate by epoch. At the end: {rates}.",
+                caption="At the end of each epoch.",
+                figure=history_curves.draw_learning_rate(runs),
+            )
+        )
+    drawings += _draw_times(runs)
+    if any(run.history["epoch"].size > 1 for run in baselines):
+        names = ", ".join(run.name for run in baselines)
+        drawings.append(
+            Drawing(
+                name="baselines",
+                section="training",
+                alt=f"Loss, accuracy and AUC by iteration on the training and the validation split, for {names}.",
+                caption="Baselines have panels of their own: an iteration, such as a tree that is added, is no epoch.",
+                figure=history_curves.draw_baselines(runs),
+            )
+        )
+    return drawings
+
+
+def _draw_history(runs: Sequence[Run], networks: Sequence[Run], quantity: str, note: str) -> Drawing:
+    last = "; ".join(f"{run.name} {run.history[f'validation_{quantity}'][-1]:.4f}" for run in networks)
+    label = history_curves.QUANTITIES[quantity]
+    level = " A level line is the last value of a baseline, if it is near." if len(networks) < len(runs) else ""
     return Drawing(
         name=f"history-{quantity}",
         section="training",
         alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation after the last epoch: "
         f"{last}.",
-        caption=note,
-        figure=curves.draw_history(runs, quantity),
+        caption=note + level,
+        figure=history_curves.draw_history(runs, quantity),
     )
 
 
@@ -129,7 +166,7 @@ def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
             section="training",
             alt=f"Validation AUC by training time. At the end: {'; '.join(ends)}.",
             caption="After each epoch. Times can be compared only between runs on the same machine.",
-            figure=curves.draw_auc_by_time(runs),
+            figure=history_curves.draw_auc_by_time(runs),
         )
     ]
 
@@ -141,7 +178,7 @@ def _draw_scores(run: Classifier, run_number: int) -> Drawing:
         section="scores",
         alt=f"Score distributions of {run.name} for {background}s and {signal}s.",
         caption="Each class has unit area. Points well away from the filled histogram are a sign of overfitting.",
-        figure=curves.draw_scores(run),
+        figure=draw_scores(run),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from markupsafe import Markup
 
 import store
-from evaluate import report_folder, style
+from evaluate import report_folder, series, style
 from evaluate.card import write_card
 from evaluate.curves import class_names
 from evaluate.document import MetricsDocument, to_json
@@ -29,6 +29,7 @@ from evaluate.summary import summarise
 from store.errors import ConfigError, printable
 
 TEMPLATES = Path(__file__).parent
+SCRIPTS = ("report.js", "figures.js")
 LONGEST_CLASS = 24  # characters of the name of a class in a table
 
 
@@ -68,9 +69,10 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
             drawings += of_store
             origins += [report_store.identity.simulated] * len(of_store)
         drawings = with_distinct_names(drawings)
+        names = series.name(runs[0].spec.classes, [classifier.name for classifier in document.classifiers])
         (page / "figures").mkdir()
         pictures = {
-            drawing.name: _write_figure(drawing, page / "figures", origin)
+            drawing.name: _write_figure(drawing, page / "figures", origin, names)
             for drawing, origin in zip(drawings, origins, strict=True)
         }
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
@@ -104,10 +106,11 @@ def _draw_store(runs: Sequence[Run], document: MetricsDocument, report_store: Re
     return drawings
 
 
-def _write_figure(drawing: Drawing, folder: Path, origin: str) -> Markup:
+def _write_figure(drawing: Drawing, folder: Path, origin: str, names: Mapping[str, str]) -> Markup:
     """Write the files of a drawing and return its SVG element, in which matplotlib has escaped all text."""
     svg = style.save(drawing.figure, folder / drawing.name, origin)[0]
-    return Markup(style.inline_svg(svg.read_text(encoding="utf-8"), drawing.name, drawing.alt))
+    inline = style.inline_svg(svg.read_text(encoding="utf-8"), drawing.name, drawing.alt)
+    return Markup(series.interactive(inline, drawing.figure, names))
 
 
 @functools.cache  # a template is compiled once
@@ -132,7 +135,7 @@ def _environment() -> jinja2.Environment:
 def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> str:
     classes = runs[0].spec.classes
     background, signal = class_names(runs) if len(classes) == 2 else ("", "")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return (
         _environment()
         .get_template("report.html.jinja" if len(classes) == 2 else "classes.html.jinja")

@@ -67,7 +67,8 @@ class Run:
     spec
         Layout and meaning of the images.
     history
-        ``epoch``, the ``seconds`` that each epoch took (NaN if not recorded), and each of `CURVES`, float64 (epoch,).
+        ``epoch``, the ``seconds`` that each epoch took (NaN if not recorded), the ``learning_rate`` at its end, and
+        each of `CURVES`, float64 (epoch,).
     predictions
         Predictions of the best model, by split.
     occlusion
@@ -156,7 +157,9 @@ def _parse_store(run: Path, identity: Mapping[str, Any]) -> StoreIdentity:
 def _load_history(folder: RunFolder) -> dict[str, Float64Array]:
     """Return the columns that figures show, with NaN where an epoch has no value."""
     records = folder.read_history()
-    columns = {name: [getattr(record, name) for record in records] for name in ("epoch", "seconds", *CURVES)}
+    columns = {
+        name: [getattr(record, name) for record in records] for name in ("epoch", "seconds", "learning_rate", *CURVES)
+    }
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from evaluate import curves, gallery, showers, style
+from evaluate import gallery, showers, slice_curves, style
 from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
 from evaluate.parts import Measurement
@@ -35,13 +35,13 @@ def _draw_slice(members: Mapping[int, Classifier], slices: Sequence[Slice], stor
         f"{run.name} {' '.join(_show(getattr(part, quantity)) for part in of_run.bins)}"
         for run, of_run in zip(members.values(), slices, strict=True)
     )
-    name = curves.SLICED[quantity]
+    name = slice_curves.SLICED[quantity]
     return Drawing(
         name=f"store-{store_number}-by-{style.as_identifier(slices[0].variable)}",
         section="slices",
         alt=f"Test {name} in bins of {slices[0].long_name}: {values}.",
         caption="Bins with about the same number of test samples; each point is at the mean of its bin.",
-        figure=curves.draw_sliced(members, slices, quantity),
+        figure=slice_curves.draw_sliced(members, slices, quantity),
     )
 
 

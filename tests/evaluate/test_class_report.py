@@ -40,7 +40,7 @@ def test_every_run_and_class_has_its_figures(class_report, document):
     of_runs = [f"{kind}-{run}" for run in (1, 2, 3) for kind in ("confusion", "roc", "rejection")]
     of_classes = [f"scores-{run}-{label}" for run in (1, 2, 3) for label in range(3)]
     galleries = [f"gallery-{run}-{kind}" for run in (1, 2) for kind in ("right", "wrong", "uncertain")]
-    names = [*of_runs, *of_classes, *galleries, "calibration", "auc-by-class", "auc-by-time"]
+    names = [*of_runs, *of_classes, *galleries, "calibration", "auc-by-class", "auc-by-time", "learning-rate"]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
     names += ["store-1-channel-charge", *(f"store-1-by-{name}" for name in ("total_energy", "hits", "event"))]
     assert {path.name for path in (class_report / "figures").iterdir()} == {f"{name}.svg" for name in names}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from evaluate import curves, ranking, style
+from evaluate import curves, history_curves, ranking, score_curves, slice_curves, style
 from evaluate.observables import Observable
 from evaluate.runs import load_runs
 from evaluate.slices import slice_by
@@ -14,11 +14,12 @@ DRAW = {
     "roc": curves.draw_roc,
     "rejection": curves.draw_rejection,
     "calibration": curves.draw_calibration,
-    "loss": lambda runs: curves.draw_history(runs, "loss"),
-    "accuracy": lambda runs: curves.draw_history(runs, "accuracy"),
-    "auc": lambda runs: curves.draw_history(runs, "auc"),
-    "auc-by-time": curves.draw_auc_by_time,
-    "scores": lambda runs: curves.draw_scores(runs[0]),
+    "loss": lambda runs: history_curves.draw_history(runs, "loss"),
+    "accuracy": lambda runs: history_curves.draw_history(runs, "accuracy"),
+    "auc": lambda runs: history_curves.draw_history(runs, "auc"),
+    "learning-rate": history_curves.draw_learning_rate,
+    "auc-by-time": history_curves.draw_auc_by_time,
+    "scores": lambda runs: score_curves.draw_scores(runs[0]),
 }
 
 
@@ -58,18 +59,30 @@ def test_roc_lines_are_the_roc_curves(two_runs):
     lines = curves.draw_roc(two_runs).axes[0].get_lines()[-2:]
     for line, run in zip(lines, two_runs, strict=True):
         curve = ranking.roc(run.predictions["test"].label, run.predictions["test"].score)
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([curve.background, curve.signal]))
+        background, signal = line.get_data()
+        np.testing.assert_allclose(signal, np.interp(background, curve.background, curve.signal))
+        assert (background[0], background[-1]) == (0, 1)
+
+
+def test_ratios_are_drawn_to_the_first_run(two_runs):
+    upper, lower = curves.draw_roc(two_runs).axes
+    first, second = (line.get_ydata() for line in upper.get_lines()[-2:])
+    np.testing.assert_allclose(lower.get_lines()[-1].get_ydata()[1:], second[1:] / first[1:])
+    assert lower.get_title(loc="left") == "ratio to cnn-torch"
+    assert len(curves.draw_roc(two_runs[:1]).axes) == 1
 
 
 def test_rejection_is_drawn_where_it_is_finite(two_runs):
     for line in curves.draw_rejection(two_runs).axes[0].get_lines():
         efficiency, rejection = line.get_data()
-        assert np.isfinite(rejection).all()
-        assert (efficiency[-1], rejection[-1]) == (1, 1)
+        drawn = np.isfinite(rejection)
+        assert np.all(np.diff(drawn.astype(int)) >= 0)
+        assert efficiency[-1] == 1
+        assert rejection[drawn].min() >= 1
 
 
 def test_history_lines_are_both_splits_of_every_run(two_runs):
-    lines = curves.draw_history(two_runs, "loss").axes[0].get_lines()
+    lines = history_curves.draw_history(two_runs, "loss").axes[0].get_lines()
     drawn = [(line.get_color(), line.get_ydata().tolist()) for line in lines]
     for index, run in enumerate(two_runs):
         for split in ("train", "validation"):
@@ -77,8 +90,24 @@ def test_history_lines_are_both_splits_of_every_run(two_runs):
     assert len(drawn) == 4
 
 
+def test_baselines_do_not_squeeze_the_networks(make_run):
+    runs = load_runs([make_run("network"), make_run("trees", "trees", epochs=180)])
+    axes = history_curves.draw_history(runs, "loss").axes[0]
+    assert max(len(line.get_xdata()) for line in axes.get_lines()) == 3  # 0.7 / 180 is far from the network's losses
+    level = history_curves.draw_history(runs, "auc").axes[0].get_lines()[-1]
+    assert (level.get_color(), *level.get_ydata()) == (style.run_colour(1), 0.8, 0.8)
+    panels = history_curves.draw_baselines(runs).axes
+    assert [len(line.get_xdata()) for axes in panels for line in axes.get_lines()] == [180] * 6
+    assert {line.get_marker() for axes in panels for line in axes.get_lines()} == {""}
+
+
+def test_the_learning_rate_is_that_of_each_epoch(two_runs):
+    (first, _) = history_curves.draw_learning_rate(two_runs).axes[0].get_lines()
+    np.testing.assert_array_equal(first.get_ydata(), [1e-3] * 3)
+
+
 def test_auc_is_drawn_against_the_time_it_took(two_runs):
-    for line, run in zip(curves.draw_auc_by_time(two_runs).axes[0].get_lines(), two_runs, strict=True):
+    for line, run in zip(history_curves.draw_auc_by_time(two_runs).axes[0].get_lines(), two_runs, strict=True):
         seconds, auc = line.get_data()
         np.testing.assert_allclose(seconds, np.arange(1, 4) * run.history["seconds"][0])
         np.testing.assert_array_equal(auc, run.history["validation_auc"])
@@ -87,7 +116,7 @@ def test_auc_is_drawn_against_the_time_it_took(two_runs):
 def test_names_of_ten_curves_that_end_together_are_apart(make_run):
     """They are inside the figure, too, beside the axes."""
     runs = load_runs([make_run(f"run-{number:02}-with-a-name-that-is-long", seed=number) for number in range(10)])
-    figure = curves.draw_auc_by_time(runs)
+    figure = history_curves.draw_auc_by_time(runs)
     figure.draw_without_rendering()
     axes = figure.axes[0]
     boxes = sorted((Text.get_window_extent(text) for text in axes.texts), key=lambda box: box.y0)
@@ -97,15 +126,15 @@ def test_names_of_ten_curves_that_end_together_are_apart(make_run):
 
 
 def test_score_histograms_have_unit_area(two_runs):
-    outlines = [patch.get_data() for patch in curves.draw_scores(two_runs[0]).axes[0].patches]
+    outlines = [patch.get_data() for patch in score_curves.draw_scores(two_runs[0]).axes[0].patches]
     assert len(outlines) == 4
     for values, edges, _ in outlines:
         assert np.sum(values * np.diff(edges)) == pytest.approx(1)
 
 
 def test_axes_name_the_classes(two_runs):
-    axes = curves.draw_roc(two_runs).axes[0]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("photon efficiency", "electron efficiency")
+    upper, lower = curves.draw_roc(two_runs).axes
+    assert (lower.get_xlabel(), upper.get_ylabel()) == ("photon efficiency", "electron efficiency")
 
 
 def test_drawing_leaves_matplotlib_as_it_was(two_runs):
@@ -121,7 +150,7 @@ def test_an_axis_of_large_numbers_counts_from_the_lowest(low, label, two_runs):
     observable = Observable(name="event", long_name="event number", units="1", value=value)
     test = two_runs[0].predictions["test"]
     part = slice_by(observable, test.label, test.score, best_threshold=0.5)
-    axes = curves.draw_sliced({0: two_runs[0]}, [part]).axes[0]
+    axes = slice_curves.draw_sliced({0: two_runs[0]}, [part]).axes[0]
     assert axes.get_xlabel() == label
     origin = low if label != "event number" else 0
     points = axes.get_lines()[0].get_xdata()

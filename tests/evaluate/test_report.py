@@ -73,7 +73,17 @@ def html(report):
 
 
 def test_a_report_is_a_page_numbers_and_figures(report):
-    names = ["auc-by-time", "roc", "rejection", "precision", "calibration", "scores-1", "scores-2", "scores-3"]
+    names = [
+        "auc-by-time",
+        "learning-rate",
+        "roc",
+        "rejection",
+        "precision",
+        "calibration",
+        "scores-1",
+        "scores-2",
+        "scores-3",
+    ]
     names += [f"history-{quantity}" for quantity in ("loss", "accuracy", "auc")]
     written = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert written == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
@@ -156,9 +166,9 @@ def test_links_lead_somewhere(report, html):
 def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
     page = Page(html)
     pictures = page.attributes("svg")
-    assert len(pictures) == 11
+    assert len(pictures) == 12
     assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in pictures)
-    assert len(page.attributes("figcaption")) == 11
+    assert len(page.attributes("figcaption")) == 12
     assert all("scope" in heading for heading in page.attributes("th"))
     assert page.attributes("html") == [{"lang": "en"}]
 
@@ -224,7 +234,7 @@ def test_images_and_properties_of_samples_are_shown_if_the_store_can_be_read(sto
     assert "data:image/png;base64," in html
     assert "cannot be read" not in html
     pictures = Page(html).attributes("svg")
-    assert len(pictures) == 11 + 2 + 6 + 6  # runs and their mean, AUC by sample property, store, single images
+    assert len(pictures) == 12 + 2 + 6 + 6  # runs and their mean, AUC by sample property, store, single images
     assert "| sum of energy | " in (store_report / "model-card-1.md").read_text()
     document = json.loads((store_report / "metrics.json").read_text())
     jsonschema.validate(document, json_schema(MetricsDocument))

@@ -1,0 +1,166 @@
+"""Figures of trainings by epoch and by time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from evaluate import series, style
+from evaluate.runs import BASELINES, Run
+
+QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "auc": "ROC AUC"}
+MOST_MARKERS = 40
+"""Epochs of a run up to which each of them has a marker."""
+MARKER_SIZE = 3.5
+TRAIN_DASHES = (0, (2, 1.5))
+PANEL = 2.75
+"""Width of a panel for baselines, in inches."""
+
+
+def by_index(runs: Sequence[Run], *, baselines: bool) -> dict[int, Run]:
+    """Return the baselines or the networks of a report, by their index in it, which determines their colour."""
+    return {index: run for index, run in enumerate(runs) if (run.framework in BASELINES) == baselines}
+
+
+@style.styled
+def draw_history(runs: Sequence[Run], quantity: str) -> Figure:
+    """Draw a quantity by epoch on the training and the validation split, for the networks.
+
+    A baseline, which has no epochs, is a level line at its last value on the validation split, if that is near the
+    values of the networks.
+
+    Parameters
+    ----------
+    runs
+        All runs of the report, in the order of their colours.
+    quantity
+        One of `QUANTITIES`.
+    """
+    label = QUANTITIES[quantity]
+    networks, baselines = by_index(runs, baselines=False), by_index(runs, baselines=True)
+    figure, axes = style.new_figure(f"{label[0].upper()}{label[1:]} by epoch", "epoch", label, max(2, len(runs)))
+    entries = _draw_epochs(axes, networks, quantity)
+    low, high = axes.get_ylim()
+    for index, run in baselines.items():
+        level = run.history[f"validation_{quantity}"][-1]
+        if not low - (high - low) / 4 <= level <= high + (high - low) / 4:
+            continue
+        line = axes.axhline(level, color=style.run_colour(index), linewidth=1.2, linestyle=(0, (6, 1.5, 1.2, 1.5)))
+        entries[index] = line
+        series.mark(series.of_run(index), line, part="value")
+    _finish(figure, {index: runs[index].name for index in entries}, entries)
+    return figure
+
+
+@style.styled
+def draw_baselines(runs: Sequence[Run]) -> Figure:
+    """Draw loss, accuracy and AUC of the baselines that were trained in steps, side by side.
+
+    Parameters
+    ----------
+    runs
+        All runs of the report, in the order of their colours.
+    """
+    shown = {index: run for index, run in by_index(runs, baselines=True).items() if run.history["epoch"].size > 1}
+    figure = Figure(
+        figsize=(PANEL * len(QUANTITIES), style.HEIGHT + style.ROW * max(2, len(shown))), layout="constrained"
+    )
+    entries: dict[int, Line2D] = {}
+    for number, (quantity, label) in enumerate(QUANTITIES.items(), start=1):
+        axes = figure.add_subplot(1, len(QUANTITIES), number)
+        axes.set(title=f"{label[0].upper()}{label[1:]} by iteration", xlabel="iteration", ylabel=label)
+        entries = _draw_epochs(axes, shown, quantity)
+    _finish(figure, {index: run.name for index, run in shown.items()}, entries)
+    return figure
+
+
+def _draw_epochs(axes: Axes, runs: Mapping[int, Run], quantity: str) -> dict[int, Line2D]:
+    """Draw both splits of each run, and return an entry of the legend for each."""
+    entries = {}
+    for index, run in runs.items():
+        epochs, of_run = run.history["epoch"], series.of_run(index)
+        marked = epochs.size <= MOST_MARKERS
+        look: dict[str, Any] = {"color": style.run_colour(index), "markersize": MARKER_SIZE}
+        look["marker"] = style.run_marker(index) if marked else ""
+        (train,) = axes.plot(
+            epochs, run.history[f"train_{quantity}"], linestyle=TRAIN_DASHES, linewidth=1.2, fillstyle="none", **look
+        )
+        (validation,) = axes.plot(epochs, run.history[f"validation_{quantity}"], **look)
+        series.mark(of_run, train)
+        series.mark(of_run, validation, part="value")
+        entries[index] = Line2D([], [], **look)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return entries
+
+
+def _finish(figure: Figure, names: Mapping[int, str], entries: Mapping[int, Line2D]) -> None:
+    """Add the legends: runs on the left, splits on the right."""
+    series.legend(
+        figure,
+        {names[index]: entry for index, entry in entries.items()},
+        [series.of_run(index) for index in entries],
+        length=34,
+    )
+    lines = {
+        "validation": Line2D([], [], color=style.MUTED),
+        "train": Line2D([], [], color=style.MUTED, linestyle=TRAIN_DASHES, linewidth=1.2),
+    }
+    style.legend(figure, lines, side="right")
+
+
+@style.styled
+def draw_learning_rate(runs: Sequence[Run]) -> Figure:
+    """Draw the learning rate at the end of each epoch, for the networks.
+
+    Parameters
+    ----------
+    runs
+        All runs of the report, in the order of their colours.
+    """
+    networks = by_index(runs, baselines=False)
+    figure, axes = style.new_figure("Learning rate by epoch", "epoch", "learning rate", len(networks))
+    entries = {}
+    for index, run in networks.items():
+        rate = run.history["learning_rate"]
+        marker = style.run_marker(index) if rate.size <= MOST_MARKERS else ""
+        look = style.run_line(index) | {"marker": marker, "markersize": MARKER_SIZE}
+        (entries[run.name],) = axes.plot(run.history["epoch"], rate, **look)
+        series.mark(series.of_run(index), entries[run.name], part="value")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0)
+    series.legend(figure, entries, [series.of_run(index) for index in networks])
+    return figure
+
+
+@style.styled
+def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
+    """Draw the validation AUC after each epoch against the training time, as measured on each run's machine.
+
+    Parameters
+    ----------
+    runs
+        In the order of their colours; runs without times are left out. Each curve has the run's name at its end.
+    """
+    figure, axes = style.new_figure(
+        "AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8)
+    )
+    ends = {}
+    for index, run in enumerate(runs):
+        seconds, auc = run.history["seconds"].cumsum(), run.history["validation_auc"]
+        if np.isnan(seconds[-1]):
+            continue
+        marker = style.run_marker(index) if seconds.size <= MOST_MARKERS else ""
+        (line,) = axes.plot(seconds, auc, **style.run_line(index), marker=marker, markersize=2.5)
+        series.mark(series.of_run(index), line, part="value")
+        ends[run.name] = (float(seconds[-1]), float(auc[-1]), style.run_colour(index))
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if right > 100 * left else (1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    style.label_ends(axes, ends)
+    return figure
