@@ -122,7 +122,7 @@ def _draw_trainings(runs: Sequence[Run], notes: Mapping[str, str]) -> list[Drawi
                 figure=history_curves.draw_learning_rate(runs),
             )
         )
-    drawings += _draw_times(runs)
+    drawings += _draw_times(runs, [*networks])
     if any(run.history["epoch"].size > 1 for run in baselines):
         names = ", ".join(run.name for run in baselines)
         drawings.append(
@@ -140,22 +140,21 @@ def _draw_trainings(runs: Sequence[Run], notes: Mapping[str, str]) -> list[Drawi
 def _draw_history(runs: Sequence[Run], networks: Sequence[Run], quantity: str, note: str) -> Drawing:
     last = "; ".join(f"{run.name} {run.history[f'validation_{quantity}'][-1]:.4f}" for run in networks)
     label = history_curves.QUANTITIES[quantity]
-    level = " A level line is the last value of a baseline, if it is near." if len(networks) < len(runs) else ""
     return Drawing(
         name=f"history-{quantity}",
         section="training",
         alt=f"{label[0].upper()}{label[1:]} by epoch, training and validation. Validation after the last epoch: "
         f"{last}.",
-        caption=note + level,
+        caption=note + _note_levels(runs, networks),
         figure=history_curves.draw_history(runs, quantity),
     )
 
 
-def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
-    seconds = {run.name: run.history["seconds"].sum() for run in runs}
+def _draw_times(runs: Sequence[Run], networks: Sequence[Run]) -> list[Drawing]:
+    seconds = {run.name: run.history["seconds"].sum() for run in networks}
     ends = [
         f"{run.name} {run.history['validation_auc'][-1]:.4f} after {seconds[run.name]:,.0f} s"
-        for run in runs
+        for run in networks
         if np.isfinite(seconds[run.name])
     ]
     if not ends:
@@ -165,10 +164,16 @@ def _draw_times(runs: Sequence[Run]) -> list[Drawing]:
             name="auc-by-time",
             section="training",
             alt=f"Validation AUC by training time. At the end: {'; '.join(ends)}.",
-            caption="After each epoch. Times can be compared only between runs on the same machine.",
+            caption="After each epoch. Times can be compared only between runs on the same machine."
+            f"{_note_levels(runs, networks)}",
             figure=history_curves.draw_auc_by_time(runs),
         )
     ]
+
+
+def _note_levels(runs: Sequence[Run], networks: Sequence[Run]) -> str:
+    """Return what a level line is, if runs have baselines, for the end of a caption."""
+    return " A level line is the last value of a baseline, if it is near." if len(networks) < len(runs) else ""
 
 
 def _draw_scores(run: Classifier, run_number: int) -> Drawing:

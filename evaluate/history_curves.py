@@ -17,7 +17,8 @@ MOST_MARKERS = 40
 """Epochs of a run up to which each of them has a marker."""
 MARKER_SIZE = 3.5
 TRAIN_DASHES = (0, (2, 1.5))
-PANEL = 2.75
+LEVEL_DASHES = (0, (6, 1.5, 1.2, 1.5))
+PANEL = 3.0
 """Width of a panel for baselines, in inches."""
 
 
@@ -44,16 +45,23 @@ def draw_history(runs: Sequence[Run], quantity: str) -> Figure:
     networks, baselines = by_index(runs, baselines=False), by_index(runs, baselines=True)
     figure, axes = style.new_figure(f"{label[0].upper()}{label[1:]} by epoch", "epoch", label, max(2, len(runs)))
     entries = _draw_epochs(axes, networks, quantity)
-    low, high = axes.get_ylim()
-    for index, run in baselines.items():
-        level = run.history[f"validation_{quantity}"][-1]
-        if not low - (high - low) / 4 <= level <= high + (high - low) / 4:
-            continue
-        line = axes.axhline(level, color=style.run_colour(index), linewidth=1.2, linestyle=(0, (6, 1.5, 1.2, 1.5)))
-        entries[index] = line
-        series.mark(series.of_run(index), line, part="value")
+    entries |= _draw_levels(axes, baselines, quantity)
     _finish(figure, {index: runs[index].name for index in entries}, entries)
     return figure
+
+
+def _draw_levels(axes: Axes, baselines: Mapping[int, Run], quantity: str) -> dict[int, Line2D]:
+    """Draw the last validation value of each baseline that is near what is drawn, and return the lines."""
+    low, high = axes.get_ylim()
+    room = (high - low) / 4
+    levels = {index: run.history[f"validation_{quantity}"][-1] for index, run in baselines.items()}
+    lines = {}
+    for index, level in levels.items():
+        if low - room <= level <= high + room:
+            colour = style.run_colour(index)
+            lines[index] = axes.axhline(level, color=colour, linewidth=1.2, linestyle=LEVEL_DASHES)
+            series.mark(series.of_run(index), lines[index], part="value")
+    return lines
 
 
 @style.styled
@@ -74,6 +82,7 @@ def draw_baselines(runs: Sequence[Run]) -> Figure:
         axes = figure.add_subplot(1, len(QUANTITIES), number)
         axes.set(title=f"{label[0].upper()}{label[1:]} by iteration", xlabel="iteration", ylabel=label)
         entries = _draw_epochs(axes, shown, quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _finish(figure, {index: run.name for index, run in shown.items()}, entries)
     return figure
 
@@ -140,16 +149,18 @@ def draw_learning_rate(runs: Sequence[Run]) -> Figure:
 def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
     """Draw the validation AUC after each epoch against the training time, as measured on each run's machine.
 
+    Each curve has the run's name at its end. Baselines are level lines as in `draw_history`.
+
     Parameters
     ----------
     runs
-        In the order of their colours; runs without times are left out. Each curve has the run's name at its end.
+        All runs of the report, in the order of their colours; networks without times are left out.
     """
     figure, axes = style.new_figure(
         "AUC by training time", "seconds of training", "validation ROC AUC", max(0, len(runs) - 8)
     )
     ends = {}
-    for index, run in enumerate(runs):
+    for index, run in by_index(runs, baselines=False).items():
         seconds, auc = run.history["seconds"].cumsum(), run.history["validation_auc"]
         if np.isnan(seconds[-1]):
             continue
@@ -158,6 +169,9 @@ def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
         series.mark(series.of_run(index), line, part="value")
         ends[run.name] = (float(seconds[-1]), float(auc[-1]), style.run_colour(index))
     axes.set_xscale("log")
+    for index in _draw_levels(axes, by_index(runs, baselines=True), "auc"):
+        level = float(runs[index].history["validation_auc"][-1])
+        ends[runs[index].name] = (axes.get_xlim()[1], level, style.run_colour(index))
     left, right = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if right > 100 * left else (1, 2, 5)))
     axes.xaxis.set_minor_formatter(NullFormatter())
