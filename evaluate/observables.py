@@ -54,7 +54,10 @@ def read_observables(path: Location, split: str) -> list[Observable]:
 
 
 def _compute(path: Location, split: str) -> list[Observable]:
-    """Compute the observables of the images in one pass, a few batches at a time; energies are summed in float64."""
+    """Compute the observables of the images in one pass, a few batches at a time; energies are summed in float64.
+
+    The sum is in the unit of the channels, if they have the same one.
+    """
     opened = store.open_store(path)
     start, stop = opened.split_range(split)
     energies = energy_channels(opened.spec)
@@ -65,11 +68,12 @@ def _compute(path: Location, split: str) -> list[Observable]:
         rows = batch.sample - start
         energy[rows] = image.sum(axis=(1, 2, 3), dtype=np.float64)
         hits[rows] = np.count_nonzero(image.any(axis=-1), axis=(1, 2))
+    scale, units = _common_scale(opened.spec, energies)
     names = " + ".join(opened.spec.channels[channel].name for channel in energies)
     if len(energies) > MOST_NAMED:
         names = f"{len(energies)} channels"
     return [
-        Observable(name="total_energy", long_name=f"sum of {names}", units="1", value=energy),
+        Observable(name="total_energy", long_name=f"sum of {names}", units=units, value=scale * energy),
         Observable(name="hits", long_name="cells with energy", units="1", value=hits),
     ]
 
@@ -77,6 +81,13 @@ def _compute(path: Location, split: str) -> list[Observable]:
 def energy_channels(spec: DatasetSpec) -> list[int]:
     """Return the indices of the channels that hold energies or momenta: all except the time."""
     return [index for index, channel in enumerate(spec.channels) if channel.name != "time"]
+
+
+def _common_scale(spec: DatasetSpec, channels: list[int]) -> tuple[float, str]:
+    """Return the value of 1 and the unit of channels, or 1 and no unit if they differ or the description has none."""
+    scales = {(spec.channels[channel].scale, spec.channels[channel].unit) for channel in channels}
+    scale, unit = scales.pop() if len(scales) == 1 else (1.0, "1")
+    return (scale, unit) if unit != "1" else (1.0, "1")
 
 
 def _read_columns(path: Location, split: str) -> list[Observable]:

@@ -6,10 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evaluate import series, style
-from evaluate.results import Slice
+from evaluate.results import Slice, SliceBin
 from evaluate.runs import Classifier
 
 SLICED = {"auc": "AUC", "accuracy": "accuracy"}
+TAIL = 3.0
+"""Distance of the axis's end from the mean of the outermost bin, relative to that of the bin's inner edge, at most."""
 MOST_COMMON = 1e-4
 """Range of an observable, relative to its size, below which an axis counts from the lowest value."""
 
@@ -50,8 +52,18 @@ def draw_sliced(runs: Mapping[int, Classifier], slices: Sequence[Slice], quantit
             markersize=3.5,
         )
         series.mark(series.of_run(index), points, part="value")
+    axes.set_xlim(*_reach([part for of_run in slices for part in of_run.bins], origin))
     series.legend(figure, entries, [series.of_run(index) for index in runs])
     return figure
+
+
+def _reach(bins: Sequence[SliceBin], origin: float) -> tuple[float | None, float | None]:
+    """Return the ends of the axis where the first or the last bin has a long tail, which would squeeze all others."""
+    if not bins:
+        return None, None
+    first, last = min(bins, key=lambda part: part.low), max(bins, key=lambda part: part.high)
+    left, right = first.mean - TAIL * (first.high - first.mean), last.mean + TAIL * (last.mean - last.low)
+    return left - origin if first.low < left else None, right - origin if last.high > right else None
 
 
 def _origin(slices: Sequence[Slice]) -> float:

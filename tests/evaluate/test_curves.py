@@ -155,3 +155,13 @@ def test_an_axis_of_large_numbers_counts_from_the_lowest(low, label, two_runs):
     origin = low if label != "event number" else 0
     points = axes.get_lines()[0].get_xdata()
     np.testing.assert_allclose(points, [part.mean - origin for part in part.bins], atol=1)
+
+
+def test_a_few_values_far_off_do_not_squeeze_the_bins(two_runs):
+    value = np.append([-1000.0], np.linspace(10, 11, 199))
+    test = two_runs[0].predictions["test"]
+    part = slice_by(Observable(name="e", long_name="e", units="1", value=value), *test.scored[:2], best_threshold=0.5)
+    left, right = slice_curves.draw_sliced({0: two_runs[0]}, [part]).axes[0].get_xlim()
+    assert part.bins[0].low == -1000
+    assert -60 < left < 10
+    assert right > 11

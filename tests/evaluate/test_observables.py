@@ -13,9 +13,9 @@ def test_energy_and_hits_are_those_of_the_images(real_store, monkeypatch):
     monkeypatch.setattr(observables, "BATCH_BYTES", 60 * 8192)  # 200 test samples in four batches
     energy, hits = observables.read_observables(real_store, "test")
     image = store.open_dataset(real_store, "test").image.values[..., 0].astype(np.float64)
-    np.testing.assert_allclose(energy.value, image.sum(axis=(1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(energy.value, 50 * image.sum(axis=(1, 2)), rtol=1e-12)  # an energy of 1 is 50 GeV
     np.testing.assert_array_equal(hits.value, np.count_nonzero(image, axis=(1, 2)))
-    assert (energy.name, energy.long_name) == ("total_energy", "sum of energy")
+    assert (energy.name, energy.long_name, energy.units) == ("total_energy", "sum of energy", "GeV")
 
 
 def test_all_channels_but_the_time_are_energies():
