@@ -4,7 +4,7 @@
 
     RUN/
       config.json          settings of the training, and its `framework`, `model` and number of trainable `parameters`
-      environment.json     command, device, versions, and under `store` the identity of the data
+      environment.json     command, device, date, commit, host, versions, and under `store` the identity of the data
       architecture.json    the network, see `train.model.specification.Specification.to_dict`; not for baselines
       history.jsonl        one `EpochRecord` per line
       checkpoints/         last.npz, best.npz; not for baselines
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from store import files
 from store.epoch_record import EpochRecord
 from store.errors import RunError
+from store.provenance import describe_process
 from store.run_rules import STORE_KEYS, check_config, check_environment, finite, require
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ class RunFolder:
                 "command": shlex.join(re.sub(r"(https?://[^?#\s]*)[?#]\S*", r"\1", word) for word in sys.argv),
                 "device": device,
                 **({} if feed is None else {"feed": feed}),
+                **describe_process(),
                 "platform": platform.platform(),
                 "python": platform.python_version(),
                 "packages": installed_versions(PACKAGES),
