@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evaluate import class_metrics, class_ranking, metrics, ranking
-from evaluate.document import ClassAgreement, ComparisonDocument, PairedAuc, PairedMeasurement, ScorePair
+from evaluate.document import ClassAgreement, ComparisonDocument, PairedAuc, PairedMeasurement, ScorePair, name_classes
 from evaluate.intervals import DIFFERENCE, FRACTION, with_interval
 from evaluate.metrics import CONFIDENCE
 from evaluate.pairs import Pairs, Side, check_sides, load_side, pair_samples
@@ -43,12 +43,12 @@ def compare(first: Path, second: Path, split: str = "test", top: int = 10) -> Co
         raise ConfigError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     sides = load_side(first, split), load_side(second, split)
     check_sides(*sides)
-    pairs = pair_samples(*sides)
+    pairs, classes = pair_samples(*sides), sides[0].classes or sides[1].classes
     if pairs.first.ndim == 1:
-        compared = _compare_scores(pairs, top)
+        compared = _compare_scores(pairs, top) | (name_classes(classes) if classes else {})
     else:
         numbers = [str(number) for number in range(pairs.first.shape[1])]
-        compared = _compare_classes(pairs, top, sides[0].classes or sides[1].classes or numbers)
+        compared = _compare_classes(pairs, top, classes or numbers)
     return ComparisonDocument(
         confidence=CONFIDENCE,
         paths=(str(first), str(second)),

@@ -23,17 +23,23 @@ def report(
     output: Annotated[Path, typer.Option(help="Folder of the report; an older report in it is replaced.")] = Path(
         "report"
     ),
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     cache: CacheFolder = None,
     cache_size: CacheSize = None,
 ) -> None:
     """Write an HTML page about runs, with curves and tables, and also the figures and numbers as files."""
+    import webbrowser
+
     from evaluate.report import write_report
+    from evaluate.steps import show_steps
     from evaluate.terminal import print_summary
 
     use_cache(cache, cache_size)
-    with console.console.status("drawing the report"):
-        document = write_report(run, output)
+    with show_steps() as show:
+        document = write_report(run, output, show)
     print_summary(document, output)
+    if open_page and not webbrowser.open((output / "index.html").resolve().as_uri()):
+        console.say("warning: no browser could be started", style="yellow")
 
 
 @app.command("compare")

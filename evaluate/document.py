@@ -64,6 +64,7 @@ class MetricsDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=M
     comparisons: list[RunComparison]
     published: Annotated[dict[str, list[PublishedRow]], about("Published results by the digest of the store.")]
     warnings: list[str]
+    notes: Annotated[list[str], about("What readers should know, without being warned.")]
     files: Annotated[list[str], about("All files of the report.")]
 
     @property
@@ -143,6 +144,8 @@ class ComparisonDocument(Part, frozen=True, kw_only=True, tag_field="schema", ta
         list[str] | UnsetType, about("Names of the classes; numbers if no file names them. More than two classes only.")
     ] = UNSET
     by_class: Annotated[list[ClassAgreement] | UnsetType, about("More than two classes only.")] = UNSET
+    signal: Annotated[str | UnsetType, about("Name of class 1. Two classes only, if a run names them.")] = UNSET
+    background: Annotated[str | UnsetType, about("Name of class 0. Two classes only, if a run names them.")] = UNSET
     simulated: Annotated[list[str], about("What simulated the data of the runs.")]
     largest_differences: list[ScorePair]
     warnings: list[str]

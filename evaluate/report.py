@@ -23,6 +23,7 @@ from evaluate.figures import draw_runs
 from evaluate.formatting import edge, plus_minus, with_error
 from evaluate.measure import SIGNAL_EFFICIENCIES
 from evaluate.runs import Run, list_classes, load_runs
+from evaluate.steps import Steps, ignore
 from evaluate.store_figures import draw_gallery, draw_showers, draw_slices
 from evaluate.stores import ReportStore, find_stores
 from evaluate.summary import summarise
@@ -33,7 +34,7 @@ SCRIPTS = ("report.js", "figures.js")
 LONGEST_CLASS = 24  # characters of the name of a class in a table
 
 
-def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
+def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> MetricsDocument:
     """Write a page, ``metrics.json``, model cards and ``figures/`` about runs into a folder; return the metrics.
 
     The mean of the networks is one more row, see `evaluate.ensemble.find_ensembles`. The folder appears once everything
@@ -45,6 +46,8 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         Run directories.
     output
         The report's folder.
+    show
+        Called with what comes next, and of figures with the number of those that are drawn and of all of them.
 
     Raises
     ------
@@ -55,11 +58,15 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         folder holds something other than a report.
     """
     with report_folder.replacing_folder(output) as page:
+        show("reading runs")
         runs = load_runs(paths)
         _check_classes(runs)
+        show("reading stores")
         stores = find_stores(runs)
+        show("measuring")
         ensembles, warnings = find_ensembles(runs)
         document = summarise(stores, runs, ensembles, warnings)
+        show("preparing figures")
         drawings = draw_runs(runs, document, ensembles)
         origins = [" and ".join(_simulated(runs))] * len(drawings)
         for report_store in stores:
@@ -71,10 +78,11 @@ def write_report(paths: Sequence[Path], output: Path) -> MetricsDocument:
         drawings = with_distinct_names(drawings)
         names = series.name(runs[0].spec.classes, [classifier.name for classifier in document.classifiers])
         (page / "figures").mkdir()
-        pictures = {
-            drawing.name: _write_figure(drawing, page / "figures", origin, names)
-            for drawing, origin in zip(drawings, origins, strict=True)
-        }
+        pictures = {}
+        for count, (drawing, origin) in enumerate(zip(drawings, origins, strict=True)):
+            show(f"drawing {drawing.name}", count, len(drawings))
+            pictures[drawing.name] = _write_figure(drawing, page / "figures", origin, names)
+        show("writing the page")
         html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")
         for number, results in enumerate(document.runs, start=1):

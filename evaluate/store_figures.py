@@ -40,7 +40,8 @@ def _draw_slice(members: Mapping[int, Classifier], slices: Sequence[Slice], stor
         name=f"store-{store_number}-by-{style.as_identifier(slices[0].variable)}",
         section="slices",
         alt=f"Test {name} in bins of {slices[0].long_name}: {values}.",
-        caption="Bins with about the same number of test samples; each point is at the mean of its bin. Long tails of the outermost bins are outside the axes.",
+        caption="Bins with about the same number of test samples; each point is at the mean of its bin. "
+        "Long tails of the outermost bins are outside the axes.",
         figure=slice_curves.draw_sliced(members, slices, quantity),
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import UnsetType
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -57,7 +58,14 @@ def print_summary(document: MetricsDocument, output: Path) -> None:
             screen.print(printable(f"test accuracy, {pair}: {plus_minus(comparison.accuracy)}"))
     _print_warnings(screen, document.warnings)
     _print_origin(screen, sorted({run.store.simulated for run in document.runs} - {""}))
-    screen.print(printable(f"report: {output / 'index.html'}"))
+    screen.print(_link("report: ", output / "index.html"))
+
+
+def _link(words: str, path: Path) -> Text:
+    """Return words and a path, which is a link where the terminal shows links."""
+    text = Text(printable(f"{words}{path}"))
+    text.stylize(Style(link=path.resolve().as_uri()), len(words))
+    return text
 
 
 def print_comparison(document: ComparisonDocument) -> None:
@@ -107,10 +115,11 @@ def _tabulate_agreement(document: ComparisonDocument) -> Table:
 
 def _tabulate_differences(document: ComparisonDocument) -> Table:
     """Return the samples with the largest differences, with both scores or both most probable classes."""
+    classes = document.classes or ([str(document.background), str(document.signal)] if document.signal else [])
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("sample", "label", "first", "second"):
-        table.add_column(name, justify="right")
-    classes = document.classes or []
+    score = f", score for {document.signal}" if document.signal else ""
+    for name in ("sample", "true class", f"first{score}", f"second{score}"):
+        table.add_column(Text(printable(name)), justify="right")
     for pair in document.largest_differences:
         label = "" if pair.label is None else classes[pair.label] if classes else str(pair.label)
         if pair.probabilities:

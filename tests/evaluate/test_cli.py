@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -35,6 +36,41 @@ def test_the_report_goes_to_report_by_default(make_run, undrawn, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     assert evaluate("report", run) == 0
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_the_report_is_opened_in_the_browser(make_run, undrawn, tmp_path, monkeypatch):
+    seen, browser = tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{seen}"\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    monkeypatch.setattr("webbrowser._tryorder", None)  # it reads the environment when it is first used
+    output = tmp_path / "a page"
+    assert evaluate(make_run("cnn"), "--output", output, "--open") == 0
+    assert seen.read_text() == f"{(output / 'index.html').as_uri()}\n"
+
+
+def test_the_path_is_a_link_on_a_terminal_alone(make_run, undrawn, tmp_path, capsys, monkeypatch):
+    run, output = make_run("cnn"), tmp_path / "page"
+    assert evaluate(run, "--output", output) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm-256color")):
+        monkeypatch.setenv(name, value)
+    assert evaluate(run, "--output", output) == 0
+    assert f";{(output / 'index.html').as_uri()}\x1b\\" in capsys.readouterr().out
+
+
+def test_every_figure_is_a_step(make_run, tmp_path, monkeypatch):
+    from evaluate.report import write_report
+    from tests.evaluate.hostile import svg_alone
+
+    steps = []
+    with svg_alone():
+        write_report([make_run("cnn")], tmp_path / "page", lambda *step: steps.append(step))
+    drawn = [step for step in steps if len(step) == 3]
+    assert [count for _, count, _ in drawn] == list(range(len(drawn)))
+    figures = {path.stem for path in (tmp_path / "page" / "figures").iterdir()}
+    assert {name.removeprefix("drawing ") for name, _, _ in drawn} == figures
+    assert {total for _, _, total in drawn} == {len(figures)}
 
 
 def test_names_are_printed_as_they_are(make_run, undrawn, tmp_path, capsys):
@@ -89,6 +125,9 @@ def test_two_runs_are_compared(make_run, tmp_path, capsys):
     assert "data: Geant4 simulation" in printed
     assert len(document["largest_differences"]) == 2
     assert str(document["largest_differences"][0]["sample"]) in printed
+    assert (document["background"], document["signal"]) == ("photon", "electron")
+    assert "first, score for electron" in printed
+    assert re.search(rf"{document['largest_differences'][0]['sample']} +(photon|electron) ", printed)
 
 
 def test_a_comparison_that_fails_writes_nothing(make_run, tmp_path, capsys):
