@@ -79,6 +79,9 @@ def score(
         ),
     ],
     output: Annotated[Path, typer.Option(help="File for the scores, .csv or .parquet.")] = Path("scores.csv"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the scores and their metrics if they exist.")
+    ] = False,
     cache: CacheFolder = None,
     cache_size: CacheSize = None,
 ) -> None:
@@ -91,7 +94,7 @@ def score(
 
     use_cache(cache, cache_size)
     with console.console.status("scoring"):
-        document = score(run, file, output)
+        document = score(run, file, output, overwrite=overwrite)
     print_scores(document, output)
 
 

@@ -24,7 +24,7 @@ from store.locations import Location
 from store.run_folder import RunFolder
 
 
-def score(runs: Sequence[Path], file: Location, output: Path) -> ScoresDocument:
+def score(runs: Sequence[Path], file: Location, output: Path, *, overwrite: bool = False) -> ScoresDocument:
     """Score the images of a file; write the scores, and beside them a JSON document with the metrics.
 
     It needs memory for a few blocks of images, 16 MiB each, and 17 bytes per row (25 with weights) plus 4 for each
@@ -42,6 +42,8 @@ def score(runs: Sequence[Path], file: Location, output: Path) -> ScoresDocument:
         Where the scores go: ``.csv`` or ``.parquet``, with the columns ``row`` (from 0), ``score`` (probability of
         class 1) and, if the file has labels, ``label``. With more than two classes, there is a column ``score_CLASS``
         for each class instead of ``score``. The document has the same name and the suffix ``.json``.
+    overwrite
+        Replace these two files if they exist.
 
     Raises
     ------
@@ -52,14 +54,17 @@ def score(runs: Sequence[Path], file: Location, output: Path) -> ScoresDocument:
     RemoteError
         If the file is at a URL and cannot be read.
     ConfigError
-        If runs have different images or classes, `file` is a run directory, `output` has another suffix, would replace
-        an input or a JSON file that is not a document of scores, or pyarrow is needed and not installed.
+        If runs have different images or classes, `file` is a run directory, `output` has another suffix, pyarrow is
+        needed and not installed, or a file to be written exists and `overwrite` is not set, is an input, or is a JSON
+        file that is not a document of scores.
     """
     open_table = choose_format(output)
     document_path = output.with_suffix(".json")
     inputs = (*runs, file) if isinstance(file, Path) else tuple(runs)
     check_output_file(output, inputs)
     check_output_file(document_path, inputs, SCORES_SCHEMA)
+    if not overwrite and (existing := next((path for path in (output, document_path) if path.exists()), None)):
+        raise ConfigError(f"{existing}: already exists; --overwrite replaces it, --output writes to another file")
     if isinstance(file, Path) and RunFolder(path=file).framework is not None:
         raise ConfigError(f"{file}: is a run directory; name the file to score after the runs")
     models = read_models(runs)

@@ -203,7 +203,22 @@ def test_an_older_result_survives_a_failure(run, images, tmp_path):
     score([run], write_hdf5(tmp_path / "good.hdf5", images, 0), output)
     before = output.read_bytes()
     with pytest.raises(SourceError):
-        score([run], write_broken(tmp_path / "bad.hdf5", "nan", images), output)
+        score([run], write_broken(tmp_path / "bad.hdf5", "nan", images), output, overwrite=True)
+    assert output.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", ["scores.csv", "scores.json"])
+def test_an_older_result_is_replaced_only_on_demand(run, images, tmp_path, kept):
+    file, output = write_hdf5(tmp_path / "new.hdf5", images, 0), tmp_path / "scores.csv"
+    score([run], file, output)
+    before = output.read_bytes()
+    for path in {output, output.with_suffix(".json")} - {tmp_path / kept}:
+        path.unlink()
+    message = rf"^{tmp_path / kept}: already exists; --overwrite replaces it, --output writes to another file$"
+    with pytest.raises(ConfigError, match=message):
+        score([run], file, output)
+    assert [path.name for path in tmp_path.glob("scores.*")] == [kept]
+    score([run], file, output, overwrite=True)
     assert output.read_bytes() == before
 
 
