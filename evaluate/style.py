@@ -155,7 +155,9 @@ def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path
 
 def _number_ids(figure: Figure) -> None:
     """Make the ids of what `evaluate.series` has marked different: an id may be in a file only once."""
-    marked = figure.findobj(lambda artist: bool(artist.get_gid()), include_self=False)
+    drawn = [artist for axes in figure.axes for artist in (*axes.lines, *axes.collections, *axes.patches)]
+    keys = [artist for legend in figure.legends for artist in (*legend.legend_handles, *legend.get_texts())]
+    marked = [artist for artist in (*drawn, *keys) if artist is not None and artist.get_gid()]
     for count, artist in enumerate(marked, start=1):
         series, part, *_ = str(artist.get_gid()).split(".")
         artist.set_gid(f"{series}.{part}.{count}")

@@ -59,6 +59,7 @@ _SETTINGS: Any = {
     "axes.titlelocation": "left",
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
+    "axes.titley": 1.0,  # nothing is above the axes; looking for it takes an eighth of the time of a figure
     "figure.facecolor": PAPER,
     "font.family": "DejaVu Sans",
     "grid.color": GRID,
