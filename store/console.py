@@ -243,12 +243,12 @@ def _is_too_many_files(error: BaseException | None) -> bool:
 def fail(text: str) -> None:
     """Print an error on standard error, in red, also if the program is quiet."""
     with _quiet(False):
-        console.print(f"error: {printable(text)}", style="red", markup=False, soft_wrap=True)
+        say(f"error: {text}", style="red")
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Print a line on standard error, without markup and without wrapping."""
-    console.print(printable(text), style=style, markup=False, soft_wrap=True)
+    """Print a text on standard error, without markup; in a terminal it is wrapped between words, else one line."""
+    console.print(printable(text), style=style, markup=False, soft_wrap=not console.is_terminal)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:

@@ -17,6 +17,11 @@ class HistoryWriter:
     epochs
         Number of epochs to keep of an existing history; later ones are dropped.
 
+    Attributes
+    ----------
+    records
+        The epochs so far.
+
     Raises
     ------
     RunError
@@ -29,18 +34,18 @@ class HistoryWriter:
         from tensorboardX import SummaryWriter
 
         self._folder = folder
-        self._records = folder.read_history(epochs) if epochs else []
-        if len(self._records) != epochs:
+        self.records = folder.read_history(epochs) if epochs else []
+        if len(self.records) != epochs:
             raise StateError(
-                f"{folder.history}: has {len(self._records)} epochs, but the checkpoint is of epoch {epochs}; "
+                f"{folder.history}: has {len(self.records)} epochs, but the checkpoint is of epoch {epochs}; "
                 "restore the history, or start another --run"
             )
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=epochs + 1)
 
     def write(self, record: EpochRecord) -> None:
         """Add an epoch."""
-        self._records.append(record)
-        self._folder.write_history(self._records)
+        self.records.append(record)
+        self._folder.write_history(self.records)
         for name, value in asdict(record).items():
             if name != "epoch" and isinstance(value, int | float):
                 self._board.add_scalar(name.replace("_", "/", 1), value, record.epoch)

@@ -14,9 +14,10 @@ from store.stream import BatchStream
 from train.backend import Backend
 from train.checkpoint import Checkpoint
 from train.config import AUTO, TrainConfig
+from train.epoch_table import EpochTable
 from train.history import HistoryWriter
 from train.outputs import Collector, Outputs, predict
-from train.progress import Throughput, announce, announce_epoch, watch
+from train.progress import Throughput, announce, watch
 from train.resolve import agreed_shuffle
 from train.schedule import SCHEDULES, EarlyStopping, StoppingState, warm_up_factor
 
@@ -106,23 +107,28 @@ class TrainingLoop:
             history = None
             if self._backend.rank == 0:
                 history = stack.enter_context(closing(HistoryWriter(self._folder, epochs=self._epochs)))
+            earlier = history.records if history else ()
+            table = EpochTable(self._config.epochs, earlier, show_shuffle=self._config.shuffle == AUTO)
             while self._epochs < self._config.epochs and not self._stopping.stops(self._stopping_state):
                 try:
-                    record = self._run_epoch()
+                    record = self._run_epoch(table)
                 except RunError as error:
                     raise RunError(f"{self._folder.path}: {error}") from None
                 if history:
                     history.write(record)
-                announce_epoch(record, self._config.epochs, show_shuffle=self._config.shuffle == AUTO)
+                table.add(record)
                 self._finish_epoch(record.validation_loss)
         announce(f"lowest validation loss {self._stopping_state.best:.4f} in epoch {self._stopping_state.best_epoch}")
 
-    def _run_epoch(self) -> EpochRecord:
+    def _run_epoch(self, table: EpochTable) -> EpochRecord:
         """Train for one epoch, or for the rest of an interrupted one, and validate."""
         number, began, shuffle = self._epochs + 1, time.perf_counter(), self._training.plan.identity["shuffle"]
-        outputs, samples_per_second, waiting_share = self._train(f"epoch {number}")
+        table.begin_epoch()
+        outputs, samples_per_second, waiting_share = self._train(f"epoch {number}", table)
         training = outputs.metrics(self._weights, self._targets)
-        validated = predict(self._backend, self._validation, f"validation after epoch {number}")
+        validated = predict(
+            self._backend, self._validation, f"validation after epoch {number}", lambda _: table.seconds_left()
+        )
         validation = validated.metrics(self._weights)
         return EpochRecord(
             epoch=number,
@@ -139,7 +145,7 @@ class TrainingLoop:
             shuffle=shuffle,
         )
 
-    def _train(self, title: str) -> tuple[Outputs, float, float]:
+    def _train(self, title: str, table: EpochTable) -> tuple[Outputs, float, float]:
         """Train on the remaining batches of the epoch.
 
         Returns
@@ -154,7 +160,7 @@ class TrainingLoop:
         backend, stream = self._backend, self._training
         first, saved = stream.state_dict()["batch"], time.monotonic()
         throughput = Throughput(stream, skip_first=self._first_step)
-        with watch(title, stream, throughput) as show:
+        with watch(title, stream, throughput, table.seconds_left) as show:
             collector = Collector(backend, title, show, self._earlier, first)
             taken = first
             for steps in backend.feed(stream):

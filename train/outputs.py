@@ -14,7 +14,7 @@ from store.predictions import Predictions
 from store.stream import BatchStream
 from train.backend import Backend, Steps
 from train.metrics import TrainingMetrics, compute_metrics, probability
-from train.progress import ShowBatch, Throughput, watch
+from train.progress import ShowBatch, Throughput, TimeLeft, watch
 
 COPY_EVERY = 0.1  # seconds between two copies of logits from the device
 
@@ -161,7 +161,7 @@ class _Call:
     batches: int
 
 
-def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
+def predict(backend: Backend, stream: BatchStream, title: str, left: TimeLeft | None = None) -> Outputs:
     """Return the outputs for one epoch of the streams of all ranks. Collective: every rank must call this.
 
     Raises
@@ -170,7 +170,7 @@ def predict(backend: Backend, stream: BatchStream, title: str) -> Outputs:
         If a logit is not finite.
     """
     throughput = Throughput(stream)
-    with watch(title, stream, throughput) as show:
+    with watch(title, stream, throughput, left) as show:
         collector = Collector(backend, title, show)
         for steps in backend.feed(stream):
             collector.add(steps, backend.predict(steps.inputs))

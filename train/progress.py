@@ -1,17 +1,19 @@
 """What the terminal shows of a training run. With several ranks, only the first one prints."""
 
 import os
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from store.arrays import Float64Array, UInt8Array
 from store.console import console, say
-from store.epoch_record import EpochRecord
 from store.opening import Store
 from store.stream import BatchStream
 from train.config import AUTO, NONE, TrainConfig
@@ -21,7 +23,11 @@ RECENT = 32  # number of batches that the live loss and AUC are computed from
 REFRESH = 1.0  # seconds between two computations of them, more if one takes long, as with hundreds of classes
 LARGEST_SHARE = 0.05  # of the time, for these computations
 
+TEXT_WIDTH = 68  # of the other columns of a progress bar
+
 ShowBatch = Callable[[UInt8Array, Float64Array, int], None]
+TimeLeft = Callable[[float], float | None]
+"""Returns the seconds until a training ends, if known, from the finished part of a pass."""
 
 
 class Throughput:
@@ -59,15 +65,22 @@ class Throughput:
 
 
 @contextmanager
-def watch(title: str, stream: BatchStream, throughput: Throughput) -> Iterator[ShowBatch]:
+def watch(title: str, stream: BatchStream, throughput: Throughput, left: TimeLeft | None = None) -> Iterator[ShowBatch]:
     """Show a progress bar over the batches of an epoch, with the loss and AUC of recent batches and the throughput.
+
+    Parameters
+    ----------
+    title, stream, throughput
+        Name of the pass, its stream, and what measures it.
+    left
+        Tells when the training ends.
 
     Yields
     ------
     Callable
         To be called with the labels and logits of one or several batches, and their number.
     """
-    with progress_bar(title, len(stream), stream.state_dict()["batch"]) as (bar, task):
+    with progress_bar(title, len(stream), stream.state_dict()["batch"], left) as (bar, task):
         recent: deque[tuple[UInt8Array, Float64Array]] = deque(maxlen=RECENT)
         due = time.perf_counter() + REFRESH
 
@@ -100,13 +113,42 @@ def watch_images(title: str, images: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def progress_bar(title: str, total: int, completed: int = 0) -> Iterator[tuple[Progress, TaskID]]:
-    """Show a progress bar with a text, ``figures``, at its end; only in a terminal, and on the first rank."""
-    figures = TextColumn("{task.fields[figures]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
+def progress_bar(
+    title: str, total: int, completed: int = 0, left: TimeLeft | None = None
+) -> Iterator[tuple[Progress, TaskID]]:
+    """Show a progress bar with a text, ``figures``, below it; only in a terminal, and on the first rank."""
+    width = max(4, min(40, console.width - TEXT_WIDTH))
+    columns = (TextColumn("{task.description}"), BarColumn(width), MofNCompleteColumn(), _TimeColumn(left))
     hidden = not console.is_terminal or not is_first_rank()
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with _TwoLines(*columns, console=console, transient=True, disable=hidden) as bar:
         yield bar, bar.add_task(title, total=total, completed=completed, figures="")
+
+
+class _TwoLines(Progress):
+    """A progress bar above a line with the figures of its pass, so that both fit in 80 columns."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield the bar, and its figures once there are any."""
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(figures) for task in self.tasks if (figures := task.fields["figures"]))
+
+
+class _TimeColumn(ProgressColumn):
+    """The time left in a pass and, if known, in the whole training."""
+
+    max_refresh = 0.5
+
+    def __init__(self, left: TimeLeft | None) -> None:
+        super().__init__()
+        self._left = left
+
+    def render(self, task: Task) -> Text:
+        """Return the column of a task."""
+        texts = [] if task.time_remaining is None else [format_duration(task.time_remaining)]
+        training = self._left(task.completed / task.total) if self._left and task.total else None
+        if training is not None:
+            texts.append(f"training {format_duration(training)}")
+        return Text(f"left: {', '.join(texts)}" if texts else "")
 
 
 def is_first_rank() -> bool:
@@ -114,10 +156,10 @@ def is_first_rank() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def announce(line: str) -> None:
+def announce(line: str, style: str | None = None) -> None:
     """Print a line, on the first rank only."""
     if is_first_rank():
-        say(line)
+        say(line, style=style)
 
 
 def announce_start(
@@ -142,19 +184,9 @@ def announce_start(
     shuffle = config.shuffle if config.shuffle != AUTO else f"auto (now {stream.plan.identity['shuffle']})"
     announce(f"shuffle {shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
     announce(feed)
+    announce(f"run directory {config.run}; `tensorboard --logdir {shlex.quote(str(config.run))}` shows its curves")
     if config.compile:
         announce("compiling the model in its first step, which can take a minute …")
-
-
-def announce_epoch(record: EpochRecord, epochs: int, *, show_shuffle: bool = False) -> None:
-    """Print the figures of a finished epoch, and its order if that can differ from epoch to epoch."""
-    throughput = format_throughput(record.samples_per_second, record.waiting_share)
-    announce(
-        f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"
-        f"  loss {record.train_loss:.4f}, validation {record.validation_loss:.4f}"
-        f"  AUC {format_auc(record.train_auc)}, validation {format_auc(record.validation_auc)}"
-        f"  learning rate {record.learning_rate:.3g}{f'  shuffle {record.shuffle}' * show_shuffle}  {throughput}"
-    )
 
 
 def announce_split(split: str, metrics: TrainingMetrics) -> None:
@@ -172,3 +204,10 @@ def format_throughput(samples_per_second: float | None, waiting_share: float | N
 def format_auc(auc: float | None) -> str:
     """Return an AUC with four digits, or a dash if there is none."""
     return "-" if auc is None else f"{auc:.4f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as ``minutes:seconds`` or ``hours:minutes:seconds``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

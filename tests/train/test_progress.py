@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from store.epoch_record import EpochRecord
-from train import progress
-from train.progress import Throughput, announce_epoch
+from train.progress import Throughput, format_duration
 
 
 @pytest.fixture
@@ -42,40 +40,7 @@ def test_a_first_step_that_compiles_is_left_out(clock: SimpleNamespace) -> None:
     assert throughput.current() == (20 / 2, 1 / 2)
 
 
-def test_only_the_first_rank_prints(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(progress, "say", lines.append)
-    record = EpochRecord(
-        epoch=3,
-        train_loss=0.5,
-        train_accuracy=0.75,
-        train_auc=0.8,
-        validation_loss=0.6,
-        validation_accuracy=0.7,
-        validation_auc=None,
-        learning_rate=0.001,
-        seconds=2.0,
-    )
-    monkeypatch.setenv("RANK", "1")
-    announce_epoch(record, 12)
-    assert not lines
-    monkeypatch.setenv("RANK", "0")
-    announce_epoch(record, 12)
-    (line,) = lines
-    assert line.split() == (
-        [
-            "epoch",
-            "3/12",
-            "loss",
-            "0.5000,",
-            "validation",
-            "0.6000",
-            "AUC",
-            "0.8000,",
-            "validation",
-            "-",
-            "learning",
-            "rate",
-            "0.001",
-        ]
-    )
+def test_durations_are_read_as_on_a_clock() -> None:
+    assert [format_duration(seconds) for seconds in (0, 59.6, 3599, 3600, 90_061)] == [
+        *("0:00", "1:00", "59:59", "1:00:00", "25:01:01")
+    ]

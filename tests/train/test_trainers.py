@@ -62,6 +62,7 @@ def test_says_what_it_does_and_nothing_else(trained: Trained) -> None:
         "",  # the store
         "shuffle full, images read as blocks",
         "images streamed from the store",
+        f"run directory {trained.path}; `tensorboard --logdir {trained.path}` shows its curves",
         *("epoch 1/2  loss 0.", "epoch 2/2  loss 0.", "lowest validation loss 0."),
         *("train: AUC 0.", "validation: AUC 0.", "test: AUC 0."),
         f"{trained.path} is complete; `evaluate {trained.path}` reports on it",
