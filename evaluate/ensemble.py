@@ -12,10 +12,14 @@ from evaluate.metrics import checked_probability, same_weights
 from evaluate.ranking import checked_classes
 from evaluate.results import StoreIdentity
 from evaluate.runs import BASELINES, Run
+from evaluate.seeds import describe_settings
 from store.arrays import Float64Array, Int64Array
 from store.datasets import SPLITS, DatasetSpec
 from store.errors import RunError
 from store.predictions import Predictions
+
+FRAMEWORK_SETTINGS = ("framework", "precision")
+"""Settings that may differ between repetitions of one training, beside those that may differ between seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,22 +81,22 @@ def mean_score(scores: Sequence[Float64Array]) -> Float64Array:
 
 
 def find_ensembles(runs: Sequence[Run]) -> tuple[list[Ensemble], list[str]]:
-    """Return the mean of all networks that were evaluated on the same test samples, and warnings about missing means.
+    """Return the means of the networks that were trained alike, and warnings about missing means.
 
-    Baselines are left out: they are in a report to be compared with. Nothing is chosen by how well a run does.
+    Runs are averaged if they were evaluated on the same test samples and are repetitions of one training: the same
+    architecture and the same settings, apart from the seed, the framework and `evaluate.seeds.WITHOUT_EFFECT`. A mean
+    over runs that were made to be told apart, such as ablations, would tell nothing. Baselines are left out: they are
+    in a report to be compared with. Nothing is chosen by how well a run does.
 
     Parameters
     ----------
     runs
-        The runs of a report. Each group of at least two networks on the same test samples has one mean.
+        The runs of a report. Each group of at least two networks that were trained alike has one mean.
     """
     ensembles: list[Ensemble] = []
     warnings: list[str] = []
     taken = {run.name for run in runs}
-    for group in comparable(runs):
-        members = tuple(run for run in group if run.framework not in BASELINES)
-        if len(members) < 2:
-            continue
+    for members in _find_repetitions(runs):
         name = _free_name(f"mean of {len(members)} runs", taken)
         try:
             predictions = {split: _average(members, split) for split in SPLITS}
@@ -102,6 +106,18 @@ def find_ensembles(runs: Sequence[Run]) -> tuple[list[Ensemble], list[str]]:
         taken.add(name)
         ensembles.append(Ensemble(name=name, runs=members, predictions=predictions))
     return ensembles, warnings
+
+
+def _find_repetitions(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Return the networks of each group of `find_ensembles`."""
+    groups: list[tuple[Run, ...]] = []
+    for group in comparable(runs):
+        alike: dict[str, list[Run]] = {}
+        for run in group:
+            if run.framework not in BASELINES:
+                alike.setdefault(describe_settings(run, FRAMEWORK_SETTINGS), []).append(run)
+        groups += [tuple(members) for members in alike.values() if len(members) > 1]
+    return groups
 
 
 def _free_name(name: str, taken: Container[str]) -> str:

@@ -9,6 +9,7 @@ from evaluate import metrics, ranking
 from evaluate.intervals import FRACTION, NOT_NEGATIVE, if_defined, with_interval
 from evaluate.parts import CalibrationCurve, Curves, Measurement, Metrics, RocCurve, ScoreHistogram
 from evaluate.ranking import Roc
+from evaluate.results import ThresholdConfusion
 
 SIGNAL_EFFICIENCIES = (0.5, 0.7, 0.9, 0.95)
 SCORE_BINS = 40
@@ -65,6 +66,27 @@ def _measure_rejections(roc: Roc | None) -> dict[str, Measurement | None]:
         return dict.fromkeys(names)
     rejections = ranking.background_rejection(roc, SIGNAL_EFFICIENCIES)
     return {name: if_defined(rejection, (1.0, math.inf)) for name, rejection in zip(names, rejections, strict=True)}
+
+
+def measure_confusion(
+    label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, threshold: float
+) -> ThresholdConfusion:
+    """Return the samples of each class below a threshold and from it on, with binomial errors.
+
+    Other parameters as `measure`. There must be samples of both classes.
+    """
+    scored = metrics.checked_probability(label, score, weight)
+    cell = 2 * scored.signal.astype(np.int64) + (scored.score >= threshold)
+    count, total, square = (
+        np.bincount(cell, power, minlength=4).reshape(2, 2) for power in (None, scored.weight, scored.weight**2)
+    )
+    share = [
+        [metrics.binomial(*map(float, (of_class[k], of_class.sum(), squares[k], squares.sum()))) for k in (0, 1)]
+        for of_class, squares in zip(total, square, strict=True)
+    ]
+    return ThresholdConfusion(
+        samples=count.tolist(), share=[[with_interval(estimate, FRACTION) for estimate in row] for row in share]
+    )
 
 
 def measure_curves(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Curves:

@@ -8,12 +8,20 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from evaluate.parts import ClassDetails, Count, Curves, Fraction, Measurement, Metrics, NotNegative, Part, about
 
 
+class ThresholdConfusion(Part, frozen=True, kw_only=True):
+    """Samples by true class (rows) and class at the run's `best_threshold` (columns): background, signal."""
+
+    samples: Annotated[list[list[Count]], about("Number of samples.")]
+    share: Annotated[list[list[Measurement]], about("Fraction of the true class, weighted: each row sums to 1.")]
+
+
 class SplitMetrics(Metrics, frozen=True, kw_only=True):
     """Metrics of a run on one split. It has samples of both classes if there are two."""
 
     accuracy_at_best_threshold: Annotated[
         Measurement | UnsetType, about("Accuracy at the run's `best_threshold`. Two classes only.")
     ] = UNSET
+    confusion: Annotated[ThresholdConfusion | UnsetType, about("Two classes only.")] = UNSET
     curves: Annotated[Curves | UnsetType, about("Two classes only.")] = UNSET
     details: Annotated[ClassDetails | UnsetType, about("More than two classes only.")] = UNSET
 
@@ -31,7 +39,7 @@ class SplitResults(Part, frozen=True, kw_only=True):
 
 
 class GeneralisationGap(Part, frozen=True, kw_only=True):
-    """Metrics on the training split minus those on the test split; null where one of the two is."""
+    """Metrics on a split minus those on the test split; null where one of the two is."""
 
     auc: Measurement | None
     accuracy: Measurement
@@ -125,7 +133,10 @@ class ClassifierResults(Part, frozen=True, kw_only=True):
         float | UnsetType, about("Threshold with the highest accuracy on the validation split. Two classes only.")
     ] = UNSET
     splits: SplitResults
-    generalisation_gap: GeneralisationGap
+    generalisation_gap: Annotated[GeneralisationGap, about("Training split minus test split.")]
+    validation_gap: Annotated[
+        GeneralisationGap, about("Validation split, which chose the epoch, minus test split, which chose nothing.")
+    ]
     slices: list[Slice]
 
 

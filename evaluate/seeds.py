@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluate.parts import Measurement
@@ -39,7 +39,7 @@ def find_seeds(groups: Iterable[Sequence[Run]]) -> tuple[list[list[Run]], list[s
         alike: dict[str, list[Run]] = {}
         for run in group:
             if type(run.config.get("seed")) is int:
-                alike.setdefault(_settings(run), []).append(run)
+                alike.setdefault(describe_settings(run), []).append(run)
         for runs in alike.values():
             seeds: dict[int, Run] = {}
             for run in runs:
@@ -56,9 +56,11 @@ def find_seeds(groups: Iterable[Sequence[Run]]) -> tuple[list[list[Run]], list[s
     return found, warnings
 
 
-def _settings(run: Run) -> str:
-    """Return what a run must have in common with others, as text."""
-    without = WITHOUT_EFFECT if run.architecture is None else WITHOUT_EFFECT | {"model"}  # may be the path of a file
+def describe_settings(run: Run, others: Collection[str] = ()) -> str:
+    """Return what a run must have in common with others, as text; `others` are settings that may differ as well."""
+    without = WITHOUT_EFFECT.union(others)
+    if run.architecture is not None:
+        without |= {"model"}  # may be the path of a file
     settings = {name: value for name, value in run.config.items() if name not in without and value not in SWITCHED_OFF}
     return json.dumps([settings, run.architecture], sort_keys=True)
 

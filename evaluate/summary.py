@@ -14,7 +14,7 @@ from evaluate.comparisons import comparable, compare, join_runs, warn_about_grou
 from evaluate.document import MetricsDocument, name_classes
 from evaluate.ensemble import Ensemble
 from evaluate.intervals import UNBOUNDED, with_interval
-from evaluate.measure import measure_curves
+from evaluate.measure import measure_confusion, measure_curves
 from evaluate.metrics import CONFIDENCE, Estimate
 from evaluate.parts import Measurement
 from evaluate.published import list_results
@@ -62,6 +62,7 @@ def summarise(
             digest: list_results(store.identity, whole=all(map(_used_whole_test_split, store.runs)))
             for digest, store in by_digest.items()
         },
+        notes=_note_fewer_images(runs),
         warnings=[
             *itertools.chain.from_iterable(map(_warn_about_run, runs, results)),
             *warn_about_groups(groups),
@@ -115,11 +116,8 @@ def _measure(classifier: Classifier, store: ReportStore) -> dict[str, Any]:
         **name_classes(classifier.spec.classes),
         "best_threshold": UNSET if threshold is None else threshold,
         "splits": splits,
-        "generalisation_gap": GeneralisationGap(
-            auc=splits.train.auc and splits.test.auc and _subtract(splits.train.auc, splits.test.auc),
-            accuracy=_subtract(splits.train.accuracy, splits.test.accuracy),
-            log_loss=_subtract(splits.train.log_loss, splits.test.log_loss),
-        ),
+        "generalisation_gap": _measure_gap(splits.train, splits.test),
+        "validation_gap": _measure_gap(splits.validation, splits.test),
         "slices": [
             slice_by(observable.take(rows), *test.scored, best_threshold=threshold) for observable in store.observables
         ],
@@ -128,14 +126,23 @@ def _measure(classifier: Classifier, store: ReportStore) -> dict[str, Any]:
 
 def _measure_split(predictions: Predictions, threshold: float | None) -> SplitMetrics:
     measured = measure_scores(*predictions.scored, best_threshold=threshold)
-    if predictions.class_count == 2:
-        return SplitMetrics(**measured, curves=measure_curves(*predictions.scored))
+    if threshold is not None:
+        confusion = measure_confusion(*predictions.scored, threshold=threshold)
+        return SplitMetrics(**measured, curves=measure_curves(*predictions.scored), confusion=confusion)
     return SplitMetrics(**measured, details=measure_details(*predictions.scored))
 
 
-def _subtract(train: Measurement, test: Measurement) -> Measurement:
+def _measure_gap(split: SplitMetrics, test: SplitMetrics) -> GeneralisationGap:
+    return GeneralisationGap(
+        auc=split.auc and test.auc and _subtract(split.auc, test.auc),
+        accuracy=_subtract(split.accuracy, test.accuracy),
+        log_loss=_subtract(split.log_loss, test.log_loss),
+    )
+
+
+def _subtract(split: Measurement, test: Measurement) -> Measurement:
     """Return the difference of a metric on two splits, which are independent."""
-    estimates = [Estimate(value=part.value, standard_error=part.standard_error) for part in (train, test)]
+    estimates = [Estimate(value=part.value, standard_error=part.standard_error) for part in (split, test)]
     return with_interval(estimates[0] - estimates[1], UNBOUNDED)
 
 
@@ -148,6 +155,22 @@ def _describe_occlusion(run: Run) -> OcclusionMaps | None:
     if len(maps) > 2:
         return OcclusionMaps(samples=samples, by_class=maps)
     return OcclusionMaps(samples=samples, background=maps[0], signal=maps[1])
+
+
+def _trained_on_fewer(run: Run) -> bool:
+    """Return whether a run has predictions for fewer training images because it was told to use so many."""
+    return run.predictions["train"].sample.size == run.config.get("train_samples")
+
+
+def _note_fewer_images(runs: Sequence[Run]) -> list[str]:
+    """Return one note about the runs that were told to use fewer training images than their stores have."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        start, stop = run.store.split_ranges["train"]
+        if _trained_on_fewer(run) and run.config["train_samples"] < stop - start:
+            names.setdefault(f"{run.config['train_samples']:,} of {stop - start:,}", []).append(run.name)
+    parts = "; ".join(f"{join_names(of_runs)}: {images}" for images, of_runs in names.items())
+    return [f"Trained on fewer images than the store has (--train-samples): {parts}."] if parts else []
 
 
 def _used_whole_test_split(run: Run) -> bool:
@@ -172,7 +195,7 @@ def _warn_about_run(run: Run, results: RunResults) -> list[str]:
         if split in weighted and len(weighted) < len(SPLITS):
             warnings.append(f"{run.name}: the {split} samples are weighted, with weights from its predictions")
         samples = run.predictions[split].sample.size
-        if samples < stop - start:
+        if samples < stop - start and not (split == "train" and _trained_on_fewer(run)):
             warnings.append(f"{run.name}: predictions cover {samples} of the {stop - start} {split} samples")
         if measured.auc is None:
             few = [part.samples < 2 for part in measured.by_class or []]

@@ -81,6 +81,21 @@ def test_one_network_has_no_mean(make_run):
     assert measure(make_run("a"), make_run("b", "trees"), make_run("c", "logistic"))[1].ensembles == []
 
 
+@pytest.mark.parametrize("change", [{"batch_size": 64}, {"train_samples": 300}, {"model": "vit"}])
+def test_runs_that_were_made_to_be_told_apart_have_no_mean(make_run, change):
+    assert measure(make_run("a"), make_run("b", settings=change))[1].ensembles == []
+
+
+def test_repetitions_among_ablations_have_a_mean(make_run):
+    other = {"batch_size": 64}
+    paths = [make_run("a"), make_run("b", settings=other), make_run("c", "keras", settings={"precision": "float32"})]
+    document = measure(*paths, make_run("d", seed=3, settings=other))[1]
+    assert [(row.name, row.runs) for row in document.ensembles] == [
+        ("mean of 2 runs", ["a", "c"]),
+        ("mean of 2 runs (2)", ["b", "d"]),
+    ]
+
+
 def test_each_store_has_a_mean_of_its_own(make_run):
     other = msgspec.structs.replace(STORE, digest="77" * 32)
     paths = [make_run("a"), make_run("b", store=other), make_run("mean of 2 runs", seed=1)]

@@ -36,6 +36,10 @@ def test_numbers_are_those_computed_elsewhere(two_runs):
             assert values.background_samples == np.count_nonzero(label == 0)
             assert values.auc.value == pytest.approx(sklearn.metrics.roc_auc_score(label, score))
             assert values.accuracy.value == pytest.approx(sklearn.metrics.accuracy_score(label, score >= 0.5))
+            matrix = sklearn.metrics.confusion_matrix(label, score >= results.best_threshold)
+            assert values.confusion.samples == matrix.tolist()
+            shares = [cell.value for row in values.confusion.share for cell in row]
+            assert shares == pytest.approx((matrix / matrix.sum(axis=1, keepdims=True)).ravel())
             assert values.log_loss.value == pytest.approx(sklearn.metrics.log_loss(label, score))
             assert values.brier_score.value == pytest.approx(sklearn.metrics.brier_score_loss(label, score))
             cut = np.sort(score[label == 1])[::-1][math.ceil(0.7 * np.count_nonzero(label == 1)) - 1]
@@ -192,5 +196,26 @@ def test_runs_are_measured_by_what_the_store_knows_of_samples(make_run, real_sto
     assert (energy.variable, hits.variable) == ("total_energy", "hits")
     (only,) = energy.bins
     image = store.open_dataset(real_store, "test").image.values[50:, ..., 0]
-    assert only.mean == pytest.approx(image.sum(axis=(1, 2), dtype=np.float64).mean())
+    assert energy.units == "GeV"
+    assert only.mean == pytest.approx(50 * image.sum(axis=(1, 2), dtype=np.float64).mean())
     assert only.auc.value == document.runs[0].splits.test.auc.value
+
+
+def test_fewer_training_images_on_purpose_are_one_note_and_no_warning(make_run):
+    few = {"train_samples": 300}
+    paths = [make_run("a", settings=few), make_run("b", seed=1, settings=few), make_run("c", seed=2)]
+    for path in paths:
+        file = path / "predictions" / "train.npz"
+        train = Predictions.load(file)
+        Predictions(sample=train.sample[:300], label=train.label[:300], score=train.score[:300]).save(file)
+    document = summarise(load_runs(paths))
+    assert document.notes == ["Trained on fewer images than the store has (--train-samples): a, b: 300 of 700."]
+    assert doubts(document) == ["c: predictions cover 300 of the 700 train samples"]
+
+
+def test_validation_minus_test_stands_beside_train_minus_test(two_runs):
+    for run in summarise(two_runs).runs:
+        splits = run.splits
+        assert run.validation_gap.auc.value == pytest.approx(splits.validation.auc.value - splits.test.auc.value)
+        errors = splits.validation.log_loss.standard_error, splits.test.log_loss.standard_error
+        assert run.validation_gap.log_loss.standard_error == pytest.approx(math.hypot(*errors))
