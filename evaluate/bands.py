@@ -9,6 +9,7 @@ from store.arrays import BoolArray, Float64Array, Int64Array
 from store.predictions import Predictions
 
 REPLICATES = 100  # which gives a standard error to within 7 %
+BAND_NOTE = "Bands: one standard error, from a bootstrap of the test samples."
 SEED = 20260101
 POINTS = 201
 BACKGROUND_EFFICIENCIES = np.linspace(0, 1, POINTS) ** 2

@@ -1,4 +1,4 @@
-"""Figures of runs with more than two classes: confusion matrix, each class against the rest, calibration, scores."""
+"""Figures of runs with more than two classes: confusion matrix, calibration, AUC by class, scores."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from evaluate import metrics, style
+from evaluate import metrics, series, style
 from evaluate.curves import draw_bins
-from evaluate.parts import Curves, Measurement
 from evaluate.results import ClassifierResults
 from evaluate.runs import Classifier
 from store.arrays import BoolArray, Float64Array
@@ -77,68 +76,6 @@ def draw_confusion(results: ClassifierResults) -> Figure:
 
 
 @style.styled
-def draw_roc(results: ClassifierResults) -> Figure:
-    """Draw the test ROC curve of each class: its efficiency against the efficiency of all other classes."""
-    shown = _curves(results)
-    figure, axes = style.new_figure(
-        f"One class against the rest, {style.shorten(results.name, 22)}",
-        "efficiency of the other classes",
-        "efficiency of the class",
-        len(shown),
-    )
-    axes.axline((0, 0), slope=1, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-    entries = {}
-    for index, name, auc, curves in shown:
-        points = curves.roc.background_efficiency, curves.roc.signal_efficiency
-        text = f"{name}: AUC {auc.value:.4f} ± {auc.standard_error:.4f}"
-        (entries[text],) = axes.plot(*points, **style.class_line(index))
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    style.legend(figure, entries)
-    return figure
-
-
-@style.styled
-def draw_rejection(results: ClassifierResults) -> Figure:
-    """Draw the rejection of all other classes, 1 / their efficiency, against the efficiency of each class."""
-    shown = _curves(results)
-    figure, axes = style.new_figure(
-        f"Rejection of the rest, {style.shorten(results.name, 30)}",
-        "efficiency of the class",
-        "rejection of the other classes",
-        len(shown),
-    )
-    entries = {}
-    for index, name, _, curves in shown:
-        others = np.array(curves.roc.background_efficiency)
-        points = np.array(curves.roc.signal_efficiency)[others > 0], 1 / others[others > 0]
-        (entries[name],) = axes.plot(*points, **style.class_line(index))
-    axes.set(xlim=(0, 1), yscale="log")
-    axes.set_ylim(bottom=1)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    style.legend(figure, entries)
-    return figure
-
-
-def _curves(results: ClassifierResults) -> list[tuple[int, str, Measurement, Curves]]:
-    """Return index of the colour, name, test AUC and curves of each class to show that has an AUC."""
-    test, names = results.splits.test, results.classes or []
-    details, by_class = test.details, test.by_class or []
-    if not details:
-        return []
-    return [
-        (_colour(results, rank, label), names[label], auc, curves)
-        for rank, label in enumerate(hardest_classes(results))
-        if (auc := by_class[label].auc) and (curves := details.curves[label])
-    ]
-
-
-def _colour(results: ClassifierResults, rank: int, label: int) -> int:
-    """Return the index of a class's colour: its number, or its place among the classes shown if others are not."""
-    return label if len(results.classes or []) <= MOST_CURVES else rank
-
-
-@style.styled
 def draw_confidence(runs: Sequence[ClassifierResults]) -> Figure:
     """Draw the accuracy against the largest probability in bins of it, on the test split, with binomial errors."""
     figure, axes = style.new_figure("Calibration", "mean largest probability", "accuracy", len(runs))
@@ -172,9 +109,10 @@ def draw_auc_by_class(runs: Sequence[ClassifierResults]) -> Figure:
             marker=style.run_marker(index),
             markersize=3.5,
         )
+        series.mark(series.of_run(index), entries[run.name])
     axes.set_yticks(range(len(shown)), [style.shorten(names[label], 20) for label in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    style.legend(figure, entries)
+    series.legend(figure, entries, [series.of_run(index) for index in range(len(runs))])
     return figure
 
 
@@ -206,23 +144,34 @@ def draw_scores(run: Classifier, label: int, colour: int) -> Figure:
     test, train, lowest = {}, {}, []
     for text, (index, members) in parts.items():
         look = {"color": style.MUTED} if index < 0 else {"color": style.class_line(index)["color"]}
+        of_class = series.of_class(members[0]) if len(members) == 1 else series.OTHERS
         drawn = _density(run, "test", label, members)
         if drawn:
             lowest.append(drawn[0][drawn[0] > 0].min())
             if label in members:
-                axes.stairs(drawn[0], edges, fill=True, alpha=0.25, linewidth=0, **look)
-            test[f"{text}, test"] = axes.stairs(drawn[0], edges, linewidth=1.4, **look)
+                filled = axes.stairs(drawn[0], edges, fill=True, alpha=0.25, linewidth=0, **look)
+                series.mark(of_class, filled)
+            test[of_class] = axes.stairs(drawn[0], edges, linewidth=1.4, label=f"{text}, test", **look)
+            series.mark(of_class, test[of_class], part="value")
         drawn = _density(run, "train", label, members)
         if drawn:
-            train[f"{text}, train"] = axes.errorbar(
-                (edges[:-1] + edges[1:]) / 2, *drawn, fmt="o", markersize=2.4, elinewidth=0.8, **look
+            train[of_class] = axes.errorbar(
+                (edges[:-1] + edges[1:]) / 2,
+                *drawn,
+                fmt="o",
+                markersize=2.4,
+                elinewidth=0.8,
+                label=f"{text}, train",
+                **look,
             )
+            series.mark(of_class, train[of_class])
     axes.set(xlim=(0, 1), yscale="log")
     axes.set_ylim(bottom=min(lowest, default=1.0) / 2)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    style.legend(figure, test, length=24)
-    style.legend(figure, train, side="right", length=24)
+    for drawn_parts, side in ((test, "left"), (train, "right")):
+        entries = {str(part.get_label()): part for part in drawn_parts.values()}
+        series.legend(figure, entries, list(drawn_parts), side=side, length=24)
     return figure
 
 

@@ -1,19 +1,23 @@
 """Figures of a report on more than two classes, with captions and descriptions for screen readers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from evaluate import class_curves
+from evaluate import class_band_curves, class_curves
+from evaluate.bands import BAND_NOTE, CurveBands
 from evaluate.class_curves import MOST_COUNTS, MOST_CURVES, MOST_ROWS, MOST_TEXTS, hardest_classes
 from evaluate.drawing import Drawing
 from evaluate.results import ClassifierResults
 from evaluate.runs import Classifier
 
 
-def draw_separation(runs: Sequence[ClassifierResults]) -> list[Drawing]:
-    """Return the figures that say how well the runs separate the classes."""
+def draw_separation(classifiers: Sequence[Classifier], runs: Sequence[ClassifierResults]) -> list[Drawing]:
+    """Return the figures that say how well the runs separate the classes; `runs` are the numbers of `classifiers`."""
     drawings = []
-    for number, run in enumerate(runs, start=1):
-        drawings += [_draw_confusion(run, number), *_draw_curves(run, number)]
+    bands = class_band_curves.measure_class_bands(classifiers, runs)
+    for number, (classifier, run, of_run) in enumerate(zip(classifiers, runs, bands, strict=True), start=1):
+        drawings.append(_draw_confusion(run, number))
+        if of_run:
+            drawings += _draw_curves(classifier, run, number, of_run, runs[0].name)
     errors = "; ".join(f"{run.name} {run.splits.test.expected_calibration_error:.4f}" for run in runs)
     calibration = Drawing(
         name="calibration",
@@ -65,27 +69,27 @@ def _describe_cells(classes: int) -> str:
     return ", in percent" if classes <= MOST_TEXTS else ": the stronger the colour, the larger it is"
 
 
-def _draw_curves(run: ClassifierResults, number: int) -> list[Drawing]:
+def _draw_curves(
+    classifier: Classifier, run: ClassifierResults, number: int, bands: Mapping[int, CurveBands], first: str
+) -> list[Drawing]:
     classes, by_class = run.classes or [], run.splits.test.by_class or []
-    shown = [label for label in hardest_classes(run) if by_class[label].auc]
-    if not shown:
-        return []
-    aucs = "; ".join(f"{classes[label]} {auc.value:.4f}" for label in shown if (auc := by_class[label].auc))
-    choice = _describe_choice(classes, MOST_CURVES)
+    aucs = "; ".join(f"{classes[label]} {auc.value:.4f}" for label in bands if (auc := by_class[label].auc))
+    ratio = f" Below: the ratio to {first}." if any(of_class.signal_ratio for of_class in bands.values()) else ""
+    note = f"{BAND_NOTE}{ratio} {_describe_choice(classes, MOST_CURVES)}".strip()
     return [
         Drawing(
             name=f"roc-{number}",
             section="separation",
             alt=f"ROC curves of {run.name} on the test split, each class against the rest. AUC: {aucs}.",
-            caption=f"Test split, with the AUC and its standard error. {choice}".strip(),
-            figure=class_curves.draw_roc(run),
+            caption=f"Test split, with the AUC and its standard error. {note}",
+            figure=class_band_curves.draw_roc(classifier, run, bands, first),
         ),
         Drawing(
             name=f"rejection-{number}",
             section="separation",
             alt=f"Rejection of all other classes against the efficiency of each class, {run.name}, on the test split.",
-            caption=f"Test split. 10 means that one in 10 samples of the other classes passes. {choice}".strip(),
-            figure=class_curves.draw_rejection(run),
+            caption=f"Test split. 10 means that one in 10 samples of the other classes passes. {note}",
+            figure=class_band_curves.draw_rejection(classifier, run, bands, first),
         ),
     ]
 

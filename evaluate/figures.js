@@ -26,16 +26,12 @@
   const value = (share, [low, high, scale]) =>
     scale === "log" ? low * (high / low) ** share : low + (high - low) * share;
   const text = number => (Math.abs(number) >= 1e4 ? Math.round(number).toLocaleString("en") : String(Number(number.toPrecision(4))));
-  const colour = series => {
-    const [kind, index] = series.split("-");
-    return `var(--${kind}-${index % (kind === "run" ? 6 : 8)})`;
-  };
-  const line = (series, words) => {
+  const line = (colour, words) => {
     const row = readout.appendChild(document.createElement("div"));
-    if (series) {
+    if (colour) {
       const swatch = row.appendChild(document.createElement("span"));
       swatch.className = "swatch";
-      swatch.style.background = colour(series);
+      swatch.style.background = colour;
     }
     row.append(words);
   };
@@ -44,6 +40,7 @@
     const { axes, names } = JSON.parse(svg.dataset.plot);
     const curves = [...svg.querySelectorAll('[data-part="value"]')].map(group => ({
       series: group.dataset.series,
+      drawn: group.querySelector("use, path"),
       axes: Number(group.closest('[id*="-axes_"]').id.split("_").pop()) - 1,
       ...vertices(group),
     }));
@@ -61,12 +58,14 @@
       const rows = curves.flatMap(curve => {
         if (curve.axes !== number || off.has(curve.series) || !curve.points.length) return [];
         const at = height(curve, x, width / 25);
-        return at === undefined ? [] : [[curve.series, (box.bottom - at) / (box.bottom - box.top)]];
+        return at === undefined ? [] : [[curve, (box.bottom - at) / (box.bottom - box.top)]];
       });
       if (!rows.length) return hide();
       readout.replaceChildren();
       line("", `${box.label} ${text(value((x - box.left) / width, box.x))}`);
-      for (const [series, share] of rows) line(series, `${names[series]}: ${text(value(share, box.y))}`);
+      for (const [{ series, drawn }, share] of rows) {
+        line(getComputedStyle(drawn).stroke, `${names[series]}: ${text(value(share, box.y))}`);
+      }
       readout.hidden = false;
       const beside = event.clientX + 14 + readout.offsetWidth < innerWidth;
       readout.style.left = `${beside ? event.clientX + 14 : Math.max(4, event.clientX - 14 - readout.offsetWidth)}px`;

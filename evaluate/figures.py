@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from evaluate import class_figures, curves, history_curves, showers, style
-from evaluate.bands import measure_bands
+from evaluate.bands import BAND_NOTE, measure_bands
 from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
 from evaluate.ensemble import Ensemble
@@ -17,7 +17,6 @@ from evaluate.score_curves import draw_scores
 from evaluate.seed_figures import draw_seeds
 from evaluate.showers import MOST_CLASSES
 
-BAND_NOTE = "Bands: one standard error, from a bootstrap of the test samples."
 HISTORY_NOTES = {
     "loss": "Mean binary cross-entropy. Training curves are recorded while the weights change, with dropout.",
     "accuracy": "Fraction of samples on the correct side of a score of 0.5. Training curves are recorded with dropout.",
@@ -39,7 +38,7 @@ def draw_runs(runs: Sequence[Run], document: MetricsDocument, ensembles: Sequenc
         notes, separation = HISTORY_NOTES, _draw_separation(classifiers, document)
         scores = [_draw_scores(classifier, number) for number, classifier in enumerate(classifiers, start=1)]
     else:
-        notes, separation = CLASSES_NOTES, class_figures.draw_separation(document.classifiers)
+        notes, separation = CLASSES_NOTES, class_figures.draw_separation(classifiers, document.classifiers)
         parts = map(class_figures.draw_scores, classifiers, document.classifiers, itertools.count(1))
         scores = [*itertools.chain.from_iterable(parts)]
     return [

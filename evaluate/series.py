@@ -20,6 +20,8 @@ from matplotlib.lines import Line2D
 from evaluate import style
 from store.errors import printable
 
+OTHERS = "class-others"
+"""The series of all classes but one, together."""
 POINTS_PER_INCH = 72  # in SVG files
 
 
@@ -35,9 +37,8 @@ def of_class(index: int) -> str:
 
 def name(classes: Sequence[str], runs: Sequence[str]) -> dict[str, str]:
     """Return the names of all series of a report, from the names of its classes, and of its runs and ensembles."""
-    return {of_class(index): text for index, text in enumerate(classes)} | {
-        of_run(index): text for index, text in enumerate(runs)
-    }
+    of_classes = {of_class(index): text for index, text in enumerate(classes)}
+    return of_classes | {OTHERS: "other classes"} | {of_run(index): text for index, text in enumerate(runs)}
 
 
 def mark(series: str, *artists: Artist | Container, part: str = "part") -> None:
@@ -85,7 +86,7 @@ def interactive(svg: str, figure: Figure, names: Mapping[str, str]) -> str:
     names
         Names of the series.
     """
-    svg, count = re.subn(r'(<g id="[^"]*-((?:run|class)-\d+)\.(\w+)\.\d+")', r'\1 data-series="\2" data-part="\3"', svg)
+    svg, count = re.subn(r'(<g id="[^"]*-((?:run|class)-\w+)\.(\w+)\.\d+")', r'\1 data-series="\2" data-part="\3"', svg)
     if not count:
         return svg
     shown = set(re.findall(r'data-series="([^"]*)"', svg))

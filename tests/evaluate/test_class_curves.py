@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from evaluate import class_curves, style
+from evaluate import class_band_curves, class_curves, style
 from evaluate.document import MetricsDocument
 from evaluate.observables import Observable
 from evaluate.runs import load_runs
@@ -54,15 +54,24 @@ def test_rows_of_a_confusion_matrix_are_true_classes(three):
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == results.classes
 
 
+def draw_bands(draw, fixture, number):
+    """Return a figure of ROC curves or of rejections of a run, from a fixture of runs and their results."""
+    runs, results = fixture
+    bands = class_band_curves.measure_class_bands(runs, results)
+    return getattr(class_band_curves, draw)(runs[number], results[number], bands[number], runs[0].name)
+
+
 def test_curves_are_those_of_the_document(three):
-    results = three[1][1]
-    lines = class_curves.draw_roc(results).axes[0].get_lines()[1:]
-    for line, curves in zip(lines, results.splits.test.details.curves, strict=True):
-        points = np.column_stack([curves.roc.background_efficiency, curves.roc.signal_efficiency])
-        np.testing.assert_array_equal(line.get_xydata(), points)
-    for line in class_curves.draw_rejection(results).axes[0].get_lines():
-        assert np.isfinite(line.get_ydata()).all()
-        assert tuple(line.get_xydata()[-1]) == (1, 1)
+    upper, lower = draw_bands("draw_roc", three, 1).axes
+    assert len(lower.get_lines()) == 1 + 3
+    assert lower.get_title(loc="left") == "ratio to run-0"
+    for line, curves in zip(upper.get_lines()[1:], three[1][1].splits.test.details.curves, strict=True):
+        points = line.get_data()
+        known = np.interp(points[0], curves.roc.background_efficiency, curves.roc.signal_efficiency)
+        np.testing.assert_allclose(points[1][1:], known[1:], atol=0.02)
+    (axes,) = draw_bands("draw_rejection", three, 0).axes
+    for line in axes.get_lines():
+        assert np.nanmin(line.get_ydata()) >= 1
 
 
 def test_histograms_of_every_true_class_have_unit_area(three):
@@ -79,8 +88,10 @@ def test_legends_hide_nothing(draw, fixture, request):
     runs, results = request.getfixturevalue(fixture)
     if draw == "draw_scores":
         figure = class_curves.draw_scores(runs[0], 2, 2)
+    elif draw == "draw_auc_by_class":
+        figure = class_curves.draw_auc_by_class(results)
     else:
-        figure = getattr(class_curves, draw)(results if draw == "draw_auc_by_class" else results[0])
+        figure = draw_bands(draw, (runs, results), 0)
     figure.draw_without_rendering()
     bottom = figure.axes[0].get_tightbbox().y0
     extents = [legend.get_window_extent() for legend in figure.legends]
@@ -95,7 +106,7 @@ def test_of_many_classes_those_with_the_lowest_auc_are_drawn(thirty):
     assert len(shown) == 10
     assert shown == sorted(shown)
     assert max(aucs[label] for label in shown) <= min(aucs[label] for label in set(range(30)) - set(shown))
-    names = [text.partition(":")[0] for text in legend_texts(class_curves.draw_roc(results))]
+    names = [text.partition(":")[0] for text in legend_texts(draw_bands("draw_roc", thirty, 0))]
     assert names == [f"class {label}" for label in shown]
     assert texts(class_curves.draw_confusion(results)) == []
 
