@@ -50,6 +50,7 @@ class PublishedRow(Part, frozen=True, kw_only=True):
     note: Annotated[str, about("Why the result should not be taken at face value, if so.")]
     comparable: Annotated[bool, about("Whether it was measured on the same data and split.")]
     difference: Annotated[str, about("What differs, if it is not comparable.")]
+    link: Annotated[str, about("Where it was published; empty if that is not known.")]
 
 
 class MetricsDocument(Part, frozen=True, kw_only=True, tag_field="schema", tag=METRICS_SCHEMA):

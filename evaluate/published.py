@@ -26,6 +26,8 @@ class Result:
         Split scheme of a store with the same protocol; empty if there is none.
     note
         Why the result should not be taken at face value, if so.
+    link
+        Where it was published, if that is known.
     """
 
     dataset: str
@@ -34,6 +36,23 @@ class Result:
     auc: str
     split_scheme: str = ""
     note: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citation:
+    """A paper about the method or the data.
+
+    Attributes
+    ----------
+    text
+        Authors, title and where it appeared.
+    link
+        Address of the paper.
+    """
+
+    text: str
+    link: str
 
 
 ELECTRON_PHOTON, QUARK_GLUON = "electron-photon", "quark-gluon"
@@ -49,6 +68,7 @@ RESULTS = (
         model="CNN of 868,993 parameters, Keras; 160,000 / 25,600 / 25,600 per class in file order",
         auc="0.8104",
         split_scheme="challenge",
+        link="https://github.com/ML4SCIHackathon/ML4SCI/blob/main/ParticleImagesChallenge/ParticleImages.ipynb",
     ),
     Result(
         dataset=ELECTRON_PHOTON,
@@ -86,6 +106,7 @@ RESULTS = (
         source="public repository",
         model="ResNet with flips in both axes, cosine decay, 50 epochs",
         auc="0.8143",
+        link="https://github.com/fractaloid007/ML4Sci_Tasks",
     ),
     Result(dataset=ELECTRON_PHOTON, source="several", model="vision transformers", auc="0.76 to 0.765"),
     Result(
@@ -105,6 +126,23 @@ RESULTS = (
     Result(dataset=QUARK_GLUON, source="public repositories", model="CNN, VGG", auc="about 0.78"),
     Result(dataset=QUARK_GLUON, source="public repository", model="EdgeConv", auc="0.7923"),
 )
+CITATIONS = {
+    ELECTRON_PHOTON: (
+        Citation(
+            text="M. Andrews, M. Paulini, S. Gleyzer, B. Poczos, End-to-End Physics Event Classification with CMS Open "
+            "Data, Comput. Softw. Big Sci. 4 (2020) 6",
+            link="https://arxiv.org/abs/1807.11916",
+        ),
+    ),
+    QUARK_GLUON: (
+        Citation(
+            text="M. Andrews et al., End-to-end jet classification of quarks and gluons with the CMS Open Data, Nucl. "
+            "Instrum. Meth. A 977 (2020) 164304",
+            link="https://arxiv.org/abs/1902.08276",
+        ),
+    ),
+}
+"""By data set, the papers in which images like these were introduced."""
 
 
 def why_not_comparable(result: Result, store: StoreIdentity, *, whole: bool) -> str:
@@ -149,6 +187,7 @@ def list_results(store: StoreIdentity, *, whole: bool) -> list[PublishedRow]:
                     note=result.note,
                     comparable=not reason,
                     difference=reason,
+                    link=result.link,
                 )
             )
     return rows

@@ -1,0 +1,60 @@
+"""Rows about classifiers, for tables of a report, and headings that several tables share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import UNSET
+
+from evaluate.document import MetricsDocument
+from evaluate.tables import Column, texts
+
+
+class Rows:
+    """Rows of a table, each about one classifier of a document.
+
+    Attributes
+    ----------
+    items
+        What the rows are about, one per row.
+    """
+
+    def __init__(self, document: MetricsDocument) -> None:
+        self.items: list[Any] = []
+        self._names = [classifier.name for classifier in document.classifiers]
+        self._owners: list[int] = []
+        self._labels: list[str] = []
+
+    def add(self, owner: int, label: str, item: object) -> None:
+        """Append a row about the classifier with that index."""
+        self._owners.append(owner)
+        self._labels.append(label)
+        self.items.append(item)
+
+    @property
+    def runs(self) -> Column:
+        """The names of the classifiers."""
+        return texts("run", [self._names[owner] for owner in self._owners], self._owners)
+
+    def labels(self, heading: str) -> Column:
+        """Return the labels of the rows."""
+        return texts(heading, self._labels)
+
+    def get(self, name: str) -> list[Any]:
+        """Return an attribute of the item of each row; None where it is absent."""
+        values = [getattr(item, name) for item in self.items]
+        return [None if value is UNSET else value for value in values]
+
+
+def name_auc(document: MetricsDocument) -> str:
+    """Return what the AUC of a document is."""
+    return "mean AUC" if document.runs[0].classes else "AUC"
+
+
+def level_heading(document: MetricsDocument) -> str:
+    """Return the heading of a column of confidence intervals."""
+    return f"{100 * document.confidence:g} % interval"
+
+
+def some(values: Sequence[object]) -> bool:
+    """Return whether a column has any value."""
+    return any(value is not None for value in values)
