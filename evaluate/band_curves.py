@@ -18,6 +18,8 @@ SHADE = 0.18
 """Opacity of a band of errors."""
 RATIO_FROM = 0.1
 """Efficiency from which a ratio determines the range of its axis: below, errors are large."""
+COVERED = 1, 95
+"""Percentiles of the ends of bands that an axis of ratios shows."""
 NARROWEST = 0.01
 """Least distance between 1 and the ends of an axis of ratios."""
 
@@ -110,8 +112,8 @@ def _draw_ratios(axes: Axes, x: Float64Array, ratios: Sequence[tuple[Curve, Band
     """Draw ratios on an axis that the least certain points do not determine."""
     for curve, band in ratios:
         _draw_band(axes, x, band, curve)
-    ends = [part[x >= RATIO_FROM] for _, band in ratios for part in (band.low, band.high)]
-    low = np.nanmin([1 - NARROWEST, *map(np.nanmin, ends)])
-    high = np.nanmax([1 + NARROWEST, *map(np.nanmax, ends)])
+    ends = np.concatenate([part[x >= RATIO_FROM] for _, band in ratios for part in (band.low, band.high)])
+    low, high = np.nanpercentile(ends, COVERED) if np.isfinite(ends).any() else (1, 1)
+    low, high = min(low, 1 - NARROWEST), max(high, 1 + NARROWEST)
     axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     axes.yaxis.set_major_locator(MaxNLocator(3))

@@ -123,7 +123,7 @@ def test_accuracies_are_drawn_where_a_bin_lacks_a_class(name, title, three):
     value = {"even": np.arange(test.label.size), "label": test.label}[name].astype(float)
     observable = Observable(name=name, long_name=name, units="1", value=value)
     parts = [msgspec.structs.replace(of_run, slices=[slice_by(observable, *test.scored)]) for of_run in results]
-    empty = {"ensembles": [], "seeds": [], "comparisons": [], "published": {}, "warnings": [], "files": []}
+    empty = {"ensembles": [], "seeds": [], "comparisons": [], "published": {}, "warnings": [], "notes": [], "files": []}
     document = MetricsDocument(confidence=0.95, runs=parts, **empty)
     (drawing,) = draw_slices(runs, document, find_stores(runs)[0])
     assert drawing.figure.axes[0].get_title(loc="left") == title
