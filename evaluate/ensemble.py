@@ -81,22 +81,16 @@ def mean_score(scores: Sequence[Float64Array]) -> Float64Array:
 
 
 def find_ensembles(runs: Sequence[Run]) -> tuple[list[Ensemble], list[str]]:
-    """Return the means of the networks that were trained alike, and warnings about missing means.
+    """Return the means of networks that were evaluated on the same test samples, and warnings about missing means.
 
-    Runs are averaged if they were evaluated on the same test samples and are repetitions of one training: the same
-    architecture and the same settings, apart from the seed, the framework and `evaluate.seeds.WITHOUT_EFFECT`. A mean
-    over runs that were made to be told apart, such as ablations, would tell nothing. Baselines are left out: they are
-    in a report to be compared with. Nothing is chosen by how well a run does.
-
-    Parameters
-    ----------
-    runs
-        The runs of a report. Each group of at least two networks that were trained alike has one mean.
+    Repetitions of one training are averaged: networks of the same architecture and settings, apart from the seed, the
+    framework and `evaluate.seeds.WITHOUT_EFFECT`. Where no training is repeated, the mean is that of all networks.
+    Baselines are left out: they are in a report to be compared with. Nothing is chosen by how well a run does.
     """
     ensembles: list[Ensemble] = []
     warnings: list[str] = []
     taken = {run.name for run in runs}
-    for members in _find_repetitions(runs):
+    for members in _find_members(runs):
         name = _free_name(f"mean of {len(members)} runs", taken)
         try:
             predictions = {split: _average(members, split) for split in SPLITS}
@@ -108,16 +102,17 @@ def find_ensembles(runs: Sequence[Run]) -> tuple[list[Ensemble], list[str]]:
     return ensembles, warnings
 
 
-def _find_repetitions(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
-    """Return the networks of each group of `find_ensembles`."""
-    groups: list[tuple[Run, ...]] = []
+def _find_members(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Return the networks of each mean of `find_ensembles`."""
+    members: list[tuple[Run, ...]] = []
     for group in comparable(runs):
+        networks = tuple(run for run in group if run.framework not in BASELINES)
         alike: dict[str, list[Run]] = {}
-        for run in group:
-            if run.framework not in BASELINES:
-                alike.setdefault(describe_settings(run, FRAMEWORK_SETTINGS), []).append(run)
-        groups += [tuple(members) for members in alike.values() if len(members) > 1]
-    return groups
+        for run in networks:
+            alike.setdefault(describe_settings(run, FRAMEWORK_SETTINGS), []).append(run)
+        repeated = [tuple(repetitions) for repetitions in alike.values() if len(repetitions) > 1]
+        members += repeated or ([networks] if len(networks) > 1 else [])
+    return members
 
 
 def _free_name(name: str, taken: Container[str]) -> str:

@@ -82,8 +82,9 @@ def test_one_network_has_no_mean(make_run):
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 64}, {"train_samples": 300}, {"model": "vit"}])
-def test_runs_that_were_made_to_be_told_apart_have_no_mean(make_run, change):
-    assert measure(make_run("a"), make_run("b", settings=change))[1].ensembles == []
+def test_networks_without_repetitions_have_one_mean(make_run, change):
+    document = measure(make_run("a"), make_run("b", settings=change), make_run("c", "trees"))[1]
+    assert [(row.name, row.runs) for row in document.ensembles] == [("mean of 2 runs", ["a", "b"])]
 
 
 def test_repetitions_among_ablations_have_a_mean(make_run):
