@@ -18,7 +18,7 @@ SHADE = 0.18
 """Opacity of a band of errors."""
 RATIO_FROM = 0.1
 """Efficiency from which a ratio determines the range of its axis: below, errors are large."""
-COVERED = 1, 95
+COVERED = 0.5, 97
 """Percentiles of the ends of bands that an axis of ratios shows."""
 NARROWEST = 0.01
 """Least distance between 1 and the ends of an axis of ratios."""
