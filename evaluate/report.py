@@ -1,44 +1,34 @@
 """One self-contained page about any number of runs, with its numbers as JSON and its figures as files."""
 
-import base64
-import functools
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 
 import store
 from evaluate import report_folder, series, style
 from evaluate.card import write_card
-from evaluate.curves import class_names
 from evaluate.document import MetricsDocument, to_json
 from evaluate.drawing import Drawing, with_distinct_names
 from evaluate.ensemble import find_ensembles
 from evaluate.figures import draw_runs
-from evaluate.formatting import edge, plus_minus, with_error
-from evaluate.measure import SIGNAL_EFFICIENCIES
+from evaluate.page import name_simulations, render
+from evaluate.report_tables import make_tables
 from evaluate.runs import Run, list_classes, load_runs
 from evaluate.steps import Steps, ignore
 from evaluate.store_figures import draw_gallery, draw_showers, draw_slices
 from evaluate.stores import ReportStore, find_stores
 from evaluate.summary import summarise
-from store.errors import ConfigError, printable
-
-TEMPLATES = Path(__file__).parent
-SCRIPTS = ("report.js", "figures.js")
-LONGEST_CLASS = 24  # characters of the name of a class in a table
+from evaluate.tables import Table
+from store.errors import ConfigError
 
 
 def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> MetricsDocument:
-    """Write a page, ``metrics.json``, model cards and ``figures/`` about runs into a folder; return the metrics.
+    """Write a page about runs into a folder, with ``metrics.json``, model cards, ``figures/`` and ``tables/``.
 
-    The mean of the networks is one more row, see `evaluate.ensemble.find_ensembles`. The folder appears once everything
-    is written, and replaces an older report.
+    The mean of networks that were trained alike is one more row, see `evaluate.ensemble.find_ensembles`. The folder
+    appears once everything is written, and replaces an older report.
 
     Parameters
     ----------
@@ -48,6 +38,11 @@ def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> M
         The report's folder.
     show
         Called with what comes next, and of figures with the number of those that are drawn and of all of them.
+
+    Returns
+    -------
+    MetricsDocument
+        What ``metrics.json`` holds.
 
     Raises
     ------
@@ -68,7 +63,7 @@ def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> M
         document = summarise(stores, runs, ensembles, warnings)
         show("preparing figures")
         drawings = draw_runs(runs, document, ensembles)
-        origins = [" and ".join(_simulated(runs))] * len(drawings)
+        origins = [" and ".join(name_simulations(runs))] * len(drawings)
         for report_store in stores:
             of_store = draw_slices([*runs, *ensembles], document, report_store)
             if not report_store.note:
@@ -83,7 +78,9 @@ def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> M
             show(f"drawing {drawing.name}", count, len(drawings))
             pictures[drawing.name] = _write_figure(drawing, page / "figures", origin, names)
         show("writing the page")
-        html = _render(runs=runs, document=document, stores=stores, drawings=drawings, pictures=pictures)
+        tables = make_tables(document)
+        _write_tables(tables, page / "tables")
+        html = render(runs=runs, document=document, tables=tables, stores=stores, drawings=drawings, pictures=pictures)
         (page / "index.html").write_text(html, encoding="utf-8")
         for number, results in enumerate(document.runs, start=1):
             (page / f"model-card-{number}.md").write_text(write_card(document, results), encoding="utf-8")
@@ -114,89 +111,16 @@ def _draw_store(runs: Sequence[Run], document: MetricsDocument, report_store: Re
     return drawings
 
 
+def _write_tables(sections: Mapping[str, Sequence[Table]], folder: Path) -> None:
+    """Write each table as CSV and as LaTeX."""
+    folder.mkdir()
+    for table in (table for tables in sections.values() for table in tables):
+        (folder / f"{table.name}.csv").write_text(table.to_csv(), encoding="utf-8")
+        (folder / f"{table.name}.tex").write_text(table.to_latex(), encoding="utf-8")
+
+
 def _write_figure(drawing: Drawing, folder: Path, origin: str, names: Mapping[str, str]) -> Markup:
     """Write the files of a drawing and return its SVG element, in which matplotlib has escaped all text."""
     svg = style.save(drawing.figure, folder / drawing.name, origin)[0]
     inline = style.inline_svg(svg.read_text(encoding="utf-8"), drawing.name, drawing.alt)
     return Markup(series.interactive(inline, drawing.figure, names))
-
-
-@functools.cache  # a template is compiled once
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
-    environment.filters |= {
-        "edge": edge,
-        "plus_minus": plus_minus,
-        "short": lambda name: style.shorten(name, LONGEST_CLASS),
-        "with_error": with_error,
-    }
-    return environment
-
-
-def _render(*, runs: Sequence[Run], document: MetricsDocument, **parts: Any) -> str:
-    classes = runs[0].spec.classes
-    background, signal = class_names(runs) if len(classes) == 2 else ("", "")
-    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return (
-        _environment()
-        .get_template("report.html.jinja" if len(classes) == 2 else "classes.html.jinja")
-        .render(
-            background=background,
-            classes=classes,
-            document=document,
-            efficiencies={
-                str(efficiency): Markup(f"rejection at {100 * efficiency:g}&nbsp;%")
-                for efficiency in SIGNAL_EFFICIENCIES
-            },
-            environments=_settings(run.environment for run in runs),
-            run_colours=[index % len(style.RUN_COLOURS) for index in range(len(document.classifiers))],
-            script=Markup(script),
-            script_hash=_content_hash(script),
-            settings=_settings(run.config for run in runs),
-            signal=signal,
-            simulated=_simulated(runs),
-            theme=style.page_theme(len(classes)),
-            **parts,
-        )
-    )
-
-
-def _printable(value: object) -> object:
-    """Return a text with characters that cannot be seen or encoded, or that reverse what follows, escaped."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _content_hash(script: str) -> str:
-    """Return the hash by which a page's content security policy allows a script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
-
-
-def _simulated(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Return what simulated the data of runs, with the names of the runs; runs on real data are left out."""
-    names: dict[str, list[str]] = {}
-    for run in runs:
-        if run.store.simulated:
-            names.setdefault(run.store.simulated, []).append(run.name)
-    return names
-
-
-def _settings(settings: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return one row per setting, with nested settings by their dotted names, and in each row a value per run."""
-    columns = [dict(_flatten(values)) for values in settings]
-    names = dict.fromkeys(name for column in columns for name in column)
-    return {name: [column.get(name, "") for column in columns] for name in names}
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value if isinstance(value, str) else json.dumps(value)

@@ -1,11 +1,15 @@
 """Which runs were compared with each other, and how they stand by their test AUC."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from evaluate import ranking
 from evaluate.document import MetricsDocument, RunComparison
+from evaluate.intervals import DIFFERENCE, with_interval
+from evaluate.metrics import Estimate
 from evaluate.parts import Measurement
 from evaluate.results import RunResults
 
@@ -23,7 +27,7 @@ class Standing:
     spread
         Standard deviation over the seeds; None for a single run.
     comparison
-        The best run minus this one; None for the best one, and where one of the two has several seeds.
+        The best run minus this one, or the mean over pairs of runs with different seeds; None for the best one.
     """
 
     runs: Sequence[RunResults]
@@ -99,6 +103,23 @@ def rank(document: MetricsDocument, group: Sequence[RunResults]) -> list[Standin
 
 
 def _compare(document: MetricsDocument, best: Standing, other: Standing) -> RunComparison | None:
-    if len(best.runs) > 1 or len(other.runs) > 1:
+    """Return the mean of the comparisons of each run of the best one with each run of the other one.
+
+    Its error is the mean of their errors, which is too large rather than too small: that of a mean of correlated
+    differences is at most as large.
+    """
+    pairs = [find_comparison(document, first.name, second.name) for first in best.runs for second in other.runs]
+    differences = [pair.difference for pair in pairs if pair and pair.difference]
+    if len(differences) < len(pairs):
         return None
-    return find_comparison(document, best.name, other.name)
+    mean = Estimate(
+        value=statistics.fmean(part.value for part in differences),
+        standard_error=statistics.fmean(part.standard_error for part in differences),
+    )
+    tested = ranking.paired_test(mean)
+    return RunComparison(
+        split="test",
+        runs=(best.name, other.name),
+        difference=with_interval(tested.difference, DIFFERENCE),
+        p_value=tested.p_value,
+    )

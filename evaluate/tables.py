@@ -65,6 +65,11 @@ class Cell:
     fields: tuple[str, ...]
     colour: int | None = None
 
+    @property
+    def sort_key(self) -> str:
+        """The key as a script reads it."""
+        return "Infinity" if self.key == math.inf else repr(self.key)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:

@@ -16,9 +16,10 @@ FEW_IMAGES = 30_000
 """Training images that are called few where a network is no better than boosted trees."""
 
 
-def describe(document: MetricsDocument) -> list[str]:
-    """Return one paragraph for each group of runs that were compared with each other."""
-    return [" ".join(_describe_group(document, group)) for group in comparable_groups(document)]
+def describe(document: MetricsDocument) -> list[tuple[str, str]]:
+    """Return a sentence, and further ones, for each group of runs that were compared with each other."""
+    groups = [list(_describe_group(document, group)) for group in comparable_groups(document)]
+    return [(first, " ".join(others)) for first, *others in groups]
 
 
 def _describe_group(document: MetricsDocument, group: Sequence[RunResults]) -> Iterator[str]:
@@ -34,10 +35,10 @@ def _describe_group(document: MetricsDocument, group: Sequence[RunResults]) -> I
     elif len(leading) == 2:
         yield _describe_pair(document, leading, aucs)
     else:
-        yield _describe_ranking(rank(document, leading), len(leading), aucs)
+        yield _describe_ranking(rank(document, leading), len(leading), "networks" if networks else "runs", aucs)
     for mean in document.ensembles:
         if {run.name for run in networks}.issuperset(mean.runs) and mean.splits.test.auc:
-            yield f"The {mean.name} reaches {mean.splits.test.auc.value:.{aucs.places}f}."
+            yield f"The {mean.name} ({', '.join(mean.runs)}) reaches {mean.splits.test.auc.value:.{aucs.places}f}."
     if networks:
         yield from _describe_baselines(document, max(networks, key=aucs.value), baselines, aucs)
     trained = sorted({run.splits.train.samples for run in measured})
@@ -85,11 +86,11 @@ def _describe_pair(document: MetricsDocument, pair: Sequence[RunResults], aucs: 
     )
 
 
-def _describe_ranking(ranked: Sequence[Standing], runs: int, aucs: _Aucs) -> str:
+def _describe_ranking(ranked: Sequence[Standing], runs: int, kind: str, aucs: _Aucs) -> str:
     first = _describe_standing(ranked[0], aucs)
     if len(ranked) == 1:
         return f"{first}."
-    then = f"Best of {runs} runs: {first}; then {_describe_standing(ranked[1], aucs)}"
+    then = f"Best of {runs} {kind}: {first}; then {_describe_standing(ranked[1], aucs)}"
     comparison = ranked[1].comparison
     return f"{then}, {_evidence(comparison)}." if comparison else f"{then}."
 
