@@ -243,7 +243,8 @@ def verify(
         raise typer.Exit(1)
     images = f"{result.images:,} images equal to their sources" if source else "no sources given, images not compared"
     text = f"{store}: {result.files:,} files equal to their digests, {images}; {seconds:.1f} s"
-    typer.echo(console.printable(text))
+    screen = console.output_screen()
+    screen.print(text, markup=False, soft_wrap=not screen.is_terminal)
 
 
 @app.command("info")
@@ -251,6 +252,9 @@ def info(
     store: STORE = DEFAULT_STORE,
     reference: Annotated[
         bool, typer.Option("--reference", help="Compare with the statistics published for the real files.")
+    ] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Show how well each kind of shuffling mixes the training split.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
     cache: CacheFolder = None,
@@ -263,18 +267,16 @@ def info(
 
         from ingest.summary import summarise_store
 
-        typer.echo(json.dumps(summarise_store(store, reference), indent=2, allow_nan=False))
+        typer.echo(json.dumps(summarise_store(store, reference, quality), indent=2, allow_nan=False))
     else:
-        print_info(store, reference)
+        print_info(store, reference, quality)
 
 
-def print_info(path: Location, reference: bool = False) -> None:
+def print_info(path: Location, reference: bool = False, quality: bool = False) -> None:
     """Print the splits, sources and statistics of a store."""
     from ingest.info import describe_store
 
-    output = console.Screen()
-    output.width = max(output.width, 100)
-    output.print(describe_store(path, reference))
+    console.output_screen().print(describe_store(path, reference, quality))
 
 
 @app.command("page")

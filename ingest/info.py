@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rich.box
 import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from ingest.reference import reference_table
 from ingest.rows import image_rows, samples_by_class, variable_rows, weight_by_class
+from ingest.tables import NumberTable
 from store.console import printable
 from store.locations import Location
 from store.opening import Store, open_store, read_statistics
@@ -35,7 +35,7 @@ READERS = {
 """How each reader reads, by its `kind`."""
 
 
-def describe_store(path: Location, reference: bool = False) -> RenderableType:
+def describe_store(path: Location, reference: bool = False, quality: bool = False) -> RenderableType:
     """Return tables of the identity and splits of a store, and of the statistics of its training split.
 
     Parameters
@@ -44,6 +44,8 @@ def describe_store(path: Location, reference: bool = False) -> RenderableType:
         The store.
     reference
         Whether to add the published statistics of the real files.
+    quality
+        Whether to add how well each kind of shuffling mixes the training split.
 
     Raises
     ------
@@ -60,7 +62,8 @@ def describe_store(path: Location, reference: bool = False) -> RenderableType:
     tables = [image_table(statistics)]
     if "variable" in statistics.dims:
         tables.append(variable_table(statistics))
-    tables.append(shuffle_table(store))
+    if quality:
+        tables.append(shuffle_table(store))
     if reference:
         tables.append(reference_table(store.attributes["dataset"], statistics))
     return Group(title, origin, identity_table(store), *tables)
@@ -72,7 +75,9 @@ def identity_table(store: Store) -> Table:
     samples, stored = image.shape[0], store.stored_bytes
     splits = ", ".join(f"{name} {stop - start:,}" for name, (start, stop) in attributes["split_ranges"].items())
     sources = _source_lines(attributes["sources"])
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in (
         ("store", f"{store.path} ({attributes['format']} {attributes['format_version']})"),
         ("images", f"{samples:,} of {' x '.join(map(str, image.shape[1:]))}, {image.dtype}"),
@@ -147,9 +152,9 @@ def describe_reader(store: Store) -> str:
     return f"{READERS[kind]}{reason}"
 
 
-def image_table(statistics: xr.Dataset) -> Table:
+def image_table(statistics: xr.Dataset) -> NumberTable:
     """Return the statistics of a store's images by class and channel."""
-    table = _statistics_table(
+    table = NumberTable(
         "training split, values as in the source files",
         ("class", "channel"),
         ("mean", "std", "min", "max", "non-zero", "images", "empty"),
@@ -159,7 +164,7 @@ def image_table(statistics: xr.Dataset) -> Table:
         table.add_row(
             row["class"],
             row["channel"],
-            *(f"{row[key]:.6g}" for key in ("mean", "std", "minimum", "maximum")),
+            *(f"{row[key]:.4g}" for key in ("mean", "std", "minimum", "maximum")),
             f"{row['nonzero_share']:.2%}",
             f"{row['images']:,}",
             f"{row['empty_images']:,}",
@@ -167,28 +172,18 @@ def image_table(statistics: xr.Dataset) -> Table:
     return _say_left_out(table, len(rows), "classes and channels")
 
 
-def variable_table(statistics: xr.Dataset) -> Table:
+def variable_table(statistics: xr.Dataset) -> NumberTable:
     """Return the statistics of a store's variables by class."""
     numbers = ("mean", "std", "min", "median", "max")
-    table = _statistics_table("variables, training split", ("class", "variable", "units"), numbers)
+    table = NumberTable("variables, training split", ("class", "variable", "units"), numbers)
     rows = variable_rows(statistics)
     for row in rows[:MOST_ROWS]:
         values = (row[key] for key in ("mean", "std", "minimum", "median", "maximum"))
-        table.add_row(row["class"], row["variable"], row["units"], *(f"{value:.6g}" for value in values))
+        table.add_row(row["class"], row["variable"], row["units"], *(f"{value:.4g}" for value in values))
     return _say_left_out(table, len(rows), "classes and variables")
 
 
-def _statistics_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
-    """Return an empty table whose columns of text are folded if there is too little room."""
-    table = Table(title=title, box=rich.box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
-    for heading in texts:
-        table.add_column(heading, overflow="fold")
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _say_left_out(table: Table, rows: int, words: str) -> Table:
+def _say_left_out(table: NumberTable, rows: int, words: str) -> NumberTable:
     if rows > MOST_ROWS:
         table.caption = f"and {rows - MOST_ROWS:,} more {words}; --json has all"
     return table
@@ -212,17 +207,14 @@ def shuffle_qualities(store: Store, batch_size: int = 512) -> tuple[int, dict[st
     return batch_size, {kind: shuffle_quality(plan, label) for kind, plan in plans.items()}
 
 
-def shuffle_table(store: Store) -> Table:
+def shuffle_table(store: Store) -> NumberTable:
     """Return what `shuffle_qualities` returns, as a table."""
     batch_size, qualities = shuffle_qualities(store)
-    table = Table(
-        title=f"shuffling in batches of {batch_size}; 1 for a random permutation",
-        box=rich.box.SIMPLE_HEAD,
-        title_justify="left",
+    table = NumberTable(
+        f"shuffling in batches of {batch_size}; 1 for a random permutation",
+        ["shuffle"],
+        ["pairs kept together", "class balance"],
     )
-    table.add_column("shuffle")
-    table.add_column("pairs kept together", justify="right")
-    table.add_column("class balance", justify="right")
     for kind, quality in qualities.items():
         table.add_row(kind, f"{quality.companions:.3g}", f"{quality.balance:.3g}")
     return table

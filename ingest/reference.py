@@ -5,10 +5,9 @@ notebooks that print them and from the files themselves. The training split of a
 them within statistical fluctuations; the Geant4 simulation comes close.
 """
 
-import rich.box
 import xarray as xr
-from rich.table import Table
 
+from ingest.tables import NumberTable
 from store.errors import StoreError
 
 Rows = dict[str, dict[str, float]]
@@ -91,7 +90,7 @@ def compare_published(dataset: str, statistics: xr.Dataset) -> dict[str, dict[st
     }
 
 
-def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
+def reference_table(dataset: str, statistics: xr.Dataset) -> NumberTable:
     """Return a table of published values beside those of a store, class by class.
 
     Raises
@@ -100,15 +99,8 @@ def reference_table(dataset: str, statistics: xr.Dataset) -> Table:
         If nothing is published for the data set.
     """
     compared = compare_published(dataset, statistics)
-    table = Table(
-        title="published (all real images) and this store (training split)",
-        box=rich.box.SIMPLE_HEAD,
-        title_justify="left",
-    )
-    table.add_column("")
-    for name in compared:
-        for heading in ("published", "this store"):
-            table.add_column(f"{name}\n{heading}", justify="right", no_wrap=True)
+    headings = [f"{name}\n{heading}" for name in compared for heading in ("published", "this store")]
+    table = NumberTable("published (all real images) and this store (training split)", [""], headings)
     for key in next(iter(compared.values())):
         cells = (f"{value:.5g}" for values in compared.values() for value in values[key].values())
         table.add_row(key, *cells)

@@ -10,10 +10,10 @@ from store.locations import Location
 from store.opening import Store, open_store, read_statistics
 from store.readers.sample_reader import choose_reader
 
-SUMMARY_VERSION = 1
+SUMMARY_VERSION = 2
 
 
-def summarise_store(path: Location, reference: bool = False) -> dict[str, Any]:
+def summarise_store(path: Location, reference: bool = False, quality: bool = False) -> dict[str, Any]:
     """Return what `ingest.info.describe_store` shows, as values that JSON can hold.
 
     Parameters
@@ -22,6 +22,8 @@ def summarise_store(path: Location, reference: bool = False) -> dict[str, Any]:
         The store.
     reference
         Whether to add the published statistics of the real files.
+    quality
+        Whether to add how well each kind of shuffling mixes the training split.
 
     Returns
     -------
@@ -36,7 +38,6 @@ def summarise_store(path: Location, reference: bool = False) -> dict[str, Any]:
     store = open_store(path)
     statistics = read_statistics(store)
     spec, image, attributes = store.spec, store.image, store.attributes
-    batch_size, qualities = shuffle_qualities(store)
     reader = choose_reader(image, store.shards).kind
     document = {
         "summary_version": SUMMARY_VERSION,
@@ -63,17 +64,20 @@ def summarise_store(path: Location, reference: bool = False) -> dict[str, Any]:
         "content_digest": store.digest,
         **{key: attributes.get(key) for key in ("versions", "history")},
         "statistics": {"images": image_rows(statistics), "variables": variable_rows(statistics)},
-        "shuffling": {
-            "batch_size": batch_size,
-            "kinds": {
-                shuffle: {"companions": quality.companions, "balance": quality.balance}
-                for shuffle, quality in qualities.items()
-            },
-        },
+        "shuffling": _shuffling(store) if quality else None,
         "reference": compare_published(attributes["dataset"], statistics) if reference else None,
     }
     finite: dict[str, Any] = _finite(document)
     return finite
+
+
+def _shuffling(store: Store) -> dict[str, Any]:
+    """Return what `ingest.info.shuffle_qualities` returns."""
+    batch_size, qualities = shuffle_qualities(store)
+    kinds = {
+        kind: {"companions": quality.companions, "balance": quality.balance} for kind, quality in qualities.items()
+    }
+    return {"batch_size": batch_size, "kinds": kinds}
 
 
 def _splits(store: Store) -> dict[str, Any]:

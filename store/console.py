@@ -24,6 +24,7 @@ T = TypeVar("T")
 INTERRUPTED = 130  # what typer returns after a keyboard interrupt
 OPEN_FILES = 10240  # the most that macOS allows; no program needs more
 HELP = ("-h", "--help")
+FILE_WIDTH = 500  # columns of what is not a terminal
 QUIET = {"-q", "--quiet"}
 COMPLETION = ("--install-completion", "--show-completion")
 
@@ -249,6 +250,14 @@ def fail(text: str) -> None:
 def say(text: str, style: str | None = None) -> None:
     """Print a text on standard error, without markup; in a terminal it is wrapped between words, else one line."""
     console.print(printable(text), style=style, markup=False, soft_wrap=not console.is_terminal)
+
+
+def output_screen() -> Screen:
+    """Return a console for results on standard output, which wraps between words in a terminal and hardly in a file."""
+    screen = Screen(highlight=False)
+    if not screen.is_terminal:
+        screen.width = FILE_WIDTH
+    return screen
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
