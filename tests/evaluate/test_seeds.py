@@ -88,7 +88,7 @@ def test_page_card_figure_and_terminal_show_the_spread(make_run, undrawn, tmp_pa
     runs = [make_run(f"cnn-{seed}", seed=seed) for seed in range(3)]
     outcome = run_program(app, "report", *runs, "--output", tmp_path / "report")
     assert outcome.status == 0, outcome.err
-    (line,) = [line for line in outcome.out.splitlines() if "3 seeds" in line]
+    (line,) = [line for line in outcome.out.splitlines() if "3 seeds (" in line]
     assert line.startswith("test AUC, 3 seeds (cnn-0, cnn-1, cnn-2): 0.9")
     assert "Spread over seeds" in (tmp_path / "report" / "index.html").read_text()
     document = measure(*runs)
@@ -96,10 +96,11 @@ def test_page_card_figure_and_terminal_show_the_spread(make_run, undrawn, tmp_pa
     assert f"3 trainings that differ in the seed alone has a standard deviation of {deviation}" in (
         write_card(document, document.runs[0])
     )
-    (drawing,) = draw_seeds(document)
+    drawing, by_epoch = draw_seeds(document)
     points = drawing.figure.axes[0].lines[-1].get_xdata()
     assert list(points) == [run.splits.test.auc.value for run in document.runs]
-    assert drawing.figure.axes[0].get_yticklabels()[0].get_text() == "cnn-0, cnn-1, cnn-2"
+    assert drawing.figure.axes[0].get_yticklabels()[0].get_text() == "cnn, torch"
+    assert list(by_epoch.figure.axes[0].lines[0].get_ydata()) == pytest.approx([0.8] * 3)
 
 
 def test_runs_without_a_group_have_no_section(two_runs):
