@@ -13,7 +13,7 @@ KINDS = {"trees": "boosted trees reach", "logistic": "logistic regression reache
 AGREE = 0.05
 """The p value from which two runs are said to agree."""
 FEW_IMAGES = 30_000
-"""Training images that are called few where a network is no better than boosted trees."""
+"""Training images that are called few where no network is seen to be better than boosted trees."""
 
 
 def describe(document: MetricsDocument) -> list[tuple[str, str]]:
@@ -122,8 +122,9 @@ def _describe_baselines(
     images = best.splits.train.samples
     if as_good and images < FEW_IMAGES:
         yield (
-            f"With so few training images ({images:,}), a network is no better than boosted trees: the "
-            "trees begin with features that were chosen by hand, and a network needs more images to learn better ones."
+            f"Trained on so few images ({images:,}), no network is better than boosted trees beyond the error of "
+            f"{best.splits.test.samples:,} test samples: the trees begin with features that were chosen by hand, and a "
+            "network needs more images to learn better ones."
         )
 
 
