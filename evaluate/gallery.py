@@ -1,10 +1,13 @@
-"""Single images: those with the most confident correct, the most confident wrong and the least certain scores."""
+"""Single images of each class: those with the most confident correct, most confident wrong and least certain scores."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import AsinhNorm
+from matplotlib.axes import Axes
+from matplotlib.colors import AsinhNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import store
 from evaluate import style
@@ -15,39 +18,44 @@ from store.average_images import SIGNED, block_size, condense
 from store.datasets import DatasetSpec
 from store.integrity import naming
 from store.locations import Location
+from store.pages.style import PANEL as PANEL_COLOUR
 from store.predictions import Predictions
 
 SHOWN = 4
-LOWEST = 1.5  # height of a figure in inches
+"""Samples of each class and kind."""
+
+MOST_ROWS = 12
+"""Rows of a figure, one for each class and channel; beyond two classes, others are left out."""
+
+WIDTH, PANEL = 7.4, 1.45
+"""Width of a figure and height of a square image in inches."""
+
 LONGEST_CLASS = 16  # characters of a name that fit beside or above a panel
 VISIBLE_CELLS = 64  # most cells along a side of a panel that are large enough to be seen
+DECADES = 4  # of the logarithmic scale of colours
 KINDS = {"right": "most confidently right", "wrong": "most confidently wrong", "uncertain": "most uncertain"}
 
 
 def choose_samples(predictions: Predictions) -> Gallery:
-    """Return up to four samples of each of `KINDS`.
+    """Return up to four samples of each class and of each of `KINDS`, ordered by class.
 
     The probability of the most probable class says how confident the model is. Samples for which it is smallest are
     uncertain.
     """
     label, score = predictions.label, predictions.score
     if score.ndim == 1:
-        certainty = np.where(label == 1, score, 1 - score)
-        correct = (score >= 0.5) == label
-        uncertainty = np.abs(certainty - 0.5)
-        right, wrong = np.argsort(-certainty, kind="stable"), np.argsort(certainty, kind="stable")
+        confidence, correct = np.abs(score - 0.5), (score >= 0.5) == label
     else:
-        uncertainty = score.max(axis=1)
-        correct = score.argmax(axis=1) == label
-        right = wrong = np.argsort(-uncertainty, kind="stable")
+        confidence, correct = score.max(axis=1), score.argmax(axis=1) == label
+    falling, rising = np.argsort(-confidence, kind="stable"), np.argsort(confidence, kind="stable")
 
     def samples(rows: Int64Array) -> list[GallerySample]:
-        return [_describe(predictions, row) for row in rows[:SHOWN]]
+        return [_describe(predictions, row) for code in np.unique(label) for row in rows[label[rows] == code][:SHOWN]]
 
     return Gallery(
-        right=samples(right[correct[right]]),
-        wrong=samples(wrong[~correct[wrong]]),
-        uncertain=samples(np.argsort(uncertainty, kind="stable")),
+        right=samples(falling[correct[falling]]),
+        wrong=samples(falling[~correct[falling]]),
+        uncertain=samples(rising),
     )
 
 
@@ -58,17 +66,21 @@ def _describe(predictions: Predictions, row: np.int64) -> GallerySample:
     return GallerySample(sample=sample, label=label, probabilities=predictions.score[row].clip(0, 1).tolist())
 
 
-def verdict(sample: GallerySample, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the name of the true class of a sample, and what a model says of it, as texts for a title.
+def verdict(sample: GallerySample, classes: Sequence[str]) -> str:
+    """Return what a model says of a sample, as the title of its image.
 
-    The model says its score if there are two classes, and otherwise the most probable class and its probability.
+    It is the score if there are two classes, and otherwise the most probable class and its probability.
     """
-    true = style.shorten(classes[sample.label], LONGEST_CLASS)
     if isinstance(sample.score, float):
-        return true, f"{sample.score:.4f}"
+        return f"{sample.score:.4f}"
     probabilities = sample.probabilities or []
     predicted = int(np.argmax(probabilities))
-    return true, f"as {style.shorten(classes[predicted], LONGEST_CLASS)}", f"{probabilities[predicted]:.4f}"
+    return f"{style.shorten(classes[predicted], LONGEST_CLASS)} {probabilities[predicted]:.4f}"
+
+
+def classes_shown(spec: DatasetSpec) -> int:
+    """Return the number of classes whose samples a figure shows."""
+    return max(2, MOST_ROWS // min(len(spec.channels), MOST_CHANNELS))
 
 
 def hit_margin(spec: DatasetSpec) -> int:
@@ -88,43 +100,77 @@ def widen(values: Float32Array, margin: int) -> Float32Array:
 
 @style.styled
 def draw_samples(path: Location, spec: DatasetSpec, samples: Sequence[GallerySample], title: str) -> Figure:
-    """Draw samples of a store side by side, one row per channel, with cells without a hit left blank.
+    """Draw samples of a store in physical units, a row for each class and channel, on a background for every theme.
 
-    The colour scale is an inverse hyperbolic sine that ends at the largest value of each panel. It is diverging in
-    channels that fall well below zero. Hits in large images are widened by `widen`, after `condense` has made very
-    large images smaller. At most `MOST_CHANNELS` channels are drawn.
+    A channel has one colour scale in all rows: logarithmic, or in channels that fall well below zero an inverse
+    hyperbolic sine to both sides. Cells without a hit have the colour of the background. Hits in large images are
+    widened by `widen`, after `condense` has made very large images smaller. At most `MOST_CHANNELS` channels and
+    `classes_shown` classes are drawn.
     """
     channels = spec.channels[:MOST_CHANNELS]
+    labels = sorted({sample.label for sample in samples})[: classes_shown(spec)]
+    of_class = [[sample for sample in samples if sample.label == label] for label in labels]
+    shown = list(itertools.chain.from_iterable(of_class))
     with naming(path):
-        rows = {"sample": [chosen.sample for chosen in samples], "channel": slice(MOST_CHANNELS)}
+        rows = {"sample": [sample.sample for sample in shown], "channel": slice(MOST_CHANNELS)}
         images = store.open_dataset(path)["image"].isel(rows).to_numpy()
-    titles = [verdict(chosen, spec.classes) for chosen in samples]
-    shape = spec.image_shape[:2]
-    flatness = 1.0 if aspect(shape) == "auto" else min(shape[0] / shape[1], 2)
-    height = 0.31 + 0.12 * len(titles[0]) + 1.15 * flatness * len(channels)
-    figure = Figure(figsize=(style.WIDTH, max(height, LOWEST)), layout="constrained")
+    images = images * np.array([channel.scale for channel in channels], np.float32)
+    scales = [_scale(images[..., k]) for k in range(len(channels))]
+    flatness = 1.0 if aspect(spec.image_shape) == "auto" else min(spec.image_shape[0] / spec.image_shape[1], 2)
+    count = len(labels) * len(channels)
+    height = 0.75 + max(0.7, PANEL * flatness) * count + 0.2 * len(labels)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
-    panels = figure.subplots(len(channels), SHOWN, squeeze=False)
-    for axes in panels.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.set_visible(False)
-    signed_channels = -images.min(axis=(0, 1, 2)) > SIGNED * images.max(axis=(0, 1, 2))
-    for column, (lines, image) in enumerate(zip(titles, images, strict=True)):
-        for row, (channel, signed) in enumerate(zip(channels, signed_channels, strict=True)):
-            axes = panels[row, column]
-            values = widen(condense(image[..., row], block_size(shape)), hit_margin(spec))
-            axes.set_visible(True)
-            largest = float(np.abs(values).max()) or 1.0
-            axes.imshow(
-                np.ma.masked_equal(values, 0),
-                norm=AsinhNorm(largest / (10 if signed else 100), -largest if signed else 0.0, largest),
-                cmap="RdBu_r" if signed else "viridis",
-                origin="lower",
-                interpolation="none",
-                aspect=aspect(shape),
-            )
-            if column == 0:
-                axes.set_ylabel(style.shorten(channel.name, LONGEST_CLASS))
-            if row == 0:
-                axes.set_title("\n".join(lines), fontsize=7.5, loc="center")
+    panels = figure.subplots(count, SHOWN, squeeze=False, sharex=True, sharey=True)
+    drawn = iter(images)
+    for number, (label, chosen) in enumerate(zip(labels, of_class, strict=True)):
+        block = panels[number * len(channels) : (number + 1) * len(channels)]
+        for column, sample in enumerate(chosen):
+            image = next(drawn)
+            block[0, column].set_title(verdict(sample, spec.classes), fontsize=8, fontweight="normal", loc="center")
+            for k, axes in enumerate(block[:, column]):
+                _draw_image(axes, image[..., k], spec, *scales[k])
+        for axes in block[:, len(chosen) :].flat:
+            axes.set_visible(False)
+        name = style.shorten(spec.classes[label], LONGEST_CLASS)
+        for channel, row in zip(channels, block, strict=True):
+            row[0].set_ylabel(f"{name}\nieta", fontsize=8)
+            unit = f" ({channel.unit})" if channel.unit != "1" else ""
+            bar = figure.colorbar(row[0].images[0], ax=list(row), pad=0.01, fraction=0.04, format="%g")
+            bar.set_label(f"{style.shorten(channel.name, LONGEST_CLASS)}{unit}", fontsize=8)
+            bar.ax.tick_params(labelsize=7.5)
+            bar.ax.minorticks_off()
+            bar.outline.set_visible(False)
+    figure.supxlabel("iphi; both axes in cells from the seed", fontsize=8, color=style.INK)
     return figure
+
+
+def _scale(values: Float32Array) -> tuple[Normalize, str]:
+    """Return the colour scale of the images of one channel, and the name of its colours."""
+    size = np.abs(values[values != 0])
+    largest = float(size.max(initial=0)) or 1.0
+    if -values.min() > SIGNED * values.max():
+        return AsinhNorm(largest / 10, -largest, largest), "RdBu_r"
+    lowest = max(float(size.min(initial=largest)), largest * 10.0**-DECADES)
+    return LogNorm(lowest if lowest < largest else largest / 10, largest, clip=True), "viridis"
+
+
+def _draw_image(axes: Axes, image: Float32Array, spec: DatasetSpec, norm: Normalize, colours: str) -> None:
+    """Draw one channel (ieta, iphi) of an image with coordinates relative to the seed."""
+    size, (eta, phi) = block_size(spec.image_shape), spec.seed
+    values = widen(condense(image, size), hit_margin(spec))
+    rows, columns = (size * side for side in values.shape)
+    axes.set_facecolor(PANEL_COLOUR)
+    axes.imshow(
+        np.ma.masked_equal(values, 0),
+        norm=norm,
+        cmap=colours,
+        origin="lower",
+        extent=(-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5),
+        interpolation="none",
+        aspect=aspect(spec.image_shape),
+    )
+    axes.grid(visible=False)
+    axes.tick_params(labelsize=7.5)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, integer=True))

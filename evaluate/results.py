@@ -78,14 +78,14 @@ class GallerySample(Part, frozen=True, kw_only=True):
 
 
 class Gallery(Part, frozen=True, kw_only=True):
-    """The test samples with the most confident correct, the most confident wrong and the least certain scores.
+    """Up to four test samples of each class with the most confident correct, wrong and the least certain scores.
 
     Confidence is the probability of the most probable class.
     """
 
-    right: Annotated[list[GallerySample], Meta(max_length=4)]
-    wrong: Annotated[list[GallerySample], Meta(max_length=4)]
-    uncertain: Annotated[list[GallerySample], Meta(max_length=4)]
+    right: list[GallerySample]
+    wrong: list[GallerySample]
+    uncertain: list[GallerySample]
 
 
 OcclusionMap = Annotated[list[list[float]], about("One value per patch; rows run along ieta.")]

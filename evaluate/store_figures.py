@@ -57,22 +57,31 @@ def _show(measurement: Measurement | None) -> str:
 
 
 def draw_gallery(run: Run, results: RunResults, run_number: int, store: ReportStore) -> list[Drawing]:
-    """Return the test images that a run was most confident and least certain about."""
-    drawings, note = [], f"{_describe_cells(run.spec)}. {_describe_channels(run.spec)}".strip()
-    said = "score" if len(run.spec.classes) == 2 else "most probable class"
+    """Return the test images of each class that a run was most confident and least certain about."""
+    drawings, spec = [], run.spec
+    said = "score" if len(spec.classes) == 2 else "most probable class"
+    shown = gallery.classes_shown(spec)
+    notes = [_describe_cells(spec), _describe_channels(spec)]
     for kind, meaning in gallery.KINDS.items():
         chosen: list[GallerySample] = getattr(results.gallery, kind)
         if not chosen:
             continue
-        samples = "; ".join(
-            f"{' '.join(gallery.verdict(image, run.spec.classes))} (sample {image.sample})" for image in chosen
+        labels = sorted({image.label for image in chosen})[:shown]
+        by_class = {spec.classes[label]: [image for image in chosen if image.label == label] for label in labels}
+        verdicts = "; ".join(
+            f"{name}: {', '.join(gallery.verdict(image, spec.classes) for image in images)}"
+            for name, images in by_class.items()
         )
+        positions = "; ".join(
+            f"{name} {', '.join(str(image.sample) for image in images)}" for name, images in by_class.items()
+        )
+        left_out = f"The first {shown} classes are shown." if len({image.label for image in chosen}) > shown else ""
         drawing = Drawing(
             name=f"gallery-{run_number}-{kind}",
             section="gallery",
-            alt=f"Test images on which {run.name} is {meaning}, with true class and {said}: {samples}.",
-            caption=f"{samples}. The colour scale is an inverse hyperbolic sine; cells without a hit are blank{note}",
-            figure=gallery.draw_samples(store.path, run.spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
+            alt=f"Test images on which {run.name} is {meaning}, with the {said} of each by true class: {verdicts}.",
+            caption=" ".join(filter(None, [f"Positions in the store: {positions}.", *notes, left_out])),
+            figure=gallery.draw_samples(store.path, spec, chosen, f"{style.shorten(run.name, 24)}: {meaning}"),
         )
         drawings.append(drawing)
     return drawings
@@ -82,7 +91,7 @@ def _describe_cells(spec: DatasetSpec) -> str:
     """Return how hits and cells of a large image are drawn; empty if they are drawn as they are."""
     block = block_size(spec.image_shape)
     side = block * (2 * gallery.hit_margin(spec) + 1)
-    return f"; each hit is drawn {side} x {side} cells wide" if side > 1 else ""
+    return f"Each hit is drawn {side} x {side} cells wide." if side > 1 else ""
 
 
 def _describe_channels(spec: DatasetSpec) -> str:

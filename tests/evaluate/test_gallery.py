@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 import store
 from evaluate import gallery
 from evaluate.results import GallerySample
 from store.average_images import condense
 from store.datasets import ELECTRON_PHOTON
+from store.pages.style import PANEL
 from store.predictions import Predictions
 
 
@@ -19,7 +21,7 @@ def chosen(label, score):
 def test_samples_are_chosen_by_how_sure_the_model_is_of_their_class():
     result = chosen([1, 0, 1, 0, 1, 0, 1], [0.9, 0.05, 0.2, 0.97, 0.5, 0.45, 0.99])
     rows = {kind: [sample.sample - 100 for sample in getattr(result, kind)] for kind in gallery.KINDS}
-    assert rows == {"right": [6, 1, 0, 5], "wrong": [3, 2], "uncertain": [4, 5, 2, 0]}
+    assert rows == {"right": [1, 5, 6, 0, 4], "wrong": [3, 2], "uncertain": [5, 1, 3, 4, 2, 0, 6]}
     assert result.wrong[0] == GallerySample(sample=103, label=0, score=0.97)
 
 
@@ -29,29 +31,41 @@ def test_a_perfect_model_is_never_wrong():
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_showers_are_drawn_as_they_are(count, real_store):
-    rows = [GallerySample(sample=3 * index + 1, label=index % 2, score=0.25) for index in range(count)]
+    rows = [GallerySample(sample=3 * index + 1, label=0, score=0.25) for index in range(count)]
     figure = gallery.draw_samples(real_store, ELECTRON_PHOTON, rows, "title")
     image = store.open_dataset(real_store).image
-    panels = [axes for axes in figure.axes if axes.get_visible()]
+    panels = [axes for axes in figure.axes if axes.images]
     assert len(panels) == 2 * count
     for index, axes in enumerate(panels):
         sample, channel = rows[index % count].sample, index // count
-        np.testing.assert_array_equal(axes.images[0].get_array().filled(0), image[sample, ..., channel])
-    assert panels[0].get_title() == "photon\n0.2500"
+        np.testing.assert_array_equal(axes.images[0].get_array().filled(0), 50 * image[sample, ..., channel])
+        assert axes.images[0].get_extent() == [-16.5, 15.5, -16.5, 15.5]
+        assert to_hex(axes.get_facecolor()) == PANEL
+    assert (panels[0].get_title(), panels[0].get_ylabel()) == ("0.2500", "photon\nieta")
+    assert {axes.get_ylabel() for axes in figure.axes} >= {"energy (GeV)", "time (ns)"}
+
+
+def test_each_class_has_rows_of_its_own(real_store):
+    rows = [GallerySample(sample=index, label=label, score=0.25) for index, label in enumerate([0, 1, 1])]
+    panels = [axes for axes in gallery.draw_samples(real_store, ELECTRON_PHOTON, rows, "title").axes if axes.images]
+    names = [axes.get_ylabel() for axes in panels if axes.get_ylabel()]
+    assert names == ["photon\nieta"] * 2 + ["electron\nieta"] * 2
+    assert len(panels) == 6
+    assert panels[0].images[0].norm is panels[2].images[0].norm  # energies of both classes
 
 
 def test_samples_of_several_classes_are_chosen_by_their_largest_probability():
     score = [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9], [0.34, 0.33, 0.33], [0, 0.05, 0.95]]
     result = chosen([0, 1, 2, 1, 0, 2], score)
     rows = {kind: [sample.sample - 100 for sample in getattr(result, kind)] for kind in gallery.KINDS}
-    assert rows == {"right": [5, 1, 0, 4], "wrong": [3, 2], "uncertain": [4, 0, 1, 2]}
+    assert rows == {"right": [0, 4, 1, 5], "wrong": [3, 2], "uncertain": [4, 0, 1, 3, 2, 5]}
     assert result.wrong[0] == GallerySample(sample=103, label=1, probabilities=[0.05, 0.05, 0.9])
-    assert gallery.verdict(result.wrong[0], ["qcd", "top", "w"]) == ("top", "as w", "0.9000")
+    assert gallery.verdict(result.wrong[0], ["qcd", "top", "w"]) == "w 0.9000"
 
 
 def test_the_name_of_a_class_is_shortened_above_a_panel():
-    sample = GallerySample(sample=0, label=0, score=0.5)
-    assert gallery.verdict(sample, ["a class with a long name", "b"]) == ("a class …ng name", "0.5000")
+    sample = GallerySample(sample=0, label=0, probabilities=[0.5, 0.3, 0.2])
+    assert gallery.verdict(sample, ["a class with a long name", "b", "c"]) == "a class …ng name 0.5000"
 
 
 def test_a_very_large_image_is_condensed_to_its_strongest_cells():
@@ -63,9 +77,9 @@ def test_a_very_large_image_is_condensed_to_its_strongest_cells():
     np.testing.assert_array_equal(condense(image, 1), image)
 
 
-def test_single_images_of_three_classes_have_three_lines_above_them(class_store):
+def test_single_images_of_three_classes_say_the_most_probable_one(class_store):
     rows = [GallerySample(sample=5, label=1, probabilities=[0.25, 0.25, 0.5])]
     figure = gallery.draw_samples(class_store, store.open_store(class_store).spec, rows, "title")
-    (panel,) = [axes for axes in figure.axes if axes.get_visible()]
-    assert panel.get_title() == "top\nas w\n0.5000"
+    (panel,) = [axes for axes in figure.axes if axes.images]
+    assert (panel.get_title(), panel.get_ylabel()) == ("w 0.5000", "top\nieta")
     assert panel.images[0].get_array().shape == (5, 9)
