@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from evaluate import published, style
 from evaluate.curves import class_names
@@ -79,7 +79,7 @@ def render(
             differing=differing,
             document=document,
             drawings=drawings,
-            places=decimals(run.splits.test.auc.standard_error for run in document.classifiers if run.splits.test.auc),
+            places=decimals(run.splits.test.auc.standard_error for run in document.runs if run.splits.test.auc),
             provenance=tabulate_provenance(document.runs),
             run_colours=[index % len(style.RUN_COLOURS) for index in range(len(document.classifiers))],
             script=Markup(script),
@@ -105,8 +105,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.filters["plus_minus"] = plus_minus
+    environment.filters |= {"plus_minus": plus_minus, "unbroken": _unbroken}
     return environment
+
+
+def _unbroken(text: str) -> Markup:
+    """Return a text whose percent signs stay on the line of their numbers."""
+    return escape(printable(text)).replace(" %", Markup("&nbsp;%"))
 
 
 def _printable(value: object) -> object:

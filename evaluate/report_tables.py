@@ -12,7 +12,7 @@ from evaluate.parts import Measurement, Metrics
 from evaluate.results import EnsembleResults, Slice
 from evaluate.style import as_identifier
 from evaluate.table_rows import Rows, level_heading, name_auc, some
-from evaluate.tables import Column, Table, counts, edges, intervals, measured, numbers
+from evaluate.tables import Column, Table, common_decimals, counts, edges, intervals, measured, numbers
 
 REJECTED = {str(efficiency): f"rejection at {100 * efficiency:g} %" for efficiency in SIGNAL_EFFICIENCIES}
 METRICS = {
@@ -63,9 +63,12 @@ def _tabulate_splits(document: MetricsDocument) -> Iterable[Table]:
             rows.runs,
             rows.labels("split"),
             counts("samples", rows.get("samples")),
-            measured(name_auc(document), rows.get("auc")),
-            intervals(level_heading(document), rows.get("auc")),
-            *(measured(METRICS[name], rows.get(name)) for name in (*shown, "log_loss", "brier_score")),
+            measured(name_auc(document), rows.get("auc"), rows.places("auc")),
+            intervals(level_heading(document), rows.get("auc"), rows.places("auc")),
+            *(
+                measured(METRICS[name], rows.get(name), rows.places(name))
+                for name in (*shown, "log_loss", "brier_score")
+            ),
             numbers("calibration error", rows.get("expected_calibration_error")),
         ],
     )
@@ -101,19 +104,20 @@ def _tabulate_rejections(document: MetricsDocument) -> Iterable[Table]:
         columns=[
             rows.runs,
             rows.labels("split"),
-            *_rejections(rows.items),
-            measured("precision", rows.get("precision")),
-            measured("recall", rows.get("recall")),
+            *_rejections(rows.items, [run.splits.test for run in document.runs]),
+            *(measured(name, rows.get(name), rows.places(name)) for name in ("precision", "recall")),
             numbers("average precision", rows.get("average_precision")),
         ],
     )
 
 
-def _rejections(items: Sequence[Metrics]) -> Iterable[Column]:
+def _rejections(items: Sequence[Metrics], like: Sequence[Metrics] | None = None) -> Iterable[Column]:
+    """Return the columns of background rejections, with the decimals that some of the rows need; by default all."""
     for efficiency, heading in REJECTED.items():
         values = [(item.background_rejection or {}).get(efficiency) for item in items]
+        places = common_decimals((item.background_rejection or {}).get(efficiency) for item in like or items)
         yield measured(
-            heading, [value or ("∞" if item.auc else None) for item, value in zip(items, values, strict=True)]
+            heading, [value or ("∞" if item.auc else None) for item, value in zip(items, values, strict=True)], places
         )
 
 

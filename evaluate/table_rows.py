@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import UNSET
 
 from evaluate.document import MetricsDocument
-from evaluate.tables import Column, texts
+from evaluate.tables import Column, common_decimals, texts
 
 
 class Rows:
@@ -20,6 +20,7 @@ class Rows:
 
     def __init__(self, document: MetricsDocument) -> None:
         self.items: list[Any] = []
+        self._runs = len(document.runs)
         self._names = [classifier.name for classifier in document.classifiers]
         self._owners: list[int] = []
         self._labels: list[str] = []
@@ -41,8 +42,17 @@ class Rows:
 
     def get(self, name: str) -> list[Any]:
         """Return an attribute of the item of each row; None where it is absent."""
-        values = [getattr(item, name) for item in self.items]
-        return [None if value is UNSET else value for value in values]
+        return [_known(getattr(item, name)) for item in self.items]
+
+    def places(self, name: str) -> int:
+        """Return the decimals that an attribute of the runs has on the test split, for all splits."""
+        rows = zip(self._owners, self._labels, self.items, strict=True)
+        tests = (item for owner, label, item in rows if owner < self._runs and label == "test")
+        return common_decimals(_known(getattr(item, name)) for item in tests)
+
+
+def _known(value: Any) -> Any:
+    return None if value is UNSET else value
 
 
 def name_auc(document: MetricsDocument) -> str:

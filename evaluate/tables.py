@@ -145,7 +145,8 @@ def _plain(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in printable(" ".join(text.split())))
+    line = "".join(LATEX.get(character, character) for character in printable(" ".join(text.split())))
+    return re.sub(r"(?<![^ ])-(?=\d)", "$-$", line)
 
 
 # Columns
@@ -184,10 +185,13 @@ def p_values(values: Iterable[float | None]) -> Column:
     return Column(heading="p value", fields=("p value",), cells=cells)
 
 
-def measured(heading: str, values: Iterable[Value | str | None]) -> Column:
-    """Return a column of numbers with their errors, all with the same decimals; a text takes the place of a number."""
+def measured(heading: str, values: Iterable[Value | str | None], places: int | None = None) -> Column:
+    """Return a column of numbers with their errors; a text takes the place of a number.
+
+    All have the same decimals, by default those of `common_decimals`.
+    """
     values = list(values)
-    places = common_decimals(values)
+    places = common_decimals(values) if places is None else places
     cells = [
         _absent(value or MISSING, 2)
         if value is None or isinstance(value, str)
@@ -201,10 +205,10 @@ def measured(heading: str, values: Iterable[Value | str | None]) -> Column:
     return Column(heading=heading, fields=(heading, f"{heading}, error"), cells=cells)
 
 
-def intervals(heading: str, values: Iterable[Interval | None]) -> Column:
+def intervals(heading: str, values: Iterable[Interval | None], places: int | None = None) -> Column:
     """Return a column of confidence intervals, with the decimals of `measured`."""
     values = list(values)
-    places = common_decimals(values)
+    places = common_decimals(values) if places is None else places
     cells = [
         _absent(MISSING, 2)
         if value is None

@@ -5,17 +5,21 @@ from pathlib import Path
 
 from msgspec import UnsetType
 from rich.console import Console
+from rich.measure import measure_renderables
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from evaluate.document import ComparisonDocument, MetricsDocument, RunScores, ScoresDocument
-from evaluate.formatting import plus_minus, with_error
+from evaluate.formatting import decimals, plus_minus, with_error
 from evaluate.parts import Measurement, Metrics
 from evaluate.seeds import describe_seeds
+from evaluate.tables import common_decimals
+from evaluate.verdict import describe
 from store.console import printable
 
 COLUMNS = {"auc": "AUC", "accuracy": "accuracy"}
+MOST_PAIRS = 15  # comparisons that are printed
 CLASSES_COLUMNS = {"auc": "mean AUC", "accuracy": "accuracy", "top_2_accuracy": "top-2 accuracy"}
 
 
@@ -26,18 +30,11 @@ def print_summary(document: MetricsDocument, output: Path) -> None:
     """
     classes = bool(document.runs[0].classes)
     columns = CLASSES_COLUMNS if classes else COLUMNS
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("run", "framework", "model", "split"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("framework", "split"))
-    for heading in columns.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for run in document.classifiers:
-        names = [run.name, run.framework, run.model]
-        for split, metrics in run.splits.items():
-            cells = [*names, split, *(_show(getattr(metrics, name)) for name in columns)]
-            table.add_row(*(Text(printable(cell)) for cell in cells))
-            names = [""] * 3
     screen = _screen()
+    for names in (("name", "framework", "model"), ("name", "model"), ("name",)):
+        table = _tabulate_runs(document, columns, names)
+        if measure_renderables(screen, screen.options.update(max_width=1000), [table]).maximum <= screen.width:
+            break
     screen.print(table)
     for group in document.seeds:
         if auc := group.splits["test"].auc:
@@ -45,20 +42,62 @@ def print_summary(document: MetricsDocument, output: Path) -> None:
                 printable(
                     f"{'mean test AUC' if classes else 'test AUC'}, {describe_seeds(group)}: "
                     f"{with_error(auc.mean, auc.standard_deviation)} (mean and standard deviation over seeds); "
-                    f"standard error from the test samples {auc.standard_error:.2g}"
+                    f"standard error from the test samples {auc.standard_error:.{decimals([auc.standard_error])}f}"
                 )
             )
-    for comparison in document.comparisons:
-        pair = " - ".join(comparison.runs)
-        if comparison.difference and comparison.p_value is not None:
-            difference = plus_minus(comparison.difference)
-            name = "mean test AUC" if classes else "test AUC"
-            screen.print(printable(f"{name}, {pair}: {difference} (p = {comparison.p_value:.2g})"))
-        if comparison.accuracy:
-            screen.print(printable(f"test accuracy, {pair}: {plus_minus(comparison.accuracy)}"))
+    _print_comparisons(screen, document)
+    for sentence, others in describe(document):
+        screen.print(printable(f"{sentence} {others}".strip()), style="bold")
+    for note in document.notes:
+        screen.print(printable(note))
     _print_warnings(screen, document.warnings)
     _print_origin(screen, sorted({run.store.simulated for run in document.runs} - {""}))
     screen.print(_link("report: ", output / "index.html"))
+
+
+def _tabulate_runs(document: MetricsDocument, columns: dict[str, str], names: Sequence[str]) -> Table:
+    """Return the metrics of every run and split; `names` are the attributes of a run that come before them."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in (*names, "split"):
+        heading = "run" if name == "name" else name
+        table.add_column(heading, overflow="fold", no_wrap=name in ("framework", "split"))
+    for heading in columns.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    places = {name: common_decimals(_get(run.splits.test, name) for run in document.runs) for name in columns}
+    for run in document.classifiers:
+        first = [str(getattr(run, name)) for name in names]
+        for split, metrics in run.splits.items():
+            cells = [*first, split, *(_show(_get(metrics, name), places[name]) for name in columns)]
+            table.add_row(*(Text(printable(cell)) for cell in cells))
+            first = [""] * len(names)
+    return table
+
+
+def _print_comparisons(screen: Console, document: MetricsDocument) -> None:
+    """Print the paired differences, unless there are too many to read."""
+    comparisons = document.comparisons
+    if len(comparisons) > MOST_PAIRS:
+        screen.print(f"{len(comparisons)} paired comparisons are in the report")
+        return
+    auc_places = common_decimals(comparison.difference for comparison in comparisons)
+    accuracy_places = common_decimals(_known(comparison.accuracy) for comparison in comparisons)
+    name = "mean test AUC" if document.runs[0].classes else "test AUC"
+    for comparison in comparisons:
+        pair = " - ".join(comparison.runs)
+        if comparison.difference and comparison.p_value is not None:
+            difference = plus_minus(comparison.difference, auc_places)
+            screen.print(printable(f"{name}, {pair}: {difference} (p = {comparison.p_value:.2g})"))
+        if comparison.accuracy:
+            screen.print(printable(f"test accuracy, {pair}: {plus_minus(comparison.accuracy, accuracy_places)}"))
+
+
+def _get(metrics: Metrics, name: str) -> Measurement | None:
+    value: Measurement | UnsetType | None = getattr(metrics, name)
+    return _known(value)
+
+
+def _known(value: Measurement | UnsetType | None) -> Measurement | None:
+    return value if isinstance(value, Measurement) else None
 
 
 def _link(words: str, path: Path) -> Text:
@@ -161,20 +200,23 @@ def _print_runs(screen: Console, document: ScoresDocument, runs: Sequence[RunSco
     for heading in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
     name = f"mean of {len(runs)} runs"
-    for row, metrics in (*((run.run, run.metrics) for run in runs), (name, mean)):
-        cells = [row, *(_show(getattr(metrics, column)) for column in columns)]
+    rows = [*((run.run, run.metrics) for run in runs), (name, mean)]
+    places = {column: common_decimals(_get(metrics, column) for _, metrics in rows if metrics) for column in columns}
+    for row, metrics in rows:
+        cells = [row, *(_show(getattr(metrics, column), places[column]) for column in columns)]
         table.add_row(*(Text(printable(cell)) for cell in cells))
     screen.print(table)
+    differences = common_decimals(run.difference for run in runs)
     for run in runs:
         if run.difference and run.p_value is not None:
-            difference = f"{plus_minus(run.difference)} (p = {run.p_value:.2g})"
+            difference = f"{plus_minus(run.difference, differences)} (p = {run.p_value:.2g})"
             screen.print(printable(f"{columns['auc']}, {name} - {run.run}: {difference}"))
 
 
 def _screen() -> Console:
-    screen = Console(highlight=False, soft_wrap=True, markup=False)
-    if not screen.is_terminal:
-        screen.width = 240  # lines in a file are not wrapped
+    screen = Console(highlight=False, markup=False)
+    if not screen.is_terminal:  # lines in a file are not wrapped
+        screen.width, screen.soft_wrap = 240, True
     return screen
 
 
@@ -188,8 +230,8 @@ def _print_origin(screen: Console, simulations: Iterable[str]) -> None:
         screen.print(printable(f"data: {simulated}"), style="yellow")
 
 
-def _show(measurement: Measurement | UnsetType | None) -> str:
-    return plus_minus(measurement) if measurement else "none"
+def _show(measurement: Measurement | UnsetType | None, places: int | None = None) -> str:
+    return plus_minus(measurement, places) if measurement else "none"
 
 
 def _format_correlation(value: float | UnsetType | None) -> str:

@@ -1,7 +1,9 @@
 import base64
+import csv
 import hashlib
 import json
 import re
+import socket
 from html.parser import HTMLParser
 
 import jsonschema
@@ -15,9 +17,13 @@ from evaluate.document import MetricsDocument, json_schema
 from evaluate.formatting import plus_minus
 from evaluate.parts import Measurement
 from evaluate.report import write_report
+from evaluate.report_tables import make_tables
+from evaluate.tables import MISSING
 from store.errors import ConfigError, RunError
 from tests.evaluate.conftest import PUBLISHED, STORE, make_predictions, write_run
 
+TABLES = ("splits", "gaps", "rejection", "confusion", "comparisons")
+ROW = r'<tr><th scope="row">([\w. ()]+)</th>(.*)</tr>'
 VOID = {"meta", "link", "br", "use", "path", "rect", "image", "line"}
 
 
@@ -88,7 +94,7 @@ def test_a_report_is_a_page_numbers_and_figures(report):
     written = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert written == {"index.html", "metrics.json", "model-card-1.md", "model-card-2.md"} | {
         f"figures/{name}.{kind}" for name in names for kind in ("svg", "png", "pdf")
-    }
+    } | {f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "tex")}
     assert json.loads((report / "metrics.json").read_text())["files"] == sorted(written)
 
 
@@ -127,21 +133,43 @@ def test_every_run_has_a_model_card(report):
             assert len({len(re.findall(r"(?<!\\\\)\|", line)) for line in table.splitlines()}) == 1
 
 
-def test_the_page_shows_the_numbers(report, html):
+def test_the_page_shows_the_tables_and_their_files_have_all_digits(report, html):
     text = " ".join("".join(Page(html).text).split())
+    document = msgspec.json.decode((report / "metrics.json").read_bytes(), type=MetricsDocument)
+    tables = [table for tables in make_tables(document).values() for table in tables]
+    assert {table.name for table in tables} == set(TABLES)
+    for table in tables:
+        assert all(cell.text in text for row in table.rows for cell in row)
+    with (report / "tables" / "splits.csv").open() as file:
+        rows = {(row["run"], row["split"]): row for row in csv.DictReader(file)}
+    for run in document.classifiers:
+        for split, values in run.splits.items():
+            row = rows[run.name, split]
+            assert float(row["AUC"]) == values.auc.value
+            assert float(row["log loss, error"]) == values.log_loss.standard_error
+            assert (float(row["95 % interval, low"]), float(row["95 % interval, high"])) == values.auc.interval
+
+
+def test_the_first_screen_says_what_the_comparison_shows(report, html):
     document = json.loads((report / "metrics.json").read_text())
-    for run in document["runs"]:
-        for values in run["splits"].values():
-            assert shown(values["auc"]) in text
-            assert shown(values["log_loss"]) in text
-            assert shown(values["precision"]) in text
-        assert shown(run["splits"]["test"]["background_rejection"]["0.9"]) in text
-    assert shown(document["comparisons"][0]["difference"]) in text
+    aucs = [f"{run['splits']['test']['auc']['value']:.3f}" for run in document["runs"]]
+    comparison = document["comparisons"][0]
+    text = "".join(Page(html).text)
+    assert (
+        f"PyTorch (cnn-torch) and Keras (cnn-keras) agree: test AUC {aucs[0]} and {aucs[1]}, difference "
+        f"{shown(comparison['difference'])}, p = {comparison['p_value']:.2g}."
+    ) in text
+    assert text.index("agree") < text.index("Separation of the classes")
 
 
 def test_the_page_loads_nothing(html):
     page = Page(html)
-    assert not re.search(r"https?://|//\w+\.\w+|@import", html)
+    links = re.findall(r'<a href="(https://[^"]*)" rel="noreferrer">', html)
+    assert links
+    without = html
+    for link in links:
+        without = without.replace(f'"{link}"', '""').replace(link.partition("//")[2], "")
+    assert not re.search(r"https?://|//\w+\.\w+|@import", without)
     policy = page.attributes("meta")[2]["content"]
     assert "default-src 'none'" in policy
     script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]
@@ -150,7 +178,7 @@ def test_the_page_loads_nothing(html):
     for tag, attributes in page.elements:
         for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
             target = attributes.get(name) or "#"
-            inside = target.startswith(("#", "data:"))
+            inside = target.startswith(("#", "data:")) or target in links
             assert inside or (tag == "a" and ":" not in target and not target.startswith("/"))
 
 
@@ -160,7 +188,8 @@ def test_links_lead_somewhere(report, html):
     assert len(ids) == len(set(ids))
     for attributes in page.attributes("a"):
         target = attributes["href"]
-        assert target[1:] in ids if target.startswith("#") else (report / target).is_file()
+        if not target.startswith("https://"):
+            assert target[1:] in ids if target.startswith("#") else (report / target).is_file()
 
 
 def test_figures_and_tables_have_names_for_those_who_do_not_see_them(html):
@@ -181,14 +210,24 @@ def test_the_page_says_what_the_data_are(html):
     assert "0.7,0.1,0.2 (train, validation, test), seed 0: 700 train, 100 validation, 200 test samples" in text
 
 
-def test_the_page_shows_settings_and_marks_what_differs(html):
-    rows = re.findall(r'<tr( class="differs")?><th scope="row">([\w.]+)</th>(.*)</tr>', html)
-    settings = {name: (bool(differs), re.findall("<td>(.*?)</td>", cells)) for differs, name, cells in rows}
-    assert settings["batch_size"] == (False, ["512", "512"])
-    assert settings["framework"] == (True, ["torch", "keras"])
-    assert settings["dropout"] == (True, ["", "0.5"])
-    assert settings["optimiser.name"] == (True, ["", "adam"])
-    assert settings["device"] == (False, ["cpu", "cpu"])
+def test_the_page_shows_the_settings_that_differ_and_folds_the_others_away(html):
+    differing, folded = html[html.index('id="settings"') :].split("<details>", 1)
+    shared, provenance = folded.split("</details>", 1)
+    parts = [
+        {name: re.findall("<td>(.*?)</td>", cells) for name, cells in re.findall(ROW, part)}
+        for part in (differing, shared, provenance)
+    ]
+    assert parts[0] == {
+        "seed": ["1", "2"],
+        "framework": ["torch", "keras"],
+        "dropout": [MISSING, "0.5"],
+        "optimiser.name": [MISSING, "adam"],
+    }
+    assert parts[1]["batch_size"] == ["512", "512"]
+    assert parts[2]["device"] == ["cpu", "cpu"]
+    assert parts[2]["host"] == [socket.gethostname()] * 2
+    packages = parts[2]["packages"]
+    assert [("torch" in text, "keras" in text) for text in packages] == [(True, False), (False, True)]
 
 
 def test_a_store_that_is_gone_is_said_so(html):
@@ -249,9 +288,11 @@ def test_images_and_properties_of_samples_are_shown_if_the_store_can_be_read(sto
 def test_published_results_are_marked_by_what_they_have_in_common(make_run, undrawn, tmp_path):
     write_report([make_run("a"), make_run("b", store=PUBLISHED)], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
-    assert html.count('<td class="number">0.8104</td><td class="number">other data</td>') == 1
-    assert html.count('<td class="number">0.8104</td><td class="number">yes</td>') == 1
-    assert html.count('<td class="number">0.8044</td><td class="number">other split</td>') == 1
+    assert html.count('<td class="number">0.8104</td><td>other data</td>') == 1
+    assert html.count('<td class="number">0.8104</td><td>yes</td>') == 1
+    assert html.count('<td class="number">0.8044</td><td>other split</td>') == 1
+    published = html[html.index('id="published"') :]
+    assert published.index("<details><summary>") < published.index("<details open><summary>")
 
 
 def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path, monkeypatch):
@@ -292,10 +333,13 @@ def test_a_run_directory_is_no_place_for_a_report(make_run):
         (0.78, 0.013, "0.780 ± 0.013"),
         (-0.0003, 0.002, "-0.0003 ± 0.0020"),
         (0.5, 0, "0.5000 ± 0.0000"),
-        (0.81043, 0.00994, "0.8104 ± 0.0099"),
+        (0.81043, 0.00994, "0.810 ± 0.010"),
+        (0.81043, 0.00949, "0.810 ± 0.009"),
+        (0.81043, 0.00354, "0.8104 ± 0.0035"),
+        (0.81043, 0.00356, "0.810 ± 0.004"),
         (0.5, 0.3, "0.50 ± 0.30"),
         (250, 40, "250 ± 40"),
     ],
 )
-def test_numbers_are_rounded_to_two_digits_of_their_error(value, error, text):
+def test_numbers_are_rounded_by_the_rule_of_the_particle_data_group(value, error, text):
     assert plus_minus(Measurement(value=value, standard_error=error, interval=(value, value))) == text
