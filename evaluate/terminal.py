@@ -181,10 +181,11 @@ def print_scores(document: ScoresDocument, output: Path) -> None:
         _print_runs(screen, document, document.runs, metrics)
     else:
         width = 16 if document.classes else 14
-        for name in (*(CLASSES_COLUMNS if document.classes else COLUMNS), "log_loss", "brier_score"):
+        columns = CLASSES_COLUMNS if document.classes else COLUMNS
+        for name, heading in {**columns, "log_loss": "log loss", "brier_score": "Brier score"}.items():
             measurement = getattr(metrics, name)
             text = plus_minus(measurement) if measurement else "none, because a class is missing"
-            screen.print(printable(f"  {name.replace('_', ' '):{width}}{text}"))
+            screen.print(printable(f"  {heading:{width}}{text}"))
     if document.weighted:
         screen.print("  with the weights from the file")
     if document.simulated:

@@ -157,5 +157,5 @@ def test_a_hidden_test_set_is_scored(make_run, tmp_path, capsys, monkeypatch):
     file = write_hdf5(tmp_path / "hidden.hdf5", showers(40), np.arange(40) % 2)
     assert evaluate("score", run, file, "--output", tmp_path / "scores.csv") == 0
     printed = capsys.readouterr().out
-    assert "auc" in printed
+    assert "AUC" in printed
     assert f"40 scores: {tmp_path / 'scores.csv'}; metrics: {tmp_path / 'scores.json'}" in printed
