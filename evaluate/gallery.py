@@ -140,6 +140,9 @@ def draw_samples(path: Location, spec: DatasetSpec, samples: Sequence[GallerySam
             bar.set_label(f"{style.shorten(channel.name, LONGEST_CLASS)}{unit}", fontsize=8)
             bar.ax.tick_params(labelsize=7.5)
             bar.ax.minorticks_off()
+            norm = bar.norm
+            if isinstance(norm, AsinhNorm):
+                bar.set_ticks([sign * 10.0 ** np.floor(np.log10(norm.vmax or 1)) for sign in (-1, 0, 1)])
             bar.outline.set_visible(False)
     figure.supxlabel("iphi; both axes in cells from the seed", fontsize=8, color=style.INK)
     return figure
@@ -173,4 +176,4 @@ def _draw_image(axes: Axes, image: Float32Array, spec: DatasetSpec, norm: Normal
     axes.grid(visible=False)
     axes.tick_params(labelsize=7.5)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4, integer=True))
+        axis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
