@@ -59,7 +59,8 @@ def render(
     tables
         What `evaluate.report_tables.make_tables` returns.
     parts
-        ``stores``, and ``pictures``: SVG elements by the name of the figure.
+        ``stores``; ``pages``: links to their pages by number, empty without one; ``pictures``: SVG elements by the name
+        of the figure.
     """
     classes = runs[0].spec.classes
     background, signal = class_names(runs) if len(classes) == 2 else ("", "")

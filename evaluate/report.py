@@ -80,7 +80,15 @@ def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> M
         show("writing the page")
         tables = make_tables(document)
         _write_tables(tables, page / "tables")
-        html = render(runs=runs, document=document, tables=tables, stores=stores, drawings=drawings, pictures=pictures)
+        html = render(
+            runs=runs,
+            document=document,
+            tables=tables,
+            stores=stores,
+            pages={report_store.number: report_store.page_link(output) for report_store in stores},
+            drawings=drawings,
+            pictures=pictures,
+        )
         (page / "index.html").write_text(html, encoding="utf-8")
         for number, results in enumerate(document.runs, start=1):
             (page / f"model-card-{number}.md").write_text(write_card(document, results), encoding="utf-8")

@@ -1,7 +1,10 @@
 """The stores that the runs of a report were trained on, if they can still be read."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
 import store
 from evaluate.observables import Observable, read_observables
@@ -9,6 +12,7 @@ from evaluate.results import StoreIdentity
 from evaluate.runs import Run
 from store.errors import CalostreamError, StoreError
 from store.locations import Location, locate
+from store.pages.beside import is_page, page_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,11 @@ class ReportStore:
     def path(self) -> Location:
         """Where the store is."""
         return locate(self.identity.path)
+
+    def page_link(self, report: Path) -> str:
+        """Return the link from the folder of a report to the page of the store; empty if there is none."""
+        page = page_path(self.path).resolve()
+        return quote(os.path.relpath(page, report.resolve())) if is_page(page) else ""
 
 
 def find_stores(runs: Sequence[Run]) -> list[ReportStore]:

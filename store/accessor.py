@@ -9,7 +9,7 @@ import xarray as xr
 
 from store.arrays import Float64Array, Int64Array
 from store.coordinates import quantity, select_channels, with_coordinates
-from store.errors import ConfigError
+from store.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +41,15 @@ class CaloAccessor:
 
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the samples and channels of the dataset."""
+        from store.summary_html import describe_dataset, message
+
+        try:
+            return describe_dataset(with_coordinates(self._dataset))
+        except StoreError as error:
+            return message(str(error))
 
     def _select(self, channel: str | Sequence[str] | None) -> xr.Dataset:
         return select_channels(with_coordinates(self._dataset), channel)

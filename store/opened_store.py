@@ -113,6 +113,12 @@ class Store:
         """Sha256 that identifies the content of the store."""
         return str(self.attributes["content_digest"])
 
+    def _repr_html_(self) -> str:
+        """Return what notebooks show of the store."""
+        from store.summary_html import describe_store
+
+        return describe_store(self)
+
     def split_range(self, split: str) -> tuple[int, int]:
         """Return the range of a split: position of the first sample, and one more than the position of the last.
 
