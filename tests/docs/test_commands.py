@@ -14,7 +14,7 @@ from tests.pages import PAGES, ROOT
 
 TASKS = tomllib.loads((ROOT / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
 SUBCOMMANDS = {
-    "ingest": ("convert", "statistics", "select", "verify", "info", "fetch"),
+    "ingest": ("convert", "statistics", "select", "verify", "info", "page", "fetch"),
     "evaluate": ("report", "compare", "score", "occlude", "schema"),
 }
 PROGRAMS = (*SUBCOMMANDS, "train-torch", "train-keras", "train-trees", "train-logistic", "export-onnx")

@@ -24,7 +24,7 @@ from tests.evaluate.conftest import PUBLISHED, STORE, make_predictions, write_ru
 
 TABLES = ("splits", "gaps", "rejection", "confusion", "comparisons")
 ROW = r'<tr><th scope="row">([\w. ()]+)</th>(.*)</tr>'
-VOID = {"meta", "link", "br", "use", "path", "rect", "image", "line"}
+VOID = {"meta", "link", "br", "input", "use", "path", "rect", "image", "line"}
 
 
 class Page(HTMLParser):
