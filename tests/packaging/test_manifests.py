@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PIXI = tomllib.loads((ROOT / "pixi.toml").read_text())
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DEFAULT = ("torch", "keras", "onnx", "test")  # the extras of the default environment
+DEFAULT = ("torch", "keras", "onnx", "test", "docs")  # the extras of the default environment
 SCHEMA = Path(os.environ.get("CALOSTREAM_PIXI_SCHEMA", ROOT.parent / "shared" / "packaging" / "pixi.schema.json"))
 
 
@@ -62,7 +62,7 @@ def test_imported_distributions_are_declared(folder: str) -> None:
         "store": ["filters", "parquet", "remote", "xrootd"],
         "evaluate": ["parquet"],
         "train": [*frameworks, "onnx"],
-        "tests": [*frameworks, "test", "adapters"],
+        "tests": [*frameworks, "test", "adapters", "docs"],
     }
     needs = requirements(*extras.get(folder, []))
     declared = {canonicalize_name(name) for need in needs for name in {need.name, *need.extras}}  # dask[distributed]
@@ -76,7 +76,7 @@ def installed(*names: str) -> bool:
     return known.issuperset(names)
 
 
-ENVIRONMENTS = {"constraints.txt": DEFAULT, "constraints-adapters.txt": (*DEFAULT, "adapters")}
+ENVIRONMENTS = {"constraints.txt": DEFAULT, "constraints-adapters.txt": (*DEFAULT[:-1], "adapters")}
 
 
 def constraints(name: str) -> dict[str, str]:
@@ -106,8 +106,8 @@ def test_constraints_hold_exact_versions_without_local_suffix(name: str) -> None
 
 def test_the_adapters_need_another_version_only_where_a_comment_says_so() -> None:
     default, adapters = map(constraints, ENVIRONMENTS)
-    others = {name for name, version in default.items() if adapters.get(name) != version}
-    assert others == {"importlib-metadata", "lazy-importer"}  # only the newer importlib_metadata needs lazy-importer
+    others = {name for name, version in default.items() if adapters.get(name, version) != version}
+    assert others == {"importlib-metadata"}
 
 
 @pytest.mark.skipif(
