@@ -207,8 +207,12 @@ class RunFolder:
         """Empty the directory, which the caller has locked, and create its subfolders."""
         self.path.mkdir(parents=True, exist_ok=True)
         files.clear_folder(self.path)
+        self.create_subfolders()
+
+    def create_subfolders(self) -> None:
+        """Create the subfolders that are missing: archives and many ways of copying leave out empty ones."""
         for path in (self.last_checkpoint, self.predictions("test")):
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
 
     # What the trainers write
 

@@ -106,7 +106,9 @@ def run_training(
             samples += 0 if scores is None else len(scores.sample)
             classes = specification.class_count
             folder.check_space(specification.weight_bytes, samples, scores=1 if classes == 2 else classes)
-            if not resume:
+            if resume:
+                folder.create_subfolders()
+            else:
                 folder.create()
         loop = TrainingLoop(config, folder, backend, training, ordered["validation"], weights, targets)
         if resume and folder.last_checkpoint.exists():
