@@ -283,8 +283,13 @@ def print_info(path: Location, reference: bool = False, quality: bool = False) -
 def page(
     store: STORE = DEFAULT_STORE,
     output: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="The page to write.", show_default="NAME.html beside the store NAME.zarr"),
+        Place | None,
+        typer.Option(
+            parser=parse_place,
+            metavar="PATH",
+            help="The page to write.",
+            show_default="NAME.html beside the store NAME.zarr",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images.")] = 0,
     cache: CacheFolder = None,

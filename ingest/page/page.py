@@ -33,7 +33,7 @@ MOST_ROWS = 60
 """Rows of a table; `ingest info --json` has all."""
 
 
-def write_page(path: Location, output: Path | None = None, seed: int = 0) -> Path:
+def write_page(path: Location, output: Location | None = None, seed: int = 0) -> Path:
     """Write the page of a store, whole or not at all, and return its path.
 
     Parameters
@@ -58,16 +58,17 @@ def write_page(path: Location, output: Path | None = None, seed: int = 0) -> Pat
     return page
 
 
-def check_output(output: Path, store: Location) -> Path:
+def check_output(output: Location, store: Location) -> Path:
     """Return the absolute path of a page.
 
     Raises
     ------
     StoreError
-        If it is in a store, in a folder that cannot be written, a folder itself, or a file other than a page.
+        If it is at a URL, in a store, in a folder that cannot be written, a folder itself, or a file other than a page.
     """
-    page = find_destination(output, [store])
-    assert not isinstance(page, Url)
+    page = output if isinstance(output, Url) else find_destination(output, [store])
+    if isinstance(page, Url):
+        raise StoreError(f"{output}: is a URL, and a page is written to this machine; choose another --output")
     if page.is_dir():
         raise StoreError(f"{output}: is a folder; name the page in it, as in --output {output / 'store.html'}")
     if page.exists() and not is_page(page):

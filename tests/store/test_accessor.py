@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from store.errors import ConfigError, StoreError
-from store.opening import open_dataset, open_statistics
+from store.opening import open_dataset, open_statistics, open_store
 from tests.jets import write_jet_store
 
 ROOT = Path(__file__).parents[2]
@@ -219,3 +219,19 @@ def test_three_classes_have_a_mean_image_and_a_spectrum_each(three_classes: Path
     sums = [weight[label == code].sum(dtype=np.float64) for code in range(3)]
     np.testing.assert_allclose(spectrum["content"].sum("bin"), sums)
     assert spectrum["bin_lower"][0] == event.min()
+
+
+def test_a_notebook_shows_the_samples_of_each_class(showers: Path) -> None:
+    shown = open_dataset(showers, "test").calo._repr_html_()
+    assert all(words in shown for words in ("80 of 32 x 32 x 2", "electron 40, photon 40", "energy (GeV), time (ns)"))
+    assert "240: photon 120, electron 120" in open_store(showers)._repr_html_()
+    one = xr.open_zarr(showers).isel(sample=0, channel=1)
+    assert "time (ns)" in one.calo._repr_html_()
+
+
+def test_a_notebook_shows_no_markup_of_a_store(showers: Path) -> None:
+    dataset = open_dataset(showers).assign_attrs(title="<script>x()</script>\u202e", simulated="<b>")
+    shown = dataset.calo._repr_html_()
+    assert "&lt;script&gt;" in shown
+    assert not {"<script", "<b>", "\u202e"} & {part for part in ("<script", "<b>", "\u202e") if part in shown}
+    assert xr.Dataset(attrs={"dataset": "<i>"}).calo._repr_html_().startswith("<p>this dataset is not from")

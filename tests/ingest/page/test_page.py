@@ -65,6 +65,7 @@ def test_replaces_nothing_but_a_page(showers, tmp_path):
         (other, "exists and is not a page of a store"),
         (tmp_path, "is a folder"),
         (showers / "page.html", "lies inside the Zarr store"),
+        ("s3://bucket/page.html", "a page is written to this machine"),
     ):
         outcome = run_ingest("page", showers, "--output", output)
         assert outcome.status == 1
