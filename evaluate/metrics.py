@@ -186,7 +186,34 @@ def checked_probability(label: ArrayLike, score: ArrayLike, weight: ArrayLike | 
 def accuracy(
     label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, threshold: float = 0.5
 ) -> Estimate:
-    """Return the fraction of samples that ``score >= threshold`` classifies correctly; raises like `checked`."""
+    """Return the fraction of samples that ``score >= threshold`` classifies correctly.
+
+    Parameters
+    ----------
+    label
+        (n,), 0 or 1.
+    score
+        (n,), larger for class 1.
+    weight
+        (n,), weight of each sample; by default 1.
+    threshold
+        Lowest score that counts as class 1.
+
+    Returns
+    -------
+    Estimate
+        The fraction, and its standard error.
+
+    Raises
+    ------
+    RunError
+        Like `checked`.
+
+    Examples
+    --------
+    >>> cs.accuracy([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9]).value
+    0.75
+    """
     scored = checked(label, score, weight)
     return fraction((scored.score >= threshold) == scored.signal, scored.weight)
 
@@ -218,7 +245,31 @@ def recall(
 def log_loss(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
     """Return the mean binary cross-entropy in nats.
 
-    Scores are clipped to [epsilon, 1 - epsilon] of float64, as scikit-learn does. Raises like `checked_probability`.
+    Scores are clipped to [epsilon, 1 - epsilon] of float64, as scikit-learn does.
+
+    Parameters
+    ----------
+    label
+        (n,), 0 or 1.
+    score
+        (n,), probability of class 1, between 0 and 1.
+    weight
+        (n,), weight of each sample; by default 1.
+
+    Returns
+    -------
+    Estimate
+        The mean, and its standard error.
+
+    Raises
+    ------
+    RunError
+        Like `checked_probability`.
+
+    Examples
+    --------
+    >>> f"{cs.log_loss([0, 1], [0.5, 0.5]).value:.4f}"
+    '0.6931'
     """
     scored = checked_probability(label, score, weight)
     epsilon = np.finfo(np.float64).eps
@@ -228,11 +279,35 @@ def log_loss(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
 
 
 def brier_score(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Estimate:
-    """Return the mean squared difference between score and label; raises like `checked_probability`.
+    """Return the mean squared difference between score and label.
+
+    Parameters
+    ----------
+    label
+        (n,), 0 or 1.
+    score
+        (n,), probability of class 1, between 0 and 1.
+    weight
+        (n,), weight of each sample; by default 1.
+
+    Returns
+    -------
+    Estimate
+        The mean, and its standard error.
+
+    Raises
+    ------
+    RunError
+        Like `checked_probability`.
 
     Notes
     -----
     Brier, Monthly Weather Review 78 (1950) 1, with one term per sample, so that it lies between 0 and 1.
+
+    Examples
+    --------
+    >>> cs.brier_score([0, 1], [0.5, 0.5]).value
+    0.25
     """
     scored = checked_probability(label, score, weight)
     return mean((scored.score - scored.signal) ** 2, scored.weight)
@@ -289,11 +364,37 @@ def _total(*columns: NDArray[Any]) -> float:
 
 
 def calibration(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None, *, bins: int = 15) -> Calibration:
-    """Return the reliability curve in bins of equal width; raises like `checked_probability`.
+    """Return the reliability curve in bins of equal width.
+
+    Parameters
+    ----------
+    label
+        (n,), 0 or 1.
+    score
+        (n,), probability of class 1, between 0 and 1.
+    weight
+        (n,), weight of each sample; by default 1.
+    bins
+        Number of bins between 0 and 1.
+
+    Returns
+    -------
+    Calibration
+        The curve, without empty bins.
+
+    Raises
+    ------
+    RunError
+        Like `checked_probability`.
 
     Notes
     -----
     The bins are those of Guo et al., "On calibration of modern neural networks", ICML 2017.
+
+    Examples
+    --------
+    >>> cs.calibration([0, 1, 1, 1], [0.2, 0.2, 0.9, 0.9], bins=2).frequency
+    array([0.5, 1. ])
     """
     scored = checked_probability(label, score, weight)
     index = _bins(scored.score, bins)

@@ -101,10 +101,21 @@ def roc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> 
     weight
         (n,), weight of each sample; by default 1.
 
+    Returns
+    -------
+    Roc
+        The curve, from the tightest cut to the loosest.
+
     Raises
     ------
     RunError
         Like `checked`, or if a class has fewer than two samples.
+
+    Examples
+    --------
+    >>> curve = cs.roc([0, 0, 1, 1], [0.1, 0.7, 0.6, 0.9])
+    >>> curve.background, curve.signal
+    (array([0. , 0. , 0.5, 0.5, 1. ]), array([0. , 0.5, 0.5, 1. , 1. ]))
     """
     scored = checked_classes(label, score, weight)
     classes = [_sort(scored, mask) for mask in (~scored.signal, scored.signal)]
@@ -207,6 +218,11 @@ def auc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> 
     weight
         (n,), weight of each sample; by default 1.
 
+    Returns
+    -------
+    Estimate
+        The area, and its standard error.
+
     Raises
     ------
     RunError
@@ -217,6 +233,12 @@ def auc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> 
     DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. The area is the weighted mean of the components of
     `placements` over either class. To first order its variance is the sum of the variances of these two weighted
     means, each as in `evaluate.metrics.mean`.
+
+    Examples
+    --------
+    >>> area = cs.auc([0, 0, 0, 1, 1, 1], [0.1, 0.3, 0.7, 0.4, 0.6, 0.9])
+    >>> f"{area.value:.3f} ± {area.standard_error:.3f}"
+    '0.778 ± 0.248'
     """
     return roc(label, score, weight).auc
 
@@ -233,6 +255,11 @@ def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: A
     weight
         (n,), weight of each sample; by default 1.
 
+    Returns
+    -------
+    PairedTest
+        AUC of `first` minus AUC of `second`, with its error and p value.
+
     Raises
     ------
     RunError
@@ -243,6 +270,13 @@ def compare_auc(label: ArrayLike, first: ArrayLike, second: ArrayLike, weight: A
     DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. The difference is the mean of the differences of the
     components, and its variance therefore includes the covariance of the two AUCs. The p value is two-sided, from the
     normal distribution.
+
+    Examples
+    --------
+    >>> label = [0, 0, 0, 1, 1, 1]
+    >>> test = cs.compare_auc(label, [0.1, 0.3, 0.7, 0.4, 0.6, 0.9], [0.4, 0.3, 0.7, 0.1, 0.6, 0.9])
+    >>> f"{test.difference.value:.3f}"
+    '0.222'
     """
     scored = checked_classes(label, first, weight)
     pairs = zip(placements(label, first, weight), placements(label, second, weight), strict=True)
@@ -265,8 +299,28 @@ def paired_test(difference: Estimate) -> PairedTest:
 def background_rejection(curve: Roc, efficiencies: Sequence[float]) -> list[Estimate]:
     """Return 1 / false positive rate at the tightest cut with at least each signal efficiency.
 
+    Parameters
+    ----------
+    curve
+        Operating points, from `roc`.
+    efficiencies
+        Signal efficiencies, above 0 and at most 1.
+
+    Returns
+    -------
+    list of Estimate
+        The rejection at each efficiency, and its standard error.
+
+    Notes
+    -----
     The error is the binomial error of the number of background samples that pass; the cut itself is taken as fixed.
     Value and error are infinite if no background passes.
+
+    Examples
+    --------
+    >>> curve = cs.roc([0, 0, 1, 1], [0.1, 0.7, 0.6, 0.9])
+    >>> [rejection.value for rejection in cs.background_rejection(curve, [1.0])]
+    [2.0]
     """
     cuts = np.searchsorted(curve.signal, efficiencies)
     whole, whole_square = curve.passed_background[-1], curve.squared_background[-1]

@@ -115,6 +115,13 @@ def ingest(job: Ingest, executor: Executor) -> Location:
     visible with its last object. If the process dies, the same call resumes from what was finished; if a source breaks
     a rule, nothing is left behind.
 
+    Parameters
+    ----------
+    job
+        Sources, destination and options.
+    executor
+        Where the work is done, from `open_executor`.
+
     Returns
     -------
     pathlib.Path or Url
@@ -136,6 +143,16 @@ def ingest(job: Ingest, executor: Executor) -> Location:
         If an object cannot be read or written.
     CorruptStoreError
         If an object is not what was written.
+
+    Examples
+    --------
+    >>> spec = cs.find_dataset("electron-photon")
+    >>> split = cs.Split.parse("0.7,0.1,0.2")
+    >>> job = cs.Ingest(spec=spec, sources=(Path("showers.hdf5"),), output=Path("showers.zarr"), split=split)
+    >>> with cs.open_executor() as executor:
+    ...     store = cs.ingest(job, executor)
+    >>> cs.open_dataset(store).sizes["sample"]
+    40
     """
     output = find_destination(job.output, job.sources)
     staging = open_staging(output, executor)

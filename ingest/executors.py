@@ -190,10 +190,21 @@ def open_executor(processes: int | None = None, scheduler: str | None = None) ->
     scheduler
         Address of the scheduler of a running cluster, such as ``tcp://host:8786``.
 
+    Yields
+    ------
+    Executor
+        Where the work is done, as long as the ``with`` block lasts.
+
     Raises
     ------
     ConfigError
         If both are given, `processes` is below 1, or no scheduler answers at the address.
+
+    Examples
+    --------
+    >>> with cs.open_executor() as executor:  # threads of this process
+    ...     print(type(executor).__name__)
+    ThreadExecutor
     """
     if processes is None and scheduler is None:
         yield ThreadExecutor()

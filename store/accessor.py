@@ -36,7 +36,7 @@ class CaloAccessor:
     --------
     >>> ds = cs.open_dataset("data/electron-photon.zarr", split="train")
     >>> hard = ds.isel(sample=ds.calo.energy() > 45)
-    >>> hard.calo.plot_showers(n=6)
+    >>> hard.calo.plot_showers(n=6).savefig("showers.png")
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:

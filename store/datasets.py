@@ -263,11 +263,26 @@ QUARK_GLUON = DATASETS["quark-gluon"]
 def find_dataset(name: str | Path) -> DatasetSpec:
     """Return a data set: a built-in one by its name, or that of a TOML file; see `read_dataset`.
 
+    Parameters
+    ----------
+    name
+        Name of a built-in data set, or path of a TOML file.
+
+    Returns
+    -------
+    DatasetSpec
+        The data set.
+
     Raises
     ------
     ConfigError
         If there is no such data set; the message lists the built-in ones. If the description in the file breaks a rule,
         or has the name of a built-in data set and is another one; or if it is at a URL.
+
+    Examples
+    --------
+    >>> cs.find_dataset("electron-photon").classes
+    ('photon', 'electron')
     """
     if str(name) in DATASETS:
         return DATASETS[str(name)]

@@ -31,12 +31,22 @@ def open_store(path: str | Location) -> Store:
     path
         Folder or URL of the store.
 
+    Returns
+    -------
+    Store
+        The store.
+
     Raises
     ------
     StoreError
         If the path contains no store, or one with another format version.
     CorruptStoreError
         If the store is incomplete, or was changed since it was made; see `store.integrity.check_store`.
+
+    Examples
+    --------
+    >>> cs.open_store("data/electron-photon.zarr").spec.classes
+    ('photon', 'electron')
     """
     store = open_unchecked(path)
     check_store(store)
@@ -110,6 +120,12 @@ def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
         If the store is incomplete, or was changed since it was made.
     PlanError
         If there is no such split.
+
+    Examples
+    --------
+    >>> ds = cs.open_dataset("data/electron-photon.zarr", split="train")
+    >>> ds.image.dims
+    ('sample', 'ieta', 'iphi', 'channel')
     """
     store = open_store(path)
     samples = slice(None) if split is None else slice(*store.split_range(split))
@@ -174,6 +190,12 @@ def open_statistics(path: str | Location) -> xr.Dataset:
     ------
     StoreError
         If the path contains no store that this version reads, or the store has no statistics.
+
+    Examples
+    --------
+    >>> statistics = cs.open_statistics("data/electron-photon.zarr")
+    >>> statistics["mean"].dims
+    ('class', 'channel')
     """
     return read_statistics(open_store(path))
 

@@ -49,6 +49,11 @@ def plot_shower(dataset: xr.Dataset, sample: int) -> Figure:
         If the dataset has no such sample.
     StoreError
         If the dataset is not from a store.
+
+    Examples
+    --------
+    >>> ds = cs.open_dataset("data/electron-photon.zarr", split="test")
+    >>> cs.plot_shower(ds, sample=3).savefig("shower.png")
     """
     one = with_coordinates(dataset.isel(sample=[sample]))
     channels = [str(name) for name in np.ravel(one["channel"].values)]
@@ -100,6 +105,11 @@ def plot_showers(dataset: xr.Dataset, n: int = 12, channel: str | None = None) -
         If there is no such channel, or `n` is not between 1 and 100.
     StoreError
         If the dataset is not from a store, or has no samples.
+
+    Examples
+    --------
+    >>> ds = cs.open_dataset("data/electron-photon.zarr", split="test")
+    >>> cs.plot_showers(ds, n=6).savefig("showers.png")
     """
     if n not in range(1, MOST_SHOWERS + 1):
         raise ConfigError(f"n={n!r} is not a number of samples from 1 to {MOST_SHOWERS}")

@@ -38,6 +38,13 @@ class Predictions:
     RunError
         If the columns do not have the same length, or with more than two classes, the scores of a sample are not
         probabilities that add up to 1, or a label is not the number of a column.
+
+    Examples
+    --------
+    >>> sample, label = np.arange(2), np.array([0, 1], np.uint8)
+    >>> cs.Predictions(sample=sample, label=label, score=np.array([0.2, 0.9])).save(Path("test.npz"))
+    >>> cs.Predictions.load(Path("test.npz")).score
+    array([0.2, 0.9])
     """
 
     sample: Int64Array

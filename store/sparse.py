@@ -35,6 +35,14 @@ class SparseImages:
     ------
     ValueError
         If an array has another type or shape, or the offsets do not begin at 0 and end at the number of hits.
+
+    Examples
+    --------
+    >>> dense = np.zeros((2, 3, 3, 1), np.float32)
+    >>> dense[1, 2, 0, 0] = 5
+    >>> sparse = cs.SparseImages.of(dense)
+    >>> sparse.value, sparse.position, sparse.offset
+    (array([5.], dtype=float32), array([6], dtype=uint16), array([0, 0, 1]))
     """
 
     value: Float32Array

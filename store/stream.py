@@ -103,6 +103,13 @@ class BatchStream(StreamPosition, Generic[Given]):
         If `memory` is not a size.
     CorruptStoreError
         If a file is not what was written; also raised while iterating.
+
+    Examples
+    --------
+    >>> stream = cs.BatchStream("data/electron-photon.zarr", split="train", batch_size=64, shuffle="full", seed=0)
+    >>> batch = next(iter(stream))
+    >>> batch.image.shape, batch.image.dtype
+    ((64, 32, 32, 2), dtype('float32'))
     """
 
     @overload

@@ -147,6 +147,12 @@ class TrainConfig:
     ------
     ConfigError
         If a value is of the wrong type, out of bounds or an unknown name.
+
+    Examples
+    --------
+    >>> config = cs.TrainConfig.from_dict({"store": "data/electron-photon.zarr", "run": "runs/mine", "epochs": 3})
+    >>> config.epochs
+    3
     """
 
     run: Path

@@ -68,6 +68,12 @@ class BatchPlan:
     ------
     PlanError
         If a value is out of bounds, or an index is not that of a batch.
+
+    Examples
+    --------
+    >>> plan = cs.BatchPlan(start=0, stop=10, batch_size=4, shuffle="none", chunk=4)
+    >>> len(plan), plan[2]
+    (3, array([8, 9]))
     """
 
     start: int

@@ -35,12 +35,25 @@ def shuffle_quality(plan: BatchPlan, label: UInt8Array) -> ShuffleQuality:
     plan
         The plan at the first of the two epochs, with ``world_size=1``.
     label
-        uint8 (n,), classes of all samples of the plan, in the order of the store; at least two must be present.
+        Classes of all samples of the plan, uint8 (n,), in the order of the store; at least two must be present.
+
+    Returns
+    -------
+    ShuffleQuality
+        How often samples of a batch meet again, and how balanced the classes of batches are.
 
     Raises
     ------
     ValueError
         If the plan has only one batch, for which the ratios are not defined.
+
+    Examples
+    --------
+    >>> plan = cs.BatchPlan(start=0, stop=4096, batch_size=64, shuffle="none", chunk=64)
+    >>> label = np.random.default_rng(0).integers(2, size=4096).astype(np.uint8)
+    >>> quality = cs.shuffle_quality(plan, label)  # the same batches in every epoch
+    >>> round(quality.companions)
+    65
     """
     n, batches = plan.sample_count, len(plan)
     if batches < 2:

@@ -19,7 +19,7 @@ KINDS = {
     "{toctree}": "tests/docs/test_site.py",
 }
 """What is done with the blocks of each kind."""
-BLOCK = re.compile(r"^( *)```(\S*)(.*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```(\S*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:

@@ -10,6 +10,9 @@ import pytest
 
 from store import open_dataset
 from store.descriptions import ChannelTable, Description, ImageTable, LabelTable, TrainTable, VariableTable, WeightTable
+from tests.evaluate.conftest import write_run
+from tests.examples import showers as images
+from tests.examples import write_hdf5
 from tests.jets import write_jet_store
 from tests.pages import PAGES, example, examples
 
@@ -27,6 +30,11 @@ RUN_IN = {
     "SLURMCluster": "here",
     "HTCondorCluster": "here",
     "LightningDataModule": "tests/adapters/test_lightning.py",
+    'file["X"][:]': "here",
+    "cs.find_dataset": "here",
+    'where="pt > 100", balance="class"': "here",
+    "cs.Predictions.load": "here",
+    "batch.image, batch.label    ": "here",
     "cs.torch.load_model": "tests/train/test_trainers.py",
     "keras.models.load_model": "tests/train/test_trainers.py",
 }
@@ -129,6 +137,30 @@ def test_a_cut_and_balanced_classes_are_streamed(tmp_path: Path) -> None:
     assert (columns["pt"] > 100).all()
     assert (columns["m0"] < 60).all()
     assert np.ptp(np.bincount(names["batch"].label)) <= 1
+
+
+def test_a_cut_keeps_some_jets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    STORE.with_name("jets.zarr").symlink_to(write_jet_store(tmp_path))
+    names: dict[str, Any] = {}
+    exec(example("docs/how-to/cuts-and-balance.md", "balance="), names)
+    assert f"{(names['jets'].pt > 100).sum().item()} of {names['jets'].sizes['sample']} jets" in capsys.readouterr().out
+
+
+def test_a_notebook_that_loads_whole_files_takes_batches_of_a_store_instead() -> None:
+    page = "docs/how-to/migration.md"
+    write_hdf5(Path("showers.hdf5"), images(40), np.arange(40) % 2)
+    before: dict[str, Any] = {}
+    exec(example(page, 'file["X"][:]'), before)
+    after: dict[str, Any] = {}
+    exec(example(page, "cs.find_dataset"), after)
+    assert len(after["batch"].label) == len(before["y_train"]) == 28
+    assert set(map(bytes, after["batch"].image)) <= set(map(bytes, before["X"]))
+
+
+def test_an_auc_is_written_in_latex(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(Path("runs/shower-torch"))
+    exec(example("docs/how-to/latex.md", "cs.Predictions.load"), {})
+    assert re.fullmatch(r"AUC = \$0\.\d{4} \\pm 0\.\d{4}\$\n", capsys.readouterr().out)
 
 
 def test_a_plain_loop_of_pytorch_trains() -> None:

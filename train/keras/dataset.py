@@ -54,6 +54,14 @@ class Dataset(keras.utils.PyDataset, DataAdapter):
     ------
     ConfigError
         If the stream is sparse or has no column `weight`, or `class_weight` names a class that the store does not have.
+
+    Examples
+    --------
+    >>> from calostream.keras import Dataset
+    >>> dataset = Dataset(cs.BatchStream("data/electron-photon.zarr", split="train", batch_size=64))
+    >>> image, label = dataset[0]
+    >>> image.shape
+    (64, 32, 32, 2)
     """
 
     def __init__(

@@ -140,6 +140,23 @@ def build_model(specification: Specification) -> keras.Model:
     It takes ``[image]`` or ``[image, variables]``, and returns logits, (batch, 1) or (batch, K) for K > 2 classes.
     Images are float32 (batch, ieta, iphi, channel) and variables float32 (batch, variable), with values as in the
     source files. All layers are Keras' own, so that a saved model loads in safe mode and without this project.
+
+    Parameters
+    ----------
+    specification
+        What the model is to be, from `train.model.specification`.
+
+    Returns
+    -------
+    keras.Model
+        The model, with weights that are not yet set.
+
+    Examples
+    --------
+    >>> from store.run_folder import RunFolder
+    >>> from train.model.specification import Specification
+    >>> run = RunFolder(path=Path("runs/shower-torch"))  # doctest: +SKIP
+    >>> cs.keras.build_model(Specification.from_dict(run.read_specification()))  # doctest: +SKIP
     """
     # Rescaling depends on this setting, which a user's Keras configuration may have changed.
     keras.config.set_image_data_format("channels_last")
@@ -211,10 +228,25 @@ def load_model(folder: str | Path) -> keras.Model:
     variables has ``model.predict([images, variables])``, with float32 (batch, variable) in the order of the variables
     in ``architecture.json``.
 
+    Parameters
+    ----------
+    folder
+        The run directory.
+
+    Returns
+    -------
+    keras.Model
+        The model.
+
     Raises
     ------
     RunError
         If the folder holds no exported Keras model.
+
+    Examples
+    --------
+    >>> model = cs.keras.load_model("runs/shower-keras")  # doctest: +SKIP
+    >>> model.predict(images)  # doctest: +SKIP
     """
     path = RunFolder(path=Path(folder)).model(".keras")
     if not path.is_file():

@@ -49,6 +49,15 @@ class Loader(IterableDataset[Sample]):
     ------
     PlanError
         If only one of `rank` and `world_size` is given, or they are out of bounds; or the stream is sparse.
+
+    Examples
+    --------
+    >>> from calostream.torch import Loader
+    >>> loader = Loader(cs.BatchStream("data/electron-photon.zarr", split="train", batch_size=64))
+    >>> for image, label in loader:  # one epoch
+    ...     pass
+    >>> image.dtype
+    torch.float32
     """
 
     batch_sampler = None  # Lightning asks for it where there is a sampler

@@ -168,12 +168,27 @@ def load_model(folder: str | Path) -> Classifier:
     has ``model.score(images, variables)``, with float32 (batch, variable) in the order of
     ``model.specification.variables.names``.
 
+    Parameters
+    ----------
+    folder
+        The run directory.
+
+    Returns
+    -------
+    Classifier
+        The model, in evaluation mode.
+
     Raises
     ------
     RunError
         If the folder holds no exported PyTorch model.
     ConfigError
         If its specification cannot be built.
+
+    Examples
+    --------
+    >>> model = cs.torch.load_model("runs/shower-torch")  # doctest: +SKIP
+    >>> model.score(images)  # doctest: +SKIP
     """
     run = RunFolder(path=Path(folder))
     path = run.model(".safetensors")
