@@ -1,8 +1,6 @@
 """The page of a report: templates filled with runs, metrics, tables and figures."""
 
-import base64
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from evaluate.settings import tabulate_provenance, tabulate_settings
 from evaluate.tables import Table
 from evaluate.verdict import describe
 from store.errors import printable
+from store.pages.templates import page_templates, script_hash
 
 TEMPLATES = Path(__file__).parent
 SCRIPTS = ("report.js", "figures.js")
@@ -84,7 +83,7 @@ def render(
             provenance=tabulate_provenance(document.runs),
             run_colours=[index % len(style.RUN_COLOURS) for index in range(len(document.classifiers))],
             script=Markup(script),
-            script_hash=_content_hash(script),
+            script_hash=script_hash(script),
             shared=shared,
             signal=signal,
             simulated=name_simulations(runs),
@@ -96,16 +95,9 @@ def render(
     )
 
 
-@functools.cache  # a template is compiled once
+@functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
+    environment = page_templates(TEMPLATES)
     environment.filters |= {"plus_minus": plus_minus, "unbroken": _unbroken}
     return environment
 
@@ -113,16 +105,6 @@ def _environment() -> jinja2.Environment:
 def _unbroken(text: str) -> Markup:
     """Return a text whose percent signs stay on the line of their numbers."""
     return escape(printable(text)).replace(" %", Markup("&nbsp;%"))
-
-
-def _printable(value: object) -> object:
-    """Return a text with characters that cannot be seen or encoded, or that reverse what follows, escaped."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _content_hash(script: str) -> str:
-    """Return the hash by which a page's content security policy allows a script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def name_simulations(runs: Sequence[Run]) -> dict[str, list[str]]:
