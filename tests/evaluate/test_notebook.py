@@ -40,11 +40,21 @@ def test_the_notebook_holds_what_its_cells_gave(notebook):
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     assert all(cell["execution_count"] for cell in notebook["cells"] if cell["cell_type"] == "code")
     assert "error" not in {output["output_type"] for output in outputs}
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 8
     text = "".join(line for output in outputs for line in output.get("text", []))
     assert "origin: Geant4 simulation" in text
     assert len(re.findall(r"^(?:torch|keras) \w+ +AUC 0\.\d{4} \+- 0\.\d{4}  accuracy 0\.\d{4}$", text, re.M)) == 6
     assert not re.search(r"/(?:home|root|tmp|work)/", text)
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_its_results_are_those_of_the_demo_in_the_readme(notebook, framework):
+    text = "".join(
+        line for cell in notebook["cells"] for output in cell.get("outputs", []) for line in output.get("text", [])
+    )
+    (here,) = re.findall(rf"^{framework} test +AUC (0\.\d+)", text, re.M)
+    (readme,) = re.findall(rf"^demo-{framework} .* test +(0\.\d+) ± ", (ROOT / "README.md").read_text(), re.M)
+    assert float(readme) == round(float(here), len(readme) - 2)
 
 
 def shorten(text, folder):
