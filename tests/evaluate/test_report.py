@@ -18,8 +18,11 @@ from evaluate.formatting import plus_minus
 from evaluate.parts import Measurement
 from evaluate.report import write_report
 from evaluate.report_tables import make_tables
+from evaluate.runs import load_runs
+from evaluate.stores import find_stores
 from evaluate.tables import MISSING
 from store.errors import ConfigError, RunError
+from store.pages.beside import GENERATOR
 from tests.evaluate.conftest import PUBLISHED, STORE, make_predictions, write_run
 
 TABLES = ("splits", "gaps", "rejection", "confusion", "comparisons")
@@ -343,3 +346,12 @@ def test_a_run_directory_is_no_place_for_a_report(make_run):
 )
 def test_numbers_are_rounded_by_the_rule_of_the_particle_data_group(value, error, text):
     assert plus_minus(Measurement(value=value, standard_error=error, interval=(value, value))) == text
+
+
+def test_the_page_of_a_store_is_linked_if_there_is_one(make_run, tmp_path):
+    (run,) = load_runs([make_run("a", store=replace(STORE, path=str(tmp_path / "data" / "a & b.zarr")))])
+    (store,) = find_stores([run])
+    assert store.page_link(tmp_path / "report") == ""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a & b.html").write_text(f'<meta name="generator" content="{GENERATOR}">')
+    assert store.page_link(tmp_path / "report") == "../data/a%20%26%20b.html"
