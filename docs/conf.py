@@ -37,7 +37,6 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",  # docstrings have no types, and napoleon takes them from the annotations
-    "sphinx.ext.viewcode",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "examples", "results", "benchmarks", "pictures"]

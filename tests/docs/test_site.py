@@ -1,5 +1,6 @@
 """The site builds without a warning, has every public name and every command, and its links lead somewhere."""
 
+import ast
 import html.parser
 import os
 import subprocess
@@ -10,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-import calostream as cs
 from tests.docs.test_commands import PROGRAMS, SUBCOMMANDS
 from tests.pages import ROOT
 
@@ -79,11 +79,12 @@ def test_links_within_the_site_lead_somewhere(site: Path) -> None:
 
 
 def test_the_reference_has_every_public_name(site: Path) -> None:
-    import calostream.keras
-    import calostream.torch
-
-    modules = {"calostream": cs, "calostream.torch": calostream.torch, "calostream.keras": calostream.keras}
-    names = {f"{module}.{name}" for module, home in modules.items() for name in home.__all__ if name != "__version__"}
+    names = set()
+    for file, module in {"__init__": "calostream", "torch": "calostream.torch", "keras": "calostream.keras"}.items():
+        tree = ast.parse((ROOT / "calostream" / f"{file}.py").read_text())  # importing both frameworks takes long
+        (public,) = (node.value for node in tree.body if isinstance(node, ast.Assign))
+        names |= {f"{module}.{name}" for name in ast.literal_eval(public) if name != "__version__"}
+    assert len(names) > 40
     assert not [name for name in names if name not in Page(site / "reference" / "generated" / f"{name}.html").anchors]
 
 
