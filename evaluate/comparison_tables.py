@@ -25,22 +25,23 @@ def _tabulate_standings(
 ) -> Table:
     firsts = [standing.runs[0] for standing in standings]
     auc = name_auc(document)
+    comparisons, spreads = [part.comparison for part in standings], [part.spread for part in standings]
     columns = [
         texts("run", [standing.name for standing in standings], [order[first.name] for first in firsts]),
-        texts("framework", [first.framework for first in firsts]),
-        texts("model", [first.model for first in firsts]),
-        counts("training images", [first.splits.train.samples for first in firsts]),
         measured(f"test {auc}", [standing.auc for standing in standings]),
     ]
-    if any(standing.spread is not None for standing in standings):
-        spreads = [standing.spread for standing in standings]
-        columns.append(numbers("standard deviation over seeds", spreads))
-    comparisons = [standing.comparison for standing in standings]
     if any(comparisons):
         columns += [
             measured("best − this", [part.difference if part else None for part in comparisons]),  # noqa: RUF001
             p_values([part.p_value if part else None for part in comparisons]),
         ]
+    if any(spread is not None for spread in spreads):
+        columns.append(numbers("standard deviation over seeds", spreads))
+    columns += [
+        counts("training images", [first.splits.train.samples for first in firsts]),
+        texts("framework", [first.framework for first in firsts]),
+        texts("model", [first.model for first in firsts]),
+    ]
     return Table(name=name, label="Runs by test AUC", columns=columns)
 
 
