@@ -114,7 +114,32 @@ def test_any_program_of_the_environment_runs_in_it(installed: Project) -> None:
 
 
 def test_unknown_command_is_wrong_usage(installed: Project) -> None:
-    assert installed.run("shell").returncode == 2
+    assert installed.run("nosuch").returncode == 2
+
+
+def test_shell_has_the_environment_and_stays_in_the_folder(installed: Project) -> None:
+    shell = installed.root / "show shell"
+    shell.write_text("#!/bin/sh\ncommand -v python\npwd\n")
+    shell.chmod(0o755)
+    done = installed.run("shell", SHELL=str(shell))
+    assert done.stdout.splitlines() == [f"{installed.root}/.pixiw/default/bin/python", str(installed.root.parent)]
+
+
+def test_listing_aligns_tasks_in_their_groups(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    manifest = project.root / "pixi.toml"
+    groups = '[tool.pixiw.groups]\n"one by one" = ["first", "after-failure"]\nrest = ["words"]\n'
+    manifest.write_text(manifest.read_text() + groups)
+    lines = project.run().stdout.splitlines()
+    shown = lines[lines.index("one by one:") :]
+    assert shown[:3] == ["one by one:", "  first          Comes first", "  after-failure  Cannot run"]
+    assert shown[4:6] == ["rest:", "  words          Prints its words"]
+    assert "Python: any; this is 3." in shown[-1]
+
+
+def test_an_installation_shows_little_and_logs_the_rest(installed: Project) -> None:
+    log = (installed.root / ".pixiw" / "default.log").read_text()
+    assert "Successfully installed tiny-1" in log
 
 
 @pytest.mark.parametrize("words", [[], ["task", "list"]])
@@ -131,6 +156,7 @@ def test_failing_or_interrupted_install_is_reported_and_tried_again_afresh(tmp_p
     for builds in (1, 2):
         done = project.run("run", "-e", "impossible", "words")
         assert done.returncode != 0
+        assert "the installation failed after " in done.stderr
         assert "no-such-package-anywhere" in done.stderr
         assert done.stdout == ""
         assert len(project.lines("builds")) == builds
@@ -158,7 +184,10 @@ def test_changed_ingredient_starts_afresh(installed: Project) -> None:
     leftover, builds = installed.root / ".pixiw" / "default" / "leftover", len(installed.lines("builds"))
     leftover.touch()
     (installed.root / "constraints.txt").write_text("tiny==1")
-    assert installed.run("run", "words").returncode == 0
+    done = installed.run("run", "words")
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if line.startswith("pixiw: ")][1].startswith("pixiw: made in ")
+    assert "Successfully" not in done.stderr
     assert not leftover.exists()
     assert len(installed.lines("builds")) == builds + 1
 
