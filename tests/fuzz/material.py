@@ -85,7 +85,16 @@ def write_runs(folder: Path) -> None:
     check(run_program(trees_app, None, "--store", folder / "showers.zarr", "--run", folder / "trees"))
     for suffix in ("csv", "parquet"):
         check(
-            run_program(app, "report", "score", run, folder / "electrons.hdf5", "--output", folder / f"scores.{suffix}")
+            run_program(
+                app,
+                "report",
+                "score",
+                run,
+                folder / "electrons.hdf5",
+                "--output",
+                folder / f"scores.{suffix}",
+                "--overwrite",
+            )
         )
     shutil.copy(folder / "scores.csv", folder / "other.csv")
     check(run_program(app, "report", "occlude", run, "--samples", 4))
