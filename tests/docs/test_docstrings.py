@@ -2,6 +2,9 @@
 
 import doctest
 import inspect
+import os
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +18,9 @@ import calostream as cs
 from tests.examples import showers as images
 from tests.examples import write_hdf5
 
-MODULES = ["calostream", *(f"calostream.{name}" for name in ("torch", "keras") if find_spec(name))]
+MODULES = os.environ.get(
+    "TESTED_MODULES", "calostream calostream.torch" if find_spec("torch") else "calostream"
+).split()
 NAMES = [f"{module}.{name}" for module in MODULES for name in import_module(module).__all__ if name != "__version__"]
 ALLOWED = {
     "ES01": "one sentence can be enough",
@@ -59,3 +64,13 @@ def test_examples_in_docstrings_run(name: str, showers: Path, tmp_path: Path, mo
     plt.close("all")
     assert outcome.attempted == len(found.examples)
     assert outcome.failed == 0, "".join(shown)
+
+
+@pytest.mark.skipif("TESTED_MODULES" in os.environ, reason="runs in the process that another test starts")
+@pytest.mark.skipif(find_spec("keras") is None, reason="needs Keras: ./pixiw run test")
+def test_the_same_for_keras() -> None:
+    # In a process of its own: TensorFlow and the libraries of XRootD do not share one.
+    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__)
+    environment = os.environ | {"TESTED_MODULES": "calostream.keras"}
+    done = subprocess.run(words, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -121,8 +121,8 @@ def test_info_and_statistics(made):
     quarks = statistics.sel({"class": "quark", "variable": "pt"})
     np.testing.assert_allclose(quarks["variable_mean"], pt[label == 1].astype(np.float64).mean(), rtol=1e-12)
     (row,) = re.findall(r"^ *quark +pt +GeV +(.*?) *$", outcome.out, re.MULTILINE)
-    assert float(row.split()[0]) == pytest.approx(float(quarks["variable_mean"]), rel=1e-5)
-    assert float(row.split()[-1]) == pt[label == 1].max().round(3)
+    assert float(row.split()[0]) == pytest.approx(float(quarks["variable_mean"]), rel=5e-4)  # four digits
+    assert float(row.split()[-1]) == pytest.approx(pt[label == 1].max(), rel=5e-4)
     outcome = run_ingest("info", made / "hdf5.zarr", "--reference")
     assert outcome.status == 1
     assert "no statistics are published for dataset 'quark-gluon', only for electron-photon" in outcome.err
