@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from evaluate.formatting import EXACT, decimals, edge, with_error
@@ -112,7 +112,7 @@ class Table:
     name: str
     label: str
     columns: Sequence[Column]
-    sortable: bool = field(default=True)
+    sortable: bool = True
 
     @property
     def rows(self) -> list[tuple[Cell, ...]]:

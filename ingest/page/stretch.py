@@ -11,7 +11,7 @@ from store.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
 from store.coordinates import ENERGY_UNITS
 from store.datasets import DatasetSpec
 from store.opening import Store
-from store.readers.sample_reader import open_reader
+from store.readers.sample_reader import SampleReader, open_reader
 
 MOST_IMAGES = 20_000
 MOST_BYTES = 256 << 20  # of the images of a stretch
@@ -59,20 +59,24 @@ class Stretch:
         """Class of each sample, uint8 (n,)."""
         return np.asarray(self.column("label"), np.uint8)
 
+    @cached_property
+    def _reader(self) -> SampleReader:
+        return open_reader(self.store.image, self.store.shards)
+
     def images(self) -> Iterator[tuple[slice, Float32Array]]:
         """Yield the images, a few at a time, float32 (m, ieta, iphi, channel), and which of the samples they are of."""
-        reader, spec = open_reader(self.store.image, self.store.shards), self.store.spec
+        spec = self.store.spec
         step = max(1, READ_BYTES // spec.sample_bytes)
         for first in range(0, len(self), step):
             rows = slice(first, min(first + step, len(self)))
             out = np.empty((rows.stop - first, *spec.image_shape), np.float32)
-            reader.read(np.arange(self.start + first, self.start + rows.stop), out)
+            self._reader.read(np.arange(self.start + first, self.start + rows.stop), out)
             yield rows, out
 
     def read(self, rows: Int64Array) -> Float32Array:
         """Return the images of some of the samples, float32 (row, ieta, iphi, channel)."""
         out = np.empty((rows.size, *self.store.spec.image_shape), np.float32)
-        open_reader(self.store.image, self.store.shards).read(self.start + rows, out)
+        self._reader.read(self.start + rows, out)
         return out
 
 
