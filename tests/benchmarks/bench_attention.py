@@ -1,7 +1,7 @@
 """Attention written out beside that of the framework: ``python -m tests.benchmarks.bench_attention --framework keras``.
 
 Forward and backward pass of one layer on one thread of a CPU, without its projections, in samples per second. By
-default, the layer is one of ``shower-transformer``: 31 tokens, and 4 heads of 16 values.
+default, the layer is that of ``shower-transformer``: 31 tokens, and 2 heads of 32 values.
 """
 
 import argparse
@@ -24,11 +24,14 @@ def main(words: Sequence[str] | None = None) -> Figures:
     parser.add_argument("--framework", choices=("torch", "keras"), default="torch")
     parser.add_argument("--batch", type=int, default=256, help="samples (default %(default)s)")
     parser.add_argument("--tokens", type=int, default=31, help="tokens per sample (default %(default)s)")
+    parser.add_argument("--heads", type=int, default=2, help="heads, which share 64 values (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=15, help="measured rounds (default %(default)s)")
     options = parser.parse_args(words)
     os.environ |= dict.fromkeys(THREADS, "1")
     random = np.random.default_rng(0)
-    inputs = random.normal(size=(3, options.batch, options.tokens, 4, 16)).astype(np.float32)
+    inputs = random.normal(size=(3, options.batch, options.tokens, options.heads, 64 // options.heads)).astype(
+        np.float32
+    )
     steps = torch_steps if options.framework == "torch" else keras_steps
     figures: Figures = {}
     for precision in PRECISIONS:
