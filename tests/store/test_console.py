@@ -295,5 +295,7 @@ def test_shells_complete_the_words_of_an_installed_program(program, words, compl
     command = [Path(sys.executable).with_name(program)]
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
     assert done.stdout.split() == [completed]
-    shown = subprocess.run([*command, "--show-completion", "bash"], capture_output=True, text=True, check=True)
+    # The program shows what is for the shell that started it; with a last command, bash does not become the program.
+    in_bash = ["bash", "-c", '"$0" --show-completion; exit $?', *command]
+    shown = subprocess.run(in_bash, capture_output=True, text=True, check=True)
     assert f"_{name}_COMPLETE=complete_bash" in shown.stdout
