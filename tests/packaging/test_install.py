@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SCRIPTS, VERSION = PROJECT["scripts"], PROJECT["version"]
 PACKAGES = ("calostream", "store", "ingest", "train", "evaluate")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 OFFLINE = ("--quiet", "--no-deps", "--no-index")
@@ -125,7 +126,7 @@ def test_the_packages_are_the_installed_ones(from_wheel: Environment) -> None:
     status, shown, errors = from_wheel.run("python", "-c", code)
     assert (status, errors) == (0, "")
     version, *files = shown.splitlines()
-    assert version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version == VERSION
     assert [Path(file).parent for file in files] == [from_wheel.site_packages / name for name in PACKAGES]
     assert all((from_wheel.site_packages / name / "py.typed").exists() for name in PACKAGES)
 
@@ -151,7 +152,7 @@ def test_calostream_installed_after_another_distribution_works(
     environment = Environment(tmp_path / "environment")
     environment.pip("install", *OFFLINE, other_evaluate)
     environment.pip("install", *OFFLINE, wheel)
-    assert environment.run("evaluate", "--version") == (0, "calostream 0.1.0\n", "")
+    assert environment.run("evaluate", "--version") == (0, f"calostream {VERSION}\n", "")
 
 
 def test_another_distribution_that_goes_before_an_editable_install_is_named(

@@ -3,6 +3,7 @@
 import importlib.resources
 import importlib.util
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ def test_the_citation_names_this_version_and_licence() -> None:
     citation = read("CITATION.cff")
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
     assert [author["name"] for author in citation["authors"]] == [author["name"] for author in PROJECT["authors"]]
+
+
+def test_the_changelog_has_this_version_with_the_date_of_the_citation() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[:2] == ["[Unreleased]", f"[{PROJECT['version']}] - {read('CITATION.cff')['date-released']}"]
 
 
 def test_every_task_is_listed_in_one_group() -> None:
