@@ -1,26 +1,22 @@
 """All settings of a training run, checked when a configuration is made."""
 
 import dataclasses
-import difflib
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from store.errors import ConfigError, PlanError
+from store.errors import ConfigError
 from store.files import parse_size
 from store.locations import Location, Url, locate
 from store.plans.shuffles import SHUFFLES
-from store.selection import Cut
 from train.augmentation import SYMMETRIES
 from train.model.networks import ARCHITECTURES, find_architecture
 from train.model.normalisation import RECIPES
 from train.schedule import SCHEDULES
+from train.setting_values import NONE, parse_class_weights, parse_cut, parse_names, parse_runs
 
 AUTO = "auto"
-BALANCED = "balanced"
-NONE = "none"
 DEVICES = (AUTO, "cpu", "cuda", "mps")
 STREAM, RESIDENT = "stream", "resident"
 FEEDS = (AUTO, STREAM, RESIDENT)
@@ -40,71 +36,6 @@ TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     Location: ((str, Path, Url), "a path or a URL"),
 }
 """For each type of setting, the types that a value may have, and how an error message describes them."""
-
-
-def parse_names(value: Any) -> tuple[str, ...]:
-    """Return the names in ``"pt,m0"`` or in a list; ``"none"`` means no names.
-
-    Raises
-    ------
-    ConfigError
-        If the value is neither, or a name is repeated.
-    """
-    names = value.split(",") if isinstance(value, str) else value
-    if names in ([NONE], [], ()):
-        return ()
-    if not isinstance(names, (list, tuple)) or not all(names) or len(set(map(str, names))) < len(names):
-        raise ConfigError(f"variables={value!r} is neither {NONE} nor distinct names such as pt,m0")
-    return tuple(map(str, names))
-
-
-def parse_runs(value: Any) -> tuple[str, ...]:
-    """Return the run directories in ``"runs/a,runs/b"`` or in a list; ``"none"`` means no run.
-
-    Raises
-    ------
-    ConfigError
-        If the value is neither, or a run is repeated.
-    """
-    runs = value.split(",") if isinstance(value, str) else value
-    if runs in ([NONE], [], ()):
-        return ()
-    if not isinstance(runs, (list, tuple)) or not all(runs) or len(set(map(str, runs))) < len(runs):
-        raise ConfigError(f"teach={value!r} is neither {NONE} nor distinct run directories such as runs/a,runs/b")
-    return tuple(map(str, runs))
-
-
-def parse_cut(value: Any) -> str:
-    """Return ``"none"``, or a cut as `store.selection.Cut.canonical` writes it.
-
-    Raises
-    ------
-    ConfigError
-        If the value is not a cut.
-    """
-    try:
-        return NONE if value == NONE else Cut.parse(value).canonical
-    except PlanError as error:
-        raise ConfigError(str(error)) from None
-
-
-def parse_class_weights(value: Any) -> str | tuple[float, ...]:
-    """Return ``"none"``, ``"balanced"`` or one positive number per class.
-
-    Raises
-    ------
-    ConfigError
-        If the value is none of these.
-    """
-    if value in (NONE, BALANCED):
-        return str(value)
-    try:
-        weights = tuple(float(weight) for weight in (value.split(",") if isinstance(value, str) else value))
-        if all(0 < weight < float("inf") for weight in weights):
-            return weights
-    except (TypeError, ValueError):
-        pass
-    raise ConfigError(f"class_weights={value!r} is neither {NONE}, {BALANCED} nor positive numbers such as 1,2.5")
 
 
 def setting(
@@ -294,10 +225,6 @@ class TrainConfig:
 
 SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 """The fields of `TrainConfig` by name."""
-NAMES = {
-    alias.strip("-"): name for name, field in SETTINGS.items() for alias in (name, *field.metadata.get("aliases", ()))
-}
-"""The name of each setting by all names that it has in a file, such as ``lr`` and ``learning_rate``."""
 
 
 def check_setting(name: str, value: Any) -> Any:
@@ -332,41 +259,3 @@ def check_type(name: str, value: Any, kind: Any) -> None:
     allowed, description = TYPES.get(kind, ((object,), ""))
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{name}={value!r} is not {description}")
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read settings by name from a TOML file, which may have the names of the flags: ``learning-rate`` or ``lr``.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, is not TOML, has an unknown setting or a value that is not allowed; the message
-        names the file.
-    """
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a readable TOML file ({error})") from None
-    settings: dict[str, Any] = {}
-    for key, value in values.items():
-        name = NAMES.get(key.replace("-", "_"))
-        if key in RENAMED:
-            raise ConfigError(f"{path}: the setting {key!r} is now called {RENAMED[key]!r}")
-        if name is None:
-            raise ConfigError(f"{path}: unknown setting {key!r}; {suggest_names(key)}")
-        if name in settings:
-            raise ConfigError(f"{path}: the setting {name!r} is given twice, the second time as {key!r}")
-        try:
-            check_setting(name, value)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
-        settings[name] = value
-    return settings
-
-
-def suggest_names(key: str) -> str:
-    """Return the names of the settings that are most like a misspelled one, or of all settings if none is."""
-    nearest = dict.fromkeys(
-        NAMES[name] for name in difflib.get_close_matches(key.replace("-", "_"), NAMES, cutoff=0.65)
-    )
-    return f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(SETTINGS)}"

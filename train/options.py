@@ -9,9 +9,10 @@ from store.datasets import ELECTRON_PHOTON
 from store.errors import ConfigError
 from store.location_option import Place, parse_place
 from store.remote.cache_option import CacheFolder, CacheSize, use_cache
-from train.config import AUTO, SETTINGS, TrainConfig, check_setting, read_settings
+from train.config import AUTO, SETTINGS, TrainConfig, check_setting
 from train.model.choice import choose_model, default_model
 from train.presets import PRESETS, preset
+from train.settings_file import read_settings
 
 if TYPE_CHECKING:
     from train.backend import BackendFactory

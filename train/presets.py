@@ -3,7 +3,7 @@
 from typing import Any
 
 from store.errors import ConfigError
-from train.config import NONE
+from train.setting_values import NONE
 
 # The published trainings use plain Adam in float32, and no addition that the defaults of `TrainConfig` turn on.
 PLAIN: dict[str, Any] = {

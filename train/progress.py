@@ -16,8 +16,9 @@ from store.arrays import Float64Array, UInt8Array
 from store.console import console, say
 from store.opening import Store
 from store.stream import BatchStream
-from train.config import AUTO, NONE, TrainConfig
+from train.config import AUTO, TrainConfig
 from train.metrics import TrainingMetrics, compute_metrics
+from train.setting_values import NONE
 
 RECENT = 32  # number of batches that the live loss and AUC are computed from
 REFRESH = 1.0  # seconds between two computations of them, more if one takes long, as with hundreds of classes

@@ -16,11 +16,12 @@ from store.readers.page_cache import choose_shuffle
 from store.run_folder import RunFolder
 from train.augmentation import Augmentation, default_augmentation
 from train.backend import Backend
-from train.config import AUTO, BALANCED, NONE, TrainConfig
+from train.config import AUTO, TrainConfig
 from train.model.choice import check_fit, choose_model, fitting_models, suggest_models
 from train.model.networks import ARCHITECTURES, find_architecture
 from train.model.normalisation import Normalisation
 from train.model.specification import Specification
+from train.setting_values import BALANCED, NONE
 from train.variables import VariableInputs
 from train.weighting import balanced_class_weights, default_weight, select_samples
 

@@ -18,7 +18,7 @@ from store.stream import BatchStream
 from train.augmentation import Augmentation
 from train.backend import Backend, BackendFactory
 from train.checkpoint import Checkpoint
-from train.config import NONE, TrainConfig
+from train.config import TrainConfig
 from train.feeds import choose_feed, hold_splits, streams_sparse
 from train.loop import TrainingLoop
 from train.model.networks import ARCHITECTURES
@@ -33,6 +33,7 @@ from train.resolve import (
     resolve_config,
     resolve_shuffle,
 )
+from train.setting_values import NONE
 from train.teacher_scores import TeacherScores
 from train.teachers import ask_teachers, launched_ranks, read_teachers
 from train.weighting import read_weights, stored_weights

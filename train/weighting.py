@@ -10,7 +10,8 @@ import numpy.typing as npt
 from store.arrays import Float32Array, Float64Array, Int64Array
 from store.datasets import SPLITS
 from store.errors import ConfigError
-from train.config import NONE, TrainConfig
+from train.config import TrainConfig
+from train.setting_values import NONE
 
 if TYPE_CHECKING:
     from store.batch import Batch, SampleBatch, SparseBatch

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from store.errors import ConfigError
-from train.config import TrainConfig, read_settings
+from train.config import TrainConfig
 from train.presets import PRESETS, preset
+from train.settings_file import read_settings
 
 
 def test_the_challenge_is_as_published() -> None:

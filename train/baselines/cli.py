@@ -12,7 +12,6 @@ from store.remote.cache_option import CacheFolder, CacheSize, use_cache
 from train.baselines.logistic import LogisticConfig, fit_logistic
 from train.baselines.training import train_baseline
 from train.baselines.trees import TreesConfig, grow_trees
-from train.config import NONE, parse_names
 from train.options import (
     OverwriteOption,
     RunOption,
@@ -21,6 +20,7 @@ from train.options import (
     VariablesOption,
     WeightOption,
 )
+from train.setting_values import NONE, parse_names
 
 TREES = TreesConfig(run=Path("runs/trees"))
 LOGISTIC = LogisticConfig(run=Path("runs/logistic"))
