@@ -21,14 +21,14 @@ class Project:
         shutil.copytree(TINY, root, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(WRAPPER, root)
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, stdout: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
         folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "pixi").exists()]
         environ = {**os.environ, "PATH": os.pathsep.join(folders), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
         return subprocess.Popen(
             [sys.executable, self.root / "pixiw", *words],
             cwd=self.root.parent,
             env={**environ, **variables},
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -134,7 +134,7 @@ def test_listing_aligns_tasks_in_their_groups(tmp_path: Path) -> None:
     shown = lines[lines.index("one by one:") :]
     assert shown[:3] == ["one by one:", "  first          Comes first", "  after-failure  Cannot run"]
     assert shown[4:6] == ["rest:", "  words          Prints its words"]
-    assert "Python: any; this is 3." in shown[-1]
+    assert "Python: 3.11, 3.12, 3.13; this is 3." in shown[-1]
 
 
 def test_an_installation_shows_little_and_logs_the_rest(installed: Project) -> None:
@@ -150,7 +150,31 @@ def test_listing_names_tasks_and_environments(installed: Project, words: list[st
     assert "environments: default, impossible, indexed" in done.stdout
 
 
-def test_failing_or_interrupted_install_is_reported_and_tried_again_afresh(tmp_path: Path) -> None:
+def test_a_reader_who_has_seen_enough_is_no_error(installed: Project) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    listing = installed.start(stdout=writing)
+    os.close(writing)
+    assert listing.communicate()[1] == ""
+
+
+def test_an_interrupted_install_ends_its_processes_and_starts_afresh(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    endless = project.root / "endless"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.mkfifo(endless)
+        process = project.start("run", "words")
+        with endless.open() as building:  # waits until the build opens it
+            process.send_signal(number)
+            out, err = process.communicate()
+            assert building.read() == ""  # waits until the build has ended
+        assert (process.returncode, out) == (128 + number, "")
+        assert err.splitlines()[1:] == ["pixiw: interrupted; the next run makes the environment from the beginning"]
+        endless.unlink()
+    assert len(project.lines("builds")) == 2
+
+
+def test_a_failing_install_is_reported_and_tried_again_afresh(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     leftover = project.root / ".pixiw" / "impossible" / "leftover"
     for builds in (1, 2):

@@ -1,5 +1,6 @@
 """The smallest build backend that pip accepts: it makes an empty wheel, and records each request for one."""
 
+import time
 import zipfile
 from pathlib import Path
 
@@ -24,4 +25,7 @@ def write_wheel(folder, name, version, about=""):
 def build_editable(folder, config_settings=None, metadata_directory=None):
     with Path("builds").open("a") as note:
         note.write("built\n")
+    if Path("endless").exists():
+        with Path("endless").open("w"):
+            time.sleep(3600)
     return write_wheel(folder, "tiny", "1", TINY)
