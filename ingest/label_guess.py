@@ -14,7 +14,7 @@ from store.sources.labels import as_text
 
 LABELS = ("y", "label", "labels", "target", "targets", "class", "truth", "is_signal")
 """What labels are usually called, the most usual name first."""
-FEW = 10  # texts that an unusual name may have to look like labels; values that are shown
+FEW = 10  # classes of which an unusual name may have the texts or numbers; values that are shown
 LONGEST_NAME = 60  # characters of the name of a class
 NUMBERED = "names of label 0, label 1 and so on"
 
@@ -99,9 +99,10 @@ def _guess_numbers(entry: Entry, column: npt.NDArray[Any], is_named: bool) -> La
         return LabelGuess(entry=entry, seen=seen)
     if set(values) <= {-1, 1}:
         return LabelGuess(entry=entry, values=(-1, 1), seen=seen)
-    if not is_named or len(values) > min(
-        LARGEST_CLASSES, len(column) // 2
-    ):  # labels repeat, and numbers of rows do not
+    counted = values == list(range(len(values)))
+    if len(values) > (LARGEST_CLASSES if is_named else FEW * counted):
+        return None
+    if len(values) > len(column) // 2:  # labels repeat, and numbers of rows do not
         return None
     if values[0] >= 0 and values[-1] < min(LARGEST_CLASSES, 2 * len(values)):
         return LabelGuess(entry=entry, classes=_numbered(values[-1] + 1), seen=seen)

@@ -20,7 +20,7 @@ from store.errors import SourceError
 from store.locations import Url
 from store.sources.hdf5_alone import check_alone
 from store.sources.hdf5_chunks import Chunk, new_memory, open_chunk
-from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, open_file, opened
+from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, has_link, list_unread, open_file, opened
 from store.sources.image_forms import arrange, check_shape, is_channel_first
 from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told, no_labels
 from store.sources.memory import check_memory, check_rows
@@ -200,7 +200,7 @@ class Hdf5Source:
     def unread(self) -> tuple[str, ...]:
         """See `Source.unread`."""
         with opened(self.path) as file:
-            return tuple(name for name in file if name not in self._keys)
+            return tuple(list_unread(file, self._keys))
 
     @property
     def labelled(self) -> bool:

@@ -6,7 +6,7 @@ it in a process of its own.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,17 @@ def opened(path: Path, **options: Any) -> Iterator[h5py.File]:
 def has_link(file: h5py.File, key: str) -> bool:
     """Return whether a file has an entry of that name, even if it is a link that leads nowhere."""
     return file.get(key, getlink=True) is not None
+
+
+def list_unread(group: h5py.Group, keys: Iterable[str], above: str = "") -> Iterator[str]:
+    """Yield the names of what a group holds besides `keys`: a whole group has one name, unless some of it is read."""
+    wanted = {"/".join(filter(None, key.split("/"))) for key in keys}
+    for name in group:
+        full = above + name
+        if any(key.startswith(f"{full}/") for key in wanted) and isinstance(group.get(name), h5py.Group):
+            yield from list_unread(group[name], wanted, f"{full}/")
+        elif full not in wanted:
+            yield full
 
 
 def find_dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:

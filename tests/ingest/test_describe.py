@@ -67,6 +67,9 @@ LABELS = {
     "numbers of particles": (
         {"label": np.array([-11, 22, 211])[LABEL]}, ("class-0", "class-1", "class-2"), (-11, 22, 211), LABEL
     ),
+    "numbers under an odd name": (
+        {"n": np.arange(ROWS) % 12, "kind": LABEL}, ("class-0", "class-1", "class-2"), None, LABEL
+    ),
     "columns": ({"y": np.eye(3, dtype=np.int8)[LABEL]}, ("class-0", "class-1", "class-2"), None, LABEL),
     "columns under an odd name": ({"odd": np.eye(3)[LABEL]}, ("class-0", "class-1", "class-2"), None, LABEL),
     "numbers of rows are no labels": ({"y": np.arange(ROWS), "b": LABEL > 0}, ("class-0", "class-1"), None, LABEL > 0),

@@ -13,6 +13,7 @@ from evaluate.images import open_images
 from store.datasets import ELECTRON_PHOTON
 from store.errors import SourceError
 from store.sources import memory, open_source, open_sources, probe
+from store.sources.hdf5_storage import list_unread
 from tests.examples import run_ingest, showers, write_hdf5
 
 IMAGES = showers(20)
@@ -171,3 +172,11 @@ def test_the_time_without_progress_counts_and_not_the_whole_time(tmp_path, monke
     began = time.monotonic()
     probe.probe([tmp_path / "a.hdf5"], ["X"])
     assert time.monotonic() - began > 2
+
+
+def test_what_is_not_read_is_named_also_within_a_group_of_which_something_is_read(tmp_path):
+    with h5py.File(tmp_path / "groups.h5", "w") as file:
+        for name in ("events/image", "events/kind", "events/track/pt", "events/track/eta", "other/a", "other/b", "y"):
+            file[name] = 0
+        named = list(list_unread(file, ("events/image", "/events//kind", "events/track/pt", "missing/z", "y/z")))
+        assert named == ["events/track/eta", "other", "y"]
