@@ -2,7 +2,11 @@
 
 from calostream.shadowing import require_own
 
-require_own("train")
+require_own("train", "store")
+
+from store.extras import require  # noqa: E402
+
+require("torch", "torch")
 
 from train.pytorch.loader import Loader  # noqa: E402
 from train.pytorch.model import Classifier, load_model  # noqa: E402

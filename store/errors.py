@@ -37,6 +37,10 @@ class ConfigError(CalostreamError, ValueError):
     """A setting is out of bounds, or a name is unknown."""
 
 
+class MissingPackageError(ConfigError, ImportError):
+    """A package is not installed; the message names the extra of calostream that brings it."""
+
+
 class RunError(CalostreamError, ValueError):
     """A run directory or predictions file is missing, incomplete or invalid."""
 

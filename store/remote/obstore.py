@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from store.errors import ConfigError, RemoteError
+from store.extras import require
 from store.locations import Url
 from store.remote.credentials import check_credentials
 from store.remote.failures import NoRangesError, explain, naming_url
@@ -164,8 +164,7 @@ def _open_store(root: str, stalled: timedelta) -> "ObjectStore":
 @functools.lru_cache(maxsize=64)
 def _make_store(root: str, stalled: timedelta, _process: int, _settings: frozenset[tuple[str, str]]) -> "ObjectStore":
     name = root.partition("?")[0]
-    if find_spec("obstore") is None:
-        raise ConfigError(f"{name}: obstore is not installed; `pip install 'calostream[remote]'` does it")
+    require("remote", "obstore", needed_by=name)
     check_credentials(name)
     from obstore.store import from_url
 

@@ -3,10 +3,10 @@
 import functools
 import os
 import uuid
-from importlib.util import find_spec
 from typing import Any
 
-from store.errors import ConfigError, RemoteError, printable
+from store.errors import RemoteError, printable
+from store.extras import require
 from store.locations import Url
 from store.remote.objects import ObjectInfo
 from store.remote.threads import interruptible
@@ -168,8 +168,7 @@ class XrootdObjects:
 @functools.cache
 def _load_client(url: str) -> Any:
     """Return XRootD's client, told to give up on servers that do not answer."""
-    if find_spec("XRootD") is None:
-        raise ConfigError(f"{url}: XRootD's client is not installed; `pip install 'calostream[xrootd]'` does it")
+    require("xrootd", "XRootD", needed_by=url)
     from XRootD import client
 
     for name, value in DEFAULTS.items():

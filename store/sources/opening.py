@@ -1,6 +1,5 @@
 """Opening source files: by their first bytes as HDF5 or Parquet, after fetching those at URLs."""
 
-import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from store.datasets import DATASETS, DatasetSpec
 from store.errors import ConfigError, SourceError
+from store.extras import require
 from store.locations import Location, Url
 from store.sources.copies import fetch_all
 from store.sources.probe import probe
@@ -157,6 +157,5 @@ def is_parquet(path: Path) -> bool:
 
 
 def check_pyarrow(path: Path) -> None:
-    """Raise ConfigError if pyarrow, which reads and writes Parquet files, is not installed."""
-    if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(f"{path}: Parquet files need pyarrow; install calostream[parquet]")
+    """Raise MissingPackageError if pyarrow, which reads and writes Parquet files, is not installed."""
+    require("parquet", "pyarrow", needed_by=str(path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store import console
+from store.extras import require
 from train.options import application
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def make_backend(specification: "Specification", config: "TrainConfig", weights:
     """Import Keras on TensorFlow and return its backend."""
     from train.progress import announce
 
+    require("keras", "keras", "tensorflow")
     announce("loading TensorFlow …")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from store.arrays import Float32Array, Float64Array
+from store.extras import require
 from train.scoring import ScoreFunction, serve
 
 
@@ -15,6 +16,7 @@ def load(run: Path) -> ScoreFunction:
     """Return the scoring function of the model in a run directory."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    require("keras", "keras", "tensorflow")
     import tensorflow as tf
 
     from train.keras.model import load_model

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from store import console
+from store.extras import require
 from train.options import application
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def make_backend(specification: "Specification", config: "TrainConfig", weights:
     from train.progress import announce
     from train.pytorch.memory import keep_memory
 
+    require("torch", "torch")
     announce("loading PyTorch …")
     # Threads that spin while they wait would take processor time from the threads that decode batches.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,6 +45,7 @@ def export(run: Annotated[Path, typer.Argument(help="Run directory of train-torc
 
     A model that takes variables has a second input, `variables`, float32 (batch, variable).
     """
+    require("torch", "torch")
     console.say("loading PyTorch …")
     from train.pytorch.onnx import export_onnx
 

@@ -1,6 +1,5 @@
 """Export of a trained model of either framework to ONNX."""
 
-import importlib.util
 import logging
 import warnings
 from pathlib import Path
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 
 from store import files
 from store.arrays import Float32Array
-from store.errors import ConfigError, RunError
+from store.errors import RunError
+from store.extras import require
 from store.run_folder import RunFolder
 from train.checkpoint import Checkpoint
 from train.model.specification import Specification
@@ -46,11 +46,10 @@ def export_onnx(run: Path) -> None:
         If the folder is not a run directory, or onnxruntime and PyTorch give different scores.
     StateError
         If there is no checkpoint of the best model.
-    ConfigError
+    MissingPackageError
         If the extra ``onnx`` is not installed.
     """
-    if not all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))):
-        raise ConfigError("export to ONNX needs onnxruntime and onnxscript; install calostream[onnx]")
+    require("onnx", "onnxruntime", "onnxscript")
     folder = RunFolder(path=run)
     specification = Specification.from_dict(folder.read_specification())
     model = ScoringModule(load_best(folder, specification)).eval()

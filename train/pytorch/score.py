@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from store.arrays import Float32Array, Float64Array
+from store.extras import require
 from train.scoring import ScoreFunction, serve
 
 
@@ -13,6 +14,7 @@ def load(run: Path) -> ScoreFunction:
     """Return the scoring function of the model in a run directory."""
     # Threads that spin while they wait would take processor time from the process that reads the images.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    require("torch", "torch")
     import torch
 
     from train.pytorch.devices import allow_tf32

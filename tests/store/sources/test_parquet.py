@@ -234,5 +234,5 @@ def test_a_file_without_rows_or_cut_short_or_no_longer_readable_is_refused(tmp_p
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "a.parquet", table())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"a\.parquet: Parquet files need pyarrow; install calostream\[parquet\]"):
+    with pytest.raises(ConfigError, match=r"a\.parquet: pyarrow is not installed; .*'calostream\[parquet\]'"):
         open_source(path, TINY)

@@ -230,5 +230,5 @@ def test_export_to_onnx_without_the_extra_is_one_clear_error(tmp_path: Path, mon
     from train.pytorch import onnx
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs onnxruntime and onnxscript; install calostream\[onnx\]"):
+    with pytest.raises(ConfigError, match=r"is not installed; `pip install 'calostream\[onnx\]'` does it"):
         onnx.export_onnx(tmp_path)
