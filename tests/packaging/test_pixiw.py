@@ -128,12 +128,14 @@ def test_shell_has_the_environment_and_stays_in_the_folder(installed: Project) -
 def test_listing_aligns_tasks_in_their_groups(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     manifest = project.root / "pixi.toml"
-    groups = '[tool.pixiw.groups]\n"one by one" = ["first", "after-failure"]\nrest = ["words"]\n'
+    groups = '[tool.pixiw.environments]\nindexed = "has an index"\n'
+    groups += '[tool.pixiw.groups]\n"one by one" = ["first", "after-failure"]\nrest = ["words"]\n'
     manifest.write_text(manifest.read_text() + groups)
     lines = project.run().stdout.splitlines()
     shown = lines[lines.index("one by one:") :]
     assert shown[:3] == ["one by one:", "  first          Comes first", "  after-failure  Cannot run"]
     assert shown[4:6] == ["rest:", "  words          Prints its words"]
+    assert "  indexed        has an index" in shown
     assert "Python: 3.11, 3.12, 3.13; this is 3." in shown[-1]
 
 
@@ -147,7 +149,7 @@ def test_listing_names_tasks_and_environments(installed: Project, words: list[st
     done = installed.run(*words)
     assert done.returncode == 0
     assert "Needs both" in done.stdout
-    assert "environments: default, impossible, indexed" in done.stdout
+    assert "environments:\n  default\n  impossible\n  indexed\n" in done.stdout
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(installed: Project) -> None:

@@ -83,3 +83,7 @@ def test_the_changelog_has_this_version_with_the_date_of_the_citation() -> None:
 def test_every_task_is_listed_in_one_group() -> None:
     grouped = [name for names in PIXI["tool"]["pixiw"]["groups"].values() for name in names]
     assert sorted(grouped) == sorted(PIXI["tasks"])
+
+
+def test_every_environment_is_described() -> None:
+    assert list(PIXI["tool"]["pixiw"]["environments"]) == list(PIXI["environments"])
