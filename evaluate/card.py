@@ -12,8 +12,10 @@ import jinja2
 from markupsafe import Markup
 
 from evaluate.document import METRICS_SCHEMA, MetricsDocument
-from evaluate.formatting import plus_minus
+from evaluate.formatting import edge, interval, plus_minus
 from evaluate.results import RunResults
+from evaluate.table_rows import class_places, gap_places, metric_places, rejection_places
+from evaluate.tables import common_decimals
 from store.errors import printable
 from store.run_folder import SCORERS
 
@@ -61,6 +63,9 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "plus_minus": plus_minus,
+        "interval": interval,
+        "edge": edge,
+        "common_decimals": common_decimals,
         "code": inline_code,
         "shell": lambda text: Markup(printable(" ".join(shlex.quote(text).split()))),
         "python": lambda text: Markup(printable(json.dumps(text, ensure_ascii=False))),
@@ -77,9 +82,16 @@ def write_card(document: MetricsDocument, run: RunResults) -> str:
         _environment()
         .get_template("card.md.jinja")
         .render(
+            class_places={name: class_places(document, name) for name in ("auc", "recall", "precision")},
             document=document,
+            gap_places={name: gap_places(document, name) for name in rows},
             gaps={name: getattr(run.generalisation_gap, name, None) for name in rows},
             heading=" / ".join(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes",
+            places={name: metric_places(document, name) for name in rows},
+            rejection_places={
+                efficiency: rejection_places(document, efficiency)
+                for efficiency in run.splits.test.background_rejection or ()
+            },
             rows=rows,
             run=run,
             schema=METRICS_SCHEMA,

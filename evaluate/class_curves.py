@@ -49,7 +49,7 @@ def draw_confusion(results: ClassifierResults) -> Figure:
     if count > MOST_TEXTS:
         side = 0.2 * min(count, MOST_NAMES)
         width, height = max(width, 1.6 + side), max(height, 1.2 + side)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     colours = np.zeros((count, count, 4))
     colours[..., :3] = to_rgb(style.RUN_COLOURS[0])

@@ -6,7 +6,7 @@ from evaluate.document import MetricsDocument
 from evaluate.metrics import Estimate
 from evaluate.parts import ClassTable
 from evaluate.style import shorten
-from evaluate.table_rows import Rows, level_heading
+from evaluate.table_rows import Rows, class_places, level_heading
 from evaluate.tables import MISSING, Column, Table, counts, intervals, measured, texts
 
 LONGEST_CLASS = 24  # characters of the name of a class
@@ -27,10 +27,10 @@ def tabulate_classes(document: MetricsDocument) -> Iterable[Table]:
                 rows.labels("class"),
                 rows.runs,
                 counts("samples", rows.get("samples")),
-                measured("AUC", rows.get("auc")),
-                intervals(level_heading(document), rows.get("auc")),
-                measured("recall", rows.get("recall")),
-                measured("precision", rows.get("precision")),
+                measured("AUC", rows.get("auc"), class_places(document, "auc")),
+                intervals(level_heading(document), rows.get("auc"), class_places(document, "auc")),
+                measured("recall", rows.get("recall"), class_places(document, "recall")),
+                measured("precision", rows.get("precision"), class_places(document, "precision")),
             ],
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from evaluate.parts import Measurement
 
 LARGEST_WHOLE = 2**63  # of the whole numbers that are shown with all digits
+SMALLEST_P = 1e-300  # smaller ones are near or below the smallest number of double precision
 EXACT, MOST = 4, 6
 """Decimals of a number without an error, and the largest number of decimals."""
 
@@ -36,6 +37,23 @@ def with_error(value: float, error: float, places: int | None = None) -> str:
     """Return value ± error, rounded to some decimals; by default to those that the error needs."""
     digits = decimals([error]) if places is None else places
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def interval(measurement: Measurement, places: int) -> str:
+    """Return the confidence interval of a measurement."""
+    low, high = measurement.interval
+    return f"{low:.{places}f} to {high:.{places}f}"
+
+
+def p_value(value: float) -> str:
+    """Return a p value with two digits; one that is too small for a number is below `SMALLEST_P`."""
+    return f"{value:.2g}" if value >= SMALLEST_P else f"< {SMALLEST_P:g}"
+
+
+def p_equals(value: float) -> str:
+    """Return a p value as an equation or, if it is too small for a number, as a bound."""
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def percent(value: float) -> str:

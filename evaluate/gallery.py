@@ -4,21 +4,19 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 import store
 from evaluate import style
 from evaluate.results import Gallery, GallerySample
-from evaluate.showers import MOST_CHANNELS, aspect
+from evaluate.sheet import BAR, BAR_GAP, Sheet, panel_size
+from evaluate.showers import MOST_CHANNELS
 from store.arrays import Float32Array, Int64Array
 from store.average_images import SIGNED, block_size, condense
 from store.datasets import DatasetSpec
 from store.integrity import naming
 from store.locations import Location
-from store.pages.style import PANEL as PANEL_COLOUR
 from store.predictions import Predictions
 
 SHOWN = 4
@@ -27,8 +25,11 @@ SHOWN = 4
 MOST_ROWS = 12
 """Rows of a figure, one for each class and channel; beyond two classes, others are left out."""
 
-WIDTH, PANEL = 7.4, 1.45
-"""Width of a figure and height of a square image in inches."""
+PANEL, LOWEST = 1.42, 0.75
+"""Width of an image, and smallest height of a row, in inches."""
+
+GAP, TITLE = 0.07, 0.26
+"""Room between images, and for the text above those of a class, in inches."""
 
 LONGEST_CLASS = 16  # characters of a name that fit beside or above a panel
 VISIBLE_CELLS = 64  # most cells along a side of a panel that are large enough to be seen
@@ -116,36 +117,29 @@ def draw_samples(path: Location, spec: DatasetSpec, samples: Sequence[GallerySam
         images = store.open_dataset(path)["image"].isel(rows).to_numpy()
     images = images * np.array([channel.scale for channel in channels], np.float32)
     scales = [_scale(images[..., k]) for k in range(len(channels))]
-    flatness = 1.0 if aspect(spec.image_shape) == "auto" else min(spec.image_shape[0] / spec.image_shape[1], 2)
-    count = len(labels) * len(channels)
-    height = 0.75 + max(0.7, PANEL * flatness) * count + 0.2 * len(labels)
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
-    panels = figure.subplots(count, SHOWN, squeeze=False, sharex=True, sharey=True)
+    width, height = panel_size(spec.image_shape, PANEL)
+    pitch = max(height + GAP, LOWEST)
+    lefts = [(PANEL + GAP) * column for column in range(SHOWN)]
+    tops = [TITLE + (pitch * len(channels) + TITLE) * number for number in range(len(labels))]
+    bar = lefts[-1] + PANEL + BAR_GAP
+    sheet = Sheet(title, bar + BAR, tops[-1] + pitch * len(channels) - GAP)
     drawn = iter(images)
-    for number, (label, chosen) in enumerate(zip(labels, of_class, strict=True)):
-        block = panels[number * len(channels) : (number + 1) * len(channels)]
-        for column, sample in enumerate(chosen):
+    for label, chosen, top in zip(labels, of_class, tops, strict=True):
+        for left, sample in zip(lefts, chosen, strict=False):
             image = next(drawn)
-            block[0, column].set_title(verdict(sample, spec.classes), fontsize=8, fontweight="normal", loc="center")
-            for k, axes in enumerate(block[:, column]):
-                _draw_image(axes, image[..., k], spec, *scales[k])
-        for axes in block[:, len(chosen) :].flat:
-            axes.set_visible(False)
+            sheet.write(verdict(sample, spec.classes), left + width / 2, top - 0.04)
+            for k in range(len(channels)):
+                sheet.draw(_prepare(image[..., k], spec), (left, top + pitch * k, width, height), *scales[k])
         name = style.shorten(spec.classes[label], LONGEST_CLASS)
-        for channel, row in zip(channels, block, strict=True):
-            row[0].set_ylabel(f"{name}\nieta", fontsize=8)
+        for k, channel in enumerate(channels):
+            sheet.name_row(f"{name}\nieta", top + pitch * k + height / 2)
             unit = f" ({channel.unit})" if channel.unit != "1" else ""
-            bar = figure.colorbar(row[0].images[0], ax=list(row), pad=0.01, fraction=0.04, format="%g")
-            bar.set_label(f"{style.shorten(channel.name, LONGEST_CLASS)}{unit}", fontsize=8)
-            bar.ax.tick_params(labelsize=7.5)
-            bar.ax.minorticks_off()
-            norm = bar.norm
-            if isinstance(norm, AsinhNorm):
-                bar.set_ticks([sign * 10.0 ** np.floor(np.log10(norm.vmax or 1)) for sign in (-1, 0, 1)])
-            bar.outline.set_visible(False)
-    figure.supxlabel("iphi; both axes in cells from the seed", fontsize=8, color=style.INK)
-    return figure
+            described = f"{style.shorten(channel.name, LONGEST_CLASS)}{unit}"
+            sheet.draw_bar(bar, top + pitch * k, height, *scales[k], described)
+    heights = [(top + pitch * k, height) for top in tops for k in range(len(channels))]
+    sheet.number_cells([(left, width) for left in lefts], heights, spec)
+    sheet.label_columns("iphi; both axes in cells from the seed")
+    return sheet.figure
 
 
 def _scale(values: Float32Array) -> tuple[Normalize, str]:
@@ -158,22 +152,7 @@ def _scale(values: Float32Array) -> tuple[Normalize, str]:
     return LogNorm(lowest if lowest < largest else largest / 10, largest, clip=True), "viridis"
 
 
-def _draw_image(axes: Axes, image: Float32Array, spec: DatasetSpec, norm: Normalize, colours: str) -> None:
-    """Draw one channel (ieta, iphi) of an image with coordinates relative to the seed."""
-    size, (eta, phi) = block_size(spec.image_shape), spec.seed
-    values = widen(condense(image, size), hit_margin(spec))
-    rows, columns = (size * side for side in values.shape)
-    axes.set_facecolor(PANEL_COLOUR)
-    axes.imshow(
-        np.ma.masked_equal(values, 0),
-        norm=norm,
-        cmap=colours,
-        origin="lower",
-        extent=(-phi - 0.5, columns - phi - 0.5, -eta - 0.5, rows - eta - 0.5),
-        interpolation="none",
-        aspect=aspect(spec.image_shape),
-    )
-    axes.grid(visible=False)
-    axes.tick_params(labelsize=7.5)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+def _prepare(image: Float32Array, spec: DatasetSpec) -> Float32Array:
+    """Return one channel (ieta, iphi) of an image as it is drawn, with cells without a hit masked."""
+    values = widen(condense(image, block_size(spec.image_shape)), hit_margin(spec))
+    return np.ma.masked_equal(values, 0)

@@ -74,9 +74,7 @@ def draw_baselines(runs: Sequence[Run]) -> Figure:
         All runs of the report, in the order of their colours.
     """
     shown = {index: run for index, run in by_index(runs, baselines=True).items() if run.history["epoch"].size > 1}
-    figure = Figure(
-        figsize=(PANEL * len(QUANTITIES), style.HEIGHT + style.ROW * max(2, len(shown))), layout="constrained"
-    )
+    figure = Figure(figsize=(PANEL * len(QUANTITIES), style.HEIGHT + style.ROW * max(2, len(shown))))
     entries: dict[int, Line2D] = {}
     for number, (quantity, label) in enumerate(QUANTITIES.items(), start=1):
         axes = figure.add_subplot(1, len(QUANTITIES), number)

@@ -12,6 +12,9 @@ from store.sample_columns import WEIGHT
 
 BATCH_BYTES = 16 << 20
 MOST_NAMED = 4  # channels whose names fit into a label
+OF_HITS = ("total_energy", "hits")
+"""Observables that an image without a hit does not have."""
+
 NOT_OBSERVABLES = {"label", "split", "source_file", "source_row"}
 """Columns of a store that say where a sample comes from, and not what it is like."""
 
@@ -29,7 +32,7 @@ class Observable:
     units
         As in the store; ``"1"`` if it has none.
     value
-        float64 (n,), in the order of the samples.
+        float64 (n,), in the order of the samples; NaN for a sample without it.
     """
 
     name: str
@@ -56,7 +59,7 @@ def read_observables(path: Location, split: str) -> list[Observable]:
 def _compute(path: Location, split: str) -> list[Observable]:
     """Compute the observables of the images in one pass, a few batches at a time; energies are summed in float64.
 
-    The sum is in the unit of the channels, if they have the same one.
+    The sum is in the unit of the channels, if they have the same one. An image without a hit has neither.
     """
     opened = store.open_store(path)
     start, stop = opened.split_range(split)
@@ -68,13 +71,14 @@ def _compute(path: Location, split: str) -> list[Observable]:
         rows = batch.sample - start
         energy[rows] = image.sum(axis=(1, 2, 3), dtype=np.float64)
         hits[rows] = np.count_nonzero(image.any(axis=-1), axis=(1, 2))
+    energy[hits == 0] = hits[hits == 0] = np.nan
     scale, units = _common_scale(opened.spec, energies)
     names = " + ".join(opened.spec.channels[channel].name for channel in energies)
     if len(energies) > MOST_NAMED:
         names = f"{len(energies)} channels"
     return [
-        Observable(name="total_energy", long_name=f"sum of {names}", units=units, value=scale * energy),
-        Observable(name="hits", long_name="cells with energy", units="1", value=hits),
+        Observable(name=OF_HITS[0], long_name=f"sum of {names}", units=units, value=scale * energy),
+        Observable(name=OF_HITS[1], long_name="cells with energy", units="1", value=hits),
     ]
 
 

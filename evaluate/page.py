@@ -12,9 +12,10 @@ from evaluate import published, style
 from evaluate.curves import class_names
 from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
-from evaluate.formatting import decimals, plus_minus
+from evaluate.formatting import plus_minus
 from evaluate.runs import Run
 from evaluate.settings import tabulate_provenance, tabulate_settings
+from evaluate.table_rows import metric_places
 from evaluate.tables import Table
 from evaluate.verdict import describe
 from store.errors import printable
@@ -79,7 +80,7 @@ def render(
             differing=differing,
             document=document,
             drawings=drawings,
-            places=decimals(run.splits.test.auc.standard_error for run in document.runs if run.splits.test.auc),
+            places=metric_places(document, "auc"),
             provenance=tabulate_provenance(document.runs),
             run_colours=[index % len(style.RUN_COLOURS) for index in range(len(document.classifiers))],
             script=Markup(script),

@@ -11,8 +11,8 @@ from evaluate.measure import SIGNAL_EFFICIENCIES
 from evaluate.parts import Measurement, Metrics
 from evaluate.results import EnsembleResults, Slice
 from evaluate.style import as_identifier
-from evaluate.table_rows import Rows, level_heading, name_auc, some
-from evaluate.tables import Column, Table, common_decimals, counts, edges, intervals, measured, numbers
+from evaluate.table_rows import Rows, gap_places, level_heading, metric_places, name_auc, rejection_places, some
+from evaluate.tables import Column, Table, counts, edges, intervals, measured, numbers
 
 REJECTED = {str(efficiency): f"rejection at {100 * efficiency:g} %" for efficiency in SIGNAL_EFFICIENCIES}
 METRICS = {
@@ -63,10 +63,10 @@ def _tabulate_splits(document: MetricsDocument) -> Iterable[Table]:
             rows.runs,
             rows.labels("split"),
             counts("samples", rows.get("samples")),
-            measured(name_auc(document), rows.get("auc"), rows.places("auc")),
-            intervals(level_heading(document), rows.get("auc"), rows.places("auc")),
+            measured(name_auc(document), rows.get("auc"), metric_places(document, "auc")),
+            intervals(level_heading(document), rows.get("auc"), metric_places(document, "auc")),
             *(
-                measured(METRICS[name], rows.get(name), rows.places(name))
+                measured(METRICS[name], rows.get(name), metric_places(document, name))
                 for name in (*shown, "log_loss", "brier_score")
             ),
             numbers("calibration error", rows.get("expected_calibration_error")),
@@ -86,10 +86,10 @@ def _tabulate_gaps(document: MetricsDocument) -> Iterable[Table]:
         columns=[
             rows.runs,
             rows.labels("splits"),
-            measured(name_auc(document), rows.get("auc")),
-            intervals(level_heading(document), rows.get("auc")),
-            measured("accuracy", rows.get("accuracy")),
-            measured("log loss", rows.get("log_loss")),
+            measured(name_auc(document), rows.get("auc"), gap_places(document, "auc")),
+            intervals(level_heading(document), rows.get("auc"), gap_places(document, "auc")),
+            measured("accuracy", rows.get("accuracy"), gap_places(document, "accuracy")),
+            measured("log loss", rows.get("log_loss"), gap_places(document, "log_loss")),
         ],
     )
 
@@ -104,21 +104,19 @@ def _tabulate_rejections(document: MetricsDocument) -> Iterable[Table]:
         columns=[
             rows.runs,
             rows.labels("split"),
-            *_rejections(rows.items, [run.splits.test for run in document.runs]),
-            *(measured(name, rows.get(name), rows.places(name)) for name in ("precision", "recall")),
+            *_rejections(rows.items, {efficiency: rejection_places(document, efficiency) for efficiency in REJECTED}),
+            *(measured(name, rows.get(name), metric_places(document, name)) for name in ("precision", "recall")),
             numbers("average precision", rows.get("average_precision")),
         ],
     )
 
 
-def _rejections(items: Sequence[Metrics], like: Sequence[Metrics] | None = None) -> Iterable[Column]:
-    """Return the columns of background rejections, with the decimals that some of the rows need; by default all."""
+def _rejections(items: Sequence[Metrics], places: Mapping[str, int] | None = None) -> Iterable[Column]:
+    """Return the columns of background rejections, with decimals by efficiency; by default those that all rows need."""
     for efficiency, heading in REJECTED.items():
         values = [(item.background_rejection or {}).get(efficiency) for item in items]
-        places = common_decimals((item.background_rejection or {}).get(efficiency) for item in like or items)
-        yield measured(
-            heading, [value or ("∞" if item.auc else None) for item, value in zip(items, values, strict=True)], places
-        )
+        cells = [value or ("∞" if item.auc else None) for item, value in zip(items, values, strict=True)]
+        yield measured(heading, cells, places[efficiency] if places else None)
 
 
 def _tabulate_confusion(document: MetricsDocument) -> Iterable[Table]:

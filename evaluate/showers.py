@@ -1,7 +1,7 @@
 """Figures of the training images: average image of each class, difference of the classes, and occlusion maps."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from evaluate import style
+from evaluate.sheet import BAR, BAR_GAP, Sheet, aspect, panel_size
 from store.arrays import Float64Array
 from store.average_images import average_images, block_size, coarsen
 from store.datasets import DatasetSpec
@@ -25,12 +26,12 @@ MOST_CHANNELS = 8
 MOST_CLASSES = 10
 """Classes of which average images are drawn."""
 
-NARROWEST = 4
-"""An image that is longer than this many times its width is stretched, because it would be a line."""
-
 FEW_CELLS = 10  # along a side, so few that ticks between them would be seen
-PANELS = 5  # per row of a figure of several classes
-BAR = 1.1  # width of a colour bar with its texts, in inches
+COLUMNS = 5  # of a figure of several classes
+SMALLEST, ALL = 1.0, 2.9  # width of an image in such a figure, and of those of a row that is not full, in inches
+GAP, TITLE, LOWEST = 0.07, 0.3, 0.75  # between images, for the text above a row, and height of a row, in inches
+CHARACTERS = 13  # of a title per inch
+LONGEST_LABEL = 18
 
 
 def contrast(image: Float64Array, other: Float64Array) -> Float64Array:
@@ -69,35 +70,30 @@ def draw_averages(statistics: "xarray.Dataset", spec: DatasetSpec, channel: int)
     kind, images = average_images(statistics, channel)
     others = (images.sum(axis=0) - images) / (len(images) - 1)
     differences, classes = contrast(images, others), spec.classes[:MOST_CLASSES]
-    columns = min(len(classes), PANELS)
+    columns = min(len(classes), COLUMNS)
     rows = -(-len(classes) // columns)
-    figure = Figure(layout="constrained")
     name = spec.channels[channel].name
     parts = (
         (images, _average_scale(kind, images), "viridis", f"{kind} {name}"),
-        (differences, _contrast_scale(differences), "RdBu_r", "(class - others) / sum"),
+        (differences, _contrast_scale(differences), "RdBu_r", "difference / sum"),
     )
-    panels = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, sharey=True)
+    width, height = panel_size(spec.image_shape, max(SMALLEST, (ALL + GAP) / columns - GAP))
+    pitch = TITLE + max(height, LOWEST)
+    bar = (width + GAP) * columns - GAP + BAR_GAP
+    sheet = Sheet(style.shorten(f"{kind[0].upper()}{kind[1:]} {name}", style.LONGEST), bar + BAR, 2 * rows * pitch)
+    lefts = [(width + GAP) * column for column in range(columns)]
+    tops = [pitch * row + TITLE for row in range(2 * rows)]
     for first, (pictures, scale, colours, label) in zip((0, rows), parts, strict=True):
-        block = panels[first : first + rows]
-        for axes in block.flat[len(classes) :]:
-            axes.set_visible(False)
-        for axes, image, title in zip(block.flat, pictures, classes, strict=False):
-            picture = _show(axes, image, spec, scale, colours)
-            axes.set_title(style.shorten(title, 16), fontsize=8, fontweight="normal", loc="center")
-            axes.tick_params(labelsize=7.5)
-            _put_ticks_on_cells(axes, spec, 3)
-        bar = figure.colorbar(picture, ax=list(block.flat), label=style.shorten(label, 40), pad=0.02, format="%g")
-        _tidy(bar, scale)
-    for row in panels:
-        row[0].set_ylabel("ieta")
-    for axes in panels[-1]:
-        axes.set_xlabel("iphi")
-    width, height = _panel_size(spec, columns)
-    figure.set_size_inches(width * columns + BAR, (height + 0.3) * 2 * rows + 0.6)
-    title = style.shorten(f"{kind[0].upper()}{kind[1:]} {name}", style.LONGEST)
-    figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=style.INK)
-    return figure
+        for number, (image, title) in enumerate(zip(pictures, classes, strict=False)):
+            left, top = lefts[number % columns], tops[first + number // columns]
+            sheet.draw(coarsen(image), (left, top, width, height), scale, colours)
+            sheet.write(style.shorten(title, int(CHARACTERS * width)), left + width / 2, top - 0.04)
+        for top in tops[first : first + rows]:
+            sheet.name_row("ieta", top + height / 2)
+            sheet.draw_bar(bar, top, height, scale, colours, style.shorten(label, LONGEST_LABEL))
+    sheet.number_cells([(left, width) for left in lefts], [(top, height) for top in tops], spec)
+    sheet.label_columns("iphi")
+    return sheet.figure
 
 
 @style.styled
@@ -123,11 +119,6 @@ def draw_occlusion(maps: Mapping[int, Float64Array], spec: DatasetSpec, label: i
     return _draw(image, spec, title, scale, "viridis", "mean change of the score")
 
 
-def aspect(shape: Sequence[int]) -> Literal["auto", "equal"]:
-    """Return how an image is scaled: its cells are squares, unless it is too narrow to be seen."""
-    return "auto" if max(shape[:2]) > NARROWEST * min(shape[:2]) else "equal"
-
-
 def _average_scale(kind: str, images: Float64Array) -> Normalize:
     """Return the colour scale of average images (class, ieta, iphi).
 
@@ -143,14 +134,6 @@ def _average_scale(kind: str, images: Float64Array) -> Normalize:
 def _contrast_scale(image: Float64Array) -> Normalize:
     limit = min(1.0, float(np.abs(image).max())) or 1.0  # noise below zero can make a ratio larger than 1
     return Normalize(-limit, limit)
-
-
-def _panel_size(spec: DatasetSpec, columns: int) -> tuple[float, float]:
-    """Return width and height of one of several panels side by side, in inches."""
-    width = (style.WIDTH - BAR) / columns if columns < PANELS else 1.0
-    if aspect(spec.image_shape) == "auto":
-        return width, width
-    return width, width * spec.image_shape[0] / spec.image_shape[1]
 
 
 def _draw(image: Float64Array, spec: DatasetSpec, title: str, scale: Normalize, colours: str, label: str) -> Figure:
@@ -180,11 +163,11 @@ def _show(axes: Axes, image: Float64Array, spec: DatasetSpec, scale: Normalize, 
     return picture
 
 
-def _put_ticks_on_cells(axes: Axes, spec: DatasetSpec, most: int | None = None) -> None:
-    """Put ticks at whole cells, at most `most` of them; without a number, only along sides with few cells."""
+def _put_ticks_on_cells(axes: Axes, spec: DatasetSpec) -> None:
+    """Put ticks at whole cells along sides with few cells."""
     for axis, side in ((axes.yaxis, spec.image_shape[0]), (axes.xaxis, spec.image_shape[1])):
-        if most or side < FEW_CELLS:
-            axis.set_major_locator(MaxNLocator(most or FEW_CELLS, integer=True, min_n_ticks=1))
+        if side < FEW_CELLS:
+            axis.set_major_locator(MaxNLocator(FEW_CELLS, integer=True, min_n_ticks=1))
 
 
 def _tidy(bar: Colorbar, scale: Normalize) -> None:

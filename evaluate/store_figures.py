@@ -8,6 +8,7 @@ from msgspec import UNSET
 from evaluate import gallery, showers, slice_curves, style
 from evaluate.document import MetricsDocument
 from evaluate.drawing import Drawing
+from evaluate.observables import OF_HITS
 from evaluate.parts import Measurement
 from evaluate.results import GallerySample, RunResults, Slice
 from evaluate.runs import Classifier, Run
@@ -36,12 +37,13 @@ def _draw_slice(members: Mapping[int, Classifier], slices: Sequence[Slice], stor
         for run, of_run in zip(members.values(), slices, strict=True)
     )
     name = slice_curves.SLICED[quantity]
+    empty = " Images without a hit are in no bin." if slices[0].variable in OF_HITS else ""
     return Drawing(
         name=f"store-{store_number}-by-{style.as_identifier(slices[0].variable)}",
         section="slices",
         alt=f"Test {name} in bins of {slices[0].long_name}: {values}.",
         caption="Bins with about the same number of test samples; each point is at the mean of its bin. "
-        "Long tails of the outermost bins are outside the axes.",
+        f"Long tails of the outermost bins are outside the axes.{empty}",
         figure=slice_curves.draw_sliced(members, slices, quantity),
     )
 

@@ -16,11 +16,13 @@ from store.pages.style import (
     LONGEST,
     MARKERS,
     MUTED,
+    PANEL,
     ROW,
     RUN_COLOURS,
     THEME,
     WIDTH,
     class_line,
+    lay_out,
     legend,
     new_figure,
     page_theme,
@@ -35,6 +37,7 @@ __all__ = [
     "INK",
     "LONGEST",
     "MUTED",
+    "PANEL",
     "ROW",
     "RUN_COLOURS",
     "THEME",
@@ -43,6 +46,7 @@ __all__ = [
     "class_line",
     "inline_svg",
     "label_ends",
+    "lay_out",
     "legend",
     "new_figure",
     "new_stack",
@@ -58,6 +62,9 @@ __all__ = [
 
 LONGEST_ORIGIN = 100
 """Characters of the origin of the data that fit into a figure."""
+
+ORIGIN = 0.15
+"""Height of the line with the origin of the data, in inches."""
 
 LOWER = 0.9
 """Height of lower axes, in inches."""
@@ -142,12 +149,12 @@ def save(figure: Figure, stem: Path, origin: str = "") -> tuple[Path, Path, Path
     are copied out of reports.
     """
     _number_ids(figure)
+    lay_out(figure, ORIGIN if origin else 0)
     if origin:
-        write = figure.supxlabel if figure.get_suptitle() else figure.suptitle
-        write(shorten(origin, LONGEST_ORIGIN), x=0.995, ha="right", color=MUTED, fontsize=7)
+        y = 1 - 0.3 * ORIGIN / figure.get_figheight()
+        figure.text(0.995, y, shorten(origin, LONGEST_ORIGIN), ha="right", va="top", color=MUTED, fontsize=7)
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     figure.savefig(svg, metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
-    figure.set_layout_engine(None)  # already laid out, and slow to lay out again
     figure.savefig(png, metadata={"Software": None})
     figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return svg, png, pdf

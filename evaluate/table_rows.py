@@ -20,7 +20,6 @@ class Rows:
 
     def __init__(self, document: MetricsDocument) -> None:
         self.items: list[Any] = []
-        self._runs = len(document.runs)
         self._names = [classifier.name for classifier in document.classifiers]
         self._owners: list[int] = []
         self._labels: list[str] = []
@@ -44,15 +43,32 @@ class Rows:
         """Return an attribute of the item of each row; None where it is absent."""
         return [_known(getattr(item, name)) for item in self.items]
 
-    def places(self, name: str) -> int:
-        """Return the decimals that an attribute of the runs has on the test split, for all splits."""
-        rows = zip(self._owners, self._labels, self.items, strict=True)
-        tests = (item for owner, label, item in rows if owner < self._runs and label == "test")
-        return common_decimals(_known(getattr(item, name)) for item in tests)
-
 
 def _known(value: Any) -> Any:
     return None if value is UNSET else value
+
+
+def metric_places(document: MetricsDocument, name: str) -> int:
+    """Return the decimals of a metric on all splits: those that the test split of the runs needs."""
+    return common_decimals(_known(getattr(run.splits.test, name)) for run in document.runs)
+
+
+def rejection_places(document: MetricsDocument, efficiency: str) -> int:
+    """Return the decimals of the background rejection at an efficiency, as `metric_places`."""
+    return common_decimals((run.splits.test.background_rejection or {}).get(efficiency) for run in document.runs)
+
+
+def gap_places(document: MetricsDocument, name: str) -> int:
+    """Return the decimals of the differences of a metric between splits."""
+    gaps = (gap for run in document.classifiers for gap in (run.generalisation_gap, run.validation_gap))
+    return common_decimals(_known(getattr(gap, name, None)) for gap in gaps)
+
+
+def class_places(document: MetricsDocument, name: str) -> int:
+    """Return the decimals of a metric of single classes on the test split."""
+    return common_decimals(
+        getattr(part, name) for run in document.classifiers for part in run.splits.test.by_class or ()
+    )
 
 
 def name_auc(document: MetricsDocument) -> str:

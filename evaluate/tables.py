@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from evaluate.formatting import EXACT, decimals, edge, with_error
+from evaluate.formatting import EXACT, decimals, edge, interval, p_value, with_error
+from evaluate.parts import Measurement
 from store.errors import printable
 
 MISSING = "–"  # noqa: RUF001
@@ -17,6 +18,8 @@ LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
     "∞": r"$\infty$",
     "−": r"$-$",  # noqa: RUF001
     "–": "--",  # noqa: RUF001
@@ -34,14 +37,6 @@ class Value(Protocol):
     @property
     def standard_error(self) -> float:
         """Its standard error."""
-
-
-class Interval(Value, Protocol):
-    """A number with its confidence interval."""
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Lower and upper end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +176,7 @@ def numbers(heading: str, values: Iterable[float | None], places: int = EXACT) -
 
 def p_values(values: Iterable[float | None]) -> Column:
     """Return a column of p values."""
-    cells = [_absent(MISSING) if value is None else _number(value, f"{value:.2g}") for value in values]
+    cells = [_absent(MISSING) if value is None else _number(value, p_value(value)) for value in values]
     return Column(heading="p value", fields=("p value",), cells=cells)
 
 
@@ -205,7 +200,7 @@ def measured(heading: str, values: Iterable[Value | str | None], places: int | N
     return Column(heading=heading, fields=(heading, f"{heading}, error"), cells=cells)
 
 
-def intervals(heading: str, values: Iterable[Interval | None], places: int | None = None) -> Column:
+def intervals(heading: str, values: Iterable[Measurement | None], places: int | None = None) -> Column:
     """Return a column of confidence intervals, with the decimals of `measured`."""
     values = list(values)
     places = common_decimals(values) if places is None else places
@@ -213,7 +208,7 @@ def intervals(heading: str, values: Iterable[Interval | None], places: int | Non
         _absent(MISSING, 2)
         if value is None
         else Cell(
-            text="{:.{places}f} to {:.{places}f}".format(*value.interval, places=places),
+            text=interval(value, places),
             key=value.interval[0],
             fields=(repr(float(value.interval[0])), repr(float(value.interval[1]))),
         )

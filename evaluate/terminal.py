@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluate.document import ComparisonDocument, MetricsDocument, RunScores, ScoresDocument
-from evaluate.formatting import decimals, plus_minus, with_error
+from evaluate.formatting import decimals, p_equals, plus_minus, with_error
 from evaluate.parts import Measurement, Metrics
 from evaluate.seeds import describe_seeds
+from evaluate.table_rows import metric_places
 from evaluate.tables import common_decimals
 from evaluate.verdict import describe
 from store.console import printable
@@ -63,7 +64,7 @@ def _tabulate_runs(document: MetricsDocument, columns: dict[str, str], names: Se
         table.add_column(heading, overflow="fold", no_wrap=name in ("framework", "split"))
     for heading in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    places = {name: common_decimals(_get(run.splits.test, name) for run in document.runs) for name in columns}
+    places = {name: metric_places(document, name) for name in columns}
     for run in document.classifiers:
         first = [str(getattr(run, name)) for name in names]
         for split, metrics in run.splits.items():
@@ -86,7 +87,7 @@ def _print_comparisons(screen: Console, document: MetricsDocument) -> None:
         pair = " - ".join(comparison.runs)
         if comparison.difference and comparison.p_value is not None:
             difference = plus_minus(comparison.difference, auc_places)
-            screen.print(printable(f"{name}, {pair}: {difference} (p = {comparison.p_value:.2g})"))
+            screen.print(printable(f"{name}, {pair}: {difference} ({p_equals(comparison.p_value)})"))
         if comparison.accuracy:
             screen.print(printable(f"test accuracy, {pair}: {plus_minus(comparison.accuracy, accuracy_places)}"))
 
@@ -114,7 +115,7 @@ def print_comparison(document: ComparisonDocument) -> None:
     auc, accuracy = document.auc, document.accuracy
     unlabelled = "none, because there are no labels"
     if auc:
-        auc_difference = f"{plus_minus(auc.difference)} (p = {auc.p_value:.2g})"
+        auc_difference = f"{plus_minus(auc.difference)} ({p_equals(auc.p_value)})"
     else:
         auc_difference = "none, because a class is missing" if accuracy else unlabelled
     if document.classes:
@@ -210,7 +211,7 @@ def _print_runs(screen: Console, document: ScoresDocument, runs: Sequence[RunSco
     differences = common_decimals(run.difference for run in runs)
     for run in runs:
         if run.difference and run.p_value is not None:
-            difference = f"{plus_minus(run.difference, differences)} (p = {run.p_value:.2g})"
+            difference = f"{plus_minus(run.difference, differences)} ({p_equals(run.p_value)})"
             screen.print(printable(f"{columns['auc']}, {name} - {run.run}: {difference}"))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from evaluate.document import MetricsDocument, RunComparison
-from evaluate.formatting import decimals, plus_minus, with_error
+from evaluate.formatting import decimals, p_equals, plus_minus, with_error
 from evaluate.results import RunResults
 from evaluate.runs import BASELINES
 from evaluate.standing import Standing, comparable_groups, find_comparison, rank, reverse
@@ -136,4 +136,5 @@ def _is_better(comparison: RunComparison) -> bool:
 
 def _evidence(comparison: RunComparison) -> str:
     assert comparison.difference is not None
-    return f"difference {plus_minus(comparison.difference)}, p = {comparison.p_value:.2g}"
+    assert comparison.p_value is not None
+    return f"difference {plus_minus(comparison.difference)}, {p_equals(comparison.p_value)}"

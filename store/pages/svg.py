@@ -8,7 +8,7 @@ import re
 from matplotlib.figure import Figure
 
 from store.errors import printable
-from store.pages.style import THEME, styled
+from store.pages.style import THEME, lay_out, styled
 
 LONGEST_IDENTIFIER = 80
 """Characters of an identifier, which is a part of the name of a file."""
@@ -30,6 +30,7 @@ def as_identifier(text: str) -> str:
 def figure_svg(figure: Figure, name: str, alt: str) -> str:
     """Return a figure as an SVG element of a page; see `inline_svg`."""
     svg = io.StringIO()
+    lay_out(figure)
     figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     return inline_svg(svg.getvalue(), name, alt)
 

@@ -92,6 +92,7 @@ def test_legends_hide_nothing(draw, fixture, request):
         figure = class_curves.draw_auc_by_class(results)
     else:
         figure = draw_bands(draw, (runs, results), 0)
+    style.lay_out(figure)
     figure.draw_without_rendering()
     bottom = figure.axes[0].get_tightbbox().y0
     extents = [legend.get_window_extent() for legend in figure.legends]

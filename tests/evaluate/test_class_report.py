@@ -17,6 +17,7 @@ from evaluate.formatting import edge
 from evaluate.occlusion import Occlusion
 from evaluate.report import write_report
 from evaluate.report_tables import make_tables
+from evaluate.table_rows import class_places
 from evaluate.tables import MISSING
 from store.run_folder import RunFolder
 from tests.evaluate.class_runs import THREE, make_class_predictions, with_classes, write_class_run
@@ -117,12 +118,14 @@ def test_numbers_of_events_keep_their_digits(html, document):
 
 
 def test_a_model_card_has_a_row_per_class_and_code_for_all_of_them(class_report, document):
+    decoded = msgspec.convert(document, MetricsDocument)
+    places = {key: class_places(decoded, key) for key in ("auc", "recall", "precision")}
     for number, run in enumerate(document["runs"], start=1):
         card = (class_report / f"model-card-{number}.md").read_text()
         assert card.startswith(f"# cnn ({run['framework']}): qcd / top / w\n")
         assert "Telling qcd (class 0), top (class 1) and w (class 2) apart" in card
         for name, part in zip(CLASSES, run["splits"]["test"]["by_class"], strict=True):
-            values = " | ".join(shown(part[key]) for key in ("auc", "recall", "precision"))
+            values = " | ".join(shown(part[key], places[key]) for key in ("auc", "recall", "precision"))
             assert f"| {name} | {part['samples']} | {values} |\n" in card
         assert "[:, 0]" not in card
         assert "`score` has one row per image, with one probability per class" in card

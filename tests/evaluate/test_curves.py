@@ -30,6 +30,7 @@ def legend_texts(figure):
 @pytest.mark.parametrize("name", sorted(set(DRAW) - {"auc-by-time"}))
 def test_legends_hide_nothing(name, two_runs):
     figure = DRAW[name](two_runs)
+    style.lay_out(figure)
     figure.draw_without_rendering()
     bottom = figure.axes[0].get_tightbbox().y0
     extents = [legend.get_window_extent() for legend in figure.legends]
@@ -117,6 +118,7 @@ def test_names_of_ten_curves_that_end_together_are_apart(make_run):
     """They are inside the figure, too, beside the axes."""
     runs = load_runs([make_run(f"run-{number:02}-with-a-name-that-is-long", seed=number) for number in range(10)])
     figure = history_curves.draw_auc_by_time(runs)
+    style.lay_out(figure)
     figure.draw_without_rendering()
     axes = figure.axes[0]
     boxes = sorted((Text.get_window_extent(text) for text in axes.texts), key=lambda box: box.y0)

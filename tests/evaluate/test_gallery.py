@@ -9,6 +9,7 @@ from store.average_images import condense
 from store.datasets import ELECTRON_PHOTON
 from store.pages.style import PANEL
 from store.predictions import Predictions
+from tests.evaluate.sheets import pictures_of, texts_of
 
 
 def chosen(label, score):
@@ -34,24 +35,29 @@ def test_showers_are_drawn_as_they_are(count, real_store):
     rows = [GallerySample(sample=3 * index + 1, label=0, score=0.25) for index in range(count)]
     figure = gallery.draw_samples(real_store, ELECTRON_PHOTON, rows, "title")
     image = store.open_dataset(real_store).image
-    panels = [axes for axes in figure.axes if axes.images]
+    panels = pictures_of(figure)
     assert len(panels) == 2 * count
-    for index, axes in enumerate(panels):
-        sample, channel = rows[index % count].sample, index // count
-        np.testing.assert_array_equal(axes.images[0].get_array().filled(0), 50 * image[sample, ..., channel])
-        assert axes.images[0].get_extent() == [-16.5, 15.5, -16.5, 15.5]
-        assert to_hex(axes.get_facecolor()) == PANEL
-    assert (panels[0].get_title(), panels[0].get_ylabel()) == ("0.2500", "photon\nieta")
-    assert {axes.get_ylabel() for axes in figure.axes} >= {"energy (GeV)", "time (ns)"}
+    for index, panel in enumerate(panels):
+        sample, channel = rows[index // 2].sample, index % 2
+        np.testing.assert_array_equal(panel.get_array().filled(0), 50 * image[sample, ..., channel])
+        left, right, bottom, top = panel.get_extent()
+        assert (left, right - left, bottom - top) == pytest.approx(
+            (index // 2 * (gallery.PANEL + gallery.GAP), gallery.PANEL, gallery.PANEL)
+        )
+        assert to_hex(panel.cmap.get_bad()) == PANEL
+    assert {"0.2500", "photon\nieta", "energy (GeV)", "time (ns)"} <= set(texts_of(figure))
 
 
 def test_each_class_has_rows_of_its_own(real_store):
     rows = [GallerySample(sample=index, label=label, score=0.25) for index, label in enumerate([0, 1, 1])]
-    panels = [axes for axes in gallery.draw_samples(real_store, ELECTRON_PHOTON, rows, "title").axes if axes.images]
-    names = [axes.get_ylabel() for axes in panels if axes.get_ylabel()]
-    assert names == ["photon\nieta"] * 2 + ["electron\nieta"] * 2
+    figure = gallery.draw_samples(real_store, ELECTRON_PHOTON, rows, "title")
+    panels = pictures_of(figure)
+    heights = [panel.get_extent()[3] for panel in panels]
     assert len(panels) == 6
-    assert panels[0].images[0].norm is panels[2].images[0].norm  # energies of both classes
+    assert heights[0] < heights[1] < heights[2] < heights[3]
+    assert heights[2:4] == heights[4:]
+    assert {"photon\nieta", "electron\nieta"} <= set(texts_of(figure))
+    assert panels[0].norm is panels[2].norm  # energies of both classes
 
 
 def test_samples_of_several_classes_are_chosen_by_their_largest_probability():
@@ -80,6 +86,8 @@ def test_a_very_large_image_is_condensed_to_its_strongest_cells():
 def test_single_images_of_three_classes_say_the_most_probable_one(class_store):
     rows = [GallerySample(sample=5, label=1, probabilities=[0.25, 0.25, 0.5])]
     figure = gallery.draw_samples(class_store, store.open_store(class_store).spec, rows, "title")
-    (panel,) = [axes for axes in figure.axes if axes.images]
-    assert (panel.get_title(), panel.get_ylabel()) == ("w 0.5000", "top\nieta")
-    assert panel.images[0].get_array().shape == (5, 9)
+    (panel,) = pictures_of(figure)
+    assert {"w 0.5000", "top\nieta"} <= set(texts_of(figure))
+    assert panel.get_array().shape == (5, 9)
+    left, right, bottom, top = panel.get_extent()
+    assert (bottom - top) / (right - left) == pytest.approx(5 / 9)

@@ -6,6 +6,7 @@ import xarray as xr
 
 import store
 from evaluate import observables
+from evaluate.slices import slice_by
 from store.datasets import Channel, DatasetSpec
 
 
@@ -16,6 +17,22 @@ def test_energy_and_hits_are_those_of_the_images(real_store, monkeypatch):
     np.testing.assert_allclose(energy.value, 50 * image.sum(axis=(1, 2)), rtol=1e-12)  # an energy of 1 is 50 GeV
     np.testing.assert_array_equal(hits.value, np.count_nonzero(image, axis=(1, 2)))
     assert (energy.name, energy.long_name, energy.units) == ("total_energy", "sum of energy", "GeV")
+
+
+def test_an_image_without_a_hit_has_no_energy(real_store, monkeypatch):
+    stream = store.BatchStream
+
+    def without_first(*values, **named):
+        for batch in stream(*values, **named):
+            batch.image[batch.sample == 800] = 0
+            yield batch
+
+    monkeypatch.setattr(store, "BatchStream", without_first)
+    for observable in observables.read_observables(real_store, "test"):
+        assert np.isnan(observable.value[0])
+        assert np.isfinite(observable.value[1:]).all()
+        low = slice_by(observable, np.arange(200) % 2, np.linspace(0, 1, 200), best_threshold=0.5).bins[0].low
+        assert low == observable.value[1:].min() > 0
 
 
 def test_all_channels_but_the_time_are_energies():

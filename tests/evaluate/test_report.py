@@ -20,6 +20,7 @@ from evaluate.report import write_report
 from evaluate.report_tables import make_tables
 from evaluate.runs import load_runs
 from evaluate.stores import find_stores
+from evaluate.table_rows import gap_places, metric_places, rejection_places
 from evaluate.tables import MISSING
 from store.errors import ConfigError, RunError
 from store.pages.beside import GENERATOR
@@ -59,9 +60,9 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def shown(estimate):
+def shown(estimate, places=None):
     """A measurement of metrics.json as the page shows it."""
-    return plus_minus(msgspec.convert(estimate, Measurement))
+    return plus_minus(msgspec.convert(estimate, Measurement), places)
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +128,26 @@ def test_every_run_has_a_model_card(report):
         card = (report / f"model-card-{number}.md").read_text()
         assert card.startswith(f"# cnn ({run['framework']}): electron / photon\n\n868,993 parameters")
         assert "**Geant4 simulation.**" in card
-        assert shown(run["splits"]["test"]["auc"]) in card
-        assert shown(run["generalisation_gap"]["auc"]) in card
         assert f"import {run['framework']}" in card
         assert f"score {run['path']} images.hdf5" in card
         assert run["store"]["digest"] in card
         for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
             assert len({len(re.findall(r"(?<!\\\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_a_model_card_has_the_digits_of_the_report(report):
+    text = (report / "metrics.json").read_text()
+    document, numbers = msgspec.json.decode(text, type=MetricsDocument), json.loads(text)
+    for number, run in enumerate(numbers["runs"], start=1):
+        card = (report / f"model-card-{number}.md").read_text()
+        auc, gap = metric_places(document, "auc"), gap_places(document, "auc")
+        values = [shown(split["auc"], auc) for split in run["splits"].values()]
+        assert f"| ROC AUC | {' | '.join(values)} | {shown(run['generalisation_gap']['auc'], gap)} |" in card
+        low, high = run["splits"]["test"]["auc"]["interval"]
+        assert f"| {low:.{auc}f} to {high:.{auc}f} |" in card
+        rejections = [split["background_rejection"]["0.5"] for split in run["splits"].values()]
+        values = [shown(part, rejection_places(document, "0.5")) if part else "∞" for part in rejections]
+        assert f"| rejection at 50 % signal efficiency | {' | '.join(values)} |" in card
 
 
 def test_the_page_shows_the_tables_and_their_files_have_all_digits(report, html):

@@ -8,6 +8,7 @@ from matplotlib.colors import LogNorm, Normalize
 from evaluate import showers
 from store.average_images import average_images, coarsen
 from store.datasets import ELECTRON_PHOTON, Channel
+from tests.evaluate.sheets import pictures_of, texts_of
 
 DIMS = ("class", "ieta", "iphi", "channel")
 
@@ -104,25 +105,28 @@ def statistics_of(shape, classes):
 
 def test_classes_are_side_by_side_above_their_differences_from_the_others():
     statistics, spec = statistics_of((5, 9), 3), spec_of((5, 9), 3)
-    panels = [axes for axes in showers.draw_averages(statistics, spec, 0).axes if axes.images]
+    figure = showers.draw_averages(statistics, spec, 0)
+    pictures = pictures_of(figure)
     mean = statistics["mean_image"].values[..., 0]
-    assert [axes.get_title() for axes in panels] == list(spec.classes) * 2
+    assert [text for text in texts_of(figure) if text in spec.classes] == list(spec.classes) * 2
     for label in range(3):
-        np.testing.assert_array_equal(panels[label].images[0].get_array(), mean[label])
+        np.testing.assert_array_equal(pictures[label].get_array(), mean[label])
         others = mean[[other for other in range(3) if other != label]].mean(axis=0)
         expected = (mean[label] - others) / (mean[label] + others)
-        np.testing.assert_allclose(panels[3 + label].images[0].get_array(), expected)
-    scales = {(panel.images[0].norm.vmin, panel.images[0].norm.vmax) for panel in panels}
-    assert len(scales) == 2
+        np.testing.assert_allclose(pictures[3 + label].get_array(), expected)
+    assert len({(picture.norm.vmin, picture.norm.vmax) for picture in pictures}) == 2
+    lefts, tops = ([round(picture.get_extent()[side], 6) for picture in pictures] for side in (0, 3))
+    assert lefts == sorted(set(lefts)) * 2
+    assert tops == sorted(tops)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((1, 1), 3), ((1, 300), 30)])
 def test_averages_of_any_size_and_of_many_classes_are_drawn(shape, classes):
     figure = showers.draw_averages(statistics_of(shape, classes), spec_of(shape, classes), 0)
     figure.draw_without_rendering()
-    panels = [axes for axes in figure.axes if axes.images]
-    assert len(panels) == 2 * min(classes, showers.MOST_CLASSES)
-    assert all(min(axes.get_window_extent().width, axes.get_window_extent().height) > 40 for axes in panels)
+    pictures = pictures_of(figure)
+    assert len(pictures) == 2 * min(classes, showers.MOST_CLASSES)
+    assert all(min(box.width, box.height) > 40 for box in (picture.get_window_extent() for picture in pictures))
 
 
 def test_a_large_image_is_drawn_as_the_means_of_blocks():
