@@ -114,9 +114,17 @@ def watch_images(title: str, images: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def watch_count(title: str, total: int | None, count: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Show a progress bar over what `count` returns while a block runs; without a total, that it is running."""
+    with progress_bar(title, total) as (bar, task):
+        bar.count = lambda: bar.update(task, completed=count())
+        yield
+
+
+@contextmanager
 def progress_bar(
-    title: str, total: int, completed: int = 0, left: TimeLeft | None = None
-) -> Iterator[tuple[Progress, TaskID]]:
+    title: str, total: int | None, completed: int = 0, left: TimeLeft | None = None
+) -> Iterator[tuple["_TwoLines", TaskID]]:
     """Show a progress bar with a text, ``figures``, below it; only in a terminal, and on the first rank."""
     width = max(4, min(40, console.width - TEXT_WIDTH))
     columns = (TextColumn("{task.description}"), BarColumn(width), MofNCompleteColumn(), _TimeColumn(left))
@@ -128,8 +136,13 @@ def progress_bar(
 class _TwoLines(Progress):
     """A progress bar above a line with the figures of its pass, so that both fit in 80 columns."""
 
+    count: Callable[[], None] | None = None
+    """Called before each refresh, if it is set."""
+
     def get_renderables(self) -> Iterator[RenderableType]:
         """Yield the bar, and its figures once there are any."""
+        if self.count:
+            self.count()
         yield self.make_tasks_table(self.tasks)
         yield from (Text(figures) for task in self.tasks if (figures := task.fields["figures"]))
 

@@ -73,12 +73,15 @@ def fit_logistic(training: FeatureTable, validation: FeatureTable) -> tuple[Logi
     """
     from sklearn.linear_model import LogisticRegression
 
+    from train.progress import watch_count
+
     began = time.perf_counter()
     mean, deviation = training.feature.mean(0), training.feature.std(0)
     deviation = np.where(deviation > 0, deviation, 1)
-    fitted = LogisticRegression(max_iter=1000).fit(
-        (training.feature - mean) / deviation, training.label, training.positive_weight
-    )
+    with watch_count("fitting", None):
+        fitted = LogisticRegression(max_iter=1000).fit(
+            (training.feature - mean) / deviation, training.label, training.positive_weight
+        )
     weight, intercept = (fitted.coef_ / deviation).T, fitted.intercept_
     if len(intercept) == 1:
         weight, intercept = weight[:, 0], intercept[0]

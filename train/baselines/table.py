@@ -108,10 +108,15 @@ def read_features(
         label, sample = np.asarray(store.group["label"][start:stop]), np.arange(start, stop)  # type: ignore[index]
         return _checked(store, FeatureTable(feature=feature, label=label, sample=sample, weight=weight))
     from store.stream import BatchStream
+    from train.progress import watch_images
 
     size = max(1, min(BATCH_SIZE, BATCH_BYTES // store.spec.sample_bytes))
     stream = BatchStream(store.path, split=split, batch_size=size, shuffle="none")
-    parts = [(IMAGE_FEATURES[kind](batch.image), batch.label, batch.sample) for batch in stream]
+    parts = []
+    with watch_images(f"{kind}, {split}", stop - start) as advance:
+        for batch in stream:
+            parts.append((IMAGE_FEATURES[kind](batch.image), batch.label, batch.sample))
+            advance(len(batch.label))
     feature, label, sample = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _checked(store, FeatureTable(feature=feature, label=label, sample=sample, weight=weight))
 

@@ -17,6 +17,7 @@ from train.baselines.baseline import Baseline
 from train.baselines.table import FeatureTable, choose_features, read_features
 from train.config import AUTO, STORE, TrainConfig
 from train.metrics import compute_metrics
+from train.setting_values import NONE
 from train.variables import check_variables
 from train.weighting import default_weight, read_weights, select_samples, stored_weights
 
@@ -157,9 +158,14 @@ def train_baseline(config: BaselineConfig, train: TrainFunction, *, overwrite: b
         config = dataclasses.replace(config, weight=default_weight(store))
     samples = TrainConfig(run=config.run, store=config.store, weight=config.weight, train_samples=config.train_samples)
     weights, stored = read_weights(samples, store), stored_weights(samples, store)
-    check_classes(store, select_samples(samples, store, "train"))
+    selected = select_samples(samples, store, "train")
+    check_classes(store, selected)
     features = choose_features(store.spec, config.variables)
     with folder.locked():
+        simulated = f" ({store.attributes['simulated']})" if store.attributes["simulated"] else ""
+        weighted = f", weighted by {config.weight}" if config.weight != NONE else ""
+        named = ", ".join(config.variables) or features
+        say(f"{store.path}{simulated}: {named} of {len(selected):,} training images{weighted}")
         began = time.perf_counter()
         tables = {split: read_features(store, split, config.variables, weights) for split in ("train", "validation")}
         tables["train"] = tables["train"].first(config.train_samples)

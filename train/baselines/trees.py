@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -173,6 +174,8 @@ def grow_trees(
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    from train.progress import progress_bar, watch_count
+
     classifier = HistGradientBoostingClassifier(
         learning_rate=config.learning_rate,
         max_iter=config.max_trees,
@@ -183,19 +186,22 @@ def grow_trees(
         random_state=config.seed,
     )
     began = time.perf_counter()
-    classifier.fit(
-        training.feature,
-        training.label,
-        training.positive_weight,
-        X_val=validation.feature,
-        y_val=validation.label,
-        sample_weight_val=validation.positive_weight,
-    )
+    grown = partial(getattr, classifier, "_predictors", ())
+    with watch_count("growing trees (may end early)", config.max_trees, lambda: len(grown())):
+        classifier.fit(
+            training.feature,
+            training.label,
+            training.positive_weight,
+            X_val=validation.feature,
+            y_val=validation.label,
+            sample_weight_val=validation.positive_weight,
+        )
     seconds = (time.perf_counter() - began) / classifier.n_iter_
     stages = zip(*(classifier.staged_decision_function(table.feature) for table in (training, validation)), strict=True)
-    history = [
-        make_record(number, (training, validation), logits, seconds=seconds, learning_rate=config.learning_rate)
-        for number, logits in enumerate(stages, start=1)
-    ]
+    history, rate = [], config.learning_rate
+    with progress_bar("loss and AUC of each step", classifier.n_iter_) as (bar, task):
+        for number, logits in enumerate(stages, start=1):
+            history.append(make_record(number, (training, validation), logits, seconds=seconds, learning_rate=rate))
+            bar.advance(task)
     best = min(history, key=lambda record: record.validation_loss)
     return Trees.from_sklearn(classifier, best.epoch), history

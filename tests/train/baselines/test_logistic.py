@@ -27,7 +27,8 @@ SPLITS = ("train", "validation", "test")
 def test_leaves_a_run_that_the_evaluation_reads_and_scores_with(jets: Path, tmp_path: Path) -> None:
     done = run_program(logistic, None, "--store", jets, "--run", tmp_path / "run", "--variables", "pt,m0")
     assert done.status == 0, done.err
-    assert done.err.startswith("logistic: 3 parameters")
+    assert "(Pythia simulation): pt, m0 of " in done.err
+    assert "\nlogistic: 3 parameters\n" in done.err
     (read,) = load_runs([tmp_path / "run"])
     assert (read.framework, read.config["variables"], len(read.history["epoch"])) == ("logistic", ["pt", "m0"], 1)
     assert (read.history["seconds"] > 0).all()
@@ -77,7 +78,7 @@ def test_three_classes_equal_scikit_learn_on_standardised_features(tmp_path: Pat
 def test_trees_grow_on_variables(jets: Path, tmp_path: Path) -> None:
     done = run_program(trees, None, "--store", jets, "--run", tmp_path / "run", "--variables", "m0")
     assert done.status == 0, done.err
-    assert done.err.startswith("boosted-trees: ")
+    assert "\nboosted-trees: " in done.err
     assert json.loads((tmp_path / "run" / "config.json").read_text())["variables"] == ["m0"]
     assert {path.name for path in (tmp_path / "run").glob("*.npz")} == {"trees.npz"}
 

@@ -1,4 +1,6 @@
+import io
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from evaluate.runs import load_runs
+from store.console import Screen
 from store.errors import ConfigError, RunError
 from store.opening import open_dataset, open_store
 from store.predictions import Predictions
@@ -42,6 +45,20 @@ def test_leaves_a_run_that_the_evaluation_reads(run: Path, path: Path) -> None:
     assert (read.history["seconds"] > 0).all()
     for split, (start, stop) in open_store(path).attributes["split_ranges"].items():
         np.testing.assert_array_equal(read.predictions[split].sample, np.arange(start, stop))
+
+
+def test_a_terminal_shows_what_is_done(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    screen = Screen(file=out, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr("train.progress.console", screen)
+    tables = [read_features(open_store(path), split) for split in ("train", "validation")]
+    _, history = grow_trees(TreesConfig(run=path, max_trees=5), *tables)
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", out.getvalue())
+    assert re.search(rf"shower shapes, train .* {len(tables[0].label)}/{len(tables[0].label)} ", text)
+    assert re.search(r"growing trees \(may end early\) .* 5/5 ", text)
+    assert re.search(r"loss and AUC of each step .* 5/5 ", text)
+    assert len(history) == 5
+    assert max(map(len, re.split(r"[\r\n]+", text))) <= 80
 
 
 def test_keeps_the_trees_of_the_lowest_validation_loss(run: Path) -> None:
