@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PIXI = tomllib.loads((ROOT / "pixi.toml").read_text())
 SCHEMAS = {
     ".github/workflows/ci.yml": "github-workflows",
+    ".github/workflows/package.yml": "github-workflows",
     ".github/workflows/release.yml": "github-workflows",
     ".github/dependabot.yml": "dependabot",
     ".github/ISSUE_TEMPLATE/bug.yml": "github-issue-forms",
@@ -58,13 +59,15 @@ def test_every_supported_python_is_tested_released_and_named() -> None:
     lowest, end = (int(version) for version in PROJECT["requires-python"].replace(">=3.", "").split(",<3."))
     assert named == [f"3.{minor}" for minor in range(lowest, end)]
     assert jobs("ci.yml")["newest"]["strategy"]["matrix"]["python"] == named
-    assert jobs("release.yml")["install"]["strategy"]["matrix"]["python"] == named
+    for job in ("base", "one-framework"):
+        assert jobs("package.yml")[job]["strategy"]["matrix"]["python"] == named
 
 
 def test_workflows_run_tasks_that_exist() -> None:
-    for name in ("ci.yml", "release.yml"):
+    for name in ("ci.yml", "package.yml", "release.yml"):
         for job in jobs(name).values():
-            for command in (step["run"] for step in job["steps"] if step.get("run", "").startswith("./pixiw run")):
+            steps = job.get("steps", [])  # a job that calls another workflow has none
+            for command in (step["run"] for step in steps if step.get("run", "").startswith("./pixiw run")):
                 words = command.removeprefix("./pixiw run").split()
                 assert (words[2] if words[0] == "-e" else words[0]) in PIXI["tasks"]
 
