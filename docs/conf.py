@@ -1,5 +1,6 @@
 """The site: ``sphinx-build -W --keep-going docs docs/_build/html``, or the task `docs`."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import calostream as cs  # noqa: E402
 from evaluate.document import DOCUMENTS, json_schema  # noqa: E402
+from train.config import SETTINGS  # noqa: E402
 
 PROGRAMS = {
     "ingest": ("ingest.cli", "app"),
@@ -35,7 +37,6 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",  # docstrings have no types, and napoleon takes them from the annotations
 ]
 templates_path = ["_templates"]
@@ -48,8 +49,11 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
+highlight_language = "text"  # of blocks that name none: commands, and what programs print
+default_role = "py:obj"  # `name` in a docstring: code, and a link where the reference has the name
+toc_object_entries_show_parents = "hide"
+
 myst_heading_anchors = 3
-myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off"  # the outputs are those in the file; tests run the code
 
 autodoc_typehints = "description"
@@ -73,6 +77,24 @@ def write_generated_pages(app):
         write(folder / f"{name}.schema.json", json.dumps(json_schema(document), indent=2))
 
 
+def describe_settings(app, what, name, obj, options, lines):
+    """Add the settings to the docstring of `TrainConfig`: what `--help` says, their defaults and bounds."""
+    if obj is cs.TrainConfig:
+        place = lines.index("Raises")
+        described = [line for name, field in SETTINGS.items() for line in (name, f"    {describe(field)}")]
+        lines[place:place] = ["Attributes", "----------", *described, ""]
+
+
+def describe(field):
+    """Return what a setting does, its default and its bounds, as one line."""
+    if field.default is dataclasses.MISSING:
+        return "Run directory to write; required."
+    text = field.metadata["help"].replace("*", r"\*")
+    low, high = field.metadata["bounds"] or (None, None)
+    bounds = "" if low is None else f"; at least {low:g}" if high > 1e8 else f"; {low:g} to {high:g}"
+    return f"{text} Default: ``{field.default}``{bounds}."
+
+
 def write(path, text):
     """Write a file, unless it is the same already: Sphinx then need not read it again."""
     text = text.rstrip() + "\n"
@@ -83,3 +105,4 @@ def write(path, text):
 def setup(app):
     """Register what is done while the site is built."""
     app.connect("builder-inited", write_generated_pages)
+    app.connect("autodoc-process-docstring", describe_settings, priority=400)  # before napoleon

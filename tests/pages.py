@@ -1,4 +1,4 @@
-"""The Python examples of README.md and of the pages in docs."""
+"""The pages for people: README.md, CONTRIBUTING.md and those in docs, and their Python examples."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = (
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if not {"generated", "_build"} & set(page.parts)),
 )
 

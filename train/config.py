@@ -72,7 +72,7 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Settings of one training run; ``train-torch --help`` describes them.
+    """Settings of one training run; the reference and ``train-torch --help`` describe them.
 
     Raises
     ------
@@ -125,9 +125,11 @@ class TrainConfig:
     )
     epochs: int = setting(24, "Maximum number of epochs.", bounds=(1, 2**31))
     patience: int = setting(24, "Stop early after this many epochs without a lower validation loss.", bounds=(1, 2**31))
-    batch_size: int = setting(256, "Samples per step on each rank.", bounds=(1, 2**31))
+    batch_size: int = setting(256, "Samples per step on each rank (process).", bounds=(1, 2**31))
     optimiser: str = setting("adamw", "Optimiser", choices=OPTIMISERS, aliases=("--optimizer",))
-    learning_rate: float = setting(3e-3, "Peak learning rate.", bounds=(1e-12, 1), aliases=("--lr",))
+    learning_rate: float = setting(
+        3e-3, "Peak learning rate, reached after the warm-up.", bounds=(1e-12, 1), aliases=("--lr",)
+    )
     schedule: str = setting("cosine", "Learning-rate schedule", choices=tuple(SCHEDULES))
     warm_up: float = setting(
         0.5, "Epochs during which the learning rate rises linearly from zero; 0 disables it.", bounds=(0, 1e9)
@@ -187,7 +189,9 @@ class TrainConfig:
     cuda_graph: bool = setting(
         True, "Record the steps of an NVIDIA GPU once and replay them as CUDA graphs (PyTorch on one GPU)."
     )
-    memory: str = setting("512MiB", "Memory for batches that are decoded ahead of training.")
+    memory: str = setting(
+        "512MiB", "Memory for batches that are decoded ahead of training: bytes, or a size such as 512MiB or 2GB."
+    )
     threads: int = setting(2, "Threads that decode batches.", bounds=(1, 2**31))
     save_every: float = setting(60.0, "Seconds between checkpoints within an epoch.", bounds=(0, 1e9))
 

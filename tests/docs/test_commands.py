@@ -74,3 +74,9 @@ def test_options_exist(program: str) -> None:
     shown = [words for page in PAGES for words in commands(page) if words[0] == program]
     used = {word for words in shown for word in words if word.startswith("--")}
     assert not used - options(program)
+
+
+def test_the_readme_installs_the_wheel_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    wheels = re.findall(r"dist/calostream-(\S+?)-py3", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert wheels == [version]

@@ -22,7 +22,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_there_are_links() -> None:
-    assert "docs/design.md" in links(ROOT / "README.md")
+    assert "docs/tutorial.md" in links(ROOT / "README.md")
     assert "docs/pictures/showers.png" in links(ROOT / "README.md")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.docs.test_commands import PROGRAMS, SUBCOMMANDS
 from tests.pages import ROOT
+from train.config import SETTINGS
 
 pytestmark = [
     pytest.mark.skipif(
@@ -86,6 +87,13 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
         names |= {f"{module}.{name}" for name in ast.literal_eval(public) if name != "__version__"}
     assert len(names) > 40
     assert not [name for name in names if name not in Page(site / "reference" / "generated" / f"{name}.html").anchors]
+
+
+def test_the_reference_has_every_setting_with_its_default(site: Path) -> None:
+    for page in ("settings.html", "generated/calostream.TrainConfig.html"):
+        text = (site / "reference" / page).read_text(encoding="utf-8")
+        assert not [name for name in SETTINGS if f"<strong>{name}</strong>" not in text]
+        assert text.count("Default: <code") == len(SETTINGS) - 1  # the run directory has none
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
