@@ -65,7 +65,7 @@ class BatchStream(StreamPosition, Generic[Given]):
         Function that these threads call with each batch and its epoch, and that may change the images in place. It must
         depend on nothing else, so that a resumed stream gives the same batches.
     sparse
-        Whether batches are of the class `SparseBatch`, with the same images in sparse form. `transform` then gets a dense
+        Whether each batch is a `SparseBatch`, with the same images in sparse form. `transform` then gets a dense
         `Batch` with a few samples of a batch at a time. `memory` counts each cell as a hit, because nothing is known of
         a batch before it is read: a sparse batch counts as much as 1.5 dense ones, and takes much less.
     **options
