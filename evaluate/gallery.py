@@ -15,9 +15,9 @@ from evaluate.showers import MOST_CHANNELS
 from store.arrays import Float32Array, Int64Array
 from store.average_images import SIGNED, block_size, condense
 from store.datasets import DatasetSpec
-from store.integrity import naming
 from store.locations import Location
 from store.predictions import Predictions
+from store.readers.sample_reader import open_reader
 
 SHOWN = 4
 """Samples of each class and kind."""
@@ -112,9 +112,7 @@ def draw_samples(path: Location, spec: DatasetSpec, samples: Sequence[GallerySam
     labels = sorted({sample.label for sample in samples})[: classes_shown(spec)]
     of_class = [[sample for sample in samples if sample.label == label] for label in labels]
     shown = list(itertools.chain.from_iterable(of_class))
-    with naming(path):
-        rows = {"sample": [sample.sample for sample in shown], "channel": slice(MOST_CHANNELS)}
-        images = store.open_dataset(path)["image"].isel(rows).to_numpy()
+    images = _read(path, [sample.sample for sample in shown])[..., : len(channels)]
     images = images * np.array([channel.scale for channel in channels], np.float32)
     scales = [_scale(images[..., k]) for k in range(len(channels))]
     width, height = panel_size(spec.image_shape, PANEL)
@@ -140,6 +138,14 @@ def draw_samples(path: Location, spec: DatasetSpec, samples: Sequence[GallerySam
     sheet.number_cells([(left, width) for left in lefts], heights, spec)
     sheet.label_columns("iphi; both axes in cells from the seed")
     return sheet.figure
+
+
+def _read(path: Location, rows: Sequence[int]) -> Float32Array:
+    """Return images of a store, (row, ieta, iphi, channel)."""
+    opened = store.open_store(path)
+    images = np.empty((len(rows), *opened.spec.image_shape), np.float32)
+    open_reader(opened.image, opened.shards).read(np.array(rows, np.int64), images)
+    return images
 
 
 def _scale(values: Float32Array) -> tuple[Normalize, str]:
