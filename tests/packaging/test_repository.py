@@ -83,6 +83,13 @@ def test_the_changelog_has_this_version_with_the_date_of_the_citation() -> None:
     assert headings[:2] == ["[Unreleased]", f"[{PROJECT['version']}] - {read('CITATION.cff')['date-released']}"]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md"])
+def test_wheels_in_the_documentation_are_of_this_version(page: str) -> None:
+    versions = re.findall(r"calostream-([0-9.]+)-py3", (ROOT / page).read_text())
+    assert versions
+    assert set(versions) == {PROJECT["version"]}
+
+
 def test_every_task_is_listed_in_one_group() -> None:
     grouped = [name for names in PIXI["tool"]["pixiw"]["groups"].values() for name in names]
     assert sorted(grouped) == sorted(PIXI["tasks"])
