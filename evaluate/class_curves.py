@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from evaluate import metrics, series, style
+from evaluate import metrics, scored, series, style
 from evaluate.curves import draw_bins
 from evaluate.results import ClassifierResults
 from evaluate.runs import Classifier
@@ -189,7 +189,7 @@ def _density(
     if np.count_nonzero(inside) < 2:
         return None
     weight = None if predictions.weight is None else predictions.weight[inside]
-    scored = metrics.checked(inside[inside], predictions.score[inside, label].clip(0, 1), weight)
-    weights, squares = metrics.histogram(scored, BINS)
+    of_classes = scored.checked(inside[inside], predictions.score[inside, label].clip(0, 1), weight)
+    weights, squares = metrics.histogram(of_classes, BINS)
     scale = BINS / weights[:, 1].sum()
     return weights[:, 1] * scale, np.sqrt(squares[:, 1]) * scale

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluate import metrics
+from evaluate import metrics, scored
 from evaluate.metrics import Calibration, Estimate
 from store.arrays import BoolArray, Float64Array, Int64Array
 from store.errors import RunError
@@ -81,7 +81,7 @@ def checked(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None =
     ------
     RunError
         If a label is not the number of a class, the probabilities of a sample are not in [0, 1] or do not add up to 1,
-        or the weights or the number of samples break a rule of `evaluate.metrics.checked`.
+        or the weights or the number of samples break a rule of `evaluate.scored.checked`.
     """
     label, probability = np.asarray(label), np.asarray(probability, dtype=np.float64)
     if label.ndim != 1 or probability.ndim != 2 or len(label) != len(probability) or probability.shape[1] < 3:
@@ -90,12 +90,12 @@ def checked(label: ArrayLike, probability: ArrayLike, weight: ArrayLike | None =
             f"{label.shape} and {probability.shape}"
         )
     classes = probability.shape[1]
-    metrics.refuse(f"labels must be classes, 0 to {classes - 1}", label, ~np.isin(label, np.arange(classes)))
+    scored.refuse(f"labels must be classes, 0 to {classes - 1}", label, ~np.isin(label, np.arange(classes)))
     low, high, total = probability.min(axis=1), probability.max(axis=1), probability.sum(axis=1)
     outside = ~((low >= 0) & (high <= 1))  # NaN is outside too
-    metrics.refuse("probabilities must be in [0, 1]", np.where(low >= 0, high, low), outside)
-    metrics.refuse("the probabilities of a sample must add up to 1", total, np.abs(total - 1) > SUM_TOLERANCE)
-    rows, weights = metrics.used_rows(weight, label.size)
+    scored.refuse("probabilities must be in [0, 1]", np.where(low >= 0, high, low), outside)
+    scored.refuse("the probabilities of a sample must add up to 1", total, np.abs(total - 1) > SUM_TOLERANCE)
+    rows, weights = scored.used_rows(weight, label.size)
     return Classified(label=label.astype(np.int64)[rows], probability=probability[rows], weight=weights)
 
 

@@ -1,7 +1,8 @@
 """Which classifiers were evaluated on the same test samples, and the paired differences of those that were."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -9,22 +10,29 @@ from msgspec import UNSET, UnsetType
 from evaluate import class_metrics, class_ranking, ranking
 from evaluate.document import RunComparison
 from evaluate.intervals import DIFFERENCE, with_interval
-from evaluate.metrics import same_weights
 from evaluate.parts import Measurement
 from evaluate.ranking import PairedTest
 from evaluate.runs import Classifier, Run
+from evaluate.scored import same_weights
 from store.arrays import Float64Array, UInt8Array
+
+T = TypeVar("T")
 
 
 def comparable(runs: Sequence[Run]) -> list[list[Run]]:
     """Return the runs in groups that were evaluated on the same test samples of the same store."""
-    groups: list[list[Run]] = []
-    for run in runs:
-        group = next((members for members in groups if not _obstacle(members[0], run)), None)
+    return in_groups(runs, lambda first, run: not _obstacle(first, run))
+
+
+def in_groups(items: Iterable[T], belong_together: Callable[[T, T], object]) -> list[list[T]]:
+    """Return items in groups, each of those that belong together with its first one."""
+    groups: list[list[T]] = []
+    for item in items:
+        group = next((members for members in groups if belong_together(members[0], item)), None)
         if group is None:
-            groups.append([run])
+            groups.append([item])
         else:
-            group.append(run)
+            group.append(item)
     return groups
 
 

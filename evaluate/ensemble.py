@@ -8,10 +8,10 @@ import numpy as np
 
 from evaluate import class_metrics
 from evaluate.comparisons import comparable, join_runs
-from evaluate.metrics import checked_probability, same_weights
 from evaluate.ranking import checked_classes
 from evaluate.results import StoreIdentity
 from evaluate.runs import BASELINES, Run
+from evaluate.scored import checked_probability, same_weights
 from evaluate.seeds import describe_settings
 from store.arrays import Float64Array, Int64Array
 from store.datasets import SPLITS, DatasetSpec

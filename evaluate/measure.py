@@ -10,6 +10,7 @@ from evaluate.intervals import FRACTION, NOT_NEGATIVE, if_defined, with_interval
 from evaluate.parts import CalibrationCurve, Curves, Measurement, Metrics, RocCurve, ScoreHistogram
 from evaluate.ranking import Roc
 from evaluate.results import ThresholdConfusion
+from evaluate.scored import checked_probability
 
 SIGNAL_EFFICIENCIES = (0.5, 0.7, 0.9, 0.95)
 SCORE_BINS = 40
@@ -37,9 +38,9 @@ def measure(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None)
     Raises
     ------
     RunError
-        Like `evaluate.metrics.checked_probability`.
+        Like `evaluate.scored.checked_probability`.
     """
-    scored = metrics.checked_probability(label, score, weight)
+    scored = checked_probability(label, score, weight)
     columns = scored.signal, scored.score, scored.weight
     signal_samples = int(scored.signal.sum())
     background_samples = scored.signal.size - signal_samples
@@ -75,7 +76,7 @@ def measure_confusion(
 
     Other parameters as `measure`. There must be samples of both classes.
     """
-    scored = metrics.checked_probability(label, score, weight)
+    scored = checked_probability(label, score, weight)
     cell = 2 * scored.signal.astype(np.int64) + (scored.score >= threshold)
     count, total, square = (
         np.bincount(cell, power, minlength=4).reshape(2, 2) for power in (None, scored.weight, scored.weight**2)
@@ -94,7 +95,7 @@ def measure_curves(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None 
 
     Parameters as `measure`. Raises RunError also if a class has fewer than two samples.
     """
-    scored = metrics.checked_probability(label, score, weight)
+    scored = checked_probability(label, score, weight)
     columns = scored.signal, scored.score, scored.weight
     roc, calibration = ranking.roc(*columns), metrics.calibration(*columns)
     efficiency = roc.signal

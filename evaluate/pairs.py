@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluate import class_metrics, metrics
+from evaluate import class_metrics
 from evaluate.results import StoreIdentity
 from evaluate.runs import list_classes, load_run
 from evaluate.score_tables import PREFIX, find_scores, read_table
+from evaluate.scored import checked_probability
 from store.arrays import Float64Array, Int64Array, UInt8Array
 from store.errors import RunError
 from store.predictions import Predictions, as_field
@@ -86,7 +87,7 @@ def load_side(path: Path, split: str) -> Side:
     else:
         side = _load_table(path)
     try:
-        check = metrics.checked_probability if side.predictions.class_count == 2 else class_metrics.checked
+        check = checked_probability if side.predictions.class_count == 2 else class_metrics.checked
         check(*side.predictions.scored)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None

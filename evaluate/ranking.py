@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaluate import metrics
-from evaluate.metrics import Estimate, Scored, checked
+from evaluate.metrics import Estimate
+from evaluate.scored import Scored, checked
 from store.arrays import BoolArray, Float64Array
 from store.errors import RunError
 

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from evaluate import class_metrics
-from evaluate.metrics import checked_probability
 from evaluate.occlusion import Occlusion
 from evaluate.ranking import checked_classes
 from evaluate.results import StoreIdentity
+from evaluate.scored import checked_probability
 from store.arrays import Float64Array
 from store.datasets import SPLITS, DatasetSpec, stored_dataset
 from store.errors import ConfigError, RunError

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluate import metrics, series, style
+from evaluate import metrics, scored, series, style
 from evaluate.measure import SCORE_BINS
 from evaluate.runs import Classifier
 from store.arrays import Float64Array
@@ -40,6 +40,6 @@ def draw_scores(run: Classifier) -> Figure:
 
 def _density(run: Classifier, split: str, value: int) -> tuple[Float64Array, Float64Array]:
     """Return the histogram of one class, normalised to unit area, and its Poisson errors."""
-    weights, squares = metrics.histogram(metrics.checked(*run.predictions[split].scored), SCORE_BINS)
+    weights, squares = metrics.histogram(scored.checked(*run.predictions[split].scored), SCORE_BINS)
     scale = SCORE_BINS / weights[:, value].sum()
     return weights[:, value] * scale, np.sqrt(squares[:, value]) * scale

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from evaluate import ranking
+from evaluate.comparisons import in_groups
 from evaluate.document import MetricsDocument, RunComparison
 from evaluate.intervals import DIFFERENCE, with_interval
 from evaluate.metrics import Estimate
@@ -43,14 +44,7 @@ class Standing:
 
 def comparable_groups(document: MetricsDocument) -> list[list[RunResults]]:
     """Return the runs in groups of those that were compared with each other, which is on the same test samples."""
-    groups: list[list[RunResults]] = []
-    for run in document.runs:
-        group = next((members for members in groups if find_comparison(document, members[0].name, run.name)), None)
-        if group is None:
-            groups.append([run])
-        else:
-            group.append(run)
-    return groups
+    return in_groups(document.runs, lambda first, run: find_comparison(document, first.name, run.name))
 
 
 def find_comparison(document: MetricsDocument, first: str, second: str) -> RunComparison | None:
