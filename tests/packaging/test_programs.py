@@ -64,6 +64,10 @@ def call(handlers: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
             with pytest.raises(SystemExit) as end:
                 getattr(importlib.import_module(module), function)()
             status = end.value.code
+        elif (program, words[0]) == ("python", "-m"):  # a benchmark
+            with pytest.raises(SystemExit) as end:
+                importlib.import_module(words[1]).main(list(words[2:]))
+            status = end.value.code or 0
         else:
             status = subprocess.run([PROGRAMS / program, *words], cwd=ROOT).returncode
         return status, "".join(capfd.readouterr())
