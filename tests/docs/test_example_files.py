@@ -5,16 +5,21 @@ import re
 import runpy
 import subprocess
 import sys
+import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from store import open_dataset
 from tests.example_files import EXAMPLES, run_example
+from tests.examples import run_ingest
+from tests.pages import ROOT
 from train.config import SETTINGS
 
 RUN = {
     *("pytorch_loop.py", "keras_fit.py", "several_ranks.py", "scan_learning_rates.py", "slurm.sh", "slurm_nodes.sh"),
-    *("lightning_fit.py", "mlflow_history.py"),
+    *("lightning_fit.py", "mlflow_history.py", "own_images.py"),
 }
 
 
@@ -34,6 +39,29 @@ def test_the_plain_loop_resumes(
     monkeypatch.setattr(sys, "argv", ["pytorch_loop.py", str(showers), str(tmp_path / "checkpoint.pt")])
     assert [line.partition(":")[0] for line in run()] == ["epoch 1", "epoch 2", "epoch 3"]
     assert run() == [], "all epochs are done"
+
+
+def test_own_images_are_described_and_make_a_store_as_the_tutorial_says(tmp_path: Path) -> None:
+    (tmp_path / "pictures.toml").write_text(described := tutorial_description(), encoding="utf-8")
+    run_example("own_images.py", tmp_path / "pictures.h5")
+    outcome = run_ingest("describe", tmp_path / "pictures.h5")
+    guess, wanted = map(tomllib.loads, (outcome.out, described))
+    assert guess["image"]["keys"] == wanted["image"]["keys"]
+    assert guess["image"]["shape"] == wanted["image"]["shape"]
+    assert guess["label"]["key"] == wanted["label"]["key"]
+    assert [variable["key"] for variable in guess["variables"]] == [variable["key"] for variable in wanted["variables"]]
+    words = ("--dataset", tmp_path / "pictures.toml", "--output", tmp_path / "pictures.zarr")
+    assert run_ingest(tmp_path / "pictures.h5", *words).status == 0
+    dataset = open_dataset(tmp_path / "pictures.zarr")
+    assert dataset.image.shape == (3000, 24, 24, 1)
+    assert sorted(set(dataset.class_name.values.tolist())) == ["narrow", "stretched", "wide"]
+    assert dataset.momentum.attrs["units"] == "GeV"
+
+
+def tutorial_description() -> str:
+    """Return the description of a data set in the tutorial."""
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.DOTALL)
+    return textwrap.dedent(block)
 
 
 def test_keras_fits(showers: Path, tmp_path: Path) -> None:
