@@ -1,4 +1,4 @@
-"""Figures of many images: all of them on one pair of axes, because axes take a hundred times as long as an image."""
+"""Figures of many images: all of them on one pair of axes, because matplotlib takes long for axes."""
 
 from collections.abc import Sequence
 from typing import Literal
