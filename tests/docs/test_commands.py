@@ -32,13 +32,15 @@ def show(name, calls):
         except SystemExit as end:
             assert end.code == 0, sys.argv
 """
-CODE = re.compile(r"```\n(.*?)```|`([^`]+)`", re.DOTALL)
+CODE = re.compile(r"```([^\n`]*)\n(.*?)```|`([^`]+)`", re.DOTALL)
 
 
 def commands(page: Path) -> list[list[str]]:
     """Return the words of each command in the code of a page, from the name of the task or program on."""
     shown = []
-    for block, span in CODE.findall(page.read_text(encoding="utf-8")):
+    for language, block, span in CODE.findall(page.read_text(encoding="utf-8")):
+        if language:  # a program or output, not commands
+            continue
         for line in block.splitlines() or [span.replace("\n", " ")]:
             words = line.split("  #")[0].split()
             starts = [k for k, word in enumerate(words) if word in (*PROGRAMS, *TASKS)]
