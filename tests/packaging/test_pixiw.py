@@ -113,6 +113,11 @@ def test_any_program_of_the_environment_runs_in_it(installed: Project) -> None:
     assert installed.run("run", "python", "-c", "raise SystemExit(7)").returncode == 7
 
 
+def test_programs_keep_what_they_compile(installed: Project) -> None:
+    code = "import sys; print(sys.dont_write_bytecode)"
+    assert installed.run("run", "python", "-c", code, PYTHONDONTWRITEBYTECODE="1").stdout == "False\n"
+
+
 def test_unknown_command_is_wrong_usage(installed: Project) -> None:
     assert installed.run("nosuch").returncode == 2
 
