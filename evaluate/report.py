@@ -14,6 +14,7 @@ from evaluate.drawing import Drawing, with_distinct_names
 from evaluate.ensemble import find_ensembles
 from evaluate.figures import draw_runs
 from evaluate.page import name_simulations, render
+from evaluate.processes import as_completed
 from evaluate.report_tables import make_tables
 from evaluate.runs import Run, list_classes, load_runs
 from evaluate.steps import Steps, ignore
@@ -73,10 +74,16 @@ def write_report(paths: Sequence[Path], output: Path, show: Steps = ignore) -> M
         drawings = with_distinct_names(drawings)
         names = series.name(runs[0].spec.classes, [classifier.name for classifier in document.classifiers])
         (page / "figures").mkdir()
+
+        def write_figure(drawing_and_origin: tuple[Drawing, str]) -> Markup:
+            drawing, origin = drawing_and_origin
+            return _write_figure(drawing, page / "figures", origin, names)
+
+        show("drawing figures", 0, len(drawings))
         pictures = {}
-        for count, (drawing, origin) in enumerate(zip(drawings, origins, strict=True)):
-            show(f"drawing {drawing.name}", count, len(drawings))
-            pictures[drawing.name] = _write_figure(drawing, page / "figures", origin, names)
+        for position, picture in as_completed(write_figure, list(zip(drawings, origins, strict=True))):
+            pictures[drawings[position].name] = picture
+            show("drawing figures", len(pictures), len(drawings))
         show("writing the page")
         tables = make_tables(document)
         _write_tables(tables, page / "tables")

@@ -30,7 +30,7 @@ def show_steps() -> Iterator[Steps]:
         task = progress.add_task("", total=None, count="")
 
         def show(name: str, done: int = 0, total: int | None = None) -> None:
-            text = f"figure {done + 1} of {total}" if total else ""
+            text = f"{done} of {total}" if total else ""
             progress.update(task, description=name, completed=done, total=total, count=text)
 
         yield show

@@ -10,7 +10,6 @@ from store.attributes import flatten
 from store.coordinates import add_coordinates
 from store.datasets import FORMAT, FORMAT_VERSION, READABLE_VERSIONS
 from store.errors import CorruptStoreError, StoreError
-from store.even_chunks import even_chunks, samples_per_chunk
 from store.integrity import MANY, check_store, naming
 from store.locations import Location, Url, locate
 from store.no_store import computing_statistics, describe_absence
@@ -127,6 +126,8 @@ def open_dataset(path: str | Location, split: str | None = None) -> xr.Dataset:
     >>> ds.image.dims
     ('sample', 'ieta', 'iphi', 'channel')
     """
+    from store.even_chunks import samples_per_chunk  # imports dask.array, which takes 0.4 s and only this needs
+
     store = open_store(path)
     samples = slice(None) if split is None else slice(*store.split_range(split))
     with naming(store.path):
@@ -157,6 +158,8 @@ def _ready_to_write(dataset: xr.Dataset) -> xr.Dataset:
 
 def _chunk(variable: xr.Variable, size: int) -> xr.Variable:
     """Return a variable as a dask array, with chunks of `size` samples."""
+    from store.even_chunks import even_chunks
+
     variable = variable.chunk({"sample": size} if "sample" in variable.dims else {})
     if variable.dims[:1] != ("sample",):
         return variable

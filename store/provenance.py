@@ -20,9 +20,14 @@ def describe_process() -> dict[str, str | int]:
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         **({"commit": commit} if commit else {}),
         "host": socket.gethostname(),
-        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "processors": count_processors(),
         **({THREADS: threads} if threads else {}),
     }
+
+
+def count_processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def source_commit(file: Path = Path(__file__)) -> str:

@@ -182,6 +182,7 @@ def test_stores_with_the_same_classes_are_in_one_report_and_others_are_not(tmp_p
 
 def test_occlusion_maps_of_every_class_with_samples_are_shown(tmp_path, monkeypatch):
     drawn = {}
+    monkeypatch.setattr("evaluate.processes.count_processors", lambda: 1)
     monkeypatch.setattr("evaluate.report._write_figure", lambda drawing, *_: drawn.setdefault(drawing.name, drawing))
     run = write_class_run(tmp_path / "run")
     test = make_class_predictions(RANGES["test"], 0)

@@ -316,6 +316,7 @@ def test_published_results_are_marked_by_what_they_have_in_common(make_run, undr
 
 def test_a_store_with_other_data_is_not_shown(make_run, real_store, tmp_path, monkeypatch):
     drawn = []
+    monkeypatch.setattr("evaluate.processes.count_processors", lambda: 1)
     monkeypatch.setattr("evaluate.report._write_figure", lambda drawing, *_: drawn.append(drawing.name) or "")
     write_report([make_run("a", store=replace(STORE, path=str(real_store)))], tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text()
