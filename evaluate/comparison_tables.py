@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import UNSET
-
 from evaluate.document import MetricsDocument
 from evaluate.metrics import Estimate
 from evaluate.results import SeedMetrics
 from evaluate.standing import Standing, comparable_groups, rank
-from evaluate.table_rows import level_heading, name_auc
+from evaluate.table_rows import known, level_heading, name_auc
 from evaluate.tables import Column, Table, counts, intervals, measured, numbers, p_values, texts
 
 
@@ -90,7 +88,7 @@ def tabulate_comparisons(document: MetricsDocument) -> Iterable[Table]:
         p_values([part.p_value for part in comparisons]),
     ]
     if document.runs[0].classes:
-        defined = [None if accuracy is UNSET else accuracy for accuracy in accuracies]
+        defined = list(map(known, accuracies))
         columns += [
             measured("accuracy, first − second", defined),  # noqa: RUF001
             intervals(f"{level_heading(document)} of the accuracy", defined),

@@ -41,16 +41,17 @@ class Rows:
 
     def get(self, name: str) -> list[Any]:
         """Return an attribute of the item of each row; None where it is absent."""
-        return [_known(getattr(item, name)) for item in self.items]
+        return [known(getattr(item, name)) for item in self.items]
 
 
-def _known(value: Any) -> Any:
+def known(value: Any) -> Any:
+    """Return a value of a document; None if there is none for this number of classes."""
     return None if value is UNSET else value
 
 
 def metric_places(document: MetricsDocument, name: str) -> int:
     """Return the decimals of a metric on all splits: those that the test split of the runs needs."""
-    return common_decimals(_known(getattr(run.splits.test, name)) for run in document.runs)
+    return common_decimals(known(getattr(run.splits.test, name)) for run in document.runs)
 
 
 def rejection_places(document: MetricsDocument, efficiency: str) -> int:
@@ -61,7 +62,7 @@ def rejection_places(document: MetricsDocument, efficiency: str) -> int:
 def gap_places(document: MetricsDocument, name: str) -> int:
     """Return the decimals of the differences of a metric between splits."""
     gaps = (gap for run in document.classifiers for gap in (run.generalisation_gap, run.validation_gap))
-    return common_decimals(_known(getattr(gap, name, None)) for gap in gaps)
+    return common_decimals(known(getattr(gap, name, None)) for gap in gaps)
 
 
 def class_places(document: MetricsDocument, name: str) -> int:

@@ -14,7 +14,7 @@ from evaluate.document import ComparisonDocument, MetricsDocument, RunScores, Sc
 from evaluate.formatting import decimals, p_equals, plus_minus, with_error
 from evaluate.parts import Measurement, Metrics
 from evaluate.seeds import describe_seeds
-from evaluate.table_rows import metric_places
+from evaluate.table_rows import known, metric_places
 from evaluate.tables import common_decimals
 from evaluate.verdict import describe
 from store.console import printable
@@ -81,7 +81,7 @@ def _print_comparisons(screen: Console, document: MetricsDocument) -> None:
         screen.print(f"{len(comparisons)} paired comparisons are in the report")
         return
     auc_places = common_decimals(comparison.difference for comparison in comparisons)
-    accuracy_places = common_decimals(_known(comparison.accuracy) for comparison in comparisons)
+    accuracy_places = common_decimals(known(comparison.accuracy) for comparison in comparisons)
     name = "mean test AUC" if document.runs[0].classes else "test AUC"
     for comparison in comparisons:
         pair = " - ".join(comparison.runs)
@@ -93,12 +93,8 @@ def _print_comparisons(screen: Console, document: MetricsDocument) -> None:
 
 
 def _get(metrics: Metrics, name: str) -> Measurement | None:
-    value: Measurement | UnsetType | None = getattr(metrics, name)
-    return _known(value)
-
-
-def _known(value: Measurement | UnsetType | None) -> Measurement | None:
-    return value if isinstance(value, Measurement) else None
+    value: Measurement | None = known(getattr(metrics, name))
+    return value
 
 
 def _link(words: str, path: Path) -> Text:
