@@ -62,7 +62,7 @@ def summarise(
             digest: list_results(store.identity, whole=all(map(_used_whole_test_split, store.runs)))
             for digest, store in by_digest.items()
         },
-        notes=_note_fewer_images(runs),
+        notes=[*_note_fewer_images(runs), *_note_weights(runs)],
         warnings=[
             *itertools.chain.from_iterable(map(_warn_about_run, runs, results)),
             *warn_about_groups(groups),
@@ -173,6 +173,12 @@ def _note_fewer_images(runs: Sequence[Run]) -> list[str]:
     return [f"Trained on fewer images than the store has (--train-samples): {parts}."] if parts else []
 
 
+def _note_weights(runs: Sequence[Run]) -> list[str]:
+    """Return one note about the runs whose samples all have weights."""
+    names = [run.name for run in runs if all(run.predictions[split].weight is not None for split in SPLITS)]
+    return [f"All samples are weighted, with the weights in the predictions: {join_names(names)}."] if names else []
+
+
 def _used_whole_test_split(run: Run) -> bool:
     """Return whether a run was evaluated on the whole test split without weights."""
     start, stop = run.store.split_ranges["test"]
@@ -188,8 +194,6 @@ def _warn_about_run(run: Run, results: RunResults) -> list[str]:
             f"{run.name}: its occlusion map belongs to another model; `evaluate occlude {run.path}` makes a new one"
         )
     weighted = [split for split in SPLITS if run.predictions[split].weight is not None]
-    if len(weighted) == len(SPLITS):
-        warnings.append(f"{run.name}: all samples are weighted, with weights from its predictions")
     for split, measured in results.splits.items():
         start, stop = run.store.split_ranges[split]
         if split in weighted and len(weighted) < len(SPLITS):

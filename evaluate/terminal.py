@@ -187,7 +187,7 @@ def print_scores(document: ScoresDocument, output: Path) -> None:
         screen.print("  with the weights from the file")
     if document.simulated:
         screen.print(printable(f"trained on: {document.simulated}"), style="yellow")
-    screen.print(printable(f"{document.rows:,} scores: {output}; metrics: {output.with_suffix('.json')}"))
+    screen.print(printable(f"{document.rows:,} scores: {output}; summary: {output.with_suffix('.json')}"))
 
 
 def _print_runs(screen: Console, document: ScoresDocument, runs: Sequence[RunScores], mean: Metrics) -> None:

@@ -85,14 +85,14 @@ def check_space(staging: StagingFolder, sources: Sequence[Source], samples: int)
         If the disk is too small.
     """
     images = min(_most_stored(sources), samples * sources[0].spec.sample_bytes)
-    size = f"{images / 1e6:,.0f} MB"
+    size = f"{math.ceil(images / 1e6):,} MB"
     local = [isinstance(place, Path) for place in (staging.spool, staging.shards)]
     if not any(local):
-        say(f"space: {size} for the spool and as much for the store, at most, at {staging.output}")
+        say(f"space: {size} for temporary files and as much for the store, at most, at {staging.output}")
         return
     free, reusable = shutil.disk_usage(staging.path).free, staging.used()
     store = "as much for the store" if all(local) else f"as much for the store at {staging.output}"
-    numbers = f"{size} for the spool and {store}, at most; {free / 1e6:,.0f} MB are free"
+    numbers = f"{size} for temporary files and {store}, at most; {free / 1e6:,.0f} MB are free"
     if sum(local) * images > free + reusable:
         raise StoreError(f"{staging.path.parent}: the disk is too small: {numbers}")
     say(f"disk space: {numbers}")

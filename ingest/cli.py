@@ -241,7 +241,9 @@ def verify(
         console.fail(problem)
     if result.problems:
         raise typer.Exit(1)
-    images = f"{result.images:,} images equal to their sources" if source else "no sources given, images not compared"
+    of_all = f" of {result.samples:,}" if result.images < result.samples else ""
+    compared = f"{result.images:,}{of_all} images equal to their sources"
+    images = compared if source else "no sources given, images not compared"
     text = f"{store}: {result.files:,} files equal to their digests, {images}; {seconds:.1f} s"
     screen = console.output_screen()
     screen.print(text, markup=False, soft_wrap=not screen.is_terminal)

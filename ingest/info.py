@@ -99,8 +99,9 @@ def _column_rows(store: Store) -> list[tuple[str, str]]:
     counts = samples_by_class(store, 0, samples)
     rows = [("classes", _listed([f"{name} {count:,}" for name, count in counts.items()]))]
     for variable in variables[:MOST_NAMES]:
+        unit = f", {variable.units}" if variable.units != "1" else ""
         whole = ", int64" if store.array(variable.name).dtype == np.int64 else ""
-        rows.append((variable.name, f"{variable.long_name}, {variable.units}{whole}"))
+        rows.append((variable.name, f"{variable.long_name}{unit}{whole}"))
     if len(variables) > MOST_NAMES:
         rows.append(("", f"and {len(variables) - MOST_NAMES:,} more variables"))
     weights = weight_by_class(store, 0, samples)

@@ -40,12 +40,15 @@ class Verification:
     ----------
     files, images
         Number of files and number of images that were compared.
+    samples
+        Number of images in the store, 0 if it cannot be opened.
     problems
         One line for each problem; empty if there is none.
     """
 
     files: int
     images: int
+    samples: int
     problems: tuple[str, ...]
 
 
@@ -71,9 +74,10 @@ def verify(path: Location, sources: Sequence[Location], executor: Executor) -> V
     """
     path = path if isinstance(path, Url) else path.absolute()  # workers of a cluster may run in another folder
     files, problems = _compare_files(path, executor)
-    images = 0
+    images = samples = 0
     with _accept_known_damage(path, problems):
         store = open_unchecked(path)
+        samples = store.image.shape[0]
         problems += check_format(store)
         if sources:
             comparisons = _plan_comparisons(store, sources, executor)
@@ -82,7 +86,7 @@ def verify(path: Location, sources: Sequence[Location], executor: Executor) -> V
                 problems += differences
         if not problems:
             problems += _check_content_digest(store)
-    return Verification(files=files, images=images, problems=tuple(problems))
+    return Verification(files=files, images=images, samples=samples, problems=tuple(problems))
 
 
 def _compare_files(path: Location, executor: Executor) -> tuple[int, list[str]]:

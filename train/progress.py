@@ -1,5 +1,6 @@
 """What the terminal shows of a training run. With several ranks, only the first one prints."""
 
+import math
 import os
 import shlex
 import time
@@ -196,7 +197,8 @@ def announce_start(
     choice += f", taught by {', '.join(config.teach)} (share {config.teach_share:g})" if config.teach else ""
     announce(f"{store.path}{simulated}: {stream.sample_count:,} training images{choice}")
     shuffle = config.shuffle if config.shuffle != AUTO else f"auto (now {stream.plan.identity['shuffle']})"
-    announce(f"shuffle {shuffle}, images read as {stream.reader}, at most {stream.memory / 1e6:,.0f} MB of batches")
+    memory = f"at most {math.ceil(stream.memory / 1e6):,} MB of batches"
+    announce(f"shuffle {shuffle}, images read as {stream.reader}, {memory}")
     announce(feed)
     announce(f"run directory {config.run}; `tensorboard --logdir {shlex.quote(str(config.run))}` shows its curves")
     if config.compile:

@@ -24,7 +24,7 @@ from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, 
 from store.sources.image_forms import arrange, check_shape, is_channel_first
 from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told, no_labels
 from store.sources.memory import check_memory, check_rows
-from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable
+from store.sources.values import STORED_AS_FLOAT32, as_images, as_simulation, as_stored_weights, as_variable
 
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
 NUMBERS = "fiub"  # kinds of dtypes
@@ -194,7 +194,7 @@ class Hdf5Source:
         """See `Source.note`."""
         if self._dtype == np.dtype("<f4"):
             return ""
-        return f"{self.path}: {self.image_key} has dtype {self._dtype.str}; it is stored as float32 without loss"
+        return f"{self.path}: {self.image_key} is {self._dtype}; {STORED_AS_FLOAT32}"
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from store.sources.parquet_storage import (
     read_chunk,
     read_footer,
 )
-from store.sources.values import as_simulation, as_stored_weights, as_variable
+from store.sources.values import STORED_AS_FLOAT32, as_simulation, as_stored_weights, as_variable
 
 PIECE_BYTES = 4 << 20  # images that `pieces` yields at once
 BATCH_BYTES = 1 << 20  # images decoded at once
@@ -144,7 +144,7 @@ class ParquetSource:
         value = self._images.value_type
         if value == pa.float32():
             return ""
-        return f"{self.path}: {self.image_key} has type {value}; it is stored as float32 without loss"
+        return f"{self.path}: {self.image_key} is {value}; {STORED_AS_FLOAT32}"
 
     @property
     def unread(self) -> tuple[str, ...]:

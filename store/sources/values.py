@@ -17,6 +17,8 @@ WEIGHTS = 1e-100, 1e100  # smallest and largest weight: squares and sums of weig
 STORED_WEIGHTS = 1.2e-38, 3.4e38  # the same for float32
 WEIGHT_KEY = "weight"  # name of the weights in a file whose description names none
 LARGEST_INTEGER = 2**63 - 1
+STORED_AS_FLOAT32 = "stored as float32; a value that float32 does not have exactly is refused"
+INEXACT = "is not exact in float32; round the images in the file to float32 first"
 EXACT_INTEGERS = 2**24  # float32 has all integers from minus this to this
 
 
@@ -154,12 +156,12 @@ def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Flo
     if values.dtype.kind in "biu":
         exact = _exact_integers(images, values)
         if exact is not None and not exact.all():
-            _refuse(path, key, exact, values, start, "is not exact in float32")
+            _refuse(path, key, exact, values, start, INEXACT)
         return images
     if not all_finite(images.reshape(-1).view(np.uint32)):
         _refuse(path, key, np.isfinite(images), values, start, "is not finite")
     if values.dtype.itemsize > 4 and not np.array_equal(images, values):
-        _refuse(path, key, images == values, values, start, "is not exact in float32")
+        _refuse(path, key, images == values, values, start, INEXACT)
     return images
 
 

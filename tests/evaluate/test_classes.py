@@ -71,7 +71,8 @@ def test_a_report_measures_every_split(tmp_path):
     assert gap.auc.standard_error == pytest.approx(
         np.hypot(splits.train.auc.standard_error, splits.test.auc.standard_error)
     )
-    assert doubts(document) == ["a: all samples are weighted, with weights from its predictions"]
+    assert doubts(document) == []
+    assert document.notes == ["All samples are weighted, with the weights in the predictions: a."]
 
 
 def test_runs_on_the_same_samples_are_compared(tmp_path):

@@ -156,4 +156,4 @@ def test_a_hidden_test_set_is_scored(make_run, tmp_path, capsys, monkeypatch):
     assert evaluate("score", run, file, "--output", tmp_path / "scores.csv") == 0
     printed = capsys.readouterr().out
     assert "AUC" in printed
-    assert f"40 scores: {tmp_path / 'scores.csv'}; metrics: {tmp_path / 'scores.json'}" in printed
+    assert f"40 scores: {tmp_path / 'scores.csv'}; summary: {tmp_path / 'scores.json'}" in printed

@@ -43,7 +43,7 @@ def test_too_small_a_disk_is_refused_with_the_numbers(undisturbed: Undisturbed, 
     disk.resize(4 << 20)
     run = start(notes, *undisturbed.words, "--output", disk.path / "showers.zarr")
     found = re.search(
-        r"the disk is too small: (\d+) MB for the spool and as much for the store, at most; (\d+) MB are free",
+        r"the disk is too small: (\d+) MB for temporary files and as much for the store, at most; (\d+) MB are free",
         refusal(run),
     )
     assert found is not None

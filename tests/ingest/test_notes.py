@@ -8,6 +8,7 @@ import pytest
 import zarr
 
 from ingest.notes import describe_unread
+from store.sources.values import STORED_AS_FLOAT32
 from tests.examples import run_ingest, showers, texts, write_hdf5
 
 ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m\nline\udcff"
@@ -73,8 +74,8 @@ def test_a_note_about_many_files_is_one_line_and_five_files_are_warned_of(tmp_pa
     outcome = run_ingest(tmp_path, "--output", tmp_path / "out.zarr")
     assert outcome.status == 0, outcome.err
     lines = outcome.err.splitlines()
-    notes = [line for line in lines if "has dtype" in line]
-    assert notes == [f"{tmp_path}/0.hdf5 and 8 more files: X has dtype <f8; it is stored as float32 without loss"]
+    notes = [line for line in lines if "float64" in line]
+    assert notes == [f"{tmp_path}/0.hdf5 and 8 more files: X is float64; {STORED_AS_FLOAT32}"]
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert [line.split(": ")[1] for line in warnings[:5]] == [f"{tmp_path}/{number}.hdf5" for number in range(5)]
     assert warnings[5:] == ["warning: the images of 2 more files look unlike those of electron-photon"]

@@ -44,7 +44,7 @@ def test_a_good_store_is_equal_to_its_sources_and_digests(made):
 
 def test_sources_may_come_in_any_order_or_only_some(made):
     assert "120 images" in verify(made, "electrons.hdf5", "photons.hdf5").out
-    assert "60 images" in verify(made, "electrons.hdf5").out
+    assert "60 of 120 images" in verify(made, "electrons.hdf5").out
     assert "no sources given, images not compared" in verify(made).out
 
 

@@ -11,6 +11,7 @@ import pytest
 from store.datasets import Channel, DatasetSpec
 from store.errors import SourceError
 from store.sources.opening import open_tried
+from store.sources.values import STORED_AS_FLOAT32
 
 ROWS, SHAPE = 11, (4, 5, 3)
 WHOLE = np.random.default_rng(0).integers(0, 2, (ROWS, *SHAPE))  # of any type
@@ -68,7 +69,7 @@ def assert_read(path, spec, expected):
         assert (images.dtype, images.flags.c_contiguous) == (np.float32, True)
         assert np.array_equal(images, wanted)
     assert all(np.array_equal(a, b) for a, b in zip(source.scan(8), (expected[:8], expected[8:]), strict=True))
-    assert source.note == "" or source.note.endswith("; it is stored as float32 without loss")
+    assert source.note == "" or source.note.endswith(f"; {STORED_AS_FLOAT32}")
 
 
 ONE = HALVES[..., :1]

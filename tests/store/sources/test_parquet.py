@@ -7,6 +7,7 @@ from distributed.protocol.pickle import dumps, loads
 from store.datasets import Channel, DatasetSpec, Variable
 from store.errors import ConfigError, SourceError
 from store.sources.opening import open_source
+from store.sources.values import STORED_AS_FLOAT32
 
 TINY = DatasetSpec(
     name="tiny", title="made up", image_keys=("X_jets", "X"), label_key="y", image_shape=(5, 6, 2),
@@ -120,7 +121,7 @@ def test_a_file_is_known_by_its_content_and_the_other_key_is_taken(tmp_path):
 def test_that_double_becomes_float_is_said_and_a_declared_simulation_found(tmp_path):
     declared = table().replace_schema_metadata({"simulation": "Pythia simulation"})
     source = open_source(write(tmp_path / "a.parquet", declared), TINY)
-    assert source.note.endswith("a.parquet: X_jets has type double; it is stored as float32 without loss")
+    assert source.note.endswith(f"a.parquet: X_jets is double; {STORED_AS_FLOAT32}")
     assert source.simulated == "Pythia simulation"
     single = table(X_jets=as_lists(IMAGES, TYPES["float"]))
     assert open_source(write(tmp_path / "b.parquet", single), TINY).note == ""

@@ -9,6 +9,7 @@ from distributed.protocol.pickle import dumps, loads
 from store.datasets import ELECTRON_PHOTON
 from store.errors import SourceError
 from store.sources.opening import open_sources, open_tried
+from store.sources.values import STORED_AS_FLOAT32
 from tests.examples import showers, write_hdf5
 
 IMAGES = showers(25)
@@ -123,8 +124,7 @@ def test_other_float_types_are_converted_exactly_and_it_is_said(tmp_path, dtype,
     assert got.dtype == np.float32
     assert got.dtype.isnative
     assert np.array_equal(got, images.astype(np.float32))
-    assert dtype in source.note
-    assert "a.hdf5" in source.note
+    assert source.note.endswith(f"a.hdf5: X is {np.dtype(dtype)}; {STORED_AS_FLOAT32}")
 
 
 @pytest.mark.parametrize("form", ["contiguous", "gzip", "lzf", "chunks that cut images"])
