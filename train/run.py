@@ -201,7 +201,7 @@ def resumed_specification(folder: RunFolder, config: TrainConfig, specification:
     Raises
     ------
     RunError
-        If the run has another model, or its description is damaged.
+        If the run has another model or store, or its description is damaged.
     """
     path = folder.path / "architecture.json"
     if not path.exists():
@@ -210,7 +210,7 @@ def resumed_specification(folder: RunFolder, config: TrainConfig, specification:
     if config.model in ARCHITECTURES:
         expected["architecture"] = recorded.get("architecture")
     if recorded != expected:
-        raise RunError(f"{path}: the run was started with another model; start another --run")
+        raise RunError(f"{path}: the run was started with another model or store; start another --run")
     try:
         return Specification.from_dict(recorded)
     except ConfigError as error:
