@@ -34,6 +34,7 @@ WEIGHTS = (
 """What weights are usually called, the most usual name first."""
 LEAST_FLAT = 16  # values of a flat image
 GUESS = "GUESS"
+DOUBLE = "float64", "double"  # names of the type in both formats
 
 
 def describe_file(location: Location) -> str:
@@ -150,6 +151,8 @@ def _image_lines(image: Entry) -> list[str]:
     if not no_axis:
         order = ": the order of the values" if flat else ""
         lines.append(f'layout = "channel-{"first" if _is_channel_first(image) else "last"}"  # {GUESS}{order}')
+    if any(kind in image.kind for kind in DOUBLE):
+        lines.append("# round = true  # rounds values that float32 does not have exactly; otherwise they are refused")
     lines.append(f"seed = [{ieta // 2}, {iphi // 2}]  # {GUESS}: the cell that images are centred on")
     for channel in range(channels):
         lines += [

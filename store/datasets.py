@@ -107,6 +107,9 @@ class DatasetSpec:
     core
         Distance from `seed`, in cells along either axis, within which the largest value of the first channel is in most
         images, or None if there is no such distance; `ingest` warns if a source is otherwise.
+    rounded
+        Whether values that float32 does not have exactly are rounded to the nearest that it has; otherwise they are
+        refused.
     layout
         Whether an image has its channels on the first or on the last axis in source files, ``channel-first`` or
         ``channel-last``. None means as usual for the format: first in the nested lists of Parquet, otherwise last.
@@ -135,6 +138,7 @@ class DatasetSpec:
     seed: tuple[int, int]
     variables: tuple[Variable, ...] = ()
     core: int | None = None
+    rounded: bool = False
     layout: str | None = None
     label_values: tuple[int | str, ...] | None = None
     weight_key: str | None = None
@@ -183,6 +187,7 @@ class DatasetSpec:
                 for v in description.variables
             ),
             core=image.core,
+            rounded=image.round,
             layout=image.layout,
             label_values=None if description.label.values is None else tuple(description.label.values),
             weight_key=description.weight.key if description.weight else None,
@@ -208,6 +213,7 @@ class DatasetSpec:
                 }
                 for channel in self.channels
             ],
+            **({"round": True} if self.rounded else {}),  # a key that version 0.2.0 does not read
         }
         return {
             "name": self.name,

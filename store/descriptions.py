@@ -67,6 +67,7 @@ class ImageTable(Table, frozen=True, kw_only=True, omit_defaults=True):
     )
     seed: Annotated[tuple[Index, Index] | None, must_be("the two indices of a cell, [ieta, iphi]")] = None
     core: Annotated[Index | None, must_be("a whole number of cells from 0")] = None
+    round: Annotated[bool, must_be("true or false")] = False
     channels: Annotated[list[ChannelTable], must_be("a list of tables, one per channel, each with a name")]
 
 

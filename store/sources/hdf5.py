@@ -24,7 +24,7 @@ from store.sources.hdf5_storage import SIMULATION, check_storage, find_dataset, 
 from store.sources.image_forms import arrange, check_shape, is_channel_first
 from store.sources.labels import PIECE_VALUES, as_classes, check_label_shape, check_told, no_labels
 from store.sources.memory import check_memory, check_rows
-from store.sources.values import STORED_AS_FLOAT32, as_images, as_simulation, as_stored_weights, as_variable
+from store.sources.values import as_images, as_simulation, as_stored_weights, as_variable, describe_type
 
 CONTIGUOUS_BLOCK = 8 << 20  # bytes read at once from a dataset without chunks
 NUMBERS = "fiub"  # kinds of dtypes
@@ -101,7 +101,7 @@ class Hdf5Source:
 
     def _arranged(self, stored: npt.NDArray[Any], start: int) -> Float32Array:
         """Return images as they are in the file, from row `start`, as float32 (n, ieta, iphi, channel)."""
-        images = as_images(self.path, self.image_key, stored, start)
+        images = as_images(self.path, self.image_key, stored, start, rounded=self.spec.rounded)
         return np.ascontiguousarray(arrange(images, self.spec, self._channel_first))
 
     def _column_datasets(self, file: h5py.File) -> Iterator[h5py.Dataset]:
@@ -194,7 +194,7 @@ class Hdf5Source:
         """See `Source.note`."""
         if self._dtype == np.dtype("<f4"):
             return ""
-        return f"{self.path}: {self.image_key} is {self._dtype}; {STORED_AS_FLOAT32}"
+        return describe_type(self.path, self.image_key, str(self._dtype), rounded=self.spec.rounded)
 
     @property
     def unread(self) -> tuple[str, ...]:

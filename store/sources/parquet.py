@@ -33,7 +33,7 @@ from store.sources.parquet_storage import (
     read_chunk,
     read_footer,
 )
-from store.sources.values import STORED_AS_FLOAT32, as_simulation, as_stored_weights, as_variable
+from store.sources.values import as_simulation, as_stored_weights, as_variable, describe_type
 
 PIECE_BYTES = 4 << 20  # images that `pieces` yields at once
 BATCH_BYTES = 1 << 20  # images decoded at once
@@ -144,7 +144,7 @@ class ParquetSource:
         value = self._images.value_type
         if value == pa.float32():
             return ""
-        return f"{self.path}: {self.image_key} is {value}; {STORED_AS_FLOAT32}"
+        return describe_type(self.path, self.image_key, str(value), rounded=self.spec.rounded)
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ class ImageColumn:
             If an image or value is missing, an image has another shape, or a value breaks a rule of `as_images`.
         """
         values = self._from_lists(column, start) if self.sizes else self._from_bytes(column, start)
-        return arrange(as_images(self.path, self.key, values, start), self.spec, self.first)
+        images = as_images(self.path, self.key, values, start, rounded=self.spec.rounded)
+        return arrange(images, self.spec, self.first)
 
     def _from_bytes(self, column: Any, start: int) -> npt.NDArray[Any]:
         if column.null_count:

@@ -18,7 +18,8 @@ STORED_WEIGHTS = 1.2e-38, 3.4e38  # the same for float32
 WEIGHT_KEY = "weight"  # name of the weights in a file whose description names none
 LARGEST_INTEGER = 2**63 - 1
 STORED_AS_FLOAT32 = "stored as float32; a value that float32 does not have exactly is refused"
-INEXACT = "is not exact in float32; round the images in the file to float32 first"
+ROUNDED_TO_FLOAT32 = "stored as float32; a value that float32 does not have exactly is rounded"
+INEXACT = 'is not exact in float32; "round = true" under [image] in the description of the data set rounds such values'
 EXACT_INTEGERS = 2**24  # float32 has all integers from minus this to this
 
 
@@ -134,8 +135,13 @@ def as_float32(path: Path, key: str, values: npt.NDArray[Any]) -> Float32Array:
     return rounded
 
 
-def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Float32Array:
-    """Return images of numbers of any type, in any order of axes, as float32, C-contiguous, with the same values.
+def describe_type(path: Path, key: str, dtype: str, *, rounded: bool) -> str:
+    """Return a note on images of another type than float32."""
+    return f"{path}: {key} is {dtype}; {ROUNDED_TO_FLOAT32 if rounded else STORED_AS_FLOAT32}"
+
+
+def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int, *, rounded: bool) -> Float32Array:
+    """Return images of numbers of any type, in any order of axes, as float32, C-contiguous.
 
     Parameters
     ----------
@@ -145,22 +151,24 @@ def as_images(path: Path, key: str, values: npt.NDArray[Any], start: int) -> Flo
         (rows, ...), as the file has them.
     start
         Row of the first image in the file, for messages.
+    rounded
+        Whether a value that float32 does not have exactly is rounded; otherwise it is an error.
 
     Raises
     ------
     SourceError
-        If a value is not finite, or float32 cannot hold it exactly.
+        If a value is not finite in float32, or would have to be rounded and may not.
     """
     with np.errstate(over="ignore"):
         images = np.ascontiguousarray(values, dtype=np.float32)
     if values.dtype.kind in "biu":
-        exact = _exact_integers(images, values)
+        exact = None if rounded else _exact_integers(images, values)
         if exact is not None and not exact.all():
             _refuse(path, key, exact, values, start, INEXACT)
         return images
     if not all_finite(images.reshape(-1).view(np.uint32)):
         _refuse(path, key, np.isfinite(images), values, start, "is not finite")
-    if values.dtype.itemsize > 4 and not np.array_equal(images, values):
+    if not rounded and values.dtype.itemsize > 4 and not np.array_equal(images, values):
         _refuse(path, key, images == values, values, start, INEXACT)
     return images
 

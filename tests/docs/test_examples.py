@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -39,7 +38,6 @@ RUN_IN = {
     'shuffle="window"': "test_a_store_at_a_url_is_opened_and_streamed",
     'cs.BatchStream("data/demo.zarr"': "test_the_readme_streams_batches",
     "LightningDataModule": "tests/adapters/test_lightning.py::test_the_data_module_of_the_page_trains",
-    'astype("float32")': "test_images_are_rounded_in_their_file",
     "cs.torch.load_model": "tests/train/test_trainers.py::test_documented_examples_give_the_predictions_again",
     "keras.models.load_model": "tests/train/test_trainers.py::test_documented_examples_give_the_predictions_again",
 }
@@ -81,16 +79,6 @@ def test_the_readme_streams_batches() -> None:
     assert names["ds"].sizes["sample"] == 240
     assert names["batch"].image.shape == (240 % 50, 32, 32, 2)
     assert example("docs/index.md", "BatchStream") == example("README.md", "BatchStream")
-
-
-def test_images_are_rounded_in_their_file() -> None:
-    hits = np.linspace(0, 1, 512).reshape(2, 16, 16, 1)
-    with h5py.File("muons.hdf5", "w") as file:
-        file["hits"] = hits
-    exec(example("docs/data-sets.md", "astype"), {})
-    with h5py.File("muons.hdf5") as file:
-        assert file["hits"].dtype == np.float32
-        assert np.array_equal(file["hits"][:], hits.astype(np.float32))
 
 
 def test_a_store_at_a_url_is_opened_and_streamed(showers: Path) -> None:

@@ -62,6 +62,23 @@ def test_a_third_data_set_is_a_file_and_nothing_else(tmp_path):
     assert open_store(selected).spec == spec
 
 
+def test_images_in_float64_are_rounded_once_the_description_says_so(tmp_path):
+    images = np.random.default_rng(0).random((40, 16, 16, 1))
+    source, path, description = tmp_path / "muons.hdf5", tmp_path / "muons.zarr", tmp_path / "muons.toml"
+    with h5py.File(source, "w") as file:
+        file["hits"], file["charge"] = images, np.arange(40) % 2
+    description.write_text(run_ingest("describe", source).out)
+    refused = run_ingest(source, "--dataset", description, "--output", path)
+    assert refused.status == 1
+    assert '"round = true" under [image] in the description of the data set rounds such values' in refused.err
+    description.write_text(description.read_text().replace("# round = true", "round = true"))
+    assert run_ingest(source, "--dataset", description, "--output", path).status == 0
+    assert open_store(path).spec.rounded
+    dataset = open_dataset(path)
+    assert np.array_equal(dataset["image"], images.astype(np.float32)[dataset["source_row"]])
+    assert "40 images equal" in run_ingest("verify", path, source).out
+
+
 FORMS = ("channel-last", "channel-first", "no channel axis", "lists", "lists, channel-last", "bytes")
 SHAPES = ((1, 1, 1), (5, 5, 1), (1, 257, 1), (40, 56, 8), (3, 2, 2))
 

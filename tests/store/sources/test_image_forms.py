@@ -1,6 +1,7 @@
 """Images in every form that a file may have: the same rules for HDF5 and Parquet."""
 
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from store.datasets import Channel, DatasetSpec
 from store.errors import SourceError
 from store.sources.opening import open_tried
-from store.sources.values import STORED_AS_FLOAT32
+from store.sources.values import ROUNDED_TO_FLOAT32, STORED_AS_FLOAT32
 
 ROWS, SHAPE = 11, (4, 5, 3)
 WHOLE = np.random.default_rng(0).integers(0, 2, (ROWS, *SHAPE))  # of any type
@@ -137,6 +138,24 @@ def test_integers_that_float32_does_not_have_are_refused_with_their_place(tmp_pa
     images[5, 1, 2, 0] = value
     source = open_tried(write(tmp_path, form(images)), describe())
     with pytest.raises(SourceError, match=re.escape(f"a: X[5, 1, 2, 0] = {value} is not exact in float32")):
+        source.read(4, ROWS)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("f8", 0.1), ("i4", 2**24 + 1), ("u8", 2**64 - 1)])
+@pytest.mark.parametrize("form", [np.asarray, tensors], ids=["HDF5", "Parquet"])
+def test_values_are_rounded_to_the_nearest_if_the_description_says_so(tmp_path, form, dtype, value):
+    images = WHOLE.astype(dtype)
+    images[5, 1, 2, 0] = value
+    source = open_tried(write(tmp_path, form(images)), replace(describe(), rounded=True))
+    assert source.note.endswith(f"; {ROUNDED_TO_FLOAT32}")
+    np.testing.assert_array_equal(source.read(0, ROWS), images.astype(np.float32))
+
+
+def test_values_too_large_for_float32_are_refused_rather_than_rounded(tmp_path):
+    images = WHOLE.astype(np.float64)
+    images[5, 1, 2, 0] = 1e39
+    source = open_tried(write(tmp_path, images), replace(describe(), rounded=True))
+    with pytest.raises(SourceError, match=re.escape("a: X[5, 1, 2, 0] = 1e+39 is not finite")):
         source.read(4, ROWS)
 
 
