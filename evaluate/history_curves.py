@@ -171,7 +171,7 @@ def draw_auc_by_time(runs: Sequence[Run]) -> Figure:
         level = float(runs[index].history["validation_auc"][-1])
         ends[runs[index].name] = (axes.get_xlim()[1], level, style.run_colour(index))
     left, right = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if right > 100 * left else (1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if right > 10 * left else (1, 2, 5)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     style.label_ends(axes, ends)
