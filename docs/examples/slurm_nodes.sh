@@ -11,7 +11,7 @@ set -euo pipefail
 store=$1 run=$2
 
 export CALOSTREAM_CACHE=${TMPDIR:-/tmp}/calostream-$SLURM_JOB_ID CALOSTREAM_CACHE_SIZE=400GB
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+read -r first < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 resume=()
 if [ -e "$run/config.json" ]; then resume=(--resume); fi
 srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint "$first:29500" \
