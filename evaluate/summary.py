@@ -173,9 +173,14 @@ def _note_fewer_images(runs: Sequence[Run]) -> list[str]:
     return [f"Trained on fewer images than the store has (--train-samples): {parts}."] if parts else []
 
 
+def _weighted_splits(run: Run) -> list[str]:
+    """Return the splits whose samples have weights."""
+    return [split for split in SPLITS if run.predictions[split].weight is not None]
+
+
 def _note_weights(runs: Sequence[Run]) -> list[str]:
     """Return one note about the runs whose samples all have weights."""
-    names = [run.name for run in runs if all(run.predictions[split].weight is not None for split in SPLITS)]
+    names = [run.name for run in runs if len(_weighted_splits(run)) == len(SPLITS)]
     return [f"All samples are weighted, with the weights in the predictions: {join_names(names)}."] if names else []
 
 
@@ -193,7 +198,7 @@ def _warn_about_run(run: Run, results: RunResults) -> list[str]:
         warnings.append(
             f"{run.name}: its occlusion map belongs to another model; `evaluate occlude {run.path}` makes a new one"
         )
-    weighted = [split for split in SPLITS if run.predictions[split].weight is not None]
+    weighted = _weighted_splits(run)
     for split, measured in results.splits.items():
         start, stop = run.store.split_ranges[split]
         if split in weighted and len(weighted) < len(SPLITS):
